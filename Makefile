@@ -1,0 +1,49 @@
+# What people and CI run. Paths are relative and verbs are phony, so a checkout's path may hold spaces.
+.DEFAULT_GOAL := help
+.PHONY: help install demo demo-cluster test check fmt bench faults binaries crd lock clean
+PYTHON_ENV := .venv/bin/python
+
+help:  ## Tell the verbs
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+
+install:  ## Make .venv in the checkout from pinned wheels; the second time does nothing, offline
+	@scripts/install.sh venv
+
+demo: install  ## The main job on this machine: three targets, retries, a circuit, a dead letter, a kill -9
+	@$(PYTHON_ENV) -m demo.main
+
+demo-cluster: install binaries  ## The same by kubectl apply, against a real Kubernetes API of its own
+	@$(PYTHON_ENV) -m demo.cluster
+
+test: install check binaries  ## Everything CI runs: check, the harness binaries (built once), every test
+	$(PYTHON_ENV) -m pytest $(PYTEST_ARGS)
+
+check: install  ## Format, lint, types, layers, and whether the CRD still matches its types
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-cache
+	$(PYTHON_ENV) -m fanout_crds.generate --check
+
+fmt: install  ## Format and fix what can be fixed
+	.venv/bin/ruff check --fix-only --exit-zero .
+	.venv/bin/ruff format .
+
+bench: install  ## Measure; bench/README.md says what, how and against what
+	@$(PYTHON_ENV) -m bench.main
+
+faults: install binaries  ## The long fault runs: 200 kills at random moments under load, none lost
+	$(PYTHON_ENV) -m pytest tests/faults --kills 200 $(PYTEST_ARGS)
+
+binaries: install  ## Build etcd, kube-apiserver, kubectl and helm into a cache outside the checkout (about 7 minutes, once)
+	@$(PYTHON_ENV) -m tests.harness.binaries
+
+crd: install  ## Write the CRD from its types
+	$(PYTHON_ENV) -m fanout_crds.generate
+
+lock: install  ## Pin every dependency anew, with hashes
+	scripts/lock.sh
+
+clean:  ## Remove what the verbs made in the checkout (the binary cache stays)
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
