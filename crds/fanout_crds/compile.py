@@ -1,0 +1,163 @@
+"""From a route to a plan: inheritance resolved, references replaced by what they stand for, defaults filled in.
+
+Pure: what surrounds the route is handed in (`Installation`, `Refs`), the revision too. A reference that does not
+resolve is no fault: its target is held, with the reason, and the others run. Credentials leave beside the plan.
+"""
+
+import re
+import typing
+
+import msgspec
+
+from fanout_crds import builtin, plan
+from fanout_crds.faults import Faults
+from fanout_crds.inherit import merge, recheck
+from fanout_crds.policy import Policy
+from fanout_crds.references import References as References
+from fanout_crds.references import Refs as Refs
+from fanout_crds.references import SecretKey as SecretKey
+from fanout_crds.references import ServiceKey as ServiceKey
+from fanout_crds.references import Unresolved as Unresolved
+from fanout_crds.references import bearer_key, ca_key, service_key
+from fanout_crds.references import references as references
+from fanout_crds.route import CLASS_NAME, FanoutRoute, Request, Target
+
+MOST_BYTES: typing.Final = 900_000  # a ConfigMap holds 1 MiB, labels and annotations included
+_TOKEN = re.compile(rb"[!-~]+")  # what may follow "Bearer " in one header line (RFC 9110 §5.5)
+
+
+class Installation(msgspec.Struct, frozen=True, kw_only=True):
+    """What the installer said for every route."""
+
+    policy: Policy | None = None
+    class_name: str = CLASS_NAME
+
+
+class Compiled(msgspec.Struct, frozen=True, kw_only=True):
+    """A plan, the credentials its handles stand for, and what did not resolve, by target."""
+
+    plan: plan.Plan
+    credentials: dict[str, bytes]
+    unresolved: tuple[tuple[str, Unresolved], ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Compiled({self.plan.key} {self.plan.revision}, {len(self.credentials)} credentials)"  # never a value
+
+
+def compile(route: FanoutRoute, installation: Installation, refs: Refs, revision: str) -> Compiled:  # noqa: A001 - the word
+    """Make the plan of *route*.
+
+    Raises Invalid when merged policies contradict each other, or when the plan would not fit where plans are kept.
+    """
+    policies = _policies(route, installation)
+    resolved = [_Resolved(target, route.metadata.namespace, refs) for target in route.spec.targets]
+    made = plan.Plan(
+        format=plan.FORMAT,
+        revision=revision,
+        namespace=route.metadata.namespace,
+        name=route.metadata.name,
+        uid=route.metadata.uid,
+        generation=route.metadata.generation,
+        path=route.path,
+        max_body_size=_max_body_size(route),
+        durability=route.spec.durability,
+        suspend=route.spec.suspend,
+        targets=tuple(one.target(policy) for one, policy in zip(resolved, policies, strict=True)),
+    )
+    _check_size(made)
+    return Compiled(
+        plan=made,
+        credentials={handle: value for one in resolved for handle, value in one.credentials.items()},
+        unresolved=tuple((one.said.name, why) for one in resolved for why in one.unresolved),
+    )
+
+
+def _policies(route: FanoutRoute, installation: Installation) -> list[plan.Policy]:
+    """Resolve the policy of each target: target ← route ← installation, checked again, then the built-in defaults."""
+    faults = Faults()
+    shared = merge(route.spec.defaults.policy if route.spec.defaults else None, installation.policy)
+    out = []
+    for place, target in enumerate(route.spec.targets):
+        said = merge(target.policy, shared) or Policy()
+        recheck(said, f"spec.targets[{place}].policy", faults)
+        out.append(builtin.complete(said, route.spec.durability))
+    faults.settle()
+    return out
+
+
+def _max_body_size(route: FanoutRoute) -> int:
+    said = route.spec.accept.max_body_size if route.spec.accept else None
+    return builtin.MAX_BODY_SIZE if said is None else said
+
+
+def _check_size(made: plan.Plan) -> None:
+    size = len(plan.encode(made))
+    if size > MOST_BYTES:
+        faults = Faults()
+        faults.add("spec.targets", f"PlanTooLarge: the compiled plan has {size} bytes, {MOST_BYTES} fit")
+        faults.settle()
+
+
+class _Resolved:
+    """One target with its references looked up: its address, its credentials, and what is missing."""
+
+    def __init__(self, said: Target, home: str, refs: Refs) -> None:
+        self.said = said
+        self.unresolved: list[Unresolved] = []
+        self.credentials: dict[str, bytes] = {}
+        self._url = self._address(home, refs)
+        if bearer := bearer_key(said, home):
+            self._credential("bearer", _token(refs.secret(bearer), str(bearer)))
+        if ca := ca_key(said, home):
+            self._credential("ca", refs.secret(ca))
+
+    def target(self, policy: plan.Policy) -> plan.Target:
+        """Make the plan's target. A handle stands in it only when its credential is there."""
+        why = self.unresolved[0] if self.unresolved else None
+        request = self.said.request or Request()
+        return plan.Target(
+            name=self.said.name,
+            url=self._url,
+            private=self.said.service is not None,
+            held=why.reason if why else None,
+            held_message=why.message if why else None,
+            headers=tuple((header.name, header.value) for header in request.headers),
+            forward_headers=tuple(name.lower() for name in request.forward_headers),
+            bearer=self._handle("bearer"),
+            ca=self._handle("ca"),
+            policy=policy,
+        )
+
+    def _address(self, home: str, refs: Refs) -> str:
+        service = self.said.service
+        if service is None:
+            return _with_path(self.said.url or "")
+        base = refs.service(service_key(service, home))
+        if isinstance(base, Unresolved):
+            self.unresolved.append(base)
+            return ""
+        if self.said.tls:
+            base = re.sub(r"^http://", "https://", base)
+        return base.rstrip("/") + ("/" if service.path is None else service.path)
+
+    def _credential(self, use: str, found: bytes | Unresolved) -> None:
+        if isinstance(found, Unresolved):
+            self.unresolved.append(found)
+        else:
+            self.credentials[f"{self.said.name}.{use}"] = found
+
+    def _handle(self, use: str) -> str | None:
+        handle = f"{self.said.name}.{use}"
+        return handle if handle in self.credentials else None
+
+
+def _token(found: bytes | Unresolved, place: str) -> bytes | Unresolved:
+    """Take a token as people store it, often with a newline at the end, if it can stand in a header."""
+    if isinstance(found, Unresolved) or _TOKEN.fullmatch(found.strip()):
+        return found if isinstance(found, Unresolved) else found.strip()
+    return Unresolved("SecretUnusable", f"Secret {place} does not hold one line of visible ASCII, as a token must")
+
+
+def _with_path(url: str) -> str:
+    """Give an absolute URL the path it means when it has none (RFC 9110 §4.2.3)."""
+    return re.sub(r"^([a-z]+://[^/?]+)(?=\?|$)", r"\1/", url)

@@ -1,0 +1,198 @@
+"""Manifests in files and folders: FanoutRoutes and the Secrets they name, with file and line for everything wrong.
+
+For `fanout run`, `fanout validate` and whoever else has no API server. One bad document never hides another: what is
+good is given, what is wrong is a fault. A kind that is not ours is a fault in a file that was named, and a notice in a
+folder, which may hold the rest of an application too.
+"""
+
+import base64
+import binascii
+import os
+import pathlib
+import typing
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from fanout_crds.faults import Fault, Faults, Invalid, Lines, show
+from fanout_crds.objects import join
+from fanout_crds.route import KIND, FanoutRoute, parse, read_metadata
+from fanout_crds.texts import SecretName
+from fanout_crds.yamltree import MOST_BYTES, Document, Unreadable, documents
+
+SUFFIXES: typing.Final = (".yaml", ".yml", ".json")
+MOST_FILES: typing.Final = 10_000
+SECRET_BYTES: typing.Final = 1024**2  # what the API server takes
+
+Secrets = dict[tuple[str, str], dict[str, bytes]]
+
+
+class Sourced(msgspec.Struct, frozen=True):
+    """A route and where it is written; *at* is its path in its document (an item of a List)."""
+
+    route: FanoutRoute
+    file: str
+    line: int | None
+    lines: Lines | None = None
+    at: str = ""
+
+    def placed(self, fault: Fault) -> Fault:
+        """Give a fault found later, when compiling, with its file and line."""
+        path = join(self.at, fault.path) if self.at else fault.path
+        line = self.line if self.lines is None else self.lines.line(path)
+        return Fault(path, fault.message, self.file, line)
+
+
+class Manifests:
+    """What was found: routes, Secrets by (namespace, name), faults, and notices of what was left alone."""
+
+    def __init__(self) -> None:
+        self.routes: list[Sourced] = []
+        self.secrets: Secrets = {}
+        self.faults: list[Fault] = []
+        self.notices: list[Fault] = []
+        self._by_key: dict[str, Sourced] = {}
+        self._by_path: dict[str, Sourced] = {}
+        self._secret_places: dict[tuple[str, str], str] = {}
+
+    def __repr__(self) -> str:
+        found = f"{len(self.routes)} routes, {len(self.secrets)} secrets"
+        return f"<Manifests {found}, {len(self.faults)} faults, {len(self.notices)} notices>"
+
+    # --- one document -------------------------------------------------------------------------------------------------
+
+    def take(self, document: Document, *, named: bool) -> None:
+        """Take one document of a file; *named* when the file itself was asked for."""
+        self.faults += document.faults
+        self.notices += document.notices
+        if not document.faults:
+            self._take(document.value, "", document.lines, named=named)
+
+    def _take(self, value: object, at: str, lines: Lines, *, named: bool) -> None:
+        faults = Faults(lines)
+        kind = value.get("kind") if isinstance(value, dict) else None
+        try:
+            match value, kind:
+                case {"items": list(items)}, "List" | "FanoutRouteList":
+                    for place, item in enumerate(items):
+                        self._take(item, join(at, f"items[{place}]"), lines, named=named)
+                case {"apiVersion": "v1"}, "Secret":
+                    self._take_secret(typing.cast("dict[str, object]", value), at, lines)
+                case dict(), str() if kind != KIND and kind.casefold() != KIND.casefold():
+                    words = f"kind {show(kind)} is not a {KIND} or a Secret"
+                    if named:
+                        faults.add(join(at, "kind"), words)
+                    else:
+                        self.notices.append(Fault("", f"{words}: left alone", lines.file, lines.line(join(at, "kind"))))
+                case _:
+                    self._take_route(parse(value, lines=lines, at=at), at, lines)
+        except Invalid as wrong:
+            self.faults += wrong.faults
+        self.faults += faults.found()
+
+    def _take_route(self, route: FanoutRoute, at: str, lines: Lines) -> None:
+        """Take a route unless another has its name or its path: the first one keeps them."""
+        faults = Faults(lines)
+        if there := self._by_key.get(route.key):
+            faults.add(join(at, "metadata.name"), f"route {route.key} is already written at {there.file}:{there.line}")
+        elif there := self._by_path.get(route.path):
+            says = f"path {route.path} is already that of route {there.route.key} at {there.file}:{there.line}"
+            faults.add(join(at, "spec.listen.path"), says)
+        faults.settle()
+        taken = Sourced(route, lines.file, lines.line(at), lines, at)
+        self.routes.append(taken)
+        self._by_key[route.key] = self._by_path[route.path] = taken
+
+    def _take_secret(self, value: dict[str, object], at: str, lines: Lines) -> None:
+        faults = Faults(lines)
+        metadata = read_metadata(value.get("metadata"), join(at, "metadata"), faults, name=SecretName)
+        data = dict(_secret_data(value, at, faults))
+        if metadata is None or faults:
+            raise Invalid(faults.found())
+        key, here = (metadata.namespace, metadata.name), f"{lines.file}:{lines.line(at)}"
+        if (there := self._secret_places.setdefault(key, here)) != here:
+            faults.add(join(at, "metadata.name"), f"Secret {key[0]}/{key[1]} is already written at {there}")
+            faults.settle()
+        self.secrets[key] = data
+
+
+def _secret_data(value: dict[str, object], at: str, faults: Faults) -> Iterator[tuple[str, bytes]]:
+    """Give a Secret's keys and values, stringData over data. A fault never repeats a value."""
+    read: tuple[tuple[str, typing.Callable[[str], bytes], str], ...] = (
+        ("data", _base64, "expected base64 text"),
+        ("stringData", str.encode, "expected text"),
+    )
+    size = 0
+    for field, decode, sentence in read:
+        entries = value.get(field) or {}
+        if not isinstance(entries, dict):
+            faults.add(join(at, field), f"expected a mapping, got {show(entries, quiet=True)}")
+            continue
+        for key, one in entries.items():
+            try:
+                found = decode(one)
+            except (TypeError, ValueError):
+                faults.add(join(join(at, field), key), sentence)
+                continue
+            size += len(found)
+            yield key, found
+    if size > SECRET_BYTES:
+        faults.add(at, f"a Secret holds up to {SECRET_BYTES} bytes, this one has {size}")
+
+
+def _base64(text: str) -> bytes:
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (AttributeError, binascii.Error) as wrong:
+        raise ValueError from wrong
+
+
+# --- files and folders ------------------------------------------------------------------------------------------------
+
+
+def load(paths: Iterable[str | os.PathLike[str]]) -> Manifests:
+    """Read manifests from files, and from folders with all that is in them; never raises for what they hold."""
+    found = Manifests()
+    for path in map(pathlib.Path, paths):
+        if path.is_dir():
+            files = list(_files(path))
+            if not files:
+                found.notices.append(Fault("", "no .yaml, .yml or .json file in this folder", str(path)))
+            if len(files) > MOST_FILES:
+                found.faults.append(
+                    Fault("", f"{len(files)} files in this folder, up to {MOST_FILES} are read", str(path))
+                )
+                continue
+            for file in files:
+                _load(file, found, named=False)
+        else:
+            _load(path, found, named=True)
+    return found
+
+
+def _files(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Find manifests below *folder* in a stable order.
+
+    Hidden folders are left out: a mounted ConfigMap keeps each file a second time in one (`..data`).
+    """
+    for here, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
+                yield pathlib.Path(here, name)
+
+
+def _load(file: pathlib.Path, found: Manifests, *, named: bool) -> None:
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(MOST_BYTES + 1)
+        read = documents(data, str(file), is_json=file.suffix.lower() == ".json")
+    except OSError as wrong:
+        found.faults.append(Fault("", f"cannot be read: {wrong.strerror or wrong}", str(file)))
+    except Unreadable as wrong:
+        found.faults.append(Fault("", wrong.sentence, str(file), wrong.line))
+    else:
+        for document in read:
+            found.take(document, named=named)
+        if not read and named:
+            found.faults.append(Fault("", "there is no manifest in this file", str(file)))

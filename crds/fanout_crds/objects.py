@@ -1,0 +1,146 @@
+"""Lists and objects of the API, made of kinds: the part that walks.
+
+An object's fields are those of a frozen Struct, each ``Annotated[type, kind, "what it means"]``. A field without a
+Struct default is required; one whose default is a value carries it as `default:` in the CRD; one whose default is None
+is simply unset. null is the same as unset, as it is to the API server. Rules over several fields stand in the Struct's
+``RULES`` and are asked only of an object that reads well.
+"""
+
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+import msgspec
+
+from fanout_crds.faults import Faults, show
+from fanout_crds.kinds import Kind, Schema
+from fanout_crds.nearest import hint
+from fanout_crds.rules import Rule, validations
+
+
+class Field(msgspec.Struct, frozen=True):
+    """One field of an object: its names here and in a manifest, and what it may hold."""
+
+    name: str
+    key: str
+    kind: Kind
+    says: str
+    required: bool
+    default: object  # None: unset
+
+
+@cache
+def fields(struct: type[msgspec.Struct]) -> dict[str, Field]:
+    """Give the fields of *struct* by their name in a manifest."""
+    found = {}
+    for info in msgspec.structs.fields(struct):
+        kind, says = typing.cast("tuple[Kind, str]", info.type.__metadata__)
+        default = None if info.required or info.default == () else info.default
+        found[info.encode_name] = Field(info.name, info.encode_name, kind, says, info.required, default)
+    return found
+
+
+def rules(struct: type[msgspec.Struct]) -> tuple[Rule, ...]:
+    """Give the rules over several fields of *struct*."""
+    return getattr(struct, "RULES", ())
+
+
+@dataclass(frozen=True)
+class Object:
+    """A mapping with known fields, read as *struct*. *whole*: a union, which an inherited one never fills up."""
+
+    struct: type[msgspec.Struct]
+    whole: bool = False
+
+    def schema(self) -> Schema:
+        properties: Schema = {}
+        for field in fields(self.struct).values():
+            properties[field.key] = {"description": field.says} | field.kind.schema()
+            if field.default is not None:
+                properties[field.key] |= {"default": field.default}  # type: ignore[operator]
+        out: Schema = {"type": "object", "properties": properties}
+        if required := [field.key for field in fields(self.struct).values() if field.required]:
+            out["required"] = required
+        return out | validations(rules(self.struct))
+
+    def read(self, value: object, path: str, faults: Faults) -> typing.Any:
+        if not isinstance(value, dict):
+            return faults.add(path, f"expected a mapping, got {show(value, quiet=True)}")
+        before = len(faults)
+        read = dict(self._read(value, path, faults))
+        if len(faults) > before:
+            return None
+        made = self.struct(**read)
+        check(made, path, faults)
+        return made
+
+    def _read(self, value: dict[str, object], path: str, faults: Faults) -> Iterator[tuple[str, object]]:
+        known = fields(self.struct)
+        for key in value:
+            if key not in known:
+                faults.add(join(path, key), f"unknown field; {hint(key, known)}")
+        for key, field in known.items():
+            found = value.get(key)
+            if found is not None:
+                yield field.name, field.kind.read(found, join(path, key), faults)
+            elif field.required:
+                faults.add(join(path, key), "is required")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListOf:
+    """A list of *item*; with *key*, one item per value of that field (`listType: map`)."""
+
+    item: Kind
+    most: int
+    least: int = 0
+    key: str | None = None
+    rules: tuple[Rule, ...] = ()
+
+    def schema(self) -> Schema:
+        out: Schema = {"type": "array", "maxItems": self.most, "items": self.item.schema()}
+        if self.least:
+            out["minItems"] = self.least
+        out |= (
+            {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [self.key]}
+            if self.key
+            else {"x-kubernetes-list-type": "atomic"}
+        )
+        return out | validations(self.rules)
+
+    def read(self, value: object, path: str, faults: Faults) -> typing.Any:
+        if not isinstance(value, list):
+            return faults.add(path, f"expected a list, got {show(value, quiet=True)}")
+        if not self.least <= len(value) <= self.most:
+            return faults.add(path, f"expected {self.least} to {self.most} items, got {len(value)}")
+        self._check_keys(value, path, faults)
+        before = len(faults)
+        items = tuple(self.item.read(one, f"{path}[{place}]", faults) for place, one in enumerate(value))
+        if len(faults) == before:
+            for rule in self.rules:
+                if not rule.holds(items):
+                    faults.add(path, rule.says)
+        return items
+
+    def _check_keys(self, value: list[object], path: str, faults: Faults) -> None:
+        seen: dict[str, int] = {}
+        for place, one in enumerate(value):
+            name = one.get(self.key) if self.key and isinstance(one, dict) else None
+            if isinstance(name, str) and seen.setdefault(name, place) != place:
+                faults.add(
+                    f"{path}[{place}].{self.key}", f"{show(name)} is already the {self.key} of {path}[{seen[name]}]"
+                )
+
+
+def check(value: msgspec.Struct, path: str, faults: Faults, *, tail: str = "") -> None:
+    """Say which rules over several fields *value* itself breaks; *tail* ends the sentence."""
+    for rule in rules(type(value)):
+        if not rule.holds(value):
+            faults.add(path, rule.says + tail)
+
+
+def join(path: str, key: str) -> str:
+    """Write the path of field *key* of the object at *path*; keys of hostile length are cut."""
+    key = key if len(key) <= 100 else key[:99] + "…"
+    return f"{path}.{key}" if path else key

@@ -1,0 +1,114 @@
+"""What a route needs from its surroundings: Services and keys of Secrets, by name, and what became of looking them up.
+
+Whoever compiles gathers these first (the operator from the cluster, the dispatcher from files and --resolve) and hands
+the answers in as `Refs`; so compiling itself reads nothing.
+"""
+
+import re
+import typing
+from collections.abc import Mapping
+
+import msgspec
+
+from fanout_crds.route import FanoutRoute, SecretRef, Service, Target
+
+Reason = typing.Literal[
+    "ServiceNotFound",
+    "ServiceUnusable",
+    "PortNotFound",
+    "SecretNotFound",
+    "SecretKeyNotFound",
+    "SecretUnusable",
+    "RefNotPermitted",
+]
+
+
+class ServiceKey(typing.NamedTuple):
+    """A port of a Service; *port* is its number or its name, as text."""
+
+    namespace: str
+    name: str
+    port: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}:{self.port}"
+
+    @classmethod
+    def of(cls, text: str) -> "ServiceKey":
+        """Read ``namespace/name:port``; raises ValueError with a sentence."""
+        found = re.fullmatch(r"([a-z0-9-]+)/([a-z0-9-]+):([a-z0-9-]+)", text)
+        if found is None:
+            raise ValueError(f'expected a Service such as "shop/payment:http" or "shop/payment:8080", got "{text}"')
+        return cls(*found.groups())
+
+
+class SecretKey(typing.NamedTuple):
+    """A key of a Secret."""
+
+    namespace: str
+    name: str
+    key: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}[{self.key}]"
+
+
+class Unresolved(msgspec.Struct, frozen=True):
+    """Why a reference gives nothing: the reason for programs, the sentence for people."""
+
+    reason: Reason
+    message: str
+
+
+class Refs(msgspec.Struct, frozen=True, kw_only=True):
+    """The answers: a base URL per Service port, bytes per key of a Secret. One that is missing is unresolved."""
+
+    services: Mapping[ServiceKey, str | Unresolved] = msgspec.field(default_factory=dict)
+    secrets: Mapping[SecretKey, bytes | Unresolved] = msgspec.field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"Refs({len(self.services)} services, {len(self.secrets)} secrets)"  # never a value
+
+    def service(self, key: ServiceKey) -> str | Unresolved:
+        """Give the base URL of a Service's port."""
+        return self.services.get(key, Unresolved("ServiceNotFound", f"Service {key} is not known"))
+
+    def secret(self, key: SecretKey) -> bytes | Unresolved:
+        """Give the value of a Secret's key."""
+        return self.secrets.get(key, Unresolved("SecretNotFound", f"Secret {key.namespace}/{key.name} is not known"))
+
+
+class References(msgspec.Struct, frozen=True, kw_only=True):
+    """What a route asks for."""
+
+    services: frozenset[ServiceKey]
+    secrets: frozenset[SecretKey]
+
+
+def references(route: FanoutRoute) -> References:
+    """Name everything that *route* refers to."""
+    home, targets = route.metadata.namespace, route.spec.targets
+    secrets = (secret for target in targets for secret in (bearer_key(target, home), ca_key(target, home)))
+    return References(
+        services=frozenset(service_key(target.service, home) for target in targets if target.service),
+        secrets=frozenset(secret for secret in secrets if secret),
+    )
+
+
+def service_key(service: Service, home: str) -> ServiceKey:
+    """Name a Service's port as seen from namespace *home*."""
+    return ServiceKey(service.namespace or home, service.name, service.port)
+
+
+def bearer_key(target: Target, home: str) -> SecretKey | None:
+    """Name where the target's token is, if it has one."""
+    return _key(target.authentication.bearer.secret_ref, home) if target.authentication else None
+
+
+def ca_key(target: Target, home: str) -> SecretKey | None:
+    """Name where the authorities it is verified by are, if it has its own."""
+    return _key(target.tls.ca_secret, home) if target.tls else None
+
+
+def _key(ref: SecretRef, home: str) -> SecretKey:
+    return SecretKey(ref.namespace or home, ref.name, ref.key)

@@ -1,0 +1,278 @@
+"""FanoutRoute, the manifest: who receives an event and how patiently. `parse` is the one way to a typed one.
+
+Everything a field can mean stands beside it; `kubectl explain fanoutroute.spec` shows the same sentences. A field that
+is accepted here works: fields of later versions are unknown until then.
+"""
+
+from typing import Annotated, ClassVar, Literal
+
+import msgspec
+
+from fanout_crds import texts
+from fanout_crds.faults import Faults, Invalid, Lines, show
+from fanout_crds.kinds import Enum, Flag, Port, Quantity, Text
+from fanout_crds.nearest import hint
+from fanout_crds.objects import ListOf, Object, join
+from fanout_crds.policy import POLICY, Policy
+from fanout_crds.rules import Rule
+
+GROUP = "fanout.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+KIND = "FanoutRoute"
+CLASS_NAME = "fanout"
+Durability = Literal["Journal", "Memory"]
+
+
+class Service(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A Kubernetes Service as a target."""
+
+    name: Annotated[str, texts.Label, "Name of the Service."]
+    namespace: Annotated[
+        str | None,
+        texts.Namespace,
+        "Namespace of the Service. Unset: the route's own. Another one must allow it by a Gateway API ReferenceGrant.",
+    ] = None
+    port: Annotated[str, Port(), "Port of the Service, by number or by its name there."]
+    path: Annotated[str | None, texts.ServicePath, "Path of the request, with a query if need be. Unset: /."] = None
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A header field as it is sent."""
+
+    name: Annotated[str, texts.HeaderName, "Name, in any case (RFC 9110 §5.1)."]
+    value: Annotated[str, texts.HeaderValue, "Value, sent as it stands. Not for secrets: use authentication."]
+
+
+_EACH_ONCE = Rule(
+    "self.all(one, self.exists_one(other, other.name.lowerAscii() == one.name.lowerAscii()))",
+    "each header may be set once, whatever its case",
+    lambda headers: len({header.name.lower() for header in headers}) == len(headers),
+)
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What is sent besides the event."""
+
+    headers: Annotated[
+        tuple[Header, ...],
+        ListOf(item=Object(Header), most=16, key="name", rules=(_EACH_ONCE,)),
+        "Headers added to each request, as they stand. Unset: none.",
+    ] = ()
+    forward_headers: Annotated[
+        tuple[str, ...],
+        ListOf(item=texts.ForwardHeader, most=32),
+        "Headers of the producer's request that go along, by name or by prefix (x-github-*). Unset: none. Content type,"
+        " CloudEvents attributes, trace context and X-Request-Id always do; credentials and connection headers never.",
+    ] = ()
+
+
+class SecretRef(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One key of a Secret."""
+
+    name: Annotated[str, texts.SecretName, "Name of the Secret."]
+    key: Annotated[str, texts.SecretKeyName, "Key in the Secret's data."]
+    namespace: Annotated[
+        str | None,
+        texts.SecretNamespace,
+        "Namespace of the Secret. Unset: the route's own. Another one must allow it by a Gateway API ReferenceGrant.",
+    ] = None
+
+
+class Bearer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A bearer token (RFC 6750)."""
+
+    secret_ref: Annotated[SecretRef, Object(SecretRef), "Where the token is; a rotated one is used within seconds."]
+
+
+class Authentication(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How we say who we are."""
+
+    bearer: Annotated[Bearer, Object(Bearer), "Send `Authorization: Bearer <token>` (RFC 6750)."]
+
+
+class Tls(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How a target proves who it is. Certificate and name are always verified."""
+
+    ca_secret: Annotated[
+        SecretRef, Object(SecretRef), "A PEM bundle of the authorities to trust, instead of the system's."
+    ]
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One receiver: where it is, how it is asked, and how patiently."""
+
+    RULES: ClassVar = (
+        Rule(
+            "has(self.url) != has(self.service)",
+            "exactly one of url and service is needed",
+            lambda target: (target.url is None) != (target.service is None),
+        ),
+        Rule(
+            "!has(self.tls) || !has(self.url) || self.url.startsWith('https://')",
+            "tls goes with an https:// url",
+            lambda target: target.tls is None or target.url is None or target.url.startswith("https://"),
+        ),
+    )
+    name: Annotated[
+        str, texts.Label, "Name of the target, once in a route: in status, metrics, logs and replays (RFC 1123 label)."
+    ]
+    url: Annotated[
+        str | None,
+        texts.Url,
+        "Absolute http or https URL. Either this or service. Public addresses only, unless the installer allows others;"
+        " redirects are never followed.",
+    ] = None
+    service: Annotated[Service | None, Object(Service), "A Kubernetes Service. Either this or url."] = None
+    request: Annotated[
+        Request | None, Object(Request), "What is sent besides the event. Unset: the event as it came, by POST."
+    ] = None
+    authentication: Annotated[
+        Authentication | None, Object(Authentication), "How we say who we are; always from a Secret. Unset: not at all."
+    ] = None
+    tls: Annotated[
+        Tls | None,
+        Object(Tls),
+        "How the target proves who it is; a service with it is asked over https. Unset: by the system's authorities.",
+    ] = None
+    policy: Annotated[
+        Policy | None,
+        POLICY,
+        "How patiently it is served. What is unset comes from defaults.policy, then the installation.",
+    ] = None
+
+
+class Listen(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Where events come in."""
+
+    path: Annotated[
+        str | None,
+        texts.ListenPath,
+        "Path that events are posted to. Unset: /<namespace>/<name>. In a cluster it must start with /<namespace>/.",
+    ] = None
+
+
+class Accept(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Which events are taken."""
+
+    max_body_size: Annotated[
+        int | None,
+        Quantity(most="64Mi"),
+        "The largest body, in bytes, up to 64Mi; a larger one is answered 413. Unset: 1Mi.",
+    ] = None
+
+
+class Defaults(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What holds for every target that does not say otherwise."""
+
+    policy: Annotated[
+        Policy | None,
+        POLICY,
+        "The policy of every target, as far as the target does not say otherwise: objects are merged field by field;"
+        " lists, backoff and window are replaced whole. Unset: the installation's.",
+    ] = None
+
+
+class Spec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a route asks for."""
+
+    class_name: Annotated[str, texts.ClassName, "Which installation serves the route. Unset: fanout."] = CLASS_NAME
+    suspend: Annotated[bool, Flag(), "true: events are accepted and kept, nothing is delivered. Unset: false."] = False
+    listen: Annotated[Listen | None, Object(Listen), "Where events come in."] = None
+    accept: Annotated[Accept | None, Object(Accept), "Which events are taken."] = None
+    durability: Annotated[
+        Durability,
+        Enum(Durability),
+        "Journal: an event is answered 202 only once it is on disk. Memory: faster, lost on a crash. Unset: Journal.",
+    ] = "Journal"
+    defaults: Annotated[
+        Defaults | None, Object(Defaults), "What holds for every target that does not say otherwise."
+    ] = None
+    targets: Annotated[
+        tuple[Target, ...],
+        ListOf(item=Object(Target), most=64, least=1, key="name"),
+        "Who receives each event, 1 to 64, each on its own: a slow or dead one never holds up another.",
+    ]
+
+
+SPEC = Object(Spec)
+
+
+class Metadata(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What we use of an object's metadata; the rest is Kubernetes' own."""
+
+    name: str
+    namespace: str = "default"
+    uid: str = ""  # empty in files
+    generation: int = 0
+    creation_timestamp: str | None = None
+
+
+class FanoutRoute(msgspec.Struct, frozen=True, kw_only=True):
+    """A route as it was asked for."""
+
+    metadata: Metadata
+    spec: Spec
+
+    @property
+    def key(self) -> str:
+        """``namespace/name``."""
+        return f"{self.metadata.namespace}/{self.metadata.name}"
+
+    @property
+    def path(self) -> str:
+        """Where its events come in."""
+        listen = self.spec.listen
+        return listen.path if listen and listen.path is not None else f"/{self.key}"
+
+
+def parse(document: object, *, lines: Lines | None = None, at: str = "") -> FanoutRoute:
+    """Read a FanoutRoute document, as a file or the API server gives it.
+
+    *at* is the path of the document within another (an item of a List). Raises Invalid with every fault.
+    """
+    faults = Faults(lines)
+    if not isinstance(document, dict):
+        faults.add(at, f"expected a mapping that describes a {KIND}, got {show(document, quiet=True)}")
+        raise Invalid(faults.found())
+    _envelope(document, at, faults)
+    metadata = read_metadata(document.get("metadata"), join(at, "metadata"), faults)
+    if "spec" in document:
+        spec = SPEC.read(document["spec"], join(at, "spec"), faults)
+    else:
+        spec = faults.add(join(at, "spec"), "is required")
+    if metadata is None or spec is None or faults:
+        raise Invalid(faults.found())
+    return FanoutRoute(metadata=metadata, spec=spec)
+
+
+def _envelope(document: dict[str, object], at: str, faults: Faults) -> None:
+    known = ("apiVersion", "kind", "metadata", "spec", "status")
+    for key in document:
+        if key not in known:
+            faults.add(join(at, key), f"unknown field; {hint(key, known)}")
+    for key, expected in (("apiVersion", API_VERSION), ("kind", KIND)):
+        if document.get(key) != expected:
+            got = f"got {show(document[key])}" if key in document else "it is missing"
+            faults.add(join(at, key), f'expected "{expected}", {got}')
+
+
+def read_metadata(value: object, path: str, faults: Faults, *, name: Text = texts.Label) -> Metadata | None:
+    """Read what we use of an object's metadata; labels, managedFields and the like are left alone."""
+    if not isinstance(value, dict):
+        faults.add(path, "is required" if value is None else f"expected a mapping, got {show(value, quiet=True)}")
+        return None
+    before = len(faults)
+    if "name" in value:
+        name.read(value["name"], join(path, "name"), faults)
+    else:
+        faults.add(join(path, "name"), "is required")
+    if value.get("namespace") is not None:
+        texts.Namespace.read(value["namespace"], join(path, "namespace"), faults)
+    if len(faults) > before:
+        return None
+    try:  # the rest is the server's own, set by nobody else: msgspec's words will do
+        return msgspec.convert({key: one for key, one in value.items() if one is not None}, Metadata)
+    except msgspec.ValidationError as wrong:
+        faults.add(path, str(wrong))
+        return None

@@ -1,0 +1,93 @@
+"""The status of a route, as the operator writes it and `kubectl get fr` shows it.
+
+Conditions are the standard ones of Kubernetes (KEP-1623). The counters at the top are sums over the targets and over
+every dispatcher; they are coarse on purpose (metrics are exact).
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from fanout_crds.kinds import Enum, Integer, Text
+from fanout_crds.objects import ListOf, Object
+
+Truth = Literal["True", "False", "Unknown"]
+Circuit = Literal["Closed", "Open", "HalfOpen", "Disabled", "Unknown"]
+
+_count = Integer(0, 2**53 - 1)  # what JSON numbers hold; the API server checks bounds as floats
+_type = r"^[A-Za-z]([A-Za-z0-9_.-]*[A-Za-z0-9])?$"
+_reason = r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"
+
+
+class _Moment(msgspec.Struct, frozen=True):
+    """An RFC 3339 time. Only a schema: status is written here and never read from people."""
+
+    def schema(self) -> dict[str, object]:
+        return {"type": "string", "format": "date-time"}
+
+
+class Condition(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One observation about the route."""
+
+    type: Annotated[
+        str,
+        Text(what="a condition type", longest=64, pattern=_type),
+        "Accepted (the spec is understood), ResolvedRefs (Services, ports, Secrets and grants exist), Programmed (every"
+        " ready dispatcher runs this plan), Ready (these three) or Healthy (no open circuit, no dead letters).",
+    ]
+    status: Annotated[Truth, Enum(Truth), "True, False or Unknown."]
+    reason: Annotated[
+        str, Text(what="a reason", longest=128, pattern=_reason), "Why, as one word of a closed list, for programs."
+    ]
+    message: Annotated[str, Text(what="a sentence", longest=32768, shortest=0), "Why, for people."]
+    last_transition_time: Annotated[str, _Moment(), "When status last changed."]
+    observed_generation: Annotated[int | None, _count, "The metadata.generation this is about."] = None
+
+
+class TargetStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One target, summed up over every dispatcher."""
+
+    name: Annotated[str, Text(what="a target's name", longest=63), "Name of the target."]
+    circuit: Annotated[
+        Circuit | None,
+        Enum(Circuit),
+        "Closed, Open (events are held), HalfOpen (probing) or Disabled; where dispatchers differ, the worst.",
+    ] = None
+    pending: Annotated[int | None, _count, "Deliveries accepted and not settled."] = None
+    dead_letters: Annotated[int | None, _count, "Deliveries given up on and kept for replay."] = None
+    last_error: Annotated[
+        str | None, Text(what="a sentence", longest=1024, shortest=0), "How the last failed attempt ended, coarsely."
+    ] = None
+
+
+class Address(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Where events are posted to."""
+
+    url: Annotated[
+        str | None, Text(what="a URL", longest=2048), "URL inside the cluster that takes this route's events."
+    ] = None
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What the operator has seen of the route."""
+
+    observed_generation: Annotated[int | None, _count, "The newest generation the operator has judged."] = None
+    programmed_generation: Annotated[int | None, _count, "The newest generation that every ready dispatcher runs."] = (
+        None
+    )
+    address: Annotated[Address | None, Object(Address), "Where events are posted to."] = None
+    conditions: Annotated[
+        tuple[Condition, ...] | None,
+        ListOf(item=Object(Condition), most=8, key="type"),
+        "Observations, one of each type.",
+    ] = None
+    target_count: Annotated[int | None, _count, "Targets of the route."] = None
+    pending: Annotated[int | None, _count, "Deliveries accepted and not settled, all targets together."] = None
+    dead_letters: Annotated[int | None, _count, "Dead letters kept for replay, all targets together."] = None
+    open_circuits: Annotated[int | None, _count, "Targets whose circuit is open or half-open."] = None
+    targets: Annotated[
+        tuple[TargetStatus, ...] | None, ListOf(item=Object(TargetStatus), most=64, key="name"), "Each target."
+    ] = None
+
+
+STATUS = Object(Status)

@@ -1,0 +1,163 @@
+"""The CRD in a real API server: the same manifests are refused, with the same sentences, as in files."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from fanout_crds.generate import FILE
+from fanout_crds.schema import NAME
+from tests.harness.apiserver import ApiServer, KubectlError
+from tests.unit.crds.corpus import CORPUS, By, Json, changed, good
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "01-fan-out" / "route.yaml"
+ROUTES = "/apis/fanout.dev/v1alpha1/namespaces/{}/fanoutroutes"
+
+
+@pytest.fixture(scope="module")
+def cluster(apiserver: ApiServer) -> ApiServer:
+    """An API server that knows FanoutRoutes."""
+    apiserver.kubectl("apply", "-f", str(FILE))
+    apiserver.kubectl("wait", "--for=condition=Established", f"crd/{NAME}", "--timeout=30s")
+    return apiserver
+
+
+@pytest.fixture
+def admin(cluster: ApiServer) -> Iterator[httpx.Client]:
+    with cluster.client() as client:
+        yield client
+
+
+def create(admin: httpx.Client, namespace: str, document: Json) -> httpx.Response:
+    """Ask as kubectl does: only to try, and with unknown fields refused."""
+    asked = {"dryRun": "All", "fieldValidation": "Strict"}
+    return admin.post(ROUTES.format(namespace), params=asked, json=document)
+
+
+def test_the_api_server_takes_the_crd_and_finds_it_structural(cluster: ApiServer) -> None:
+    found = json.loads(cluster.kubectl("get", "crd", NAME, "-o", "json"))
+
+    conditions = {one["type"]: (one["status"], one.get("message")) for one in found["status"]["conditions"]}
+    assert conditions["Established"][0] == "True"
+    assert "NonStructuralSchema" not in conditions
+
+
+def test_a_good_manifest_is_taken_and_its_defaults_filled_in(admin: httpx.Client, namespace: str) -> None:
+    answer = create(admin, namespace, good(namespace=namespace))
+
+    made = answer.json()
+    assert answer.status_code == 201, answer.text
+    assert made["spec"] == good()["spec"] | {"className": "fanout", "suspend": False, "durability": "Journal"}
+    assert [one["reason"] for one in made["status"]["conditions"]] == ["Pending"]
+
+
+def test_what_is_refused_in_files_is_refused_at_apply_with_the_same_sentence(
+    admin: httpx.Client, namespace: str
+) -> None:
+    wrong = {}
+    for bad in CORPUS:
+        if bad.by is By.FILES or bad.path in ("apiVersion", "kind"):  # a path of the API, or no kind of ours at all
+            continue
+        answer = create(admin, namespace, changed(good(namespace=namespace), bad.at, bad.value))
+        said = answer.json().get("message", "").replace("<nil>: ", f"{bad.path}: ")  # rules over metadata have no path
+        same = bad.by is By.SHAPE or (f"{bad.path}: " in said and bad.says in said)
+        if answer.status_code not in (400, 422) or not same:
+            wrong[bad.name] = f"{answer.status_code} {said}"
+
+    assert wrong == {}
+
+
+def test_null_is_unset_to_the_api_server_too(admin: httpx.Client, namespace: str) -> None:
+    document = good(namespace=namespace)
+    for at in ("spec.suspend", "spec.listen", "spec.targets[0].policy", "spec.targets[0].service"):
+        document = changed(document, at, None)
+
+    answer = create(admin, namespace, document)
+
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["spec"]["suspend"] is False
+
+
+def test_what_only_files_refuse_is_taken(admin: httpx.Client, namespace: str) -> None:
+    seen = {
+        bad.name: create(admin, namespace, changed(good(namespace=namespace), bad.at, bad.value)).status_code
+        for bad in CORPUS
+        if bad.by is By.FILES
+    }
+
+    assert set(seen.values()) == {201}, "the API server refuses it too: say so in the corpus"
+
+
+def test_the_largest_route_there_can_be_is_within_the_budget_for_rules(admin: httpx.Client, namespace: str) -> None:
+    headers = [{"name": f"X-{number}", "value": "v"} for number in range(16)]
+    request = {"headers": headers, "forwardHeaders": [f"X-{number}" for number in range(32)]}
+    document = good(namespace=namespace)
+    document["spec"]["targets"] = [
+        {"name": f"t-{number}", "url": "http://a.example/" + "x" * 2000, "request": request} for number in range(64)
+    ]
+
+    answer = create(admin, namespace, document)
+
+    assert answer.status_code == 201, answer.text
+
+
+def test_kubectl_apply_takes_the_example_and_get_shows_its_columns(cluster: ApiServer, namespace: str) -> None:
+    text = EXAMPLE.read_text(encoding="utf-8").replace("namespace: shop", f"namespace: {namespace}")
+    cluster.kubectl("apply", "-f", "-", input=text)
+
+    narrow = cluster.kubectl("get", "fr", "--namespace", namespace)
+    wide = cluster.kubectl("get", "fanout", "--namespace", namespace, "-o", "wide")
+
+    assert narrow.split("\n")[0].split() == [
+        "NAME",
+        "READY",
+        "REASON",
+        "HEALTHY",
+        "TARGETS",
+        "PENDING",
+        "DEAD",
+        "AGE",
+    ]
+    assert wide.split("\n")[0].split()[-2:] == ["URL", "OPEN"]
+
+
+def test_kubectl_apply_of_a_bad_route_says_the_sentence(cluster: ApiServer, namespace: str) -> None:
+    document = changed(
+        good(namespace=namespace), "spec.targets[0].policy.retry.backoff", {"baseDelay": "1h", "maxDelay": "1s"}
+    )
+
+    with pytest.raises(KubectlError) as refused:
+        cluster.kubectl("apply", "-f", "-", input=json.dumps(document))
+
+    assert "spec.targets[0].policy.retry.backoff" in refused.value.stderr
+    assert "baseDelay must not be longer than maxDelay" in refused.value.stderr
+
+
+def test_a_bare_on_is_true_to_kubectl_which_is_why_files_note_it(cluster: ApiServer, namespace: str) -> None:
+    text = json.dumps(good(namespace=namespace))[:-3] + ', "policy": {"retry": {on: [5xx]}}}]}}'
+    text = text.replace('}, "policy"', ', "policy"')
+
+    with pytest.raises(KubectlError, match=r'unknown field "spec\.targets\[0\]\.policy\.retry\.true"'):
+        cluster.kubectl("apply", "-f", "-", input=text)
+
+
+def test_kubectl_explain_reads_like_a_manual(cluster: ApiServer) -> None:
+    said = " ".join(cluster.kubectl("explain", "fr.spec.targets.policy.timeouts").split())
+
+    assert "Time for one attempt, from connecting to the answer's last byte. Unset: 10s. 0s: no limit." in said
+
+
+def test_status_is_a_subresource_that_spec_writers_cannot_touch(admin: httpx.Client, namespace: str) -> None:
+    document = good(namespace=namespace) | {"status": {"observedGeneration": 99}}
+    admin.post(ROUTES.format(namespace), json=document).raise_for_status()
+    path = f"{ROUTES.format(namespace)}/order-placed"
+    status = {"status": {"targetCount": 3, "targets": [{"name": "a", "circuit": "Open", "lastError": "503"}]}}
+
+    before = admin.get(path).json()
+    patched = admin.patch(f"{path}/status", json=status, headers={"Content-Type": "application/merge-patch+json"})
+
+    assert "observedGeneration" not in before["status"]
+    assert patched.json()["status"]["targets"][0]["circuit"] == "Open"
+    assert patched.json()["metadata"]["generation"] == before["metadata"]["generation"]

@@ -1,0 +1,351 @@
+"""Bad manifests, each with the path and the sentence it must be refused with: for files here, and again by
+tests/controlplane for the real API server.
+
+`by` says who else refuses it: RULE, the API server with the same sentence; SHAPE, the API server in its own words;
+FILES, only we (the API server cannot see it).
+"""
+
+import copy
+import enum
+import itertools
+import re
+import typing
+
+Json = typing.Any
+
+
+class By(enum.Enum):
+    RULE = enum.auto()
+    SHAPE = enum.auto()
+    FILES = enum.auto()
+
+
+class Bad(typing.NamedTuple):
+    name: str
+    at: str  # what is set in a good manifest
+    value: Json
+    path: str  # where the fault must be
+    says: str
+    by: By = By.SHAPE
+
+
+GONE: typing.Final = object()
+
+
+def good(name: str = "order-placed", namespace: str = "shop") -> Json:
+    """A small manifest with nothing wrong."""
+    return {
+        "apiVersion": "fanout.dev/v1alpha1",
+        "kind": "FanoutRoute",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"targets": [{"name": "billing", "url": "https://billing.example.com/events"}]},
+    }
+
+
+def changed(document: Json, at: str, value: Json) -> Json:
+    """A copy of *document* with *value* at a path such as ``spec.targets[0].url``; GONE removes what is there."""
+    out = copy.deepcopy(document)
+    steps: list[str | int] = [
+        int(step[1:-1]) if step.startswith("[") else step for step in re.findall(r"\[\d+\]|[^.\[\]]+", at)
+    ]
+    here = out
+    for step, following in itertools.pairwise(steps):
+        if isinstance(here, list):
+            here.extend(
+                {"name": f"more-{place}", "url": "http://a.example"} for place in range(len(here), int(step) + 1)
+            )
+            here = here[int(step)]
+        else:
+            here = here.setdefault(step, [] if isinstance(following, int) else {})
+    if value is GONE:
+        del here[steps[-1]]
+    elif isinstance(here, list):
+        here[int(steps[-1]) :] = [value]
+    else:
+        here[steps[-1]] = value
+    return out
+
+
+T = "spec.targets[0]"
+RETRY = f"{T}.policy.retry"
+BREAKER = f"{T}.policy.circuitBreaker"
+HEADER = f"{T}.request.headers[0]"
+TOKEN = f"{T}.authentication.bearer.secretRef"
+DURATION = 'expected a duration such as "250ms", got '
+HOST = "needs a host in plain ASCII (other scripts in their xn-- form) and a port, if any, from 1 to 65535"
+SPELLED = "a host that ends in a number must be an IPv4 address in its usual form, such as 192.0.2.7"
+WIRE = "must be plain ASCII as it goes over the wire: write other characters percent-encoded"
+FRAMES = "this header belongs to the connection or frames the message (RFC 9110): HTTP sets it itself"
+CREDENTIAL = "credentials never stand in a manifest or come from a producer: use authentication"
+OURS = "Fanout sends this header itself, with every delivery"
+RESERVED = "headers ce-… (CloudEvents) and fanout-… are set by Fanout itself"
+SEGMENTS = 'must be made of segments of plain characters, without empty ones, a "/" at the end, a query or "%"'
+LABEL = 'expected a name of lower-case letters, digits and "-" (RFC 1123 label, up to 63), got '
+USER = "must not hold a user or password: use authentication, which takes them from a Secret"
+SIZE = 'expected a size above 0 such as 64Ki, "1.5Mi" or 4096 (bytes), got '
+ANSWER = 'expected a status from 300 to 599 such as 429, a class such as "5xx", or a fault such as "Timeout", got '
+WORDS = "; known here: "
+ZERO = "must be longer than 0s"
+
+
+def _path(name: str, value: str, says: str) -> Bad:
+    return Bad(name, "spec.listen.path", value, "spec.listen.path", says, By.RULE)
+
+
+def _url(name: str, value: str, says: str, by: By = By.RULE) -> Bad:
+    return Bad(name, f"{T}.url", value, f"{T}.url", says, by)
+
+
+def _header(name: str, says: str) -> Bad:
+    return Bad(f"header {name}", HEADER, {"name": name, "value": "x"}, f"{HEADER}.name", says, By.RULE)
+
+
+def _forward(name: str, says: str) -> Bad:
+    at = f"{T}.request.forwardHeaders[0]"
+    return Bad(f"forwarded {name}", at, name, at, says, By.RULE)
+
+
+def _rule(at: str, value: Json, says: str) -> Bad:
+    return Bad(says, at, value, at, says, By.RULE)
+
+
+def _shape(at: str, value: Json, says: str) -> Bad:
+    return Bad(f"{at.rpartition('.')[2]} {str(value)[:20]!r}", at, value, at, says)
+
+
+CORPUS: typing.Final = [
+    # the envelope
+    Bad(
+        "another version",
+        "apiVersion",
+        "fanout.dev/v2",
+        "apiVersion",
+        'expected "fanout.dev/v1alpha1", got "fanout.dev/v2"',
+    ),
+    Bad("another kind", "kind", "FanoutRout", "kind", 'expected "FanoutRoute", got "FanoutRout"'),
+    Bad("no apiVersion", "apiVersion", GONE, "apiVersion", 'expected "fanout.dev/v1alpha1", it is missing'),
+    Bad("a field beside spec", "sepc", {}, "sepc", 'unknown field; did you mean "spec"?'),
+    Bad("no name", "metadata.name", GONE, "metadata.name", "is required"),
+    Bad("a name with dots", "metadata.name", "a.b", "metadata.name", LABEL.removesuffix(", got "), By.RULE),
+    Bad("no spec", "spec", GONE, "spec", "is required"),
+    _shape("spec", [], "expected a mapping, got a list"),
+    # the route
+    _shape("spec.clasName", "x", 'unknown field; did you mean "className"?'),
+    _shape("spec.className", "Fan_out", 'expected the name of an installation, such as "fanout", got "Fan_out"'),
+    _shape("spec.suspend", "yes", 'expected true or false, got "yes"'),
+    _shape("spec.durability", "journal", 'expected one of Journal, Memory, got "journal"; did you mean "Journal"?'),
+    _shape("spec.accept.maxBodySize", "1MB", SIZE + '"1MB"'),
+    _shape("spec.accept.maxBodySize", 0, SIZE + "0"),
+    _shape("spec.accept.maxBodySize", -1, SIZE + "-1"),
+    _rule("spec.accept.maxBodySize", "65Mi", "must not be more than 64Mi"),
+    Bad(
+        "a large integer size",
+        "spec.accept.maxBodySize",
+        2**31,
+        "spec.accept.maxBodySize",
+        "must not be more than 64Mi",
+        By.RULE,
+    ),
+    _shape("spec.accept.schema", {}, "unknown field; known here: maxBodySize"),
+    _path("path without slash", "shop/x", 'must start with "/"'),
+    _path("path template", "/shop/{id}", "path templates ({name}) are not known to this version"),
+    _path("our own paths", "/-/events", "paths under /-/ are Fanout's own"),
+    _path("our own path", "/-", "paths under /-/ are Fanout's own"),
+    _path("empty segment", "/a//b", SEGMENTS),
+    _path("slash at the end", "/a/", SEGMENTS),
+    _path("query in a path", "/a?b=c", SEGMENTS),
+    _path("percent in a path", "/a%2Fb", SEGMENTS),
+    _path("dot segment", "/a/../b", 'must not hold "." or ".." as a segment'),
+    _path("dot segment at the end", "/a/..", 'must not hold "." or ".." as a segment'),
+    # targets
+    _shape("spec.targets", [], "expected 1 to 64 items, got 0"),
+    _shape("spec.targets", {}, "expected a list, got a mapping"),
+    Bad("no targets", "spec.targets", GONE, "spec.targets", "is required"),
+    Bad(
+        "a duplicate target",
+        "spec.targets[1].name",
+        "billing",
+        "spec.targets[1].name",
+        '"billing" is already the name of spec.targets[0]',
+    ),
+    _shape(f"{T}.name", "Billing", LABEL + '"Billing"'),
+    Bad("a long target name", f"{T}.name", "a" * 64, f"{T}.name", "must not be longer than 63 characters, it has 64"),
+    _shape(f"{T}.polcy", {}, 'unknown field; did you mean "policy"?'),
+    _shape(f"{T}.dependsOn", [], "unknown field; known here: name, url, service, request, authentication, tls, policy"),
+    Bad("neither url nor service", f"{T}.url", GONE, T, "exactly one of url and service is needed", By.RULE),
+    Bad(
+        "url and service",
+        f"{T}.service",
+        {"name": "a", "port": 80},
+        T,
+        "exactly one of url and service is needed",
+        By.RULE,
+    ),
+    # urls
+    _url("another scheme", "ftp://a.example/", "must start with http:// or https://"),
+    _url("no scheme", "billing:80", "must start with http:// or https://"),
+    _url("a user in a url", "http://me:hunter2@a.example/", USER),
+    _url("a fragment", "http://a.example/#x", "must not have a fragment (#…): targets never see it"),
+    _url("no host", "http:///x", HOST),
+    _url("a port out of range", "http://a.example:65536/", HOST),
+    _url("no port after a colon", "http://a.example:/", HOST),
+    _url("a host in another script", "http://①②⑦.⓪.⓪.①/", HOST),
+    _url("a full-width dot", "http://127。0。0。1/", HOST),
+    _url("an address as one number", "http://2130706433/", SPELLED),
+    _url("a short hexadecimal address", "http://0x7f.1/x", SPELLED),
+    _url("an octal address", "http://0177.0.0.1/", SPELLED),
+    _url("an address with a dot behind", "http://127.0.0.1./", SPELLED),
+    _url("a backslash", "http://a.example\\@b.example/", USER),
+    _url("a space", "http://a.example/a b", WIRE),
+    _url("an umlaut in the path", "http://a.example/ä", WIRE),
+    _url(
+        "no IPv6 address", "http://[12345::1]/", "an address in brackets must be an IPv6 address (RFC 4291)", By.FILES
+    ),
+    Bad("url is a number", f"{T}.url", 7, f"{T}.url", "expected a URL, got a number"),
+    Bad(
+        "tls for http",
+        f"{T}",
+        {"name": "a", "url": "http://a.example", "tls": {"caSecret": {"name": "a", "key": "b"}}},
+        T,
+        "tls goes with an https:// url",
+        By.RULE,
+    ),
+    # services
+    Bad("no port", T, {"name": "a", "service": {"name": "b"}}, f"{T}.service.port", "is required"),
+    Bad(
+        "a quoted number",
+        T,
+        {"name": "a", "service": {"name": "b", "port": "80"}},
+        f"{T}.service.port",
+        "a port written as a string is a name and needs a letter; write a number without quotes",
+        By.RULE,
+    ),
+    Bad(
+        "port 0",
+        T,
+        {"name": "a", "service": {"name": "b", "port": 0}},
+        f"{T}.service.port",
+        'expected a port such as 8080, or the name of one such as "http", got 0',
+    ),
+    Bad(
+        "a relative service path",
+        T,
+        {"name": "a", "service": {"name": "b", "port": 80, "path": "x"}},
+        f"{T}.service.path",
+        'must start with "/"',
+        By.RULE,
+    ),
+    # headers
+    *(_header(name, FRAMES) for name in ("Host", "Content-Length", "transfer-encoding", "Connection", "TE", "Upgrade")),
+    *(_header(name, CREDENTIAL) for name in ("Authorization", "cookie", "Proxy-Authorization")),
+    *(_header(name, OURS) for name in ("Idempotency-Key", "content-type", "traceparent")),
+    *(_header(name, RESERVED) for name in ("ce-id", "CE-type", "Fanout-Attempt")),
+    Bad(
+        "no header name",
+        HEADER,
+        {"name": "x y", "value": "z"},
+        f"{HEADER}.name",
+        'expected a header name such as "x-shop" (RFC 9110 token), got "x y"',
+    ),
+    Bad(
+        "a line break in a value",
+        HEADER,
+        {"name": "x", "value": "a\r\nHost: b"},
+        f"{HEADER}.value",
+        "expected a header value: visible ASCII, spaces inside only (RFC 9110), got a string",
+    ),
+    Bad("no header value", HEADER, {"name": "x"}, f"{HEADER}.value", "is required"),
+    Bad(
+        "a header twice",
+        f"{T}.request.headers",
+        [{"name": "X-a", "value": "1"}, {"name": "x-A", "value": "2"}],
+        f"{T}.request.headers",
+        "each header may be set once, whatever its case",
+        By.RULE,
+    ),
+    _forward("Cookie", CREDENTIAL),
+    _forward("ce-*", RESERVED),
+    Bad(
+        "everything forwarded",
+        f"{T}.request.forwardHeaders",
+        ["*"],
+        f"{T}.request.forwardHeaders[0]",
+        'expected a header name such as "x-shop", or a prefix such as "x-github-*", got "*"',
+    ),
+    # secrets
+    Bad(
+        "a secret in place of its name",
+        TOKEN,
+        {"name": "Hunter2!", "key": "k"},
+        f"{TOKEN}.name",
+        'expected the name of a Secret (lower-case letters, digits, "-" and "."), got a string',
+    ),
+    Bad(
+        "a token in place of a reference",
+        f"{T}.authentication.bearer",
+        "hunter2",
+        f"{T}.authentication.bearer",
+        "expected a mapping, got a string",
+    ),
+    Bad("no key", TOKEN, {"name": "a"}, f"{TOKEN}.key", "is required"),
+    # durations, numbers, words
+    _shape(f"{RETRY}.backoff.baseDelay", 5, DURATION + "5"),
+    _shape(f"{RETRY}.backoff.baseDelay", "5", DURATION + '"5"'),
+    _shape(f"{RETRY}.backoff.baseDelay", "1.5s", DURATION + '"1.5s"'),
+    Bad("null where something must be", f"{T}.name", None, f"{T}.name", "is required"),
+    Bad("null in a list", "spec.targets", [None], T, "expected a mapping, got null"),
+    _rule(f"{RETRY}.backoff.baseDelay", "0s", ZERO),
+    _rule(f"{T}.policy.timeouts.connect", "0h0m", ZERO),
+    _rule(f"{T}.policy.deadLetter.keep", "0s", ZERO),
+    _shape(
+        f"{RETRY}.backoff.type",
+        "Schedule",
+        'expected one of Constant, Linear, Exponential, got "Schedule"' + WORDS + "Constant, Linear, Exponential",
+    ),
+    _shape(f"{RETRY}.backoff.multiplier", 1.5, 'expected a decimal such as 2 or "1.5" (fractions in quotes), got 1.5'),
+    _rule(f"{RETRY}.backoff.multiplier", "0.5", "must be from 1 to 100"),
+    _shape(f"{RETRY}.maxAttempts", 0, "expected a whole number from 1 to 1000, got 0"),
+    _shape(f"{RETRY}.maxAttempts", True, "expected a whole number from 1 to 1000, got true"),
+    _shape(f"{RETRY}.maxAttemps", 3, 'unknown field; did you mean "maxAttempts"?'),
+    _shape(
+        f"{RETRY}.budget", {}, "unknown field" + WORDS + "maxAttempts, backoff, on, successOn, giveUpOn, retryAfter"
+    ),
+    Bad("a success tried again", f"{RETRY}.on", [200], f"{RETRY}.on[0]", ANSWER + "200"),
+    Bad("no fault", f"{RETRY}.on", ["Timout"], f"{RETRY}.on[0]", ANSWER + '"Timout"; did you mean "Timeout"?'),
+    Bad(
+        "a fault is no success",
+        f"{RETRY}.successOn",
+        ["Timeout"],
+        f"{RETRY}.successOn[0]",
+        'expected a status from 300 to 599 such as 429, a class such as "5xx", got "Timeout"',
+    ),
+    _shape(f"{RETRY}.on", "5xx", "expected a list, got a string"),
+    _shape(
+        f"{T}.policy.queue.onFull",
+        "Drop",
+        'expected one of Reject, DeadLetter, got "Drop"; known here: Reject, DeadLetter',
+    ),
+    _shape(f"{T}.policy.bulkhead.maxConcurrent", 0, "expected a whole number from 1 to 4096, got 0"),
+    _shape("spec.defaults.policy.timeouts.atempt", "5s", 'unknown field; did you mean "attempt"?'),
+    # fields that are wrong together
+    _rule(f"{T}.policy.timeouts", {"attempt": "5s", "total": "1s"}, "attempt must not be longer than total"),
+    _rule(f"{RETRY}.backoff", {"baseDelay": "5m", "maxDelay": "1s"}, "baseDelay must not be longer than maxDelay"),
+    _rule(f"{RETRY}.backoff", {"type": "Linear", "multiplier": 2}, "multiplier goes with type Exponential"),
+    _rule(
+        f"{BREAKER}",
+        {"openDuration": "5m", "maxOpenDuration": "1s"},
+        "openDuration must not be longer than maxOpenDuration",
+    ),
+    _rule(
+        f"{BREAKER}",
+        {"minimumCalls": 30, "window": {"type": "Count", "size": 20}},
+        "minimumCalls must not be more than window.size: the rate would never be taken",
+    ),
+    _rule(f"{BREAKER}.window", {"type": "Count", "duration": "1s"}, "duration goes with type Time"),
+    _rule(f"{BREAKER}.window", {"size": 20}, "size goes with type Count"),
+    _rule(
+        f"{BREAKER}.halfOpen",
+        {"maxCalls": 1, "successThreshold": 2},
+        "successThreshold must not be more than maxCalls: the circuit could never close",
+    ),
+]

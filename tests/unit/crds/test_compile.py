@@ -1,0 +1,156 @@
+"""From a route to a plan: references, addresses, credentials, sizes."""
+
+import pytest
+
+from fanout_crds import plan
+from fanout_crds.compile import Compiled, Installation, References, Refs, SecretKey, ServiceKey, Unresolved, references
+from fanout_crds.compile import compile as compile_route
+from fanout_crds.faults import Invalid
+from fanout_crds.route import FanoutRoute, parse
+from tests.unit.crds.corpus import Json, changed, good
+
+PAYMENT = {"name": "payment", "service": {"name": "payment", "namespace": "pay", "port": "http", "path": "/charges"}}
+TOKEN = {"bearer": {"secretRef": {"name": "crm", "key": "token"}}}
+CRM = {"name": "crm", "url": "https://crm.example", "authentication": TOKEN}
+PINNED = CRM | {"tls": {"caSecret": {"name": "crm", "key": "ca.crt"}}}
+TOKEN_KEY = SecretKey("shop", "crm", "token")
+CA_KEY = SecretKey("shop", "crm", "ca.crt")
+PAYMENT_KEY = ServiceKey("pay", "payment", "http")
+
+
+def route(*targets: Json, **spec: Json) -> FanoutRoute:
+    return parse(good() | {"spec": {"targets": list(targets)} | spec})
+
+
+def compiled(made: FanoutRoute, refs: Refs | None = None) -> Compiled:
+    return compile_route(made, Installation(), refs or Refs(), "r1")
+
+
+def test_a_plan_says_everything_about_its_route() -> None:
+    document = changed(good(), "metadata.uid", "u-1")
+    document = changed(document, "metadata.generation", 7)
+    document = changed(document, "spec.accept.maxBodySize", "64Ki")
+    document = changed(document, "spec.listen.path", "/shop/orders")
+
+    made = compiled(parse(document)).plan
+
+    assert (made.format, made.revision, made.key, made.uid, made.generation) == (1, "r1", "shop/order-placed", "u-1", 7)
+    assert (made.path, made.max_body_size, made.durability, made.suspend) == ("/shop/orders", 65536, "Journal", False)
+
+
+def test_without_saying_so_a_body_may_have_a_mebibyte() -> None:
+    assert compiled(parse(good())).plan.max_body_size == 2**20
+
+
+@pytest.mark.parametrize(
+    ("url", "meant"),
+    [
+        ("https://a.example", "https://a.example/"),
+        ("https://a.example?x=1", "https://a.example/?x=1"),
+        ("https://a.example/x?y=/z", "https://a.example/x?y=/z"),
+        ("http://[::1]:80", "http://[::1]:80/"),
+    ],
+)
+def test_a_url_without_path_means_the_root(url: str, meant: str) -> None:
+    target = compiled(route({"name": "a", "url": url})).plan.targets[0]
+
+    assert (target.url, target.private, target.held) == (meant, False, None)
+
+
+def test_a_service_becomes_its_address_and_may_be_private() -> None:
+    refs = Refs(services={PAYMENT_KEY: "http://payment.pay.svc:8080"})
+
+    target = compiled(route(PAYMENT), refs).plan.targets[0]
+
+    assert (target.url, target.private, target.held) == ("http://payment.pay.svc:8080/charges", True, None)
+
+
+def test_a_service_without_path_is_asked_at_its_root_and_lives_at_home() -> None:
+    made = route({"name": "a", "service": {"name": "a", "port": 8080}})
+    refs = Refs(services={ServiceKey("shop", "a", "8080"): "http://a.shop.svc:8080/"})
+
+    assert compiled(made, refs).plan.targets[0].url == "http://a.shop.svc:8080/"
+
+
+def test_a_service_with_tls_is_asked_over_https() -> None:
+    tls = {"tls": {"caSecret": {"name": "crm", "key": "ca.crt"}}}
+    refs = Refs(services={PAYMENT_KEY: "http://payment.pay.svc:8443"}, secrets={CA_KEY: b"PEM"})
+
+    assert compiled(route(PAYMENT | tls), refs).plan.targets[0].url == "https://payment.pay.svc:8443/charges"
+
+
+def test_what_a_route_needs_is_named_before_it_is_compiled() -> None:
+    needs = references(route(PAYMENT, PINNED))
+
+    assert needs == References(services=frozenset({PAYMENT_KEY}), secrets=frozenset({TOKEN_KEY, CA_KEY}))
+
+
+def test_credentials_travel_beside_the_plan_by_handle() -> None:
+    done = compiled(route(PINNED), Refs(secrets={TOKEN_KEY: b"hunter2\n", CA_KEY: b"PEM\n"}))
+
+    target = done.plan.targets[0]
+
+    assert (target.bearer, target.ca, target.held) == ("crm.bearer", "crm.ca", None)
+    assert done.credentials == {"crm.bearer": b"hunter2", "crm.ca": b"PEM\n"}
+    assert b"hunter2" not in plan.encode(done.plan)
+    assert "hunter2" not in repr(done)
+
+
+def test_a_reference_that_does_not_resolve_holds_its_target_and_no_other() -> None:
+    why = Unresolved("PortNotFound", "Service pay/payment has no port http")
+    done = compiled(route(PAYMENT, {"name": "b", "url": "http://b.example"}), Refs(services={PAYMENT_KEY: why}))
+
+    held, runs = done.plan.targets
+
+    assert (held.url, held.held, held.held_message) == ("", "PortNotFound", why.message)
+    assert (runs.url, runs.held) == ("http://b.example/", None)
+    assert done.unresolved == (("payment", why),)
+
+
+def test_a_reference_nobody_looked_up_is_unresolved() -> None:
+    done = compiled(route(PAYMENT, PINNED))
+
+    assert [(target, why.reason) for target, why in done.unresolved] == [
+        ("payment", "ServiceNotFound"),
+        ("crm", "SecretNotFound"),
+        ("crm", "SecretNotFound"),
+    ]
+    assert (done.plan.targets[1].bearer, done.plan.targets[1].ca, done.credentials) == (None, None, {})
+
+
+@pytest.mark.parametrize("value", [b"", b"  \n", b"two words", b"a\r\nHost: b", b"caf\xc3\xa9", b"\x00"])
+def test_a_token_that_cannot_stand_in_a_header_holds_its_target_and_is_not_repeated(value: bytes) -> None:
+    done = compiled(route(CRM), Refs(secrets={TOKEN_KEY: value}))
+
+    assert done.plan.targets[0].held == "SecretUnusable"
+    assert done.unresolved[0][1].message == (
+        "Secret shop/crm[token] does not hold one line of visible ASCII, as a token must"
+    )
+
+
+def test_headers_go_as_they_stand_and_forwarded_names_in_lower_case() -> None:
+    request = {"headers": [{"name": "X-Shop", "value": "7"}], "forwardHeaders": ["X-GitHub-*", "X-Trace"]}
+
+    target = compiled(route({"name": "a", "url": "http://a.example", "request": request})).plan.targets[0]
+
+    assert target.headers == (("X-Shop", "7"),)
+    assert target.forward_headers == ("x-github-*", "x-trace")
+
+
+def test_a_plan_that_fits_nowhere_is_refused() -> None:
+    headers = [{"name": f"x-{number}", "value": "v" * 2048} for number in range(16)]
+    targets = [{"name": f"t{n}", "url": "http://a.example", "request": {"headers": headers}} for n in range(64)]
+
+    with pytest.raises(Invalid, match=r"spec.targets: PlanTooLarge: the compiled plan has \d+ bytes, 900000 fit"):
+        compiled(route(*targets))
+
+
+def test_a_reference_is_written_as_people_write_it() -> None:
+    assert ServiceKey.of("shop/payment:8080") == ServiceKey("shop", "payment", "8080")
+    assert str(ServiceKey.of("shop/payment:http")) == "shop/payment:http"
+    with pytest.raises(ValueError, match=r'expected a Service such as "shop/payment:http" .* got "payment"'):
+        ServiceKey.of("payment")
+
+
+def test_answers_never_show_what_they_hold() -> None:
+    assert "hunter2" not in repr(Refs(secrets={TOKEN_KEY: b"hunter2"}))

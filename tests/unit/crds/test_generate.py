@@ -1,0 +1,29 @@
+"""Writing the CRD and noticing that it is old."""
+
+from pathlib import Path
+
+import pytest
+
+from fanout_crds import generate
+
+
+def test_check_tells_what_differs_and_writing_mends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "crd.yaml"
+    file.write_text(generate.text().replace("fanoutroutes", "others"), encoding="utf-8")
+    monkeypatch.setattr(generate, "FILE", file)
+
+    before = generate.main(["--check"])
+    told = capsys.readouterr().err
+    written = generate.main([])
+    after = generate.main(["--check"])
+
+    assert (before, written, after) == (1, 0, 0)
+    assert "-  plural: others" in told or "-    plural: others" in told
+
+
+def test_a_missing_file_differs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generate, "FILE", tmp_path / "none.yaml")
+
+    assert generate.main(["--check"]) == 1

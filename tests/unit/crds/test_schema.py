@@ -1,0 +1,111 @@
+"""What the CRD promises to the API server and to people, whatever fields it has."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from fanout_crds import generate
+from fanout_crds.schema import crd
+
+LIMIT = 262_144  # bytes of an annotation: what `kubectl apply` can hold
+
+
+def version() -> dict[str, Any]:
+    spec: Any = crd()["spec"]
+    return dict(spec["versions"][0])
+
+
+def schemas(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    yield path, schema
+    for name, one in schema.get("properties", {}).items():
+        yield from schemas(one, f"{path}.{name}")
+    if "items" in schema:
+        yield from schemas(schema["items"], f"{path}[]")
+
+
+def every(schema: dict[str, Any] | None = None) -> list[tuple[str, dict[str, Any]]]:
+    return list(schemas(schema or version()["schema"]["openAPIV3Schema"]))
+
+
+def test_the_file_is_what_the_types_say() -> None:
+    assert generate.FILE.read_text(encoding="utf-8") == generate.text(), "run `make crd`"
+
+
+def test_it_fits_into_an_annotation_with_room_to_spare() -> None:
+    assert len(json.dumps(crd())) < LIMIT / 2
+
+
+def test_nothing_in_a_policy_has_a_default_which_would_mask_what_is_inherited() -> None:
+    masked = [path for path, schema in every() if ".policy" in path and "default" in schema]
+
+    assert masked == []
+
+
+def test_defaults_stand_where_they_mask_nothing() -> None:
+    found = [path for path, schema in every() if "default" in schema]
+
+    assert found == [".spec.className", ".spec.suspend", ".spec.durability", ".status"]
+
+
+def test_every_list_has_an_end_and_a_way_to_merge() -> None:
+    lists = [(path, schema) for path, schema in every() if schema.get("type") == "array"]
+
+    assert [path for path, one in lists if "maxItems" not in one or "x-kubernetes-list-type" not in one] == []
+    assert {path for path, one in lists if one["x-kubernetes-list-type"] == "map"} == {
+        ".spec.targets",
+        ".spec.targets[].request.headers",
+        ".status.conditions",
+        ".status.targets",
+    }
+
+
+def test_every_text_has_an_end() -> None:
+    texts = [(path, one) for path, one in every() if one.get("type") == "string" or "x-kubernetes-int-or-string" in one]
+
+    assert len(texts) > 50
+    assert [path for path, one in texts if not {"maxLength", "enum", "format"} & one.keys()] == []
+
+
+def test_every_field_tells_what_it_means() -> None:
+    fields = [(path, one) for path, one in every() if path.startswith((".spec", ".status")) and not path.endswith("[]")]
+
+    assert [path for path, one in fields if not one.get("description", "").endswith((".", ")"))] == []
+
+
+def test_every_optional_field_of_a_policy_tells_what_unset_means() -> None:
+    policy = version()["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["defaults"]["properties"][
+        "policy"
+    ]
+    values = [(path, one) for path, one in every(policy) if "properties" not in one and not path.endswith("[]")]
+
+    assert [path for path, one in values if "Unset: " not in one["description"]] == []
+
+
+def test_every_rule_has_a_sentence() -> None:
+    rules = [rule for _, one in every() for rule in one.get("x-kubernetes-validations", [])]
+
+    assert len(rules) > 30
+    assert all(rule["message"] and "\n" not in rule["message"] for rule in rules)
+
+
+def test_get_shows_the_columns_of_the_design() -> None:
+    columns = version()["additionalPrinterColumns"]
+
+    assert [one["name"] for one in columns if "priority" not in one] == [
+        "READY",
+        "REASON",
+        "HEALTHY",
+        "TARGETS",
+        "PENDING",
+        "DEAD",
+        "AGE",
+    ]
+    assert [one["name"] for one in columns if one.get("priority") == 1] == ["URL", "OPEN"]
+
+
+def test_a_new_route_waits_for_the_operator() -> None:
+    default = version()["schema"]["openAPIV3Schema"]["properties"]["status"]["default"]
+
+    assert [(one["type"], one["status"], one["reason"]) for one in default["conditions"]] == [
+        ("Accepted", "Unknown", "Pending")
+    ]
