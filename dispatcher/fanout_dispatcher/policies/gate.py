@@ -1,0 +1,32 @@
+"""What a gate is: it says when a target may be asked, and learns from how it went.
+
+A lane asks all its gates *before* it takes work, so a refusal costs nothing and nothing has to be handed back. Asking
+and entering happen in one synchronous step, so no other delivery can slip in between.
+"""
+
+import math
+import typing
+
+from fanout_dispatcher.values.outcome import Outcome
+
+NEVER: typing.Final = math.inf  # only an event (a landing, a new plan) can tell
+
+
+class Crossing(typing.Protocol):
+    """What a gate may write on a flight: the circuit's epoch, and whether the flight is a probe."""
+
+    epoch: int
+    probe: bool
+
+
+class Gate(typing.Protocol):
+    """Answers at once, never waits."""
+
+    def opens_at(self, now: float) -> float:
+        """*now* when open, a later time when that is known, else NEVER."""
+
+    def enter(self, flight: Crossing, now: float) -> None:
+        """The flight starts. Only called when ``opens_at(now)`` was *now* in the same step."""
+
+    def leave(self, flight: Crossing, outcome: Outcome, now: float) -> None:
+        """The flight has landed."""

@@ -1,0 +1,76 @@
+"""What the engine lets people and machines look at and do: the admin API, the report stream and metrics stand on it."""
+
+import typing
+
+import msgspec
+
+from fanout_dispatcher.values.views import DeadLetterFilter, DeadLetterView, EventView, RouteView
+
+BUCKETS: typing.Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds, upper bounds
+
+
+class LaneMeter(msgspec.Struct, kw_only=True):
+    """Plain counters of one target: cheap to bump on the hot path, read at scrape."""
+
+    route: str
+    target: str
+    delivered: int = 0
+    failed: dict[str, int] = msgspec.field(default_factory=dict)  # by HTTP status or fault
+    retried: int = 0
+    dead: dict[str, int] = msgspec.field(default_factory=dict)  # by reason
+    replayed: int = 0
+    pending: int = 0
+    pending_bytes: int = 0
+    in_flight: int = 0
+    dead_letters: int = 0
+    circuit: str = "Closed"
+    seconds: list[int] = msgspec.field(default_factory=lambda: [0] * (len(BUCKETS) + 1))  # attempts by duration
+    seconds_sum: float = 0.0
+
+
+class RouteMeter(msgspec.Struct, kw_only=True):
+    """Plain counters of one route's front door."""
+
+    route: str
+    accepted: int = 0
+    turned: dict[str, int] = msgspec.field(default_factory=dict)  # by reason
+
+
+class Desk(typing.Protocol):
+    """The engine as its operators see it. Nothing here may block the loop."""
+
+    def routes(self) -> list[RouteView]:
+        """Every route in force, by key."""
+
+    def route(self, key: str) -> RouteView | None:
+        """One route, None when it is not in force."""
+
+    async def event(self, receipt: str) -> EventView | None:
+        """What became of an event; None for a receipt that is not ours."""
+
+    async def events(self, route: str | None, after: str | None, limit: int) -> list[EventView]:
+        """Events, newest first; *after* is the receipt of the last one seen."""
+
+    async def dead_letters(self, wanted: DeadLetterFilter) -> list[DeadLetterView]:
+        """Dead letters, oldest first, without bodies."""
+
+    async def dead_letter(self, ident: str) -> DeadLetterView | None:
+        """One dead letter with its original bytes."""
+
+    async def replay(self, wanted: DeadLetterFilter) -> tuple[str, ...]:
+        """Send the dead letters meant again, each to the target that failed; the receipts of the replays."""
+
+    async def remove(self, wanted: DeadLetterFilter) -> int:
+        """Drop the dead letters meant for good; how many went."""
+
+    def readiness(self) -> str | None:
+        """None when events can be accepted and committed; else a sentence that says why not."""
+
+    def lane_meters(self) -> typing.Iterable[LaneMeter]:
+        """One per target in force."""
+
+    def route_meters(self) -> typing.Iterable[RouteMeter]:
+        """One per route in force."""
+
+    def watch(self, changed: typing.Callable[[str], None]) -> typing.Callable[[], None]:
+        """Call *changed* with a route's key whenever its RouteView may differ; returns how to stop."""

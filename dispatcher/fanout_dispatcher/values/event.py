@@ -1,0 +1,65 @@
+"""An event and what is frozen with it.
+
+These values cross every seam: the ingress makes an Event, the journal stores it, lanes hold it, the transport sends it.
+They are msgspec structs because a million of them may be made a minute: 0.06 µs each, against 0.66 for a dataclass.
+"""
+
+import msgspec
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What came with the body, in the form in which it leaves again.
+
+    ``attributes`` is a block of complete header lines (``ce-id: 7\\r\\n…``) that go to every target: CloudEvents
+    attributes, content type, W3C trace context, X-Request-Id. ``forwarded`` are the producer's own headers that at
+    least one target asked for; each target takes from them what its plan names. ``identity`` is a digest of route,
+    source and id, from which every target's Idempotency-Key is derived.
+    """
+
+    id: str
+    source: str
+    type: str
+    identity: bytes
+    attributes: bytes
+    forwarded: tuple[tuple[bytes, bytes], ...] = ()
+
+
+class Frozen(msgspec.Struct, frozen=True, kw_only=True):
+    """What is fixed for an event at acceptance: one value per generation of a route, shared by its events."""
+
+    number: int  # the journal's number for it
+    route: str  # namespace/name
+    generation: int
+    targets: tuple[str, ...]
+    lanes: tuple[int, ...]  # the journal's numbers of the targets' lanes, in the same order
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What came in, numbered and dated (engine time, seconds)."""
+
+    seq: int
+    frozen: Frozen
+    accepted: float
+    head: Head
+    body: bytes
+
+
+class Attempt(msgspec.Struct, frozen=True, array_like=True):
+    """One try of a delivery as its history keeps it: when (engine time, s), how it ended, how long it took (s)."""
+
+    at: float
+    outcome: str  # "503", "Timeout", "ConnectFailure": an HTTP status or a fault
+    seconds: float
+
+
+HISTORY = 10  # the last attempts that a retry or a dead letter remembers
+
+
+class State:
+    """The states of a delivery as the journal's one-byte codes: exactly one is visible at any time (promise P2)."""
+
+    PENDING = 0
+    DELIVERED = 1
+    DEAD = 2
+
+    NAMES = ("Pending", "Delivered", "Dead")

@@ -1,0 +1,92 @@
+"""What the dispatcher shows of itself: to the admin API, the status URL, the report stream and the CLI.
+
+All times are RFC 3339 in UTC when encoded; here they are wall-clock seconds since the epoch.
+"""
+
+import msgspec
+
+from fanout_dispatcher.values.event import Attempt
+
+
+class TargetView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One target of a route, now. ``held`` says why nothing is sent (CircuitOpen, Suspended, ServiceNotFound …)."""
+
+    name: str
+    circuit: str  # Closed | Open | HalfOpen | Disabled
+    pending: int
+    in_flight: int
+    dead_letters: int
+    held: str | None = None
+    held_until: float | None = None
+    last_error: str | None = None
+
+
+class RouteView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One route as this dispatcher runs it; ``refused`` says why a newer plan is not in force."""
+
+    route: str
+    uid: str
+    path: str
+    revision: str
+    generation: int
+    suspended: bool
+    targets: tuple[TargetView, ...]
+    refused: str | None = None
+
+
+class DeliveryView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One delivery of an event. ``reason`` goes with the state Dead, ``held`` with Pending."""
+
+    target: str
+    state: str
+    attempts: int = 0
+    due: float | None = None
+    held: str | None = None
+    reason: str | None = None
+    history: tuple[Attempt, ...] = ()
+    replayed_as: str | None = None  # receipt of the replay
+
+
+class EventView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """An accepted event and what became of each of its deliveries."""
+
+    receipt: str
+    route: str
+    generation: int
+    accepted: float
+    settled: bool
+    deliveries: tuple[DeliveryView, ...]
+    id: str | None = None  # CloudEvents id, source and type: known until the event is finished
+    source: str | None = None
+    type: str | None = None
+
+
+class DeadLetterView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A delivery given up on. ``body`` is only filled when one dead letter is shown."""
+
+    id: str
+    receipt: str
+    route: str
+    target: str
+    reason: str
+    detail: str
+    at: float
+    attempts: int
+    event_id: str
+    source: str
+    type: str
+    size: int
+    history: tuple[Attempt, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes | None = None
+
+
+class DeadLetterFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which dead letters are meant; unset fields match all. ``after`` is the cursor: the id of the last one seen."""
+
+    route: str | None = None
+    target: str | None = None
+    reason: str | None = None
+    ids: tuple[str, ...] = ()
+    after: str | None = None
+    limit: int = 100

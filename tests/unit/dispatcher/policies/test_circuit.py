@@ -1,0 +1,267 @@
+"""The circuit's rules one by one; `test_circuit_model.py` looks for what these forget."""
+
+import pytest
+
+from fanout_dispatcher.policies.circuit import Circuit, CircuitState
+from fanout_dispatcher.values.outcome import Delivered, Failed, Fault, Outcome, Refused
+from tests.support.plans import a_policy, changed
+from tests.unit.dispatcher.policies.crossing import Crossed
+
+DEFAULT = a_policy().circuit_breaker
+OK = Delivered(200)
+BAD = Failed(status=503)
+
+
+class Bench:
+    """A circuit and what it told about itself."""
+
+    def __init__(self, **changes: object) -> None:
+        self.told: list[str] = []
+        self.circuit = Circuit(changed(DEFAULT, changes), lambda state: self.told.append(state.value))
+
+    def enter(self, now: float) -> Crossed:
+        assert self.circuit.opens_at(now) == now
+        flight = Crossed()
+        self.circuit.enter(flight, now)
+        return flight
+
+    def ask(self, outcome: Outcome, now: float) -> None:
+        """One attempt, from start to landing at the same moment."""
+        self.circuit.leave(self.enter(now), outcome, now)
+
+    def opened(self, now: float = 0.0) -> "Bench":
+        for _ in range(5):
+            self.ask(BAD, now)
+        assert self.circuit.state is CircuitState.OPEN
+        return self
+
+
+# --- opening --------------------------------------------------------------------------------------------------------
+
+
+def test_five_failures_in_a_row_open_it() -> None:
+    bench = Bench()
+    for _ in range(4):
+        bench.ask(BAD, 1.0)
+    assert bench.circuit.state is CircuitState.CLOSED
+
+    bench.ask(BAD, 1.0)
+
+    assert bench.told == ["Open"]
+    assert bench.circuit.opens_at(1.0) == 31.0
+
+
+def test_a_success_in_between_starts_the_row_afresh() -> None:
+    bench = Bench(minimum_calls=1000)
+
+    for number in range(100):
+        bench.ask(OK if number % 5 == 4 else BAD, 1.0)
+
+    assert bench.told == []
+
+
+def test_half_of_at_least_twenty_calls_open_it() -> None:
+    bench = Bench()
+    for number in range(19):
+        bench.ask(BAD if number % 2 else OK, 1.0)
+    assert bench.circuit.state is CircuitState.CLOSED
+
+    bench.ask(BAD, 1.0)
+
+    assert bench.circuit.state is CircuitState.OPEN
+
+
+def test_a_rate_just_below_the_threshold_keeps_it_closed() -> None:
+    bench = Bench(failure_rate_threshold=51, consecutive_failures=0)
+
+    for number in range(200):
+        bench.ask(BAD if number % 2 else OK, 1.0)
+
+    assert bench.told == []
+
+
+def test_zero_consecutive_failures_leaves_only_the_rate() -> None:
+    bench = Bench(consecutive_failures=0)
+
+    for _ in range(19):
+        bench.ask(BAD, 1.0)
+
+    assert bench.told == []
+
+
+def test_failures_that_have_left_the_window_do_not_count() -> None:
+    bench = Bench(consecutive_failures=0, window={"type": "Time", "size": 10.0})
+    for _ in range(19):
+        bench.ask(BAD, 1.0)
+
+    bench.ask(BAD, 100.0)
+
+    assert bench.told == []
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Failed(status=400),
+        Failed(status=404),
+        Failed(status=408),
+        Failed(status=302),
+        Failed(fault=Fault.ANSWER_TOO_LARGE),
+        Failed(fault=Fault.ADDRESS_REFUSED),
+        Refused("closing"),
+    ],
+)
+def test_what_is_no_evidence_moves_nothing(outcome: Outcome) -> None:
+    bench = Bench(minimum_calls=1, failure_rate_threshold=1, consecutive_failures=1)
+
+    for _ in range(50):
+        bench.ask(outcome, 1.0)
+
+    assert bench.told == []
+    assert bench.circuit.window.calls == 0
+
+
+@pytest.mark.parametrize("status", [429, 500, 501, 503, 505, 599])
+@pytest.mark.parametrize("fault", [None, *Fault])
+def test_what_is_evidence_is_the_policys_list(status: int, fault: Fault | None) -> None:
+    outcome = Failed(status=status) if fault is None else Failed(fault=fault)
+    expected = fault is None or fault.value in DEFAULT.fail_on_fault
+
+    assert (Bench().circuit.evidence(outcome) is True) == expected
+
+
+# --- open and half-open ---------------------------------------------------------------------------------------------
+
+
+def test_open_refuses_until_its_time_is_over() -> None:
+    bench = Bench().opened()
+
+    assert [bench.circuit.opens_at(now) for now in (0.0, 29.9, 30.0, 45.0)] == [30.0, 30.0, 30.0, 45.0]
+
+
+def test_no_more_probes_than_successes_are_missing_go_through() -> None:
+    bench = Bench(half_open={"max_calls": 10, "success_threshold": 2}).opened()
+    flights = [bench.enter(30.0) for _ in range(2)]
+
+    assert all(flight.probe for flight in flights)
+    assert bench.circuit.opens_at(30.0) == 90.0  # full: at the end of maxWait
+
+
+def test_no_more_probes_than_max_calls_go_through() -> None:
+    bench = Bench(half_open={"max_calls": 2, "success_threshold": 2}).opened()
+    for _ in range(2):
+        bench.enter(30.0)
+
+    assert bench.circuit.opens_at(31.0) > 31.0
+
+
+def test_enough_good_probes_close_it() -> None:
+    bench = Bench().opened()
+
+    for _ in range(3):
+        bench.ask(OK, 30.0)
+
+    assert bench.told == ["Open", "HalfOpen", "Closed"]
+    assert not bench.enter(30.0).probe
+
+
+def test_one_bad_probe_opens_it_for_twice_as_long() -> None:
+    bench = Bench().opened()
+    bench.ask(OK, 30.0)
+
+    bench.ask(BAD, 31.0)
+
+    assert bench.circuit.opens_at(31.0) == 91.0
+
+
+def test_the_doubling_ends_at_the_maximum() -> None:
+    bench = Bench().opened()
+    waits = []
+    now = 0.0
+
+    for _ in range(80):
+        at = bench.circuit.opens_at(now)
+        waits.append(at - now)
+        bench.ask(BAD, at)
+        now = at
+
+    assert waits[:5] == [30.0, 60.0, 120.0, 240.0, 300.0]
+    assert set(waits[4:]) == {300.0}
+
+
+def test_closing_forgets_the_doubling() -> None:
+    bench = Bench().opened()
+    bench.ask(BAD, 30.0)
+    for _ in range(3):
+        bench.ask(OK, 90.0)
+
+    bench.opened(100.0)
+
+    assert bench.circuit.opens_at(100.0) == 130.0
+
+
+def test_without_a_verdict_in_time_it_is_open_again() -> None:
+    bench = Bench().opened()
+    hung = bench.enter(30.0)
+
+    assert bench.circuit.opens_at(90.0) == 120.0
+    bench.circuit.leave(hung, OK, 91.0)
+    assert bench.circuit.state is CircuitState.OPEN
+
+
+def test_a_probe_that_proves_nothing_gives_its_place_to_another() -> None:
+    bench = Bench(half_open={"max_calls": 1, "success_threshold": 1}).opened()
+
+    bench.ask(Failed(status=404), 30.0)
+    bench.ask(OK, 31.0)
+
+    assert bench.circuit.state is CircuitState.CLOSED
+
+
+def test_an_answer_from_before_it_opened_moves_nothing() -> None:
+    bench = Bench()
+    early = [bench.enter(0.0) for _ in range(10)]
+    bench.opened()
+    bench.enter(30.0)  # half-open
+
+    for flight in early[:5]:
+        bench.circuit.leave(flight, OK, 30.0)
+    for flight in early[5:]:
+        bench.circuit.leave(flight, BAD, 30.0)
+
+    assert bench.circuit.state is CircuitState.HALF_OPEN
+    assert bench.circuit.successes == 0
+
+
+# --- new rules ------------------------------------------------------------------------------------------------------
+
+
+def test_a_disabled_circuit_asks_always_and_learns_nothing() -> None:
+    bench = Bench(enabled=False)
+
+    for _ in range(100):
+        bench.ask(BAD, 1.0)
+
+    assert bench.told == []
+
+
+def test_switching_it_off_closes_it() -> None:
+    bench = Bench().opened()
+
+    bench.circuit.follow(changed(DEFAULT, {"enabled": False}))
+
+    assert bench.circuit.opens_at(1.0) == 1.0
+
+
+def test_new_rules_keep_the_state() -> None:
+    bench = Bench().opened()
+
+    bench.circuit.follow(changed(DEFAULT, {"consecutive_failures": 50}))
+
+    assert bench.circuit.opens_at(1.0) == 30.0
+
+
+def test_it_says_how_it_stands() -> None:
+    assert repr(Bench().opened().circuit) == "<Circuit Open epoch=1 failures=0/0>"
+
+

@@ -1,0 +1,202 @@
+"""What becomes of a delivery after each way an attempt can end: a row per rule."""
+
+import random
+import typing
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fanout_dispatcher.policies.decide import DONE, Rules, Standing, decide
+from fanout_dispatcher.policies.statuses import statuses
+from fanout_dispatcher.values.outcome import Again, Dead, Delivered, Failed, Fault, Outcome, Reason, Refused, Verdict
+from tests.support.plans import a_policy
+
+NOW = 1000.0
+STEADY: typing.Final = {"backoff": {"jitter": "None"}}  # the first wait is 0.5 s, the second 1 s, …
+
+
+def standing(attempts: int = 0, *, accepted: float = NOW, probe: bool = False) -> Standing:
+    return Standing(attempts=attempts, accepted=accepted, probe=probe, wall=784_111_777.0)
+
+
+def verdict(outcome: Outcome, at: Standing | None = None, **changes: object) -> Verdict:
+    """The default policy's verdict, without jitter and with *changes*."""
+    changes["retry"] = STEADY | typing.cast(dict[str, object], changes.get("retry", {}))
+    return decide(at or standing(), outcome, Rules.of(a_policy(**changes)), NOW, random.Random(1))
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
+def test_a_success_is_done(status: int) -> None:
+    assert verdict(Delivered(status)) is DONE
+
+
+def test_what_we_chose_not_to_ask_is_due_again_at_once_and_spends_nothing() -> None:
+    assert verdict(Refused("the plan changed")) == Again(NOW, spent=False)
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 506, 520, 599])
+def test_these_answers_are_tried_again(status: int) -> None:
+    assert verdict(Failed(status=status)) == Again(NOW + 0.5)
+
+
+@pytest.mark.parametrize(
+    "status", [101, 300, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 405, 409, 410, 413, 415, 422, 451, 499, 501, 505]
+    + [600, 999],
+)  # fmt: skip
+def test_these_answers_are_final(status: int) -> None:
+    assert verdict(Failed(status=status)) == Dead(Reason.TARGET_REJECTED, f"the target answered {status}")
+
+
+RETRIED_FAULTS = [Fault.NAME_FAILURE, Fault.CONNECT_FAILURE, Fault.TLS_FAILURE, Fault.RESET, Fault.TIMEOUT]
+RETRIED_FAULTS += [Fault.PROTOCOL_ERROR]
+FINAL_FAULTS = [Fault.ANSWER_TOO_LARGE, Fault.ADDRESS_REFUSED]
+
+
+def test_every_fault_has_a_row_below() -> None:
+    assert {*RETRIED_FAULTS, *FINAL_FAULTS} == {*Fault}
+
+
+@pytest.mark.parametrize("fault", RETRIED_FAULTS)
+def test_these_faults_are_tried_again(fault: Fault) -> None:
+    assert verdict(Failed(fault=fault)) == Again(NOW + 0.5)
+
+
+@pytest.mark.parametrize("fault", FINAL_FAULTS)
+def test_these_faults_are_final_and_say_what_happened(fault: Fault) -> None:
+    assert verdict(Failed(fault=fault, detail="over 1 MiB")) == Dead(Reason.TARGET_REJECTED, f"{fault.value}: over 1 MiB")
+
+
+def test_retry_on_is_the_whole_list_of_what_is_tried_again() -> None:
+    on = {"on_status": ((404, 404),), "on_fault": ("Reset",)}
+
+    assert type(verdict(Failed(status=404), retry=on)) is Again
+    assert type(verdict(Failed(fault=Fault.RESET), retry=on)) is Again
+    assert type(verdict(Failed(status=503), retry=on)) is Dead
+    assert type(verdict(Failed(fault=Fault.TIMEOUT), retry=on)) is Dead
+
+
+def test_give_up_on_wins_over_retry_on() -> None:
+    found = verdict(Failed(status=503), retry={"give_up_on": ((503, 503),)})
+
+    assert found == Dead(Reason.TARGET_REJECTED, "the target answered 503")
+
+
+def test_success_on_is_ready_for_whoever_reads_the_answer() -> None:
+    """The lane turns such an answer into Delivered before anybody learns from it: a verdict never sees one."""
+    rules = Rules.of(a_policy(retry={"success_on": ((409, 409), (304, 304))}))
+
+    assert rules.success == {304, 409}
+
+
+@pytest.mark.parametrize(("spent_before", "wait"), [(0, 0.5), (1, 1.0), (2, 2.0), (9, 256.0), (10, 300.0), (500, 300.0)])
+def test_each_attempt_spent_lengthens_the_wait(spent_before: int, wait: float) -> None:
+    assert verdict(Failed(status=503), standing(spent_before)) == Again(NOW + wait)
+
+
+# --- giving up ------------------------------------------------------------------------------------------------------
+
+
+def test_one_attempt_means_no_retry() -> None:
+    found = verdict(Failed(status=503), retry={"max_attempts": 1})
+
+    assert found == Dead(Reason.ATTEMPTS_EXHAUSTED, "1 attempts, the last: the target answered 503")
+
+
+@pytest.mark.parametrize(("spent_before", "kind"), [(0, Again), (1, Again), (2, Dead), (7, Dead)])
+def test_max_attempts_counts_the_first(spent_before: int, kind: type) -> None:
+    assert type(verdict(Failed(status=503), standing(spent_before), retry={"max_attempts": 3})) is kind
+
+
+def test_a_final_answer_is_a_rejection_even_at_the_last_attempt() -> None:
+    found = verdict(Failed(status=404), standing(2), retry={"max_attempts": 3})
+
+    assert type(found) is Dead
+    assert found.reason is Reason.TARGET_REJECTED
+
+
+@pytest.mark.parametrize(("age", "kind"), [(9.4, Again), (9.5, Dead), (9.6, Dead), (100.0, Dead)])
+def test_a_retry_that_would_come_after_the_total_time_is_not_waited_for(age: float, kind: type) -> None:
+    found = verdict(Failed(status=503), standing(accepted=NOW - age), timeouts={"total": 10.0})
+
+    assert type(found) is kind
+    assert type(found) is not Dead or found.reason is Reason.EXPIRED
+
+
+def test_a_total_of_zero_never_expires() -> None:
+    assert verdict(Failed(status=503), standing(accepted=-1e9), timeouts={"total": 0.0}) == Again(NOW + 0.5)
+
+
+# --- Retry-After ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "wait"),
+    [
+        ("7", 7.0),
+        ("0", 0.5),
+        ("Sun, 06 Nov 1994 08:50:37 GMT", 60.0),
+        ("1000000000", 3600.0),
+        ("9" * 400, 3600.0),
+        ("in a while", 0.5),
+        ("-5", 0.5),
+    ],
+)
+def test_the_wait_is_the_longer_of_the_backoff_and_a_capped_retry_after(value: str, wait: float) -> None:
+    assert verdict(Failed(status=429, retry_after=value)) == Again(NOW + wait)
+
+
+def test_a_retry_after_that_is_ignored_changes_nothing() -> None:
+    assert verdict(Failed(status=429, retry_after="7"), retry={"retry_after": False}) == Again(NOW + 0.5)
+
+
+def test_the_cap_of_retry_after_is_the_policys() -> None:
+    assert verdict(Failed(status=503, retry_after="3600"), retry={"retry_after_max": 2.0}) == Again(NOW + 2.0)
+
+
+# --- probes ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("failed", [Failed(status=503), Failed(status=429), Failed(fault=Fault.TIMEOUT)])
+def test_a_failed_probe_spends_no_attempt(failed: Failed) -> None:
+    found = verdict(failed, standing(2, probe=True), retry={"max_attempts": 3})
+
+    assert found == Again(NOW, spent=False)
+
+
+def test_a_failed_probe_still_waits_as_long_as_the_target_asked_for() -> None:
+    found = verdict(Failed(status=503, retry_after="120"), standing(probe=True))
+
+    assert found == Again(NOW + 120.0, spent=False)
+
+
+def test_a_probe_with_a_final_answer_is_final() -> None:
+    assert type(verdict(Failed(status=404), standing(probe=True))) is Dead
+
+
+# --- all of it ------------------------------------------------------------------------------------------------------
+
+outcomes = st.one_of(
+    st.builds(Delivered, st.integers(200, 299)),
+    st.builds(Failed, status=st.integers(100, 999), retry_after=st.none() | st.text(max_size=12)),
+    st.builds(Failed, fault=st.sampled_from(Fault)),
+    st.builds(Refused, st.just("closing")),
+)
+
+
+@given(outcome=outcomes, attempts=st.integers(0, 2000), age=st.floats(0, 1e6), probe=st.booleans(), seed=st.integers())
+def test_a_verdict_never_points_back_nor_spends_too_much(
+    outcome: Outcome, attempts: int, age: float, probe: bool, seed: int
+) -> None:
+    rules = Rules.of(a_policy(retry={"max_attempts": 1000}))
+
+    found = decide(standing(attempts, accepted=NOW - age, probe=probe), outcome, rules, NOW, random.Random(seed))
+
+    assert (found is DONE) == (type(outcome) is Delivered)
+    if type(found) is Again:
+        assert found.at >= NOW
+        assert not found.spent or (attempts + 1 < 1000 and found.at < NOW - age + rules.total)
+
+
+def test_ranges_of_statuses_include_both_ends() -> None:
+    assert statuses(((429, 429), (500, 503))) == {429, 500, 501, 502, 503}
