@@ -1,0 +1,1 @@
+"""The durable queue behind one contract: SQLite (embedded), memory (durability Memory, tests)."""

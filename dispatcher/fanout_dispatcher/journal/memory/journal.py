@@ -1,0 +1,208 @@
+"""The front of the journal in memory: Journal (see protocol.py), and how it fails and crashes on demand.
+
+It keeps the promises of the embedded one, the power cut aside. For simulation, `crash` ends a life: what was committed
+is there after the next `open`, all else is gone. A *mishap*, asked before each commit, may let it fail.
+"""
+
+import enum
+import itertools
+from collections.abc import Callable, Collection, Iterable, Sequence
+
+import msgspec
+
+from fanout_dispatcher.journal.clock import EPOCH, Clock, away
+from fanout_dispatcher.journal.memory.store import Store, weight
+from fanout_dispatcher.journal.protocol import (
+    Batch,
+    DeadLetter,
+    DueRow,
+    JournalAmbiguous,
+    JournalFault,
+    JournalFull,
+    Pulled,
+    Recovered,
+    StoredEvent,
+)
+from fanout_dispatcher.values.views import DeadLetterFilter
+
+SLOT = 900.0  # history goes by the quarter of an hour in which an event finished, as in the embedded journal
+NO_SECRET = bytes(32)  # for simulations; who hands out receipts hands in a key
+
+
+class Mishap(enum.Enum):
+    """What happens to one commit."""
+
+    FULL = "refused, nothing written"
+    LOST = "failed half-way, and was not written"
+    WRITTEN = "failed half-way, and was written all the same"
+
+
+class MemoryJournal:
+    """A journal that is gone with its process. *max_bytes* bounds events and dead letters; None: nothing does."""
+
+    def __init__(
+        self,
+        *,
+        key: bytes = NO_SECRET,
+        clock: Callable[[], Clock] = lambda: EPOCH,
+        max_bytes: int | None = None,
+        pull_bytes: int = 16 << 20,
+        mishap: Callable[[Batch], Mishap | None] = lambda batch: None,
+    ) -> None:
+        self._key = key
+        self._clock = clock
+        self._max_bytes = max_bytes
+        self._pull_bytes = pull_bytes
+        self._mishap = mishap
+        self._store = Store()
+        self._is_open = False
+        self._torn = False
+        self._now = 0.0
+        self._noted = EPOCH
+
+    def __repr__(self) -> str:
+        state = "torn" if self._torn else "open" if self._is_open else "closed"
+        store = self._store
+        return f"MemoryJournal({state}, events={len(store.events)}, dead={len(store.letters)}, bytes={store.used})"
+
+    def open(self) -> Recovered:
+        """Recover what an earlier life committed."""
+        if self._is_open:
+            raise JournalFault("this journal in memory is open already")
+        clock = self._clock()
+        self._now += away(self._noted, clock) if self._noted != EPOCH else 0.0
+        self._noted = clock
+        self._is_open, self._torn = True, False
+        store = self._store
+        store.recover(self._now)
+        return Recovered(
+            key=self._key,
+            last_seq=store.last_seq,
+            now=self._now,
+            lanes=dict(store.lanes),
+            frozen=dict(store.frozen),
+            plans=dict(store.plans),
+            backlog=store.backlog(),
+            unfinished=len(store.events),
+        )
+
+    def crash(self) -> None:
+        """As if the process had been killed."""
+        self._is_open = self._torn = False
+
+    def close(self) -> None:
+        """End this life; the next `open` begins another."""
+        self.crash()
+
+    def commit(self, batch: Batch) -> None:
+        """Apply *batch* as a whole or, when it does not fit or a mishap says so, not at all."""
+        self._ready()
+        mishap = self._mishap(batch)
+        if mishap is Mishap.FULL:
+            raise JournalFull("this journal in memory is full, by a mishap; nothing was written")
+        size = sum(weight(event) for event in batch.events)
+        if size and self._max_bytes is not None and self._store.used + size > self._max_bytes:
+            raise JournalFull(f"this journal in memory has reached its bound of {self._max_bytes} bytes")
+        if mishap is not Mishap.LOST:
+            self._store.apply(batch)
+            if batch.at > self._now:
+                self._now, self._noted = batch.at, self._clock()
+        if mishap is not None:
+            self._torn = True
+            raise JournalAmbiguous("a commit to this journal in memory failed half-way, by a mishap")
+
+    def repair(self, seqs: Sequence[int]) -> None:
+        """Take back whatever of the events *seqs* was written."""
+        self._store.take_back(set(seqs))
+        self._is_open, self._torn = True, False
+
+    def pull(self, lane: int, until: float, limit: int, skip: Collection[int]) -> tuple[list[Pulled], float | None]:
+        """The first rows by time, and when the next one is due."""
+        rows = list(itertools.islice(self._ready().index(lane).by_time(frozenset(skip)), limit + 1))
+        pulled = self._bounded(row for row in rows[:limit] if row.at <= until)
+        left = rows[len(pulled) :]
+        return pulled, left[0].at if left else None
+
+    def oldest(self, lane: int, limit: int, skip: Collection[int]) -> list[Pulled]:
+        """The first rows by seq."""
+        return self._bounded(self._ready().index(lane).by_seq(frozenset(skip), limit))
+
+    def event(self, seq: int) -> StoredEvent | None:
+        """What is known of one event."""
+        return self._ready().stored(seq)
+
+    def events(self, route: str | None, before: int | None, limit: int) -> list[tuple[int, StoredEvent]]:
+        """Newest first, without bodies."""
+        store = self._ready()
+        routes = store.routes().items()
+        wanted = [seq for seq, of in routes if route in {None, of} and (before is None or seq < before)]
+        found = ((seq, store.stored(seq)) for seq in sorted(wanted, reverse=True)[:limit])
+        return [(seq, _without_body(stored)) for seq, stored in found if stored is not None]
+
+    def dead_letters(self, wanted: DeadLetterFilter) -> list[DeadLetter]:
+        """By number, without bodies."""
+        store = self._ready()
+        lanes = {
+            lane
+            for lane, (route, target) in store.lanes.items()
+            if wanted.route in {None, route} and wanted.target in {None, target}
+        }
+        return store.letters.find(wanted, lanes)
+
+    def dead_letter(self, number: int) -> DeadLetter | None:
+        """One, with its body."""
+        letter = self._ready().letters.kept(number)
+        return None if letter is None else DeadLetter(number=number, row=letter.row, event=letter.event)
+
+    def prune(self, lane: int, before: float, max_bytes: int | None, limit: int) -> tuple[int, int]:
+        """Drop the oldest dead letters of a lane."""
+        store = self._ready()
+        kept = [letter for letter in store.letters.all_kept() if letter.row.lane == lane]
+        weighs = sum(letter.row.size for letter in kept)
+        dropped = freed = 0
+        for letter in kept[:limit]:
+            if letter.row.at >= before and (max_bytes is None or weighs - freed <= max_bytes):
+                break
+            store.remove_letter(letter.number)
+            dropped += 1
+            freed += letter.row.size
+        return dropped, freed
+
+    def forget(self, before: float, limit: int) -> int:
+        """Drop old history, and links to replays of events that have none left."""
+        store = self._ready()
+        old = [seq for seq, (at, _) in store.done.items() if at // SLOT < before // SLOT][:limit]
+        for seq in old:
+            del store.done[seq]
+        for letter in store.letters.all_replayed():
+            if letter.row.at < before and letter.row.seq not in store.events:
+                store.letters.remove(letter)
+        return len(old)
+
+    def _ready(self) -> Store:
+        if self._torn:
+            raise JournalAmbiguous("this journal in memory must be repaired first")
+        if not self._is_open:
+            raise JournalFault("this journal in memory is not open")
+        return self._store
+
+    def _bounded(self, rows: Iterable[DueRow]) -> list[Pulled]:
+        """*rows* as far as the bytes of one pull go, one at least."""
+        pulled: list[Pulled] = []
+        size = 0
+        for row in rows:
+            if pulled and size >= self._pull_bytes:
+                break
+            pulled.append(self._pulled(row))
+            size += len(pulled[-1].event.body)
+        return pulled
+
+    def _pulled(self, row: DueRow) -> Pulled:
+        event = self._store.events[row.seq]
+        return Pulled(row, event, self._store.states(event))
+
+
+def _without_body(stored: StoredEvent) -> StoredEvent:
+    if stored.event is None:
+        return stored
+    return msgspec.structs.replace(stored, event=msgspec.structs.replace(stored.event, body=b""))

@@ -1,0 +1,170 @@
+"""What a journal in memory holds, and how a batch changes it."""
+
+import msgspec
+
+from fanout_dispatcher.journal.memory.index import LaneIndex
+from fanout_dispatcher.journal.memory.letters import Letters
+from fanout_dispatcher.journal.protocol import Backlog, Batch, DeadRow, DueRow, Finished, StoredEvent
+from fanout_dispatcher.values.event import Event, Frozen, State
+
+EVENT_BYTES = 512  # what an event takes besides its body, generously
+
+
+class Store:
+    """Committed state: it survives a crash of the simulated process."""
+
+    def __init__(self) -> None:
+        self.lanes: dict[int, tuple[str, str]] = {}
+        self.frozen: dict[int, Frozen] = {}
+        self.plans: dict[str, bytes] = {}
+        self.events: dict[int, Event] = {}
+        self.progress: dict[int, bytes] = {}
+        self.letters = Letters()
+        self.done: dict[int, tuple[float, Finished]] = {}  # seq -> when it finished; in that order
+        self.last_seq = 0
+        self.used = 0  # bytes
+        self._due: dict[int, LaneIndex] = {}
+
+    def index(self, lane: int) -> LaneIndex:
+        """The due rows of a lane."""
+        index = self._due.get(lane)
+        if index is None:
+            index = self._due[lane] = LaneIndex()
+        return index
+
+    def states(self, event: Event) -> bytes:
+        """Where its deliveries are."""
+        return self.progress.get(event.seq) or bytes(len(event.frozen.lanes))
+
+    def apply(self, batch: Batch) -> None:
+        """All of *batch*, in the order that the protocol gives."""
+        self._settings(batch)
+        for event in batch.events:
+            self.events[event.seq] = event
+            self.last_seq = max(self.last_seq, event.seq)
+            self.used += weight(event)
+        for row in batch.due:
+            self.index(row.lane).put(row)
+        for lane, seq in batch.undue:
+            self.index(lane).drop(seq)
+        self.progress.update(batch.progress)
+        for dead in batch.dead:
+            self._bury(dead)
+        for past in batch.finished:
+            self._drop_event(past.seq)
+            self.done[past.seq] = (batch.at, past)
+        for replay in batch.replayed:
+            self._replay(replay.dead, replay.seq)
+        for number in batch.removed:
+            self.remove_letter(number)
+
+    def recover(self, now: float) -> None:
+        """Give every pending delivery that was in a window a row, due *now*."""
+        for event in self.events.values():
+            for lane, state in zip(event.frozen.lanes, self.states(event), strict=True):
+                if state == State.PENDING and self.index(lane).get(event.seq) is None:
+                    self.index(lane).put(DueRow(lane, event.seq, now))
+
+    def take_back(self, seqs: set[int]) -> None:
+        """Nothing of the events *seqs* stays; a dead letter that one of them replaced comes back, with the bytes."""
+        for letter in self.letters.all_replayed():
+            event = self.events.get(letter.replayed or 0) if letter.replayed in seqs else None
+            if event is not None:
+                letter.event = msgspec.structs.replace(letter.event, head=event.head, body=event.body)
+                letter.replayed = None
+                self.used += weight(event)
+        for seq in seqs:
+            for letter in self.letters.of(seq):
+                self.remove_letter(letter.number)
+            event = self.events.get(seq)
+            for lane in event.frozen.lanes if event is not None else ():
+                self.index(lane).drop(seq)
+            self._drop_event(seq)
+            self.done.pop(seq, None)
+
+    def remove_letter(self, number: int) -> None:
+        """A kept dead letter goes."""
+        letter = self.letters.kept(number)
+        if letter is not None:
+            self.used -= weight(letter.event)
+            self.letters.remove(letter)
+
+    def backlog(self) -> dict[int, Backlog]:
+        """What waits, by lane."""
+        kept = [letter.row for letter in self.letters.all_kept()]
+        lanes = {lane for lane, index in self._due.items() if len(index)} | {row.lane for row in kept}
+        return {
+            lane: Backlog(
+                pending=len(self.index(lane)),
+                pending_bytes=sum(len(self.events[row.seq].body) for row in self.index(lane)),
+                dead=sum(row.lane == lane for row in kept),
+                dead_bytes=sum(row.size for row in kept if row.lane == lane),
+            )
+            for lane in sorted(lanes)
+        }
+
+    def stored(self, seq: int) -> StoredEvent | None:
+        """What is known of one event."""
+        letters = self.letters.of(seq)
+        dead = tuple(letter.row for letter in letters if letter.replayed is None)
+        replays = {letter.row.lane: letter.replayed for letter in letters if letter.replayed is not None}
+        event = self.events.get(seq)
+        if event is not None:
+            rows = (self.index(lane).get(seq) for lane in sorted(set(event.frozen.lanes)))
+            return StoredEvent(
+                frozen=event.frozen,
+                accepted=event.accepted,
+                states=self.states(event),
+                event=event,
+                due=tuple(row for row in rows if row is not None),
+                dead=dead,
+                replays=replays,
+            )
+        if seq not in self.done:
+            return None
+        _, past = self.done[seq]
+        return StoredEvent(
+            frozen=self.frozen[past.frozen],
+            accepted=past.accepted,
+            states=past.states,
+            event=None,
+            dead=dead,
+            replays=replays,
+        )
+
+    def routes(self) -> dict[int, str]:
+        """The route of every event that is known, by seq."""
+        routes = {seq: event.frozen.route for seq, event in self.events.items()}
+        return routes | {seq: self.frozen[past.frozen].route for seq, (_, past) in self.done.items()}
+
+    def _settings(self, batch: Batch) -> None:
+        self.lanes.update({number: (route, target) for number, route, target in batch.lanes})
+        self.frozen.update({one.number: one for one in batch.frozen})
+        for route, plan in batch.plans:
+            if plan is None:
+                self.plans.pop(route, None)
+            else:
+                self.plans[route] = plan
+
+    def _bury(self, dead: DeadRow) -> None:
+        event = self.events.get(dead.seq)
+        if event is not None and self.letters.bury(dead, event):
+            self.used += weight(event)
+
+    def _replay(self, number: int, seq: int) -> None:
+        letter = self.letters.kept(number)
+        if letter is not None:
+            self.used -= weight(letter.event)
+            letter.event = msgspec.structs.replace(letter.event, body=b"")
+            letter.replayed = seq
+
+    def _drop_event(self, seq: int) -> None:
+        self.progress.pop(seq, None)
+        event = self.events.pop(seq, None)
+        if event is not None:
+            self.used -= weight(event)
+
+
+def weight(event: Event) -> int:
+    """Bytes that an event counts for."""
+    return len(event.body) + EVENT_BYTES

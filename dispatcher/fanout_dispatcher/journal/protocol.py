@@ -1,0 +1,195 @@
+"""What a journal is: a durable queue that takes whole batches and hands back what is due.
+
+The engine's committer (on the event loop) fills a Batch; the journal (on a thread of its own) writes it in one
+transaction. Two kinds of row matter to the engine:
+
+* an **event** row is immutable and lives until every delivery of it is settled;
+* a **due** row stands for one delivery that is *not* in a lane's window in memory: a retry, or one that spilled. A row
+  that was pulled into a window stays until its delivery is settled or put back (the engine remembers what it has
+  pulled), so that a crash loses neither it nor its count of attempts.
+
+A pending delivery that has no due row was in a window. After a crash `open` gives each of those a due row, so that
+afterwards everything owed is in the index and every window is empty.
+"""
+
+import typing
+
+import msgspec
+
+from fanout_dispatcher.values.event import Attempt, Event, Frozen
+from fanout_dispatcher.values.views import DeadLetterFilter
+
+
+class JournalFault(Exception):
+    """The journal cannot do what was asked; the sentence says what, where and what to do."""
+
+
+class JournalFull(JournalFault):
+    """No space: on the disk, or within the journal's own bound. Nothing of the batch was written."""
+
+
+class JournalAmbiguous(JournalFault):
+    """A commit failed in a way that leaves open whether it was written: `repair` before anything else."""
+
+
+class JournalRefused(JournalFault):
+    """The file cannot be opened at all: newer version, in use by another process, corrupt, read-only."""
+
+
+class DueRow(msgspec.Struct, frozen=True, gc=False):
+    """Put a delivery into the index (or move the row it has): due at *at* (engine time, s)."""
+
+    lane: int
+    seq: int
+    at: float
+    attempts: int = 0
+    history: tuple[Attempt, ...] = ()
+
+
+class DeadRow(msgspec.Struct, frozen=True, gc=False):
+    """A delivery given up on; head and body are copied from the event row by the journal."""
+
+    lane: int
+    seq: int
+    at: float
+    reason: str
+    detail: str
+    attempts: int
+    history: tuple[Attempt, ...]
+    size: int
+
+
+class Finished(msgspec.Struct, frozen=True, gc=False):
+    """Every delivery of the event is settled: its row goes, its states stay in the history for a while."""
+
+    seq: int
+    frozen: int
+    accepted: float
+    states: bytes
+
+
+class Replayed(msgspec.Struct, frozen=True, gc=False):
+    """Dead letter *dead* goes away because event *seq* (appended in the same batch) takes its place."""
+
+    dead: int
+    seq: int
+
+
+class Batch(msgspec.Struct, kw_only=True):
+    """What one transaction writes, in this order. Every list may be empty."""
+
+    at: float = 0.0  # engine time of the commit, kept for the clock and for pruning
+    lanes: list[tuple[int, str, str]] = msgspec.field(default_factory=list)  # (lane, route, target), new ones
+    frozen: list[Frozen] = msgspec.field(default_factory=list)  # new ones
+    plans: list[tuple[str, bytes | None]] = msgspec.field(default_factory=list)  # (route, plan; None: forget)
+    events: list[Event] = msgspec.field(default_factory=list)
+    due: list[DueRow] = msgspec.field(default_factory=list)
+    undue: list[tuple[int, int]] = msgspec.field(default_factory=list)  # (lane, seq): the due row goes
+    progress: list[tuple[int, bytes]] = msgspec.field(default_factory=list)  # (seq, states) of unfinished events
+    dead: list[DeadRow] = msgspec.field(default_factory=list)
+    finished: list[Finished] = msgspec.field(default_factory=list)
+    replayed: list[Replayed] = msgspec.field(default_factory=list)
+    removed: list[int] = msgspec.field(default_factory=list)  # dead letters removed by hand
+
+
+class Backlog(msgspec.Struct, frozen=True, kw_only=True):
+    """What one lane has in the journal: due rows and dead letters, with the bytes of their bodies."""
+
+    pending: int = 0
+    pending_bytes: int = 0
+    dead: int = 0
+    dead_bytes: int = 0
+
+
+class Recovered(msgspec.Struct, frozen=True, kw_only=True):
+    """What `open` found."""
+
+    key: bytes  # secret for receipts, made once per journal
+    last_seq: int
+    now: float  # engine time at which to go on: what was stored plus how long we were away
+    lanes: dict[int, tuple[str, str]]  # lane -> (route, target)
+    frozen: dict[int, Frozen]
+    plans: dict[str, bytes]
+    backlog: dict[int, Backlog]
+    unfinished: int  # events
+
+
+class Pulled(msgspec.Struct, frozen=True, gc=False):
+    """One delivery out of the index, with its event and the states of all the event's deliveries."""
+
+    due: DueRow
+    event: Event
+    states: bytes
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """A kept dead letter. ``event`` carries the original head and body (empty body in lists)."""
+
+    number: int
+    row: DeadRow
+    event: Event
+
+
+class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """What the journal knows of one event. ``event`` is None when it is finished and only its history is left."""
+
+    frozen: Frozen
+    accepted: float
+    states: bytes
+    event: Event | None
+    due: tuple[DueRow, ...] = ()
+    dead: tuple[DeadRow, ...] = ()
+    replays: dict[int, int] = msgspec.field(default_factory=dict)  # lane -> seq of the replay
+
+
+class Journal(typing.Protocol):
+    """Called from one thread at a time; every call may block on the disk, and raises JournalFault."""
+
+    def open(self) -> Recovered:
+        """Lock, migrate and recover. Raises JournalRefused."""
+
+    def commit(self, batch: Batch) -> None:
+        """Write *batch* in one transaction; when this returns it is on stable storage."""
+
+    def repair(self, seqs: typing.Sequence[int]) -> None:
+        """After JournalAmbiguous: reopen and remove whatever of the events *seqs* was written after all.
+
+        A dead letter that one of them replaced is there again. Everything else of the batch may be written or not, and
+        may be committed again as it was. Raises JournalAmbiguous as long as the disk does not let it.
+        """
+
+    def pull(
+        self, lane: int, until: float, limit: int, skip: typing.Collection[int]
+    ) -> tuple[list[Pulled], float | None]:
+        """The first *limit* due rows of *lane* with at ≤ *until* whose seq is not in *skip*, by (at, seq).
+
+        Also the time of the earliest row that is left behind and not in *skip*, None if there is none. Fewer rows come
+        when their bodies together grow large: then that time is not after *until*.
+        """
+
+    def oldest(self, lane: int, limit: int, skip: typing.Collection[int]) -> list[Pulled]:
+        """The first *limit* rows of *lane* by seq, whatever their time: where expiry looks. Fewer if they are large."""
+
+    def event(self, seq: int) -> StoredEvent | None:
+        """What is known of one event, finished or not."""
+
+    def events(self, route: str | None, before: int | None, limit: int) -> list[tuple[int, StoredEvent]]:
+        """Events, newest first, below seq *before*, without bodies."""
+
+    def dead_letters(self, wanted: DeadLetterFilter) -> list[DeadLetter]:
+        """Dead letters by number, oldest first, without bodies. Ids and cursor are decimal numbers, else ValueError."""
+
+    def dead_letter(self, number: int) -> DeadLetter | None:
+        """One dead letter with its original bytes."""
+
+    def prune(self, lane: int, before: float, max_bytes: int | None, limit: int) -> tuple[int, int]:
+        """Drop dead letters of *lane* from before *before* and the oldest beyond *max_bytes*: (dropped, bytes)."""
+
+    def forget(self, before: float, limit: int) -> int:
+        """Drop history of events that finished before *before* (to the quarter of an hour); how many went.
+
+        Up to *limit* rows at a time, each of which may tell of many events: call again until nothing goes.
+        """
+
+    def close(self) -> None:
+        """Checkpoint and unlock."""

@@ -1,0 +1,167 @@
+"""What is in the journal's blobs: msgpack, as arrays, so that a field's name is not stored a million times.
+
+Times are kept as they are (8 bytes each): a retry is due at exactly the time that was decided. A new field goes at
+the end of its struct with a default; anything else is a new format and a migration.
+"""
+
+import typing
+
+import msgspec
+
+from fanout_dispatcher.journal.protocol import DeadRow, DueRow, Finished
+from fanout_dispatcher.values.event import Attempt, Event, Frozen, Head
+
+SEQ_BITS = 43  # of a key that packs something with a seq: 8.8e12 events, and 2^20 lanes or slots above
+SEQ_MASK = (1 << SEQ_BITS) - 1
+BUCKET_BITS = 12  # seqs of one bucket of history
+SLOT = 900.0  # seconds of engine time in one slot of history: 2^20 of them are 30 years
+
+_encode: typing.Final = msgspec.msgpack.Encoder().encode
+
+
+class StoredHead(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """`event.head`: when the event was accepted, and its Head."""
+
+    accepted: float
+    id: str
+    source: str
+    type: str
+    identity: bytes
+    attributes: bytes
+    forwarded: tuple[tuple[bytes, bytes], ...] = ()
+
+
+class StoredDelivery(msgspec.Struct, frozen=True, array_like=True):
+    """`due.delivery`."""
+
+    at: float
+    attempts: int = 0
+    history: tuple[Attempt, ...] = ()
+
+
+class StoredCause(msgspec.Struct, frozen=True, array_like=True):
+    """`dead.cause`."""
+
+    detail: str
+    attempts: int
+    history: tuple[Attempt, ...] = ()
+
+
+class StoredFrozen(msgspec.Struct, frozen=True, array_like=True):
+    """`frozen.value`."""
+
+    number: int
+    route: str
+    generation: int
+    targets: tuple[str, ...]
+    lanes: tuple[int, ...]
+
+
+class Past(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One finished event in `done.events`."""
+
+    seq: int
+    frozen: int
+    accepted: float
+    states: bytes
+
+
+_head: typing.Final = msgspec.msgpack.Decoder(StoredHead)
+_delivery: typing.Final = msgspec.msgpack.Decoder(StoredDelivery)
+_cause: typing.Final = msgspec.msgpack.Decoder(StoredCause)
+_frozen: typing.Final = msgspec.msgpack.Decoder(StoredFrozen)
+_pasts: typing.Final = msgspec.msgpack.Decoder(list[Past])
+
+
+def head_bytes(event: Event) -> bytes:
+    """The head of an event, as a bare tuple: this runs once per event accepted."""
+    head = event.head
+    return _encode((event.accepted, head.id, head.source, head.type, head.identity, head.attributes, head.forwarded))
+
+
+def event_of(seq: int, frozen: Frozen, head: bytes, body: bytes) -> Event:
+    """An event out of its row."""
+    stored = _head.decode(head)
+    return Event(
+        seq=seq,
+        frozen=frozen,
+        accepted=stored.accepted,
+        head=Head(
+            id=stored.id,
+            source=stored.source,
+            type=stored.type,
+            identity=stored.identity,
+            attributes=stored.attributes,
+            forwarded=stored.forwarded,
+        ),
+        body=body,
+    )
+
+
+def delivery_bytes(row: DueRow) -> bytes:
+    """What a due row knows of its delivery."""
+    return _encode((row.at, row.attempts, row.history))
+
+
+def due_of(lane: int, seq: int, delivery: bytes) -> DueRow:
+    """A due row out of its columns."""
+    stored = _delivery.decode(delivery)
+    return DueRow(lane, seq, stored.at, stored.attempts, stored.history)
+
+
+def cause_bytes(row: DeadRow) -> bytes:
+    """How a delivery died, besides its reason."""
+    return _encode((row.detail, row.attempts, row.history))
+
+
+def dead_of(key: tuple[int, int], at: float, reason: str, cause: bytes, size: int) -> DeadRow:
+    """A dead row out of its columns; *key* is lane and seq."""
+    stored = _cause.decode(cause)
+    return DeadRow(*key, at, reason, stored.detail, stored.attempts, stored.history, size)
+
+
+def frozen_bytes(frozen: Frozen) -> bytes:
+    """What is frozen with events."""
+    return _encode((frozen.number, frozen.route, frozen.generation, frozen.targets, frozen.lanes))
+
+
+def frozen_of(value: bytes) -> Frozen:
+    """The same, back."""
+    stored = _frozen.decode(value)
+    return Frozen(
+        number=stored.number,
+        route=stored.route,
+        generation=stored.generation,
+        targets=stored.targets,
+        lanes=stored.lanes,
+    )
+
+
+def slot_of(at: float) -> int:
+    """The slot of history that engine time *at* falls into."""
+    return max(0, int(at // SLOT))
+
+
+def done_rows(slot: int, pasts: list[Past]) -> list[int | bytes]:
+    """Rows of `done` for *pasts*, one per bucket, laid end to end: key, last seq, count, events."""
+    buckets: dict[int, list[Past]] = {}
+    for past in sorted(pasts, key=_seq):
+        buckets.setdefault(past.seq >> BUCKET_BITS, []).append(past)
+    rows: list[int | bytes] = []
+    for some in buckets.values():
+        rows += (slot << SEQ_BITS | some[0].seq, some[-1].seq, len(some), _encode(some))
+    return rows
+
+
+def finished_rows(at: float, finished: list[Finished]) -> list[int | bytes]:
+    """Rows of `done` for what finished at *at*."""
+    return done_rows(slot_of(at), [Past(one.seq, one.frozen, one.accepted, one.states) for one in finished])
+
+
+def pasts_of(events: bytes) -> list[Past]:
+    """Finished events out of one row of `done`."""
+    return _pasts.decode(events)
+
+
+def _seq(past: Past) -> int:
+    return past.seq

@@ -1,0 +1,196 @@
+"""The front of the embedded journal: Journal (see protocol.py) on one SQLite file.
+
+Between `open` and `close` there is a session. An ambiguous commit ends it at once (after a failed fsync the kernel
+may have dropped pages that it calls clean), and only `repair` begins another.
+"""
+
+import pathlib
+import typing
+from collections.abc import Callable, Collection, Sequence
+
+import apsw
+
+from fanout_dispatcher.journal.clock import Clock
+from fanout_dispatcher.journal.protocol import (
+    Batch,
+    DeadLetter,
+    JournalAmbiguous,
+    JournalFault,
+    JournalRefused,
+    Pulled,
+    Recovered,
+    StoredEvent,
+)
+from fanout_dispatcher.journal.sqlite import mending, opening, place, recovery
+from fanout_dispatcher.journal.sqlite.lock import Lock
+from fanout_dispatcher.journal.sqlite.recovery import Facts
+from fanout_dispatcher.journal.sqlite.session import CHECKPOINT_PAGES, NOTE_SECONDS, PULL_BYTES, Limits, Session
+from fanout_dispatcher.journal.sqlite.transaction import transact
+from fanout_dispatcher.values.views import DeadLetterFilter
+
+T = typing.TypeVar("T")
+
+
+class SqliteJournal:
+    """The journal of one worker at *path*.
+
+    *clock* reads the machine's time, *new_key* makes the secret of a new journal. *max_bytes* bounds what is in use in
+    the file (None: the disk does), *pull_bytes* the bodies of one pull. *vfs* names a registered apsw VFS.
+    """
+
+    def __init__(
+        self,
+        path: pathlib.Path,
+        *,
+        clock: Callable[[], Clock],
+        new_key: Callable[[], bytes],
+        worker: int = 0,
+        max_bytes: int | None = None,
+        checkpoint_pages: int = CHECKPOINT_PAGES,
+        pull_bytes: int = PULL_BYTES,
+        vfs: str | None = None,
+    ) -> None:
+        self.path = path
+        self._clock = clock
+        self._new_key = new_key
+        self._worker = worker
+        self._limits = Limits(max_bytes=max_bytes, checkpoint_pages=checkpoint_pages, pull_bytes=pull_bytes)
+        self._vfs = vfs
+        self._lock = Lock(path)
+        self._session: Session | None = None
+        self._known = Facts(key=b"", worker=worker)
+        self._torn = ""  # why only repair goes on
+
+    def __repr__(self) -> str:
+        state = "closed" if self._session is None else f"open, log_pages={self._session.log_pages}"
+        if self._torn:
+            state = f"torn: {self._torn}"
+        return f"SqliteJournal({self.path}, {state})"
+
+    def open(self) -> Recovered:
+        """Lock, migrate and recover. Raises JournalRefused."""
+        if self._session is not None:
+            raise JournalFault(f"journal {self.path} is open already")
+        place.prepare(self.path)
+        self._lock.take()
+        try:
+            return self._recover()
+        except JournalRefused:
+            self._lock.drop()
+            raise
+
+    def commit(self, batch: Batch) -> None:
+        """Write *batch* in one transaction; when this returns it is on stable storage."""
+        session = self._ready()
+        clock = self._clock() if batch.at >= self._known.now + NOTE_SECONDS else None
+        self._known = self._changing(lambda: session.commit(batch, self._known, clock))
+
+    def repair(self, seqs: Sequence[int]) -> None:
+        """After JournalAmbiguous: reopen and remove whatever of the events *seqs* was written after all.
+
+        The whole log is copied into the file first and started anew: what a failed fsync left in the page cache may
+        look written and not be. Raises JournalAmbiguous as long as the disk does not let it.
+        """
+        if self._session is not None:
+            self._session.end()
+            self._session = None
+        self._torn = self._torn or "a repair was asked for"
+        try:
+            session = Session(self.path, opening.connect(self.path, vfs=self._vfs), self._limits)
+        except JournalRefused as fault:
+            raise JournalAmbiguous(str(fault)) from fault
+        try:
+            session.db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            transact(session.db, lambda: mending.take_back(session.sql, seqs))
+            session.load()
+        except (apsw.Error, JournalFault) as fault:
+            session.end()
+            raise JournalAmbiguous(f"journal {self.path} cannot be repaired yet: {fault}") from fault
+        self._session, self._torn = session, ""
+
+    def pull(self, lane: int, until: float, limit: int, skip: Collection[int]) -> tuple[list[Pulled], float | None]:
+        """The first *limit* due rows of *lane* with at ≤ *until* whose seq is not in *skip*, by (at, seq)."""
+        return self._looking(lambda session: session.reading.pull(lane, until, limit, skip))
+
+    def oldest(self, lane: int, limit: int, skip: Collection[int]) -> list[Pulled]:
+        """The first *limit* rows of *lane* by seq, whatever their time: where expiry looks."""
+        return self._looking(lambda session: session.reading.oldest(lane, limit, skip))
+
+    def event(self, seq: int) -> StoredEvent | None:
+        """What is known of one event, finished or not."""
+        return self._looking(lambda session: session.reading.event(seq))
+
+    def events(self, route: str | None, before: int | None, limit: int) -> list[tuple[int, StoredEvent]]:
+        """Events, newest first, below seq *before*."""
+        return self._looking(lambda session: session.reading.events(route, before, limit))
+
+    def dead_letters(self, wanted: DeadLetterFilter) -> list[DeadLetter]:
+        """Dead letters by number, oldest first, without bodies."""
+        return self._looking(lambda session: session.reading.dead_letters(wanted))
+
+    def dead_letter(self, number: int) -> DeadLetter | None:
+        """One dead letter with its original bytes."""
+        return self._looking(lambda session: session.reading.dead_letter(number))
+
+    def prune(self, lane: int, before: float, max_bytes: int | None, limit: int) -> tuple[int, int]:
+        """Drop dead letters of *lane* from before *before* and the oldest beyond *max_bytes*: (dropped, bytes)."""
+        return self._changing(lambda: self._ready().prune(lane, before, max_bytes, limit))
+
+    def forget(self, before: float, limit: int) -> int:
+        """Drop history of finished events from before *before*; how many went."""
+        return self._changing(lambda: self._ready().forget(before, limit, self._known))
+
+    def close(self) -> None:
+        """Checkpoint and unlock."""
+        if self._session is not None:
+            session = self._session
+            try:
+                transact(session.db, lambda: recovery.note(session.sql, self._known))
+            except JournalFault:
+                pass  # the note only saves the next start some work
+            session.checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            session.end()
+            self._session = None
+        self._lock.drop()
+
+    def _recover(self) -> Recovered:
+        session: Session | None = None
+        try:
+            session = Session(self.path, opening.connect(self.path, vfs=self._vfs), self._limits)
+            known = recovery.facts(session.sql, worker=self._worker, new_key=self._new_key)
+            known, recovered = recovery.recover(session.sql, known, self._clock())
+        except (apsw.Error, JournalRefused) as fault:
+            if session is not None:
+                session.end()
+            raise fault if isinstance(fault, JournalRefused) else opening.refusal(self.path, fault) from fault
+        session.lanes.update(recovered.lanes)
+        session.frozen.update(recovered.frozen)
+        self._session, self._known, self._torn = session, known, ""
+        return recovered
+
+    def _ready(self) -> Session:
+        if self._torn:
+            raise JournalAmbiguous(f"journal {self.path} must be repaired first: {self._torn}")
+        if self._session is None:
+            raise JournalFault(f"journal {self.path} is not open")
+        return self._session
+
+    def _changing(self, change: Callable[[], T]) -> T:
+        """Run *change*; an ambiguous end of it ends the session."""
+        try:
+            return change()
+        except JournalAmbiguous as fault:
+            self._torn = self._torn or str(fault)
+            if self._session is not None:
+                self._session.end()
+                self._session = None
+            raise
+        except apsw.Error as fault:
+            raise JournalFault(f"journal {self.path} cannot be read: {fault}") from fault
+
+    def _looking(self, look: Callable[[Session], T]) -> T:
+        session = self._ready()
+        try:
+            return look(session)
+        except apsw.Error as fault:
+            raise JournalFault(f"journal {self.path} cannot be read: {fault}") from fault

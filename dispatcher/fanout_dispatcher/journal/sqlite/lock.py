@@ -1,0 +1,44 @@
+"""One process per journal: an advisory lock on a file beside it, with the owner's process id inside.
+
+The kernel drops the lock with its process, however that ends, so nothing is ever left to clean up. The file itself
+stays: removing it would let two processes lock two files of the same name.
+"""
+
+import fcntl
+import os
+import pathlib
+
+from fanout_dispatcher.journal.protocol import JournalRefused
+
+
+class Lock:
+    """Held from `take` to `drop`."""
+
+    def __init__(self, journal: pathlib.Path) -> None:
+        self._journal = journal
+        self._path = journal.with_name(f"{journal.name}.lock")
+        self._file: int | None = None
+
+    def __repr__(self) -> str:
+        return f"Lock({self._path}, held={self._file is not None})"
+
+    def take(self) -> None:
+        """Take it or raise JournalRefused, with the number of the process that has it."""
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.pread(file, 20, 0).decode(errors="replace").strip() or "unknown"
+            os.close(file)
+            raise JournalRefused(
+                f"journal {self._journal} is in use by process {owner}; stop it, or give this one another --data folder"
+            ) from None
+        os.ftruncate(file, 0)
+        os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
+        self._file = file
+
+    def drop(self) -> None:
+        """Let another process have it."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None

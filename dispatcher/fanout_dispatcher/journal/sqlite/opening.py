@@ -1,0 +1,135 @@
+"""From a path to a connection on a healthy journal of our format, or JournalRefused in words.
+
+Nothing is changed in a file that is refused. The order matters: the lock before anything is read, the log before the
+first checkpoint, the version before the first write.
+"""
+
+import importlib.metadata
+import pathlib
+import typing
+from collections.abc import Sequence
+
+import apsw
+
+from fanout_dispatcher.journal.protocol import JournalRefused
+from fanout_dispatcher.journal.sqlite import wal
+from fanout_dispatcher.journal.sqlite.statements import text
+
+FORMAT = 1
+APPLICATION = 0x464E4F54  # "FNOT", in the file's header
+Migrations = Sequence[tuple[int, str]]  # the format it leads to, and the SQL that does; in order
+MIGRATIONS: Migrations = ()  # the first format has nothing before it
+CHECK_PAGES = 8_192  # a file up to this size (32 MiB) is checked as a whole at every start
+BUSY_MILLISECONDS = 2_000  # what another program gets to let go of the file
+FLOORS = ((3, 44, 6), (3, 50, 7), (3, 51, 3))  # below: a checkpoint may corrupt the file (the WAL-reset bug)
+
+# wal_autocheckpoint: we choose when. exclusive: no shared memory, no lock calls, and no stranger holds up a checkpoint.
+PRAGMAS = """
+PRAGMA locking_mode = exclusive;
+PRAGMA journal_mode = wal;
+PRAGMA synchronous = full;
+PRAGMA wal_autocheckpoint = 0;
+PRAGMA cache_size = -16000;
+PRAGMA temp_store = memory;
+PRAGMA foreign_keys = off;
+"""
+
+
+def refuse_old_sqlite(version: str) -> None:
+    """Only versions with the fix of the WAL-reset bug may touch a journal."""
+    number = tuple(int(part) for part in version.split("."))
+    if not (number >= FLOORS[-1] or any(number >= floor and number[:2] == floor[:2] for floor in FLOORS)):
+        apsw_version = importlib.metadata.version("apsw")
+        raise JournalRefused(
+            f"SQLite {version} (in apsw {apsw_version}) can corrupt a journal; 3.51.3 or later is needed:"
+            " pip install -U apsw"
+        )
+
+
+def connect(path: pathlib.Path, migrations: Migrations = MIGRATIONS, vfs: str | None = None) -> apsw.Connection:
+    """A connection to the journal at *path*, made or brought to our format if need be. The caller holds the lock."""
+    refuse_old_sqlite(apsw.sqlite_lib_version())
+    db: apsw.Connection | None = None
+    try:
+        db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
+        _examine(db, path)
+        _bring_up(db, path, migrations)
+    except (apsw.Error, JournalRefused) as fault:
+        if db is not None:
+            db.close(True)
+        raise fault if isinstance(fault, JournalRefused) else refusal(path, fault) from fault
+    return db
+
+
+def refusal(path: pathlib.Path, fault: apsw.Error) -> JournalRefused:
+    """Why SQLite cannot open the journal, in words."""
+    if isinstance(
+        fault, apsw.NotADBError | apsw.CorruptError | apsw.ReadOnlyError
+    ):  # it can be written: place.py knows
+        return JournalRefused(
+            f"journal {path} is damaged or no journal at all ({fault}); it was left as it was: move it away, together"
+            f" with {path.name}-wal, and restore a backup or start anew"
+        )
+    if isinstance(fault, apsw.BusyError | apsw.LockedError):
+        return JournalRefused(
+            f"journal {path} is locked by another program, such as a backup; try again when that is over"
+        )
+    if isinstance(fault, apsw.CantOpenError | apsw.FullError):
+        return JournalRefused(
+            f"journal {path} cannot be written ({fault}); check the folder's rights and the disk's space"
+        )
+    return JournalRefused(f"journal {path} cannot be opened: {fault}")
+
+
+def _examine(db: apsw.Connection, path: pathlib.Path) -> None:
+    """Look without touching: ours, not newer, whole."""
+    db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    db.set_busy_timeout(BUSY_MILLISECONDS)
+    db.execute("PRAGMA locking_mode = exclusive")
+    application, version = pragma(db, "application_id"), pragma(db, "user_version")
+    pages = pragma(db, "page_count")
+    if application != APPLICATION and not _fresh(db):
+        raise JournalRefused(f"{path} is an SQLite database but no journal of ours; give another --data folder")
+    if version > FORMAT:
+        raise JournalRefused(
+            f"journal {path} has format {version} and this version knows formats up to {FORMAT}: a newer one wrote it;"
+            " run that one, or give another --data folder"
+        )
+    taken, _ = db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP) if pages else (0, 0)
+    if lost := wal.lost_commits(path.with_name(f"{path.name}-wal"), max(0, taken)):
+        raise JournalRefused(
+            f"journal {path} is damaged: its log {path.name}-wal holds at least {lost} committed transactions behind a"
+            " broken place; it was left as it was: move both files away and restore a backup, or start anew"
+        )
+    if 0 < pages <= CHECK_PAGES and (found := pragma(db, "quick_check(1)")) != "ok":
+        raise JournalRefused(
+            f"journal {path} is damaged ({found}); it was left as it was: restore a backup, or start anew"
+        )
+
+
+def _bring_up(db: apsw.Connection, path: pathlib.Path, migrations: Migrations) -> None:
+    """Make the tables of a new file, or run what leads from its format to ours: each step is one transaction."""
+    for statement in PRAGMAS.split(";"):
+        db.execute(statement)
+    if pragma(db, "journal_mode") != "wal":
+        raise JournalRefused(f"journal {path} cannot keep a write-ahead log on this file system; use a local disk")
+    if _fresh(db):
+        _step(db, f"PRAGMA application_id = {APPLICATION};\n{text('schema.sql')}", FORMAT)
+    for version, statements in migrations:
+        if version > pragma(db, "user_version"):
+            _step(db, statements, version)
+
+
+def _fresh(db: apsw.Connection) -> bool:
+    """Nothing in it yet: a new file, or one whose first start was cut off."""
+    return not db.execute("SELECT count(*) FROM sqlite_schema").get
+
+
+def _step(db: apsw.Connection, statements: str, version: int) -> None:
+    with db:
+        db.execute(f"{statements};\nPRAGMA user_version = {version};")
+
+
+def pragma(db: apsw.Connection, name: str) -> typing.Any:
+    """The one value that a pragma answers with."""
+    return db.execute(f"PRAGMA {name}").get

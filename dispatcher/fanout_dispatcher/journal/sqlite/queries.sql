@@ -1,0 +1,300 @@
+-- Every statement the journal runs, by name. A VALUES row of a query that wide.py runs is repeated as often as there are
+-- rows, padded with nulls to a power of two; carray(?) is a whole array in one parameter. So a commit is O(1) statements,
+-- whatever its size: between two of them the interpreter's lock goes round, and a busy loop is slow to give it back.
+
+-- ---------------------------------------------------------------------------------------------------- facts and plans
+
+-- name: facts
+-- All facts about this file.
+SELECT name, value FROM meta;
+
+-- name: put_facts
+-- Facts that are new or have changed.
+INSERT INTO meta (name, value)
+SELECT column1, column2 FROM (VALUES (?, ?)) WHERE column1 IS NOT NULL
+ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+
+-- name: lanes
+-- Every lane there ever was, with its dead letters.
+SELECT number, route, target, dead, dead_bytes FROM lane;
+
+-- name: put_lanes
+-- New lanes; one that a repeated commit brings again is there already.
+INSERT INTO lane (number, route, target)
+SELECT column1, column2, column3 FROM (VALUES (?, ?, ?)) WHERE column1 IS NOT NULL
+ON CONFLICT (number) DO NOTHING;
+
+-- name: plans
+-- The last good plan of every route.
+SELECT route, plan FROM plan;
+
+-- name: put_plans
+-- Plans that took effect.
+INSERT INTO plan (route, plan)
+SELECT column1, column2 FROM (VALUES (?, ?)) WHERE column1 IS NOT NULL
+ON CONFLICT (route) DO UPDATE SET plan = excluded.plan;
+
+-- name: forget_plan
+-- The plan of a route that is gone.
+DELETE FROM plan WHERE route = ?;
+
+-- name: frozen
+-- What is frozen with events.
+SELECT value FROM frozen;
+
+-- name: put_frozen
+-- A generation that takes its first event.
+INSERT INTO frozen (number, value)
+SELECT column1, column2 FROM (VALUES (?, ?)) WHERE column1 IS NOT NULL
+ON CONFLICT (number) DO NOTHING;
+
+-- name: put_owed
+-- Its lanes, in order.
+INSERT INTO owed (frozen, position, lane)
+SELECT column1, column2, column3 FROM (VALUES (?, ?, ?)) WHERE column1 IS NOT NULL
+ON CONFLICT (frozen, position) DO NOTHING;
+
+-- ------------------------------------------------------------------------------------------------- events and the index
+
+-- name: put_events
+-- pending: accepted events.
+INSERT INTO event (seq, frozen, head, body)
+SELECT column1, column2, column3, column4 FROM (VALUES (?, ?, ?, ?)) WHERE column1 IS NOT NULL;
+
+-- name: put_due
+-- window → due, or due at another time.
+INSERT INTO due (lane, seq, at, delivery)
+SELECT column1, column2, column3, column4 FROM (VALUES (?, ?, ?, ?)) WHERE column1 IS NOT NULL
+ON CONFLICT (lane, seq) DO UPDATE SET at = excluded.at, delivery = excluded.delivery;
+
+-- name: drop_due
+-- due → settled. Each value is lane << 43 | seq.
+DELETE FROM due WHERE (lane, seq) IN (SELECT value >> 43, value & 0x7ffffffffff FROM carray(?));
+
+-- name: put_progress
+-- Some deliveries are settled, some pending.
+INSERT INTO progress (seq, states)
+SELECT column1, column2 FROM (VALUES (?, ?)) WHERE column1 IS NOT NULL
+ON CONFLICT (seq) DO UPDATE SET states = excluded.states;
+
+-- name: drop_events
+-- All deliveries are settled.
+DELETE FROM event WHERE seq IN (SELECT value FROM carray(?));
+
+-- name: drop_progress
+-- Goes with its event.
+DELETE FROM progress WHERE seq IN (SELECT value FROM carray(?));
+
+-- name: pull
+-- A lane's rows from the index up to a time, without those in the window already (:skip), as far as :bytes of bodies go
+-- (one row at least). One row comes back, in which everything is joined end to end: 256 rows would be 256 occasions to
+-- wait for the interpreter's lock.
+SELECT json_group_array(json_array(
+           found.seq, event.frozen, length(due.delivery), length(event.head), length(event.body),
+           coalesce(length(progress.states), -1))),
+       CAST(group_concat(due.delivery, '') AS BLOB),
+       CAST(group_concat(event.head, '') AS BLOB),
+       CAST(group_concat(event.body, '') AS BLOB),
+       CAST(group_concat(progress.states, '') AS BLOB)
+FROM (
+    SELECT d.seq AS seq, length(e.body) AS size,
+           sum(length(e.body)) OVER (ORDER BY d.at, d.seq ROWS UNBOUNDED PRECEDING) AS upto
+    FROM (
+        SELECT at, seq FROM due
+        WHERE lane = :lane AND at <= :until AND seq NOT IN (SELECT value FROM carray(:skip))
+        ORDER BY at, seq LIMIT :limit
+    ) AS d CROSS JOIN event AS e ON e.seq = d.seq
+) AS found
+CROSS JOIN due ON due.lane = :lane AND due.seq = found.seq
+CROSS JOIN event ON event.seq = found.seq
+LEFT JOIN progress ON progress.seq = found.seq
+WHERE found.upto - found.size < :bytes OR found.upto = found.size;
+
+-- name: oldest
+-- The same by age of the event, whatever the time.
+SELECT json_group_array(json_array(
+           found.seq, event.frozen, length(due.delivery), length(event.head), length(event.body),
+           coalesce(length(progress.states), -1))),
+       CAST(group_concat(due.delivery, '') AS BLOB),
+       CAST(group_concat(event.head, '') AS BLOB),
+       CAST(group_concat(event.body, '') AS BLOB),
+       CAST(group_concat(progress.states, '') AS BLOB)
+FROM (
+    SELECT d.seq AS seq, length(e.body) AS size,
+           sum(length(e.body)) OVER (ORDER BY d.seq ROWS UNBOUNDED PRECEDING) AS upto
+    FROM (
+        SELECT seq FROM due
+        WHERE lane = :lane AND seq NOT IN (SELECT value FROM carray(:skip))
+        ORDER BY seq LIMIT :limit
+    ) AS d CROSS JOIN event AS e ON e.seq = d.seq
+) AS found
+CROSS JOIN due ON due.lane = :lane AND due.seq = found.seq
+CROSS JOIN event ON event.seq = found.seq
+LEFT JOIN progress ON progress.seq = found.seq
+WHERE found.upto - found.size < :bytes OR found.upto = found.size;
+
+-- name: next_due
+-- When the first row after (:at, :seq) that is not in the window is due.
+SELECT at FROM due
+WHERE lane = :lane AND (at, seq) > (:at, :seq) AND seq NOT IN (SELECT value FROM carray(:skip))
+ORDER BY at, seq LIMIT 1;
+
+-- ------------------------------------------------------------------------------------------------------- dead letters
+
+-- name: put_dead
+-- pending → dead: head and body come from the event, which may go in the same commit.
+INSERT OR IGNORE INTO dead (seq, lane, at, reason, size, cause, frozen, head, body)
+SELECT column1, column2, column3, column4, column5, column6, event.frozen, event.head, event.body
+FROM (VALUES (?, ?, ?, ?, ?, ?)) CROSS JOIN event ON event.seq = column1
+WHERE column1 IS NOT NULL;
+
+-- name: replay_dead
+-- dead → replayed: the new event has the bytes now.
+UPDATE dead SET replayed = column2, head = NULL, body = NULL
+FROM (VALUES (?, ?)) WHERE dead.number = column1 AND dead.replayed IS NULL;
+
+-- name: remove_dead
+-- dead → removed, by hand.
+DELETE FROM dead WHERE number IN (SELECT value FROM carray(?)) AND replayed IS NULL;
+
+-- name: oldest_dead
+-- A lane's dead letters from the oldest on, as one list of number, whether it is too old, and size.
+SELECT json_group_array(json_array(number, at < :before, size)) FROM (
+    SELECT number, at, size FROM dead WHERE lane = :lane AND replayed IS NULL ORDER BY number LIMIT :limit
+);
+
+-- name: dead_bytes
+-- What a lane's dead letters weigh.
+SELECT dead_bytes FROM lane WHERE number = ?;
+
+-- name: dead_numbers
+-- Which dead letters are meant: of :lanes, with :reason, among :numbers (each may be null), beyond :after.
+SELECT number FROM dead
+WHERE replayed IS NULL AND number > :after
+  AND (:any_lane OR lane IN (SELECT value FROM carray(:lanes)))
+  AND (:any_number OR number IN (SELECT value FROM carray(:numbers)))
+  AND (:reason IS NULL OR reason = :reason)
+ORDER BY number LIMIT :limit;
+
+-- name: dead_letter
+-- One dead letter with its bytes.
+SELECT number, lane, seq, at, reason, cause, size, frozen, head, body FROM dead WHERE number = ? AND replayed IS NULL;
+
+-- name: dead_head
+-- The same without its body.
+SELECT number, lane, seq, at, reason, cause, size, frozen, head, x'' FROM dead WHERE number = ? AND replayed IS NULL;
+
+-- name: dead_of_event
+-- The dead letters of one event, those that were replayed too.
+SELECT lane, at, reason, cause, size, replayed FROM dead WHERE seq = ? ORDER BY lane;
+
+-- ------------------------------------------------------------------------------------------------------ single events
+
+-- name: event
+-- An unfinished event.
+SELECT event.frozen, event.head, event.body, progress.states
+FROM event LEFT JOIN progress USING (seq) WHERE event.seq = ?;
+
+-- name: event_head
+-- The same without its body.
+SELECT event.frozen, event.head, x'', progress.states
+FROM event LEFT JOIN progress USING (seq) WHERE event.seq = ?;
+
+-- name: due_of_event
+-- Its rows in the index.
+SELECT due.lane, due.delivery FROM owed JOIN due ON due.lane = owed.lane AND due.seq = :seq
+WHERE owed.frozen = :frozen ORDER BY due.lane;
+
+-- name: latest_below
+-- The highest unfinished event below a seq, and the highest start of a row of history below it.
+SELECT (SELECT max(seq) FROM event WHERE seq < :seq),
+(
+    WITH RECURSIVE slot (number) AS (
+        SELECT min(key) >> 43 FROM done
+        UNION ALL
+        SELECT (SELECT min(key) >> 43 FROM done WHERE key >= (number + 1) << 43) FROM slot WHERE number IS NOT NULL
+    )
+    SELECT max((SELECT max(key) & 0x7ffffffffff FROM done WHERE key >= number << 43 AND key < (number << 43) + :seq))
+    FROM slot
+);
+
+-- name: unfinished_between
+-- Unfinished events of a bucket.
+SELECT seq, frozen FROM event WHERE seq BETWEEN ? AND ?;
+
+-- name: done_between
+-- Rows of history that start between two seqs of a bucket and reach as far as :reach, from every slot.
+WITH RECURSIVE slot (number) AS (
+    SELECT min(key) >> 43 FROM done
+    UNION ALL
+    SELECT (SELECT min(key) >> 43 FROM done WHERE key >= (number + 1) << 43) FROM slot WHERE number IS NOT NULL
+)
+SELECT done.key, done.events FROM slot CROSS JOIN done ON done.key BETWEEN (number << 43) + :first AND (number << 43) + :last
+WHERE done.last_seq >= :reach;
+
+-- name: put_done
+-- all settled → history.
+INSERT OR REPLACE INTO done (key, last_seq, count, events)
+SELECT column1, column2, column3, column4 FROM (VALUES (?, ?, ?, ?)) WHERE column1 IS NOT NULL;
+
+-- name: drop_done
+-- One row of history.
+DELETE FROM done WHERE key = ?;
+
+-- name: forget_done
+-- History before a slot, some rows at a time.
+DELETE FROM done WHERE key IN (SELECT key FROM done WHERE key < ? ORDER BY key LIMIT ?) RETURNING count;
+
+-- name: forget_replayed
+-- Links whose event has no history left.
+DELETE FROM dead WHERE number IN (
+    SELECT number FROM dead WHERE replayed IS NOT NULL AND at < ? AND seq NOT IN (SELECT seq FROM event) LIMIT ?
+);
+
+-- --------------------------------------------------------------------------------------------- opening and repairing
+
+-- name: last_seq
+-- The highest seq that any row since slot ? knows of.
+SELECT max(coalesce((SELECT max(seq) FROM event), 0), coalesce((SELECT max(last_seq) FROM done WHERE key >= ? << 43), 0));
+
+-- name: first_after
+-- The first unfinished event after a seq.
+SELECT min(seq) FROM event WHERE seq > ?;
+
+-- name: recover
+-- window → due: every pending delivery of a stretch of events that has no row gets one, due now.
+INSERT INTO due (lane, seq, at, delivery)
+SELECT owed.lane, event.seq, :now, :delivery
+FROM event LEFT JOIN progress USING (seq)
+CROSS JOIN owed ON owed.frozen = event.frozen
+WHERE event.seq BETWEEN :first AND :last
+  AND (progress.states IS NULL OR substr(progress.states, owed.position + 1, 1) = x'00')
+  AND NOT EXISTS (SELECT 1 FROM due WHERE due.lane = owed.lane AND due.seq = event.seq);
+
+-- name: backlog
+-- Deliveries that wait in the index, and the bytes of their bodies, by lane.
+SELECT due.lane, count(*), sum(length(event.body)) FROM due CROSS JOIN event USING (seq) GROUP BY due.lane;
+
+-- name: unfinished
+-- How many events are unfinished.
+SELECT count(*) FROM event;
+
+-- name: restore_dead
+-- replayed → dead: the replay is taken back, the bytes return.
+UPDATE dead SET replayed = NULL, head = event.head, body = event.body
+FROM event WHERE event.seq = dead.replayed AND dead.replayed IN (SELECT value FROM carray(?));
+
+-- name: drop_due_of_events
+-- The index rows of whole events.
+DELETE FROM due WHERE (lane, seq) IN (
+    SELECT owed.lane, event.seq FROM event JOIN owed ON owed.frozen = event.frozen
+    WHERE event.seq IN (SELECT value FROM carray(?))
+);
+
+-- name: drop_dead_of_events
+-- The dead letters of whole events.
+DELETE FROM dead WHERE seq IN (SELECT value FROM carray(?));
+
+-- name: room
+-- Pages in use and pages free within the file.
+SELECT page_count - freelist_count, freelist_count FROM pragma_page_count, pragma_freelist_count;

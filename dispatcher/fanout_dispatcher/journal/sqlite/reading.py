@@ -1,0 +1,218 @@
+"""From rows to values: what lanes pull, and what people look at.
+
+Lanes pull through one wide row (see `pull` in queries.sql). Lists for people may look at many rows and are cut by
+their limits. No read changes anything.
+"""
+
+import typing
+from collections.abc import Collection, Mapping
+
+import msgspec
+
+from fanout_dispatcher.journal.protocol import DeadLetter, DeadRow, Pulled, StoredEvent
+from fanout_dispatcher.journal.sqlite import coding
+from fanout_dispatcher.journal.sqlite.statements import Statements, numbers
+from fanout_dispatcher.values.event import Frozen
+from fanout_dispatcher.values.views import DeadLetterFilter
+
+Lanes = Mapping[int, tuple[str, str]]
+Frozens = Mapping[int, Frozen]
+# seq, frozen, then the lengths of delivery, head, body and states (-1: no row)
+Sizes = tuple[int, int, int, int, int, int]
+LOWEST = -1.8e308  # below every time
+
+_sizes: typing.Final = msgspec.json.Decoder(list[Sizes])
+_numbers: typing.Final = msgspec.json.Decoder(list[tuple[int, int, int]])
+
+
+class Reading:
+    """Reads on one connection. *lanes* and *frozen* are the journal's own, kept up to date by its commits."""
+
+    def __init__(self, sql: Statements, *, lanes: Lanes, frozen: Frozens, pull_bytes: int) -> None:
+        self._sql = sql
+        self._lanes = lanes
+        self._frozen = frozen
+        self._pull_bytes = pull_bytes
+
+    def pull(self, lane: int, until: float, limit: int, skip: Collection[int]) -> tuple[list[Pulled], float | None]:
+        """The first rows by time, and when the next one is due."""
+        wanted = {"lane": lane, "until": until, "limit": limit, "bytes": self._pull_bytes}
+        pulled = self._joined("pull", lane, {**wanted, "skip": numbers(skip)})
+        pulled.sort(key=_by_time)
+        at, seq = _by_time(pulled[-1]) if pulled else (LOWEST, 0)
+        after = {"lane": lane, "at": at, "seq": seq, "skip": numbers(skip)}
+        return pulled, self._sql.value("next_due", after)
+
+    def oldest(self, lane: int, limit: int, skip: Collection[int]) -> list[Pulled]:
+        """The first rows by age of their event."""
+        wanted = {"lane": lane, "limit": limit, "bytes": self._pull_bytes}
+        pulled = self._joined("oldest", lane, {**wanted, "skip": numbers(skip)})
+        pulled.sort(key=_by_age)
+        return pulled
+
+    def _joined(self, query: str, lane: int, bindings: Mapping[str, typing.Any]) -> list[Pulled]:
+        """Cut what *query* joined end to end into rows again."""
+        sizes, deliveries, heads, bodies, states = self._sql.rows(query, bindings)[0]
+        pulled: list[Pulled] = []
+        d = h = b = s = 0
+        for seq, number, of_delivery, of_head, of_body, of_states in _sizes.decode(sizes):
+            frozen = self._frozen[number]
+            pulled.append(
+                Pulled(
+                    due=coding.due_of(lane, seq, deliveries[d : d + of_delivery]),
+                    event=coding.event_of(seq, frozen, heads[h : h + of_head], bodies[b : b + of_body]),
+                    states=bytes(len(frozen.lanes)) if of_states < 0 else states[s : s + of_states],
+                )
+            )
+            d, h, b, s = d + of_delivery, h + of_head, b + of_body, s + max(0, of_states)
+        return pulled
+
+    def event(self, seq: int) -> StoredEvent | None:
+        """What is known of one event."""
+        return self._unfinished("event", seq) or self._finished(seq)
+
+    def _unfinished(self, query: str, seq: int) -> StoredEvent | None:
+        row = self._sql.row(query, (seq,))
+        if row is None:
+            return None
+        number, head, body, states = row
+        event = coding.event_of(seq, self._frozen[number], head, body)
+        due = self._sql.rows("due_of_event", {"seq": seq, "frozen": number})
+        dead, replays = self._dead_of(seq)
+        return StoredEvent(
+            frozen=event.frozen,
+            accepted=event.accepted,
+            states=bytes(len(event.frozen.lanes)) if states is None else states,
+            event=event,
+            due=tuple(coding.due_of(lane, seq, delivery) for lane, delivery in due),
+            dead=dead,
+            replays=replays,
+        )
+
+    def _finished(self, seq: int) -> StoredEvent | None:
+        first = seq >> coding.BUCKET_BITS << coding.BUCKET_BITS
+        rows = self._sql.rows("done_between", {"first": first, "last": seq, "reach": seq})
+        found = (past for _, events in rows for past in coding.pasts_of(events) if past.seq == seq)
+        past = next(found, None)
+        return None if past is None else self._history(past)
+
+    def _history(self, past: coding.Past) -> StoredEvent:
+        dead, replays = self._dead_of(past.seq)
+        return StoredEvent(
+            frozen=self._frozen[past.frozen],
+            accepted=past.accepted,
+            states=past.states,
+            event=None,
+            dead=dead,
+            replays=replays,
+        )
+
+    def _dead_of(self, seq: int) -> tuple[tuple[DeadRow, ...], dict[int, int]]:
+        kept: list[DeadRow] = []
+        replays: dict[int, int] = {}
+        for lane, at, reason, cause, size, replayed in self._sql.rows("dead_of_event", (seq,)):
+            if replayed is None:
+                kept.append(coding.dead_of((lane, seq), at, reason, cause, size))
+            else:
+                replays[lane] = replayed
+        return tuple(kept), replays
+
+    def pasts(self, bucket: int) -> dict[int, coding.Past]:
+        """Finished events of a bucket by seq."""
+        return {past.seq: past for _, events in done_rows(self._sql, bucket) for past in coding.pasts_of(events)}
+
+    def events(self, route: str | None, before: int | None, limit: int) -> list[tuple[int, StoredEvent]]:
+        """Newest first, bucket by bucket, without bodies."""
+        found: list[tuple[int, StoredEvent]] = []
+        below = coding.SEQ_MASK if before is None else before
+        while len(found) < limit and (latest := self._latest_below(below)) is not None:
+            bucket = latest >> coding.BUCKET_BITS
+            found += self._of_bucket(bucket, below, route, limit - len(found))
+            below = bucket << coding.BUCKET_BITS
+        return found
+
+    def _latest_below(self, seq: int) -> int | None:
+        known = self._sql.rows("latest_below", {"seq": seq})[0]
+        return max((latest for latest in known if latest is not None), default=None)
+
+    def _of_bucket(self, bucket: int, below: int, route: str | None, limit: int) -> list[tuple[int, StoredEvent]]:
+        first = bucket << coding.BUCKET_BITS
+        pasts = self.pasts(bucket)
+        numbered = {seq: past.frozen for seq, past in pasts.items() if seq < below}
+        last = min(below, first + (1 << coding.BUCKET_BITS)) - 1
+        numbered.update(self._sql.rows("unfinished_between", (first, last)))
+        wanted = [seq for seq, number in numbered.items() if route in {None, self._frozen[number].route}]
+        newest = sorted(wanted, reverse=True)[:limit]
+        return [(seq, stored) for seq in newest if (stored := self._listed(seq, pasts)) is not None]
+
+    def _listed(self, seq: int, pasts: Mapping[int, coding.Past]) -> StoredEvent | None:
+        past = pasts.get(seq)
+        return self._unfinished("event_head", seq) if past is None else self._history(past)
+
+    def dead_letters(self, wanted: DeadLetterFilter) -> list[DeadLetter]:
+        """By number, without bodies."""
+        lanes = None
+        if wanted.route is not None or wanted.target is not None:
+            lanes = [lane for lane, names in self._lanes.items() if _meant(names, wanted)]
+        found = self._sql.rows(
+            "dead_numbers",
+            {
+                "any_lane": lanes is None,
+                "lanes": numbers(lanes or ()),
+                "any_number": not wanted.ids,
+                "numbers": numbers(int(ident) for ident in wanted.ids),
+                "reason": wanted.reason,
+                "after": 0 if wanted.after is None else int(wanted.after),
+                "limit": wanted.limit,
+            },
+        )
+        letters = (self._dead_letter("dead_head", number) for (number,) in found)
+        return [letter for letter in letters if letter is not None]
+
+    def dead_letter(self, number: int) -> DeadLetter | None:
+        """One, with its body."""
+        return self._dead_letter("dead_letter", number)
+
+    def _dead_letter(self, query: str, number: int) -> DeadLetter | None:
+        row = self._sql.row(query, (number,))
+        if row is None:
+            return None
+        _, lane, seq, at, reason, cause, size, frozen, head, body = row
+        return DeadLetter(
+            number=number,
+            row=coding.dead_of((lane, seq), at, reason, cause, size),
+            event=coding.event_of(seq, self._frozen[frozen], head, body),
+        )
+
+    def too_many(self, lane: int, before: float, max_bytes: int | None, limit: int) -> tuple[list[int], int]:
+        """Dead letters to drop, oldest first: those from before *before*, then until *max_bytes* holds; their bytes."""
+        weight = self._sql.value("dead_bytes", (lane,)) or 0
+        oldest = self._sql.value("oldest_dead", {"lane": lane, "before": before, "limit": limit})
+        dropped: list[int] = []
+        freed = 0
+        for number, old, size in _numbers.decode(oldest):
+            if not old and (max_bytes is None or weight - freed <= max_bytes):
+                break
+            dropped.append(number)
+            freed += size
+        return dropped, freed
+
+
+def done_rows(sql: Statements, bucket: int) -> list[tuple[int, bytes]]:
+    """Rows of history of a bucket: key and events."""
+    first = bucket << coding.BUCKET_BITS
+    last = first | ((1 << coding.BUCKET_BITS) - 1)
+    return sql.rows("done_between", {"first": first, "last": last, "reach": first})
+
+
+def _meant(names: tuple[str, str], wanted: DeadLetterFilter) -> bool:
+    route, target = names
+    return wanted.route in {None, route} and wanted.target in {None, target}
+
+
+def _by_time(row: Pulled) -> tuple[float, int]:
+    return row.due.at, row.due.seq
+
+
+def _by_age(row: Pulled) -> int:
+    return row.due.seq

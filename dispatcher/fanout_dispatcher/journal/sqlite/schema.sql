@@ -1,0 +1,126 @@
+-- The journal's tables: format 1 (PRAGMA user_version). Times are engine time in seconds. Blobs are msgpack; coding.py says
+-- what is in them. One writer, one connection, one process.
+--
+-- What becomes of an event:
+--
+--     appended ──► event                        immutable until every delivery of it is settled
+--                    ├─► progress               from the first settle that leaves others pending
+--                    └─► done                   all settled: event and progress go, a line of history stays for a while
+--
+-- What becomes of a delivery (lane, event):
+--
+--     in a window ──► settled                   never had a row of its own: the cheap way, and the usual one
+--     in a window ──► due ──► settled           it waits for a retry, for a held target or for room in the window
+--     pending     ──► dead ──► replayed         by a new event, which takes the bytes along
+--                      └────► removed           by hand, by age, or by the bound of its target
+--
+-- A due row stays while its delivery is in a window, until it is settled or put back: a crash loses neither it nor its
+-- attempts. A pending delivery without a due row was in a window: opening gives it one.
+
+-- Facts about this file: key, worker, the clock (boot, boottime, wall, now), last_seq, indexed_to.
+CREATE TABLE meta (
+    name  TEXT PRIMARY KEY,
+    value ANY NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Targets by number. dead and dead_bytes are kept by the triggers below, so that a bound is checked without counting.
+CREATE TABLE lane (
+    number     INTEGER PRIMARY KEY,
+    route      TEXT    NOT NULL,
+    target     TEXT    NOT NULL,
+    dead       INTEGER NOT NULL DEFAULT 0,
+    dead_bytes INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (route, target)                      -- a target has one lane, for good
+) STRICT;
+
+-- The last good plan of each route: a restart needs neither operator nor API server.
+CREATE TABLE plan (
+    route TEXT PRIMARY KEY,
+    plan  BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What is frozen with events: one row per generation of a route that took any.
+CREATE TABLE frozen (
+    number INTEGER PRIMARY KEY,
+    value  BLOB NOT NULL
+) STRICT;
+
+-- The same as rows: which lane the n-th delivery of such an event belongs to. For recovery in SQL.
+CREATE TABLE owed (
+    frozen   INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    lane     INTEGER NOT NULL,
+    PRIMARY KEY (frozen, position)
+) STRICT, WITHOUT ROWID;
+
+-- Accepted and not yet settled. Written once; body last, so that the rest is read without a large body's overflow pages.
+CREATE TABLE event (
+    seq    INTEGER PRIMARY KEY,
+    frozen INTEGER NOT NULL,
+    head   BLOB    NOT NULL,
+    body   BLOB    NOT NULL
+) STRICT;
+
+-- One byte per delivery of an event of which some are settled. No row: all are pending.
+CREATE TABLE progress (
+    seq    INTEGER PRIMARY KEY,
+    states BLOB NOT NULL
+) STRICT;
+
+-- The index of deliveries that are not in a window, or came out of here. delivery: at, attempts, history.
+CREATE TABLE due (
+    lane     INTEGER NOT NULL,
+    seq      INTEGER NOT NULL,
+    at       REAL    NOT NULL,
+    delivery BLOB    NOT NULL,
+    PRIMARY KEY (lane, seq)                     -- a delivery is due once
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX due_at ON due (lane, at, seq);     -- the order in which a lane gets its deliveries back
+
+-- Deliveries given up, with the event's own head and body. Two states: kept, while replayed is null; and replayed, when
+-- only the link is left (the bytes went along with event number *replayed*).
+CREATE TABLE dead (
+    number   INTEGER PRIMARY KEY AUTOINCREMENT, -- a cursor for lists, so never given out twice
+    seq      INTEGER NOT NULL,
+    lane     INTEGER NOT NULL,
+    at       REAL    NOT NULL,
+    reason   TEXT    NOT NULL,
+    size     INTEGER NOT NULL,
+    cause    BLOB    NOT NULL,                  -- detail, attempts, history
+    frozen   INTEGER NOT NULL,
+    replayed INTEGER,
+    head     BLOB,
+    body     BLOB,
+    UNIQUE (seq, lane),                         -- a delivery dies once, however often a settle is committed again
+    CHECK (replayed IS NOT NULL OR (head IS NOT NULL AND body IS NOT NULL))  -- a kept one can be replayed
+) STRICT;
+
+CREATE INDEX dead_kept ON dead (lane, number) WHERE replayed IS NULL;
+CREATE INDEX dead_replayed ON dead (replayed) WHERE replayed IS NOT NULL;
+
+CREATE TRIGGER dead_comes AFTER INSERT ON dead WHEN new.replayed IS NULL BEGIN
+    UPDATE lane SET dead = dead + 1, dead_bytes = dead_bytes + new.size WHERE number = new.lane;
+END;
+
+CREATE TRIGGER dead_goes AFTER DELETE ON dead WHEN old.replayed IS NULL BEGIN
+    UPDATE lane SET dead = dead - 1, dead_bytes = dead_bytes - old.size WHERE number = old.lane;
+END;
+
+CREATE TRIGGER dead_is_replayed AFTER UPDATE OF replayed ON dead WHEN old.replayed IS NULL AND new.replayed IS NOT NULL BEGIN
+    UPDATE lane SET dead = dead - 1, dead_bytes = dead_bytes - old.size WHERE number = old.lane;
+END;
+
+CREATE TRIGGER dead_is_back AFTER UPDATE OF replayed ON dead WHEN old.replayed IS NOT NULL AND new.replayed IS NULL BEGIN
+    UPDATE lane SET dead = dead + 1, dead_bytes = dead_bytes + old.size WHERE number = old.lane;
+END;
+
+-- History of finished events: one row per commit and bucket of 4,096 sequence numbers (a row per event costs as much to
+-- write, and many times more to prune). key = slot << 43 | first seq in the row, where a slot is 15 minutes of engine time
+-- at the finish: so pruning drops a prefix, and a seq is found by one look into its bucket per slot.
+CREATE TABLE done (
+    key      INTEGER PRIMARY KEY,
+    last_seq INTEGER NOT NULL,
+    count    INTEGER NOT NULL,
+    events   BLOB    NOT NULL                   -- a list of seq, frozen, accepted, states
+) STRICT;

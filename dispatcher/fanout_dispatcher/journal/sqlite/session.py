@@ -1,0 +1,130 @@
+"""An open journal: one connection and what is known of the file while it lasts.
+
+A session ends with `close`, or is dropped after an ambiguous commit; the next one starts from the file alone.
+"""
+
+import pathlib
+from collections.abc import Callable
+
+import apsw
+import msgspec
+
+from fanout_dispatcher.journal.clock import Clock
+from fanout_dispatcher.journal.protocol import Batch, JournalFull
+from fanout_dispatcher.journal.sqlite import coding, recovery, writing
+from fanout_dispatcher.journal.sqlite.reading import Reading
+from fanout_dispatcher.journal.sqlite.recovery import Facts
+from fanout_dispatcher.journal.sqlite.room import Room
+from fanout_dispatcher.journal.sqlite.statements import Statements
+from fanout_dispatcher.journal.sqlite.transaction import transact
+from fanout_dispatcher.values.event import Frozen
+
+NOTE_SECONDS = 10.0  # of engine time between two notes of the clock
+CHECKPOINT_PAGES = 2_000  # 8 MiB of log. 16,000 cost as much CPU, and stall seven times as long at once
+PULL_BYTES = 16 << 20
+SMALL_LOG = 256  # pages: not worth a checkpoint to make room
+AGAIN_PAGES = 1_000  # after a checkpoint that failed, until the next try
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds of a journal, as SqliteJournal takes them."""
+
+    max_bytes: int | None
+    checkpoint_pages: int
+    pull_bytes: int
+
+
+class Session:
+    """Everything about one connection, from the moment its file is known to be healthy."""
+
+    def __init__(self, path: pathlib.Path, db: apsw.Connection, limits: Limits) -> None:
+        self.db = db
+        self.sql = Statements(db)
+        self.lanes: dict[int, tuple[str, str]] = {}
+        self.frozen: dict[int, Frozen] = {}
+        self.reading = Reading(self.sql, lanes=self.lanes, frozen=self.frozen, pull_bytes=limits.pull_bytes)
+        self.log_pages = 0
+        self._room = Room(path, db, max_bytes=limits.max_bytes, log_pages=limits.checkpoint_pages)
+        self._checkpoint_at = self._room.log_pages
+        db.set_wal_hook(self._logged)
+
+    def load(self) -> None:
+        """Take over the lanes and frozen values that the file has."""
+        self.lanes.update({number: (route, target) for number, route, target, _, _ in self.sql.rows("lanes")})
+        self.frozen.update(recovery.frozen(self.sql))
+
+    def commit(self, batch: Batch, known: Facts, clock: Clock | None) -> Facts:
+        """Write *batch*; with a *clock*, note it. What is known afterwards."""
+        self._admit(batch)
+        last_seq = max((event.seq for event in batch.events), default=0)
+        known = msgspec.structs.replace(known, last_seq=max(known.last_seq, last_seq))
+        if clock is not None:
+            known = recovery.noted(known, batch.at, clock)
+
+        def body() -> None:
+            writing.write(self.sql, batch)
+            if clock is not None:
+                recovery.note(self.sql, known)
+
+        self._transact(body)
+        self.lanes.update({number: (route, target) for number, route, target in batch.lanes})
+        self.frozen.update({one.number: one for one in batch.frozen})
+        if self.log_pages >= self._checkpoint_at:
+            self.checkpoint(apsw.SQLITE_CHECKPOINT_PASSIVE)
+        return known
+
+    def prune(self, lane: int, before: float, max_bytes: int | None, limit: int) -> tuple[int, int]:
+        """Drop the oldest dead letters."""
+        dropped, freed = self.reading.too_many(lane, before, max_bytes, limit)
+        if dropped:
+            self._transact(lambda: self.sql.among("remove_dead", dropped))
+        return len(dropped), freed
+
+    def forget(self, before: float, limit: int, known: Facts) -> int:
+        """Drop old history; the highest seq is noted, since nothing else may tell it any more."""
+        gone: list[int] = []
+
+        def body() -> None:
+            oldest_kept = coding.slot_of(before) << coding.SEQ_BITS
+            gone[:] = [count for (count,) in self.sql.rows("forget_done", (oldest_kept, limit))]
+            self.sql.run("forget_replayed", (before, limit))
+            if gone:
+                recovery.note(self.sql, known)
+
+        self._transact(body)
+        return sum(gone)
+
+    def checkpoint(self, mode: int) -> None:
+        """Copy the log into the file. What is committed is safe in the log, so a failure only means: later."""
+        try:
+            self.db.wal_checkpoint(mode=mode)
+            self._checkpoint_at = self._room.log_pages
+            self.log_pages = 0
+        except apsw.Error:
+            self._checkpoint_at = self.log_pages + AGAIN_PAGES
+
+    def end(self) -> None:
+        """Give up the connection, whatever state it is in."""
+        self.db.set_wal_hook(None)
+        self.db.close(True)
+
+    def _transact(self, write: Callable[[], None]) -> None:
+        """Write and commit; when the disk is full, once more with the space that the log gives back."""
+        try:
+            transact(self.db, write)
+        except JournalFull:
+            self.checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            transact(self.db, write)
+
+    def _admit(self, batch: Batch) -> None:
+        try:
+            self._room.admit(self.sql, batch)
+        except JournalFull:
+            if self.log_pages <= SMALL_LOG:
+                raise
+            self.checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            self._room.admit(self.sql, batch)
+
+    def _logged(self, _db: apsw.Connection, _name: str, pages: int) -> int:
+        self.log_pages = pages
+        return apsw.SQLITE_OK

@@ -1,0 +1,520 @@
+"""What every journal promises, asked of the embedded one and of its twin in memory alike."""
+
+import math
+import pathlib
+import typing
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from fanout_dispatcher.journal.memory import MemoryJournal
+from fanout_dispatcher.journal.protocol import (
+    Backlog,
+    Batch,
+    DueRow,
+    Finished,
+    Journal,
+    JournalFault,
+    JournalFull,
+    Recovered,
+    Replayed,
+)
+from fanout_dispatcher.values.views import DeadLetterFilter
+from tests.support.journals import (
+    HISTORY,
+    INVOICE,
+    KEY,
+    ORDER,
+    Machine,
+    a_dead,
+    a_due,
+    a_finish,
+    a_journal,
+    an_event,
+    setting,
+)
+
+ALL = DeadLetterFilter()
+
+
+class Bench:
+    """A journal and how to start it again."""
+
+    def __init__(self, make: Callable[[], Journal]) -> None:
+        self.machine = Machine()
+        self._make = make
+        self.journal = make()
+
+    def reopen(self) -> Recovered:
+        """Close it properly and open it again."""
+        self.journal.close()
+        self.journal = self._make()
+        return self.journal.open()
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def bench(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[Bench]:
+    machine = Machine()
+    memory = MemoryJournal(key=KEY, clock=machine, max_bytes=1 << 21, pull_bytes=1000)
+
+    def make() -> Journal:
+        if request.param == "memory":
+            return memory
+        return a_journal(tmp_path / "journal.db", clock=machine, max_bytes=1 << 21, pull_bytes=1000)
+
+    bench = Bench(make)
+    bench.machine = machine
+    bench.journal.open()
+    bench.journal.commit(setting())
+    yield bench
+    bench.journal.close()
+
+
+def seqs(pulled: list[typing.Any]) -> list[int]:
+    return [row.event.seq for row in pulled]
+
+
+def fill(journal: Journal, seq: int) -> int:
+    """Append from *seq* on until the journal's bound is reached; the seq that was refused."""
+    while True:
+        try:
+            journal.commit(Batch(events=[an_event(seq, body=b"x" * 1000)]))
+        except JournalFull:
+            return seq
+        seq += 1
+
+
+class TestPulling:
+    def test_rows_come_back_whole(self, bench: Bench) -> None:
+        event, row = an_event(7), a_due(7, 3.000000000000004, lane=2)
+        bench.journal.commit(Batch(events=[event], due=[row], progress=[(7, b"\x01\x00")]))
+
+        [pulled], _ = bench.journal.pull(2, 10.0, 5, ())
+
+        assert pulled.event == event
+        assert pulled.due == row
+        assert pulled.states == b"\x01\x00"
+
+    def test_an_event_without_progress_is_pending_everywhere(self, bench: Bench) -> None:
+        bench.journal.commit(Batch(events=[an_event(1)], due=[a_due(1)]))
+
+        [pulled], _ = bench.journal.pull(1, 0.0, 5, ())
+
+        assert pulled.states == b"\x00\x00"
+
+    def test_the_first_due_come_first_and_ties_by_seq(self, bench: Bench) -> None:
+        events = [an_event(seq) for seq in (1, 2, 3, 4)]
+        bench.journal.commit(Batch(events=events, due=[a_due(1, 9.0), a_due(4, 2.0), a_due(3, 2.0), a_due(2, 5.0)]))
+
+        pulled, left = bench.journal.pull(1, 5.0, 10, ())
+
+        assert seqs(pulled) == [3, 4, 2]
+        assert left == 9.0
+
+    def test_what_the_limit_leaves_behind_is_named(self, bench: Bench) -> None:
+        bench.journal.commit(
+            Batch(events=[an_event(s) for s in (1, 2, 3)], due=[a_due(s, float(s)) for s in (1, 2, 3)])
+        )
+
+        pulled, left = bench.journal.pull(1, 10.0, 2, ())
+
+        assert seqs(pulled) == [1, 2]
+        assert left == 3.0
+
+    def test_what_is_in_the_window_is_neither_pulled_nor_named(self, bench: Bench) -> None:
+        bench.journal.commit(
+            Batch(events=[an_event(s) for s in (1, 2, 3)], due=[a_due(s, float(s)) for s in (1, 2, 3)])
+        )
+
+        assert bench.journal.pull(1, 1.5, 10, {1, 2}) == ([], 3.0)
+        assert bench.journal.pull(1, 10.0, 10, {1, 2, 3}) == ([], None)
+
+    def test_an_empty_lane_has_nothing_and_no_next_time(self, bench: Bench) -> None:
+        assert bench.journal.pull(1, math.inf, 10, ()) == ([], None)
+        assert bench.journal.oldest(1, 10, ()) == []
+
+    def test_one_lane_never_sees_the_rows_of_another(self, bench: Bench) -> None:
+        bench.journal.commit(Batch(events=[an_event(1)], due=[a_due(1, lane=1), a_due(1, 4.0, lane=2)]))
+
+        assert bench.journal.pull(2, 1.0, 10, ()) == ([], 4.0)
+
+    def test_a_pull_is_cut_where_bodies_grow_large(self, bench: Bench) -> None:
+        events = [an_event(seq, body=b"x" * 400) for seq in range(1, 7)]
+        bench.journal.commit(Batch(events=events, due=[a_due(seq, 1.0) for seq in range(1, 7)]))
+
+        pulled, left = bench.journal.pull(1, 2.0, 10, ())
+
+        assert seqs(pulled) == [1, 2, 3]
+        assert left == 1.0
+        assert seqs(bench.journal.oldest(1, 10, {1})) == [2, 3, 4]
+
+    def test_a_body_larger_than_a_pull_comes_alone(self, bench: Bench) -> None:
+        events = [an_event(1, body=b"x" * 5000), an_event(2, body=b"")]
+        bench.journal.commit(Batch(events=events, due=[a_due(1), a_due(2)]))
+
+        pulled, left = bench.journal.pull(1, 2.0, 10, ())
+
+        assert [row.event.body for row in pulled] == [b"x" * 5000]
+        assert left == 0.0
+
+    def test_putting_back_moves_the_row(self, bench: Bench) -> None:
+        bench.journal.commit(Batch(events=[an_event(1)], due=[a_due(1, 1.0)]))
+        bench.journal.commit(Batch(due=[DueRow(1, 1, 8.0, 3, HISTORY[:1])]))
+
+        assert bench.journal.pull(1, 2.0, 10, ()) == ([], 8.0)
+        assert bench.journal.pull(1, 8.0, 10, ())[0][0].due == DueRow(1, 1, 8.0, 3, HISTORY[:1])
+
+    def test_a_settled_row_is_gone(self, bench: Bench) -> None:
+        bench.journal.commit(Batch(events=[an_event(1), an_event(2)], due=[a_due(1), a_due(2), a_due(1, lane=2)]))
+        bench.journal.commit(Batch(undue=[(1, 1), (1, 99)], progress=[(1, b"\x01\x00")]))
+
+        assert seqs(bench.journal.pull(1, 1.0, 10, ())[0]) == [2]
+        assert seqs(bench.journal.pull(2, 1.0, 10, ())[0]) == [1]
+
+    def test_the_oldest_are_by_seq_whatever_their_time(self, bench: Bench) -> None:
+        due = [a_due(1, 90.0), a_due(2, 5.0), a_due(3, 70.0)]
+        bench.journal.commit(Batch(events=[an_event(s) for s in (1, 2, 3)], due=due))
+
+        assert seqs(bench.journal.oldest(1, 2, ())) == [1, 2]
+        assert seqs(bench.journal.oldest(1, 2, {1})) == [2, 3]
+
+    def test_a_group_of_any_size_is_one_commit(self, bench: Bench) -> None:
+        events = [an_event(seq, body=b"") for seq in range(1, 1501)]
+        bench.journal.commit(Batch(events=events, due=[a_due(seq, float(seq)) for seq in range(1, 1501)]))
+
+        assert seqs(bench.journal.pull(1, 1e9, 2000, set(range(1, 1001)))[0]) == list(range(1001, 1501))
+
+
+class TestEvents:
+    def test_an_unfinished_event_is_known_with_all_there_is(self, bench: Bench) -> None:
+        event = an_event(1)
+        bench.journal.commit(
+            Batch(events=[event], due=[a_due(1, 4.0)], dead=[a_dead(1, lane=2)], progress=[(1, b"\0\2")])
+        )
+
+        stored = bench.journal.event(1)
+
+        assert stored is not None
+        assert stored.event == event
+        assert (stored.frozen, stored.accepted, stored.states) == (ORDER, 1.1, b"\0\2")
+        assert stored.due == (a_due(1, 4.0),)
+        assert stored.dead == (a_dead(1, lane=2),)
+        assert stored.replays == {}
+
+    def test_a_finished_event_leaves_its_history(self, bench: Bench) -> None:
+        event = an_event(1)
+        bench.journal.commit(Batch(at=1.0, events=[event]))
+        bench.journal.commit(Batch(at=2.0, finished=[a_finish(event)]))
+
+        stored = bench.journal.event(1)
+
+        assert stored is not None
+        assert stored.event is None
+        assert (stored.frozen, stored.accepted, stored.states) == (ORDER, 1.1, b"\x01\x01")
+
+    def test_a_settle_committed_twice_says_the_same(self, bench: Bench) -> None:
+        event = an_event(1)
+        bench.journal.commit(Batch(at=1.0, events=[event], due=[a_due(1)]))
+        settle = Batch(at=2.0, undue=[(1, 1)], dead=[a_dead(1)], finished=[a_finish(event, b"\x02\x01")])
+        bench.journal.commit(settle)
+        bench.journal.commit(settle)
+
+        stored = bench.journal.event(1)
+
+        assert stored is not None
+        assert stored.dead == (a_dead(1),)
+        assert [seq for seq, _ in bench.journal.events(None, None, 10)] == [1]
+        assert bench.reopen().backlog == {1: Backlog(dead=1, dead_bytes=10)}
+
+    def test_an_unknown_event_is_none(self, bench: Bench) -> None:
+        assert bench.journal.event(404) is None
+
+    def test_events_are_listed_newest_first_in_pages_and_by_route(self, bench: Bench) -> None:
+        events = [an_event(seq, frozen=INVOICE if seq % 3 == 0 else ORDER) for seq in (1, 2, 3, 4, 5000, 9001, 9002)]
+        bench.journal.commit(Batch(events=events))
+        bench.journal.commit(
+            Batch(at=4000.0, finished=[a_finish(event) for event in events if event.seq in {2, 5000, 9001}])
+        )
+
+        assert [seq for seq, _ in bench.journal.events(None, None, 4)] == [9002, 9001, 5000, 4]
+        assert [seq for seq, _ in bench.journal.events(None, 4, 4)] == [3, 2, 1]
+        assert [seq for seq, _ in bench.journal.events("shop/invoice", None, 9)] == [3]
+        assert bench.journal.events("shop/none", None, 9) == []
+
+    def test_a_list_has_no_bodies(self, bench: Bench) -> None:
+        bench.journal.commit(Batch(events=[an_event(1)], due=[a_due(1)]))
+
+        [(_, stored)] = bench.journal.events(None, None, 1)
+
+        assert stored.event is not None
+        assert stored.event.body == b""
+        assert stored.event.head == an_event(1).head
+        assert stored.due == (a_due(1),)
+
+    def test_old_history_is_forgotten_and_young_is_kept(self, bench: Bench) -> None:
+        old, young = an_event(1), an_event(2)
+        bench.journal.commit(Batch(events=[old, young]))
+        bench.journal.commit(Batch(at=100.0, finished=[a_finish(old)]))
+        bench.journal.commit(Batch(at=10_000.0, finished=[a_finish(young)]))
+
+        assert bench.journal.forget(9_900.0, 100) == 1
+        assert bench.journal.forget(9_900.0, 100) == 0
+        assert bench.journal.event(1) is None
+        assert bench.journal.event(2) is not None
+
+    def test_a_seq_is_never_given_out_again(self, bench: Bench) -> None:
+        event = an_event(12)
+        bench.journal.commit(Batch(at=1.0, events=[event]))
+        bench.journal.commit(Batch(at=2.0, finished=[a_finish(event)]))
+
+        assert bench.reopen().last_seq == 12
+        bench.journal.forget(10_000.0, 100)
+        assert bench.reopen().last_seq == 12
+
+
+class TestDeadLetters:
+    def test_one_keeps_the_original_bytes_of_a_finished_event(self, bench: Bench) -> None:
+        event = an_event(1)
+        bench.journal.commit(Batch(events=[event]))
+        bench.journal.commit(Batch(dead=[a_dead(1)], finished=[a_finish(event, b"\x02\x01")]))
+
+        [listed] = bench.journal.dead_letters(ALL)
+        letter = bench.journal.dead_letter(listed.number)
+
+        assert listed.event.body == b""
+        assert letter is not None
+        assert letter.row == a_dead(1)
+        assert letter.event == event
+
+    def test_an_event_may_be_dead_as_it_is_accepted(self, bench: Bench) -> None:
+        event = an_event(1, frozen=INVOICE)
+        bench.journal.commit(Batch(events=[event], dead=[a_dead(1, lane=3)], finished=[a_finish(event, b"\x02")]))
+
+        [letter] = bench.journal.dead_letters(ALL)
+
+        assert letter.row == a_dead(1, lane=3)
+        assert bench.reopen().unfinished == 0
+
+    def test_filters_and_the_cursor_narrow_the_list(self, bench: Bench) -> None:
+        events = [an_event(1), an_event(2), an_event(3, frozen=INVOICE)]
+        dead = [a_dead(1), a_dead(2, reason="Expired"), a_dead(2, lane=2), a_dead(3, lane=3)]
+        bench.journal.commit(Batch(events=events, dead=dead))
+        by_number = {letter.number: (letter.row.seq, letter.row.lane) for letter in bench.journal.dead_letters(ALL)}
+
+        def found(wanted: DeadLetterFilter) -> list[tuple[int, int]]:
+            return [by_number[letter.number] for letter in bench.journal.dead_letters(wanted)]
+
+        first, second, *_ = by_number
+        assert found(ALL) == [(1, 1), (2, 1), (2, 2), (3, 3)]
+        assert found(DeadLetterFilter(target="email")) == [(1, 1), (2, 1), (3, 3)]
+        assert found(DeadLetterFilter(route="shop/order", target="email")) == [(1, 1), (2, 1)]
+        assert found(DeadLetterFilter(route="shop/none")) == []
+        assert found(DeadLetterFilter(reason="Expired")) == [(2, 1)]
+        assert found(DeadLetterFilter(ids=(str(second), "999"))) == [(2, 1)]
+        assert found(DeadLetterFilter(after=str(first), limit=2)) == [(2, 1), (2, 2)]
+
+    def test_a_cursor_that_is_no_number_is_refused(self, bench: Bench) -> None:
+        with pytest.raises(ValueError, match="abc"):
+            bench.journal.dead_letters(DeadLetterFilter(after="abc"))
+
+    def test_a_removed_one_is_gone_and_its_number_is_not_used_again(self, bench: Bench) -> None:
+        bench.journal.commit(Batch(events=[an_event(1), an_event(2)], dead=[a_dead(1)]))
+        [first] = bench.journal.dead_letters(ALL)
+        bench.journal.commit(Batch(removed=[first.number, 999]))
+        bench.journal.commit(Batch(dead=[a_dead(2)]))
+
+        [second] = bench.journal.dead_letters(ALL)
+
+        assert bench.journal.dead_letter(first.number) is None
+        assert second.number > first.number
+
+    def test_a_replay_takes_its_place_and_is_remembered(self, bench: Bench) -> None:
+        event, replay = an_event(1), an_event(2, frozen=INVOICE)
+        bench.journal.commit(Batch(events=[event], dead=[a_dead(1)], finished=[a_finish(event, b"\x02\x01")]))
+        [letter] = bench.journal.dead_letters(ALL)
+        bench.journal.commit(Batch(events=[replay], replayed=[Replayed(letter.number, 2)]))
+
+        stored = bench.journal.event(1)
+
+        assert stored is not None
+        assert stored.replays == {1: 2}
+        assert stored.dead == ()
+        assert bench.journal.dead_letters(ALL) == []
+        assert bench.journal.dead_letter(letter.number) is None
+        assert bench.reopen().backlog == {3: Backlog(pending=1, pending_bytes=len(replay.body))}
+
+    def test_the_link_to_a_replay_goes_with_the_history(self, bench: Bench) -> None:
+        event = an_event(1)
+        bench.journal.commit(Batch(at=5.0, events=[event], dead=[a_dead(1)], finished=[a_finish(event, b"\x02\x01")]))
+        [letter] = bench.journal.dead_letters(ALL)
+        bench.journal.commit(Batch(events=[an_event(2)], replayed=[Replayed(letter.number, 2)]))
+
+        assert bench.journal.forget(90_000.0, 10) == 1
+        assert bench.journal.event(1) is None
+
+    def test_old_ones_are_pruned_oldest_first(self, bench: Bench) -> None:
+        bench.journal.commit(
+            Batch(events=[an_event(s) for s in (1, 2, 3)], dead=[a_dead(s, float(s)) for s in (1, 2, 3)])
+        )
+
+        assert bench.journal.prune(1, 2.5, None, 1) == (1, 10)
+        assert bench.journal.prune(1, 2.5, None, 10) == (1, 10)
+        assert bench.journal.prune(1, 2.5, None, 10) == (0, 0)
+        assert [letter.row.seq for letter in bench.journal.dead_letters(ALL)] == [3]
+
+    def test_beyond_the_bound_the_oldest_go(self, bench: Bench) -> None:
+        dead = [a_dead(s, size=40) for s in (1, 2, 3)] + [a_dead(1, lane=2, size=500)]
+        bench.journal.commit(Batch(events=[an_event(s) for s in (1, 2, 3)], dead=dead))
+
+        assert bench.journal.prune(1, -math.inf, 80, 10) == (1, 40)
+        assert bench.journal.prune(1, -math.inf, 80, 10) == (0, 0)
+        assert bench.journal.prune(9, -math.inf, 0, 10) == (0, 0)
+        assert [(one.row.seq, one.row.lane) for one in bench.journal.dead_letters(ALL)] == [(2, 1), (3, 1), (1, 2)]
+
+
+class TestStartingAgain:
+    def test_lanes_frozen_values_plans_and_the_key_survive(self, bench: Bench) -> None:
+        bench.journal.commit(Batch(plans=[("shop/order", b"one"), ("shop/gone", b"x")]))
+        bench.journal.commit(Batch(plans=[("shop/order", b"two"), ("shop/gone", None)]))
+
+        recovered = bench.reopen()
+
+        assert recovered.key == KEY
+        assert recovered.lanes == {1: ("shop/order", "email"), 2: ("shop/order", "crm"), 3: ("shop/invoice", "email")}
+        assert recovered.frozen == {1: ORDER, 2: INVOICE}
+        assert recovered.plans == {"shop/order": b"two"}
+
+    def test_lanes_and_frozen_values_may_be_committed_again(self, bench: Bench) -> None:
+        bench.journal.commit(setting())
+
+        assert bench.reopen().frozen == {1: ORDER, 2: INVOICE}
+
+    def test_what_was_in_a_window_is_due_now(self, bench: Bench) -> None:
+        bench.journal.commit(Batch(at=50.0, events=[an_event(1), an_event(2)], due=[a_due(2, 70.0)]))
+        bench.journal.commit(Batch(at=50.0, progress=[(1, b"\x00\x01")]))
+
+        recovered = bench.reopen()
+
+        assert recovered.now == 50.0
+        assert recovered.unfinished == 2
+        first, second = an_event(1), an_event(2)
+        assert recovered.backlog == {
+            1: Backlog(pending=2, pending_bytes=len(first.body) + len(second.body)),
+            2: Backlog(pending=1, pending_bytes=len(second.body)),
+        }
+        pulled, left = bench.journal.pull(1, 50.0, 10, ())
+        assert [row.due for row in pulled] == [DueRow(1, 1, 50.0)]
+        assert left == 70.0
+
+    def test_a_pulled_row_keeps_its_attempts_through_a_restart(self, bench: Bench) -> None:
+        bench.journal.commit(Batch(events=[an_event(1, frozen=INVOICE)], due=[a_due(1, 1.0, lane=3)]))
+        bench.journal.pull(3, 5.0, 10, ())
+
+        bench.reopen()
+
+        assert bench.journal.pull(3, 5.0, 10, ())[0][0].due == a_due(1, 1.0, lane=3)
+
+    def test_events_of_every_life_are_recovered(self, bench: Bench) -> None:
+        for life in range(1, 5):
+            bench.journal.commit(Batch(events=[an_event(life, frozen=INVOICE)]))
+            assert bench.reopen().backlog[3].pending == life
+
+    def test_engine_time_goes_on_by_how_long_nobody_was_there(self, bench: Bench) -> None:
+        bench.journal.commit(Batch(at=50.0))
+        bench.machine.set(boottime=160.0, wall=0.0)
+
+        assert bench.reopen().now == 110.0
+
+    def test_across_boots_the_wall_clock_counts_but_never_backwards(self, bench: Bench) -> None:
+        bench.journal.commit(Batch(at=50.0))
+        bench.machine.set(boot="boot-2", boottime=1.0, wall=1_000_007.0)
+        assert bench.reopen().now == 57.0
+        bench.machine.set(boot="boot-3", wall=5.0)
+
+        assert bench.reopen().now == 57.0
+
+
+class TestRefusing:
+    def test_at_the_bound_appends_are_refused_and_settles_go_on(self, bench: Bench) -> None:
+        first = an_event(1, body=b"x" * 1000)
+        bench.journal.commit(Batch(events=[first], due=[a_due(1)]))
+        refused = fill(bench.journal, 2)
+        bench.journal.commit(Batch(undue=[(1, 1)], finished=[a_finish(first)]))
+
+        assert 1000 < refused < 2100
+        assert bench.journal.event(refused) is None
+        assert bench.reopen().unfinished == refused - 2
+
+    def test_room_comes_back_with_what_is_settled(self, bench: Bench) -> None:
+        events = [an_event(seq, body=b"x" * 1000) for seq in range(1, 1001)]
+        bench.journal.commit(Batch(events=events))
+        more = [an_event(seq, body=b"x" * 1000) for seq in range(1001, 2001)]
+        with pytest.raises(JournalFull):
+            bench.journal.commit(Batch(events=more))
+        bench.journal.commit(Batch(finished=[a_finish(event) for event in events]))
+        bench.journal.commit(Batch(events=more))
+
+        assert bench.reopen().unfinished == 1000
+
+    def test_a_closed_journal_says_so(self, bench: Bench) -> None:
+        bench.journal.close()
+
+        with pytest.raises(JournalFault, match="not open"):
+            bench.journal.commit(Batch())
+        with pytest.raises(JournalFault, match="not open"):
+            bench.journal.event(1)
+        bench.journal.open()
+
+    def test_an_open_one_is_not_opened_twice(self, bench: Bench) -> None:
+        with pytest.raises(JournalFault, match="open already"):
+            bench.journal.open()
+
+
+class TestRepairing:
+    def test_whatever_was_written_of_the_events_is_taken_back(self, bench: Bench) -> None:
+        kept, gone, ended = an_event(1), an_event(2), an_event(3, frozen=INVOICE)
+        bench.journal.commit(
+            Batch(
+                events=[kept, gone, ended],
+                due=[a_due(1), a_due(2), a_due(2, lane=2)],
+                dead=[a_dead(3, lane=3), a_dead(2)],
+                finished=[a_finish(ended, b"\x02"), Finished(1000, 1, 1.0, b"\x01\x01")],
+            )
+        )
+
+        bench.journal.repair([2, 3, 77])
+
+        assert bench.journal.event(1) is not None
+        assert bench.journal.event(1000) is not None
+        assert bench.journal.event(2) is None
+        assert bench.journal.event(3) is None
+        assert bench.journal.dead_letters(ALL) == []
+        assert seqs(bench.journal.pull(1, 9.0, 9, ())[0]) == [1]
+        assert bench.reopen().backlog.keys() == {1, 2}
+
+    def test_a_replay_taken_back_gives_its_dead_letter_back(self, bench: Bench) -> None:
+        event = an_event(1, frozen=INVOICE)
+        bench.journal.commit(Batch(events=[event], dead=[a_dead(1, lane=3)], finished=[a_finish(event, b"\x02")]))
+        [letter] = bench.journal.dead_letters(ALL)
+        replay = an_event(2, frozen=INVOICE, body=event.body)
+        replay = type(replay)(seq=2, frozen=INVOICE, accepted=9.0, head=event.head, body=event.body)
+        bench.journal.commit(Batch(events=[replay], replayed=[Replayed(letter.number, 2)]))
+
+        bench.journal.repair([2])
+
+        again = bench.journal.dead_letter(letter.number)
+        assert again is not None
+        assert again.row == a_dead(1, lane=3)
+        assert (again.event.head, again.event.body) == (event.head, event.body)
+        assert bench.reopen().backlog == {3: Backlog(dead=1, dead_bytes=10)}
+
+    def test_the_group_can_be_committed_again(self, bench: Bench) -> None:
+        batch = Batch(at=1.0, events=[an_event(1)], due=[a_due(1)], dead=[a_dead(1, lane=2)])
+        bench.journal.commit(batch)
+        bench.journal.repair([1])
+        bench.journal.commit(batch)
+
+        stored = bench.journal.event(1)
+
+        assert stored is not None
+        assert stored.dead == (a_dead(1, lane=2),)

@@ -1,0 +1,257 @@
+"""What a failing disk may do to the embedded journal, and what it may never do."""
+
+import os
+import pathlib
+import random
+import subprocess
+from collections.abc import Iterator
+
+import apsw
+import pytest
+
+from fanout_dispatcher.journal.protocol import Batch, JournalAmbiguous, JournalFault, JournalFull
+from fanout_dispatcher.journal.sqlite import SqliteJournal
+from tests.support.journals import INVOICE, a_finish, a_journal, an_event, setting
+from tests.support.sick_disk import NAME, SickDisk
+
+
+@pytest.fixture
+def disk() -> Iterator[SickDisk]:
+    disk = SickDisk()
+    yield disk
+    disk.unregister()
+
+
+@pytest.fixture
+def journal(tmp_path: pathlib.Path, disk: SickDisk) -> Iterator[SqliteJournal]:
+    journal = a_journal(tmp_path / "journal.db", vfs=NAME, checkpoint_pages=50)
+    journal.open()
+    journal.commit(setting())
+    yield journal
+    disk.heal()
+    journal.close()
+
+
+@pytest.mark.parametrize("after", range(8))
+def test_a_full_disk_refuses_the_whole_batch_wherever_it_strikes(
+    journal: SqliteJournal, disk: SickDisk, after: int
+) -> None:
+    journal.commit(Batch(events=[an_event(1, frozen=INVOICE)]))
+    disk.fail("write", "-wal", apsw.FullError, after=after)
+    batch = Batch(events=[an_event(seq, body=b"x" * 3000) for seq in range(2, 9)])
+    with pytest.raises(JournalFull, match="nothing was written"):
+        journal.commit(batch)
+    disk.heal()
+    journal.commit(Batch(events=[an_event(20, frozen=INVOICE)]))
+
+    recovered = reopened(journal)
+
+    assert disk.fired
+    assert recovered == [20, 1]
+
+
+def test_after_a_failed_sync_nothing_goes_on_without_a_repair(journal: SqliteJournal, disk: SickDisk) -> None:
+    disk.fail("sync", "-wal", apsw.IOError)
+    with pytest.raises(JournalAmbiguous, match="half-way"):
+        journal.commit(Batch(events=[an_event(1)]))
+    disk.heal()
+
+    with pytest.raises(JournalAmbiguous, match="repaired first"):
+        journal.commit(Batch())
+    with pytest.raises(JournalAmbiguous, match="repaired first"):
+        journal.event(1)
+    assert disk.fired == ["sync -wal"]
+    journal.repair([])
+
+
+def test_a_repair_takes_back_an_event_whose_sync_failed(journal: SqliteJournal, disk: SickDisk) -> None:
+    first = an_event(1)
+    journal.commit(Batch(events=[first]))
+    disk.fail("sync", "-wal", apsw.IOError)
+    with pytest.raises(JournalAmbiguous):
+        journal.commit(Batch(events=[an_event(2)], finished=[a_finish(first)]))
+    disk.heal()
+    journal.repair([2])
+    journal.commit(Batch(events=[an_event(3)], finished=[a_finish(first)]))
+
+    assert reopened(journal) == [3, 1]
+
+
+def test_a_repair_starts_a_new_log(journal: SqliteJournal, disk: SickDisk) -> None:
+    journal.commit(Batch(events=[an_event(1, body=b"x" * 100_000)]))
+    disk.fail("sync", "-wal", apsw.IOError)
+    with pytest.raises(JournalAmbiguous):
+        journal.commit(Batch(events=[an_event(2)]))
+    disk.heal()
+    before = log_size(journal)
+    journal.repair([2])
+
+    assert log_size(journal) < before
+
+
+def test_a_repair_waits_for_the_disk(journal: SqliteJournal, disk: SickDisk) -> None:
+    disk.fail("sync", "", apsw.IOError)
+    with pytest.raises(JournalAmbiguous):
+        journal.commit(Batch(events=[an_event(1)]))
+
+    with pytest.raises(JournalAmbiguous, match="cannot be repaired yet"):
+        journal.repair([1])
+    disk.heal()
+    journal.repair([1])
+    assert journal.event(1) is None
+
+
+def test_a_checkpoint_that_fails_loses_nothing_and_is_tried_again(journal: SqliteJournal, disk: SickDisk) -> None:
+    disk.fail("write", "journal.db", apsw.IOError)
+    for seq in range(1, 40):
+        journal.commit(Batch(events=[an_event(seq, frozen=INVOICE, body=b"x" * 9000)]))
+    disk.heal()
+
+    assert "write journal.db" in disk.fired
+    assert reopened(journal) == list(range(39, 0, -1))
+
+
+def test_a_batch_that_contradicts_itself_is_rolled_back(journal: SqliteJournal) -> None:
+    with pytest.raises(JournalFault, match="nothing was written"):
+        journal.commit(Batch(events=[an_event(1), an_event(1)]))
+    journal.commit(Batch(events=[an_event(1)]))
+
+    assert reopened(journal) == [1]
+
+
+def test_a_batch_that_cannot_be_encoded_is_rolled_back(journal: SqliteJournal) -> None:
+    unencodable = an_event(2, body="text")  # type: ignore[arg-type]
+    with pytest.raises(JournalFault, match="nothing was written"):
+        journal.commit(Batch(events=[an_event(1), unencodable]))
+    journal.commit(Batch(events=[an_event(3)]))
+
+    assert reopened(journal) == [3]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_power_cut_takes_nothing_that_was_acknowledged(tmp_path: pathlib.Path, disk: SickDisk, seed: int) -> None:
+    chance = random.Random(seed)
+    journal = a_journal(tmp_path / "journal.db", vfs=NAME, checkpoint_pages=20)
+    acknowledged, lost = 0, 0
+    for _ in range(4):
+        journal.open()
+        journal.commit(setting())
+        acknowledged = write_some(journal, acknowledged, chance)
+        interrupt(journal, disk, acknowledged, chance)
+        lost += disk.cut()
+        disk.heal()
+
+    recovered = journal.open()
+    journal.close()
+
+    assert lost > 0
+    assert recovered.unfinished >= acknowledged
+
+
+@pytest.fixture
+def small_disk(tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A file system of 16 MiB, really full when it is full."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)], capture_output=True, check=False, text=True
+    )
+    if mounted.returncode:
+        pytest.skip(f"this user may not mount a small file system: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_small_disk_filled_by_events_keeps_room_for_settling(small_disk: pathlib.Path) -> None:
+    journal = a_journal(small_disk / "journal.db")
+    journal.open()
+    journal.commit(setting())
+    accepted = fill(journal)
+
+    for seq in accepted:
+        journal.commit(Batch(at=1.0, finished=[a_finish(an_event(seq))]))
+    journal.commit(Batch(events=[an_event(100_000, body=b"x" * 10_000)]))
+
+    assert len(accepted) > 500
+    assert reopened(journal)[0] == 100_000
+    journal.close()
+
+
+def test_a_disk_filled_by_a_stranger_is_survived_without_a_restart(small_disk: pathlib.Path) -> None:
+    journal = a_journal(small_disk / "journal.db")
+    journal.open()
+    journal.commit(setting())
+    journal.commit(Batch(events=[an_event(1)]))
+    stranger = small_disk / "stranger"
+    hog(stranger)
+    with pytest.raises(JournalFull):
+        journal.commit(Batch(events=[an_event(2)]))
+    full = write_until_full(journal)
+    stranger.unlink()
+    journal.commit(Batch(events=[an_event(3)]))
+
+    assert full
+    assert reopened(journal) == [3, 1]
+    journal.close()
+
+
+def write_some(journal: SqliteJournal, seq: int, chance: random.Random) -> int:
+    """Some commits of some events, all of which succeed; the last seq."""
+    for _ in range(chance.randrange(1, 30)):
+        group = range(seq + 1, seq + chance.randrange(2, 9))
+        journal.commit(Batch(events=[an_event(one, frozen=INVOICE) for one in group]))
+        seq = group[-1]
+    return seq
+
+
+def interrupt(journal: SqliteJournal, disk: SickDisk, seq: int, chance: random.Random) -> None:
+    """One more commit that ends in the middle, and with it the process."""
+    disk.fail("sync", "-wal", apsw.IOError)
+    size = chance.randrange(20_000)
+    with pytest.raises(JournalAmbiguous):
+        journal.commit(Batch(events=[an_event(1_000_000 + seq, frozen=INVOICE, body=b"x" * size)]))
+    journal.close()
+
+
+def fill(journal: SqliteJournal) -> list[int]:
+    """Events, one a commit, until no more are taken."""
+    accepted: list[int] = []
+    while True:
+        try:
+            journal.commit(Batch(events=[an_event(len(accepted) + 1, body=b"x" * 10_000)]))
+        except JournalFull:
+            return accepted
+        accepted.append(len(accepted) + 1)
+
+
+def write_until_full(journal: SqliteJournal) -> bool:
+    """Plans grow the log until the disk itself says no."""
+    for number in range(10_000):
+        try:
+            journal.commit(Batch(plans=[(f"shop/{number}", b"x" * 50_000)]))
+        except JournalFull as full:
+            return "no space" in str(full)
+    return False
+
+
+def hog(path: pathlib.Path) -> None:
+    with path.open("wb") as file:
+        try:
+            while True:
+                os.write(file.fileno(), bytes(65536))
+        except OSError:
+            pass  # it is full: that was the aim
+
+
+def log_size(journal: SqliteJournal) -> int:
+    return journal.path.with_name("journal.db-wal").stat().st_size
+
+
+def reopened(journal: SqliteJournal) -> list[int]:
+    """The events that are there after a restart without any goodbye, newest first."""
+    assert journal._session is not None
+    journal._session.end()
+    journal._session = None
+    journal._lock.drop()
+    journal.open()
+    return [seq for seq, _ in journal.events(None, None, 100)]
