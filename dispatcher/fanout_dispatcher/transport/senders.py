@@ -1,0 +1,93 @@
+"""Makes the senders of a dispatcher: what all of them share is here (the guard, the resolver, trust in public CAs)."""
+
+import asyncio
+import functools
+import ssl
+
+from fanout_crds.plan import Credentials, Target
+from fanout_dispatcher.transport.connect import Dialer, Resolve, system_resolver
+from fanout_dispatcher.transport.guard import Guard
+from fanout_dispatcher.transport.headers import Blocks, Illegal
+from fanout_dispatcher.transport.origin import BadUrl, Origin, parse
+from fanout_dispatcher.transport.protocol import Unsendable
+from fanout_dispatcher.transport.request import Template
+from fanout_dispatcher.transport.sender import IDLE, HttpSender
+
+
+class HttpSenders:
+    """Makes an HttpSender for each target of a plan (a SenderFactory)."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        guard: Guard,
+        *,
+        resolve: Resolve | None = None,
+        idle: float = IDLE,
+    ) -> None:
+        """*resolve* looks names up, by default as the machine does; *idle*: seconds to keep an unused connection."""
+        self._loop = loop
+        self._guard = guard
+        self._resolve = resolve or system_resolver(loop)
+        self._idle = idle
+        self._blocks = Blocks()
+
+    def __call__(self, target: Target, credentials: Credentials) -> HttpSender:
+        """Make the sender of *target*. Raises Unsendable with a sentence that holds no secret."""
+        origin = self._origin(target)
+        token = _credential(target.bearer, credentials, "bearer token")
+        try:
+            template = Template(target, origin, token=token, blocks=self._blocks)
+        except Illegal as why:
+            raise Unsendable(str(why)) from None
+        dialer = Dialer(
+            self._loop,
+            origin,
+            self._guard,
+            private=target.private,
+            timeout=target.policy.timeouts.connect,
+            tls=self._trust(target, credentials) if origin.secure else None,
+            resolve=self._resolve,
+        )
+        return HttpSender(self._loop, template, dialer, limit=target.policy.bulkhead.max_concurrent, idle=self._idle)
+
+    def _origin(self, target: Target) -> Origin:
+        refused = self._guard.check_url(target.url, private=target.private)
+        if refused is not None:
+            raise Unsendable(f"the target's URL is refused: {refused}")
+        try:
+            return parse(target.url)
+        except BadUrl as fault:
+            raise Unsendable(str(fault)) from None
+
+    def _trust(self, target: Target, credentials: Credentials) -> ssl.SSLContext:
+        bundle = _credential(target.ca, credentials, "CA bundle")
+        if bundle is None:
+            return self._public
+        try:
+            return _context(bundle.decode("ascii"))
+        except (ssl.SSLError, ValueError):
+            raise Unsendable("the CA bundle holds no certificate that can be read (expected PEM)") from None
+
+    @functools.cached_property
+    def _public(self) -> ssl.SSLContext:
+        return _context(None)  # shared: the machine's CAs take 20 ms and a megabyte to load
+
+
+def _credential(handle: str | None, credentials: Credentials, what: str) -> bytes | None:
+    if handle is None:
+        return None
+    if handle not in credentials:
+        raise Unsendable(f"the {what} that the plan names is not among its credentials")
+    return credentials[handle]
+
+
+def _context(bundle: str | None) -> ssl.SSLContext:
+    """Verify certificates and names: by *bundle* alone when there is one, else by the machine's CAs."""
+    if bundle is None:
+        context = ssl.create_default_context()
+    else:  # create_default_context would take an empty bundle for none, and trust everybody's CAs
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(cadata=bundle)
+    context.set_alpn_protocols(["http/1.1"])
+    return context

@@ -1,0 +1,149 @@
+"""TLS: certificates and names are always verified, by the target's own CA when it has one."""
+
+import contextlib
+import datetime
+import ssl
+
+import pytest
+import trustme
+
+from fanout_dispatcher.transport.sender import HttpSender
+from fanout_dispatcher.values.outcome import Delivered, Failed, Fault
+from tests.unit.dispatcher.transport.support import (
+    OK,
+    Call,
+    Pad,
+    Peer,
+    answering,
+    event,
+    peer,
+    policy,
+    sending,
+    target,
+    turns,
+)
+
+FAILED = Failed(fault=Fault.TLS_FAILURE, detail="TLS failed")
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+def serving(certificate: trustme.LeafCert) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(context)
+    return context
+
+
+async def one(host: str, port: int) -> list[str]:
+    return ["127.0.0.1"]
+
+
+def trusting(
+    found: Peer, ca: trustme.CA, host: str = "payment.example"
+) -> contextlib.AbstractAsyncContextManager[HttpSender]:
+    """A sender to *found* under the name *host*, which trusts *ca*."""
+    asked = target(f"https://{host}:{found.port}/charges", ca="payment.ca")
+    return sending(asked, credentials={"payment.ca": ca.cert_pem.bytes()}, resolve=one)
+
+
+@pytest.mark.parametrize("host", ["payment.example", "127.0.0.1"])
+async def test_a_certificate_of_the_targets_ca_for_its_name_is_trusted(authority: trustme.CA, host: str) -> None:
+    async with (
+        peer(answering(OK), tls=serving(authority.issue_cert(host))) as found,
+        trusting(found, authority, host) as sender,
+    ):
+        pad = Pad()
+
+        outcomes = [await pad.send(sender, event(b"x" * size)) for size in (2, 100_000, 3_000_000, 2)]
+
+        assert outcomes == [Delivered(200)] * 4
+        assert found.connections == 1
+        assert [len(request.partition(b"\r\n\r\n")[2]) for request in found.requests] == [2, 100_000, 3_000_000, 2]
+
+
+async def test_a_certificate_for_another_name_is_refused(authority: trustme.CA) -> None:
+    async with peer(answering(OK), tls=serving(authority.issue_cert("other.example"))) as found:
+        async with trusting(found, authority) as sender:
+            assert await Pad().send(sender) == FAILED
+        assert found.requests == []
+
+
+async def test_a_certificate_of_another_ca_is_refused(authority: trustme.CA) -> None:
+    async with (
+        peer(answering(OK), tls=serving(trustme.CA().issue_cert("payment.example"))) as found,
+        trusting(found, authority) as sender,
+    ):
+        assert await Pad().send(sender) == FAILED
+
+
+async def test_without_a_ca_of_its_own_a_target_is_judged_by_the_machines(authority: trustme.CA) -> None:
+    async with (
+        peer(answering(OK), tls=serving(authority.issue_cert("127.0.0.1"))) as found,
+        sending(target(f"https://127.0.0.1:{found.port}/")) as sender,
+    ):
+        assert await Pad().send(sender) == FAILED
+
+
+async def test_an_expired_certificate_is_refused(authority: trustme.CA) -> None:
+    past = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+    expired = authority.issue_cert("payment.example", not_before=past, not_after=past + datetime.timedelta(days=1))
+    async with (
+        peer(answering(OK), tls=serving(expired)) as found,
+        trusting(found, authority) as sender,
+    ):
+        assert await Pad().send(sender) == FAILED
+
+
+async def test_a_peer_that_does_not_speak_tls_is_a_tls_failure(authority: trustme.CA) -> None:
+    async def script(call: Call) -> None:
+        await call.reader.read(1)
+        await call.answer(b"HTTP/1.1 400 Plain\r\ncontent-length: 0\r\n\r\n")
+
+    async with peer(script) as found, trusting(found, authority) as sender:
+        assert await Pad().send(sender) == FAILED
+
+
+async def test_a_handshake_that_never_ends_costs_the_connect_deadline(authority: trustme.CA) -> None:
+    async def script(call: Call) -> None:
+        await call.hung_up()
+
+    async with peer(script) as found:
+        slow = target(f"https://payment.example:{found.port}/", ca="ca", settings=policy(connect=0.1))
+        async with sending(slow, credentials={"ca": authority.cert_pem.bytes()}, resolve=one) as sender:
+            outcome = await Pad().send(sender)
+
+    assert outcome == Failed(fault=Fault.TIMEOUT, detail="connect timed out")
+
+
+async def test_a_reset_after_the_request_is_a_reset(authority: trustme.CA) -> None:
+    async def script(call: Call) -> None:
+        await call.request()
+        await call.reset()
+
+    async with (
+        peer(script, tls=serving(authority.issue_cert("payment.example"))) as found,
+        trusting(found, authority) as sender,
+    ):
+        outcome = await Pad().send(sender)
+
+    assert outcome == Failed(fault=Fault.RESET, detail="connection reset")
+
+
+async def test_an_idle_connection_that_the_target_closed_is_replaced(authority: trustme.CA) -> None:
+    async def script(call: Call) -> None:
+        await call.request()
+        await call.answer(OK)
+
+    async with (
+        peer(script, tls=serving(authority.issue_cert("payment.example"))) as found,
+        trusting(found, authority) as sender,
+    ):
+        pad = Pad()
+        assert await pad.send(sender) == Delivered(200)
+        await found.left.wait()
+        await turns()
+
+        assert await pad.send(sender) == Delivered(200)
