@@ -1,0 +1,131 @@
+"""From a request to its answer: which route, whether it may come in, and what the engine said.
+
+Called twice per request. ``open`` sees the head alone, so that what cannot be accepted is refused before its body
+is read; ``begin`` has the body and gives the event to the engine. The checks stand in the order in which a client
+can mend them: the place, the method, the coding, the size, and only then the event itself.
+"""
+
+import asyncio
+import typing
+import urllib.parse
+
+from fanout_dispatcher.ingress import answer, cloudevents, problems
+from fanout_dispatcher.ingress.answer import STATUS, Answer
+from fanout_dispatcher.ingress.attributes import Invalid
+from fanout_dispatcher.ingress.cloudevents import NotJson
+from fanout_dispatcher.ingress.engine import Engine
+from fanout_dispatcher.ingress.exchange import Exchange
+from fanout_dispatcher.ingress.problems import Refusal
+from fanout_dispatcher.ingress.request import Request
+from fanout_dispatcher.values.render import render
+
+OURS: typing.Final = "/-/"
+_ALLOW_POST: typing.Final = ((b"allow", b"POST"),)
+_ALLOW_GET: typing.Final = ((b"allow", b"GET, HEAD"),)
+_IDENTITY: typing.Final = ((b"accept-encoding", b"identity"),)
+_FORMATS: typing.Final = b"application/cloudevents"
+
+
+class Acceptor:
+    """Answers requests; one per data port."""
+
+    __slots__ = ("asking", "engine", "loop", "reader")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, engine: Engine, ids: typing.Callable[[], str]) -> None:
+        self.loop = loop
+        self.engine = engine
+        self.reader = cloudevents.Reader(ids)
+        self.asking: set[asyncio.Task[Answer]] = set()
+
+    def open(self, request: Request) -> Refusal | None:
+        """Judge the head: set ``route`` and ``limit``, or say no before the body is read."""
+        if request.path.startswith(OURS):
+            return _judge_ours(request)
+        route = request.route = self.engine.route_at(_decoded(request.path) if "%" in request.path else request.path)
+        if route is None:
+            return problems.NO_ROUTE(f"no route listens at {request.path}")
+        if request.method != b"POST":
+            return problems.METHOD("events are sent here by POST", headers=_ALLOW_POST)
+        if (refusal := _judge_coding(request)) is not None:
+            return refusal
+        limit = request.limit = route.plan.max_body_size
+        length = request.length
+        if length is not None and length > limit:
+            return problems.BODY_TOO_LARGE(f"the body has {length} bytes; this route takes {limit}")
+        return None
+
+    def begin(self, exchange: Exchange) -> None:
+        """Answer a complete request, now or later."""
+        request = exchange.request
+        route = request.route
+        if request.refusal is not None:
+            exchange.refuse(request.refusal)
+        elif route is None:
+            self._tell(exchange)
+        else:
+            try:
+                head, body = self.reader.read(request, route)
+            except Invalid as wrong:
+                exchange.refuse(problems.INVALID_EVENT(f"{wrong}"))
+            except NotJson as wrong:
+                exchange.refuse(problems.INVALID_JSON(f"{wrong}"))
+            else:
+                self.engine.accept(route, head, body, exchange.reply)
+
+    def _tell(self, exchange: Exchange) -> None:
+        """Say what became of an event; the journal may have to be asked, so this alone is a task."""
+        task = self.loop.create_task(self._status(exchange.request))
+        self.asking.add(task)
+
+        def told(done: asyncio.Task[Answer]) -> None:
+            self.asking.discard(done)
+            if done.cancelled() or (wrong := done.exception()) is not None:
+                exchange.refuse(problems.INTERNAL("the event's state could not be read"))
+                if not done.cancelled():
+                    self.loop.call_exception_handler({"message": "status of an event", "exception": wrong})
+            else:
+                exchange.respond(done.result())
+
+        task.add_done_callback(told)
+
+    async def _status(self, request: Request) -> Answer:
+        view = await self.engine.event(request.path.removeprefix(STATUS))
+        if view is None:
+            return answer.refused(request, problems.NO_EVENT("no event has this receipt, or it is past its time"))
+        return answer.answer(request, 200, render(view), headers=((b"cache-control", b"no-store"),))
+
+
+def _judge_ours(request: Request) -> Refusal | None:
+    """Judge a request to one of our own paths."""
+    receipt = request.path.removeprefix(STATUS)
+    if receipt == request.path or not receipt or "/" in receipt:
+        return problems.NO_ROUTE(f"nothing is at {request.path}")
+    if request.method not in {b"GET", b"HEAD"}:
+        return problems.METHOD("an event's state is read by GET", headers=_ALLOW_GET)
+    return None
+
+
+def _judge_coding(request: Request) -> Refusal | None:
+    """Judge content coding and event format: what would arrive at the targets is what came in, or nothing."""
+    fields = request.fields
+    if b"content-encoding" in fields:
+        for name, value in request.lines:
+            if name == b"content-encoding" and value.lower() != b"identity":
+                return problems.CONTENT_ENCODING("send the body without Content-Encoding", headers=_IDENTITY)
+    content_type = fields.get(b"content-type", b"")
+    if content_type != b"application/json" and content_type[: len(_FORMATS)].lower() == _FORMATS:
+        media = content_type.partition(b";")[0].strip().lower()
+        if media.startswith(b"application/cloudevents-batch"):
+            return problems.EVENT_FORMAT("batches are not accepted here: send one event per request")
+        if media != cloudevents.STRUCTURED:
+            return problems.EVENT_FORMAT("of the event formats only application/cloudevents+json is understood")
+    return None
+
+
+def _decoded(path: str) -> str:
+    """Undo percent-encoding, once; what hides a slash or is not text stays as it is, and matches no route."""
+    try:
+        plain = urllib.parse.unquote(path, errors="strict")
+    except UnicodeDecodeError:
+        return path
+    return plain if plain.isprintable() and plain.count("/") == path.count("/") else path

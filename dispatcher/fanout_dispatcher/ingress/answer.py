@@ -1,0 +1,68 @@
+"""Answers as bytes, up to what only the connection knows.
+
+An answer is made without its Date and Connection headers: whether a connection lives on is decided when the
+answer's turn has come. The 202 is the hot one: everything but the receipt is laid out beforehand.
+"""
+
+import http
+import typing
+
+import msgspec
+
+from fanout_dispatcher.ingress import problems
+from fanout_dispatcher.ingress.problems import Refusal
+from fanout_dispatcher.ingress.request import Request
+from fanout_dispatcher.values.answers import Accepted
+
+STATUS: typing.Final = "/-/events/"
+CONTINUE: typing.Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+_ACCEPTED: typing.Final = (
+    b"HTTP/1.1 202 Accepted\r\ncontent-type: application/json\r\nlocation: /-/events/%b\r\ncontent-length: %d\r\n%b"
+)
+_RECEIPT: typing.Final = b'{"receipt":"%b","status":"/-/events/%b"}'
+_RECEIPT_BYTES: typing.Final = len(_RECEIPT % (b"", b""))
+
+_LINES: typing.Final = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode("ascii") for status in http.HTTPStatus
+}
+
+
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """One answer: its status line and headers (complete lines), and its body."""
+
+    head: bytes
+    body: bytes
+
+
+def accepted(request: Request, outcome: Accepted) -> Answer:
+    """Write the 202: the receipt, and where to ask what became of the event."""
+    receipt = outcome.receipt.encode("ascii")
+    head = _ACCEPTED % (receipt, _RECEIPT_BYTES + 2 * len(receipt), request.echo)
+    return Answer(head, _RECEIPT % (receipt, receipt))
+
+
+def answer(
+    request: Request,
+    status: int,
+    body: bytes,
+    *,
+    content_type: bytes = b"application/json",
+    headers: typing.Iterable[tuple[bytes, bytes]] = (),
+) -> Answer:
+    """Write any other answer; one to HEAD says how long its body would be and leaves it out."""
+    line = _LINES.get(status) or b"HTTP/1.1 %d Unnamed\r\n" % status
+    more = b"".join(b"%b: %b\r\n" % one for one in headers)
+    head = b"%bcontent-type: %b\r\ncontent-length: %d\r\n%b%b" % (line, content_type, len(body), more, request.echo)
+    return Answer(head, b"" if request.method == b"HEAD" else body)
+
+
+def refused(request: Request, refusal: Refusal) -> Answer:
+    """Write a refusal."""
+    return answer(
+        request,
+        refusal.problem.status,
+        problems.body(refusal, request.path or None),
+        content_type=problems.MEDIA_TYPE,
+        headers=refusal.headers,
+    )

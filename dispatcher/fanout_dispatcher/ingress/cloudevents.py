@@ -1,0 +1,139 @@
+"""From a request to the event in it: binary, structured or plain.
+
+Binary mode keeps its ``ce-`` headers as they came, byte for byte; they are decoded only to be checked and named.
+Structured mode is turned into binary. Anything else is an event of ours: type ``dev.fanout.request``, source the
+route's path, and an id that is handed in. What leaves is the Head: one block of header lines for every target, the
+producer's headers that some target asks for, and the digest that every Idempotency-Key derives from.
+"""
+
+import hashlib
+import typing
+
+import msgspec
+
+from fanout_dispatcher.ingress import attributes, bodies, structured
+from fanout_dispatcher.ingress.attributes import Invalid
+from fanout_dispatcher.ingress.engine import Route
+from fanout_dispatcher.ingress.request import Request
+from fanout_dispatcher.values.event import Head
+
+LARGEST_BLOCK: typing.Final = 32 * 1024  # what binary mode could have brought; targets refuse larger heads
+PLAIN_TYPE: typing.Final = "dev.fanout.request"
+STRUCTURED: typing.Final = b"application/cloudevents+json"
+CARRIED: typing.Final = frozenset({b"traceparent", b"tracestate", b"x-request-id"})  # to every target, as they came
+KEPT_BACK: typing.Final = CARRIED | frozenset(  # never forwarded by name: ours to say, hop-by-hop, or secret
+    b"host content-length content-type authorization cookie idempotency-key connection keep-alive proxy-connection "
+    b"proxy-authenticate proxy-authorization te trailer transfer-encoding upgrade expect http2-settings".split()
+)
+
+SAID_ELSEWHERE: typing.Final = frozenset({"datacontenttype", "data", "data_base64"})  # in binary mode
+
+Event = tuple[Head, bytes]
+
+
+class NotJson(ValueError):
+    """The body says it is JSON and is not; the text says what is wrong and where."""
+
+
+class Reader(msgspec.Struct, frozen=True):
+    """Reads events; *ids* names those that come without an id, in ASCII that needs no percent-encoding."""
+
+    ids: typing.Callable[[], str]
+
+    def read(self, request: Request, route: Route) -> Event:
+        """Make an event of *request*; raises Invalid or NotJson with a sentence."""
+        content_type = request.fields.get(b"content-type", b"")
+        if bodies.is_json(content_type):
+            _check_json(request)
+            if content_type[: len(STRUCTURED)].lower() == STRUCTURED:
+                return _structured(request, route)
+        for name in request.fields:
+            if name[:3] == b"ce-":
+                return _binary(request, route)
+        return self._plain(request, route, content_type)
+
+    def _plain(self, request: Request, route: Route, content_type: bytes) -> Event:
+        path, ident = route.plan.path, self.ids()
+        block = b"ce-specversion: 1.0\r\nce-id: %b\r\nce-source: %b\r\nce-type: dev.fanout.request\r\n%b" % (
+            ident.encode("ascii"),
+            attributes.encode(path),
+            _typed(content_type),
+        )
+        return _event(request, route, (ident, path, PLAIN_TYPE), block), request.body
+
+
+def _check_json(request: Request) -> None:
+    """Refuse a body that is not the JSON it says it is. A binary event may have none."""
+    if (not request.body and b"ce-specversion" in request.fields) or (wrong := bodies.fault(request.body)) is None:
+        return
+    raise NotJson(f"the body is not valid JSON: {wrong}" if request.body else "the body is empty, which is not JSON")
+
+
+def _binary(request: Request, route: Route) -> Event:
+    parts: list[bytes] = []
+    found: dict[str, str] = {}
+    for name, value in request.lines:
+        if name[:3] == b"ce-":
+            attribute = name[3:].decode("ascii")
+            found[attribute] = text = attributes.decode(attribute, value)
+            attributes.check(attribute, text)
+            parts += (name, b": ", value, b"\r\n")
+    if not SAID_ELSEWHERE.isdisjoint(found):
+        raise Invalid("in binary mode Content-Type says what ce-datacontenttype would, and the body is the data")
+    attributes.complete(found)
+    parts.append(_typed(request.fields.get(b"content-type", b"")))
+    return _event(request, route, (found["id"], found["source"], found["type"]), b"".join(parts)), request.body
+
+
+def _structured(request: Request, route: Route) -> Event:
+    event = structured.read(request.body)
+    found = event.attributes
+    lines = [b"ce-%b: %b\r\n" % (name.encode("ascii"), attributes.encode(text)) for name, text in found.items()]
+    lines.append(_typed(event.content_type or b""))
+    block = b"".join(lines)
+    if len(block) > LARGEST_BLOCK:
+        raise Invalid(f"the attributes are larger than {LARGEST_BLOCK} bytes as headers")
+    return _event(request, route, (found["id"], found["source"], found["type"]), block), event.body
+
+
+def _typed(content_type: bytes) -> bytes:
+    return b"content-type: %b\r\n" % content_type if content_type else b""
+
+
+def _event(request: Request, route: Route, name: tuple[str, str, str], block: bytes) -> Head:
+    """Put the head together; *name* is the event's id, source and type."""
+    if not CARRIED.isdisjoint(request.fields):
+        block += b"".join(b"%b: %b\r\n" % line for line in request.lines if line[0] in CARRIED)
+    ident, source, kind = name
+    return Head(
+        id=ident,
+        source=source,
+        type=kind,
+        identity=identity(route.plan.key, source, ident),
+        attributes=block,
+        forwarded=_forwarded(request, route) if route.forwardable or route.forward_prefixes else (),
+    )
+
+
+def _forwarded(request: Request, route: Route) -> tuple[tuple[bytes, bytes], ...]:
+    """Keep the producer's headers that at least one target asks for."""
+    kept_back = KEPT_BACK | _hop_by_hop(request)
+    return tuple(
+        (name, value)
+        for name, value in request.lines
+        if (name in route.forwardable or name.startswith(route.forward_prefixes))
+        and name not in kept_back
+        and not name.startswith(b"ce-")
+    )
+
+
+def _hop_by_hop(request: Request) -> frozenset[bytes]:
+    """Read the headers that Connection names: they are between the producer and us."""
+    named = b",".join(value for name, value in request.lines if name == b"connection")
+    return frozenset(one.strip().lower() for one in named.split(b","))
+
+
+def identity(route: str, source: str, ident: str) -> bytes:
+    """Digest what makes an event this event: route, source and id, each after its length, so that none poses as two."""
+    text = f"{len(route)}:{route}{len(source)}:{source}{len(ident)}:{ident}"
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()

@@ -1,0 +1,39 @@
+"""What the ingress asks of the engine: which route serves a path, to take an event, and what became of one."""
+
+import typing
+
+from fanout_crds.plan import Plan
+from fanout_dispatcher.values.answers import Answered
+from fanout_dispatcher.values.event import Head
+from fanout_dispatcher.values.views import EventView
+
+Reply = typing.Callable[[Answered], None]
+
+
+class Route(typing.Protocol):
+    """A route in force, with what the ingress would otherwise work out per request."""
+
+    @property
+    def plan(self) -> Plan:
+        """The plan as it came."""
+
+    @property
+    def forwardable(self) -> frozenset[bytes]:
+        """Lower-case names of the producer's headers that at least one target asks for."""
+
+    @property
+    def forward_prefixes(self) -> tuple[bytes, ...]:
+        """Lower-case prefixes of such names."""
+
+
+class Engine(typing.Protocol):
+    """The engine as the data port sees it."""
+
+    def route_at(self, path: str) -> Route | None:
+        """The route that listens at *path*, None when there is none."""
+
+    def accept(self, route: Route, head: Head, body: bytes, reply: Reply) -> None:
+        """Take an event; *reply* is called once, on the loop, perhaps before this returns. Never raises."""
+
+    async def event(self, receipt: str) -> EventView | None:
+        """What became of an event; None for a receipt that is not ours."""

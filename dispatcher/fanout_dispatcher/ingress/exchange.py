@@ -1,0 +1,48 @@
+"""One request and the place of its answer in line: answers leave in the order in which requests came."""
+
+import typing
+
+from fanout_dispatcher.ingress import answer, problems
+from fanout_dispatcher.ingress.answer import Answer
+from fanout_dispatcher.ingress.problems import Refusal
+from fanout_dispatcher.ingress.request import Request
+from fanout_dispatcher.values.answers import Accepted, Answered
+
+
+class Line(typing.Protocol):
+    """The connection, as an exchange sees it."""
+
+    def refused(self, refusal: Refusal) -> None:
+        """A request is turned away, which is counted."""
+
+    def answered(self, exchange: "Exchange") -> None:
+        """An answer is there; it may not be its turn."""
+
+
+class Exchange:
+    """A request waiting for its answer. The second answer to a request moves nothing."""
+
+    __slots__ = ("answer", "line", "request")
+
+    def __init__(self, line: Line, request: Request) -> None:
+        self.line = line
+        self.request = request
+        self.answer: Answer | None = None
+
+    def reply(self, outcome: Answered) -> None:
+        """Take what the engine said."""
+        if isinstance(outcome, Accepted):
+            self.respond(answer.accepted(self.request, outcome))
+        else:
+            self.refuse(problems.turned(outcome))
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Say no."""
+        self.line.refused(refusal)
+        self.respond(answer.refused(self.request, refusal))
+
+    def respond(self, said: Answer) -> None:
+        """Take the answer and tell the connection."""
+        if self.answer is None:
+            self.answer = said
+            self.line.answered(self)

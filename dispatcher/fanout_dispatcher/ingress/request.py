@@ -1,0 +1,109 @@
+"""A request's head, checked against RFC 9112 where the parser is more lenient than a door to the internet should be.
+
+llhttp refuses bare LF, NUL, obs-fold, two lengths, a length beside chunks and malformed numbers by itself. What it
+lets through is refused here: other versions (``HTTP/2.0``, RTSP), a transfer coding beside chunked, chunks in
+HTTP/1.0, a missing or repeated Host, absolute-form and authority-form targets, and repeated headers of which there
+can be only one: two readers that pick different ones are how requests are smuggled.
+"""
+
+import re
+import typing
+
+import msgspec
+
+from fanout_dispatcher.ingress import problems
+from fanout_dispatcher.ingress.engine import Route
+from fanout_dispatcher.ingress.problems import Refusal
+
+Lines = list[tuple[bytes, bytes]]
+
+SINGLE: typing.Final = frozenset(
+    b"host content-length content-type transfer-encoding authorization proxy-authorization expect date from "
+    b"traceparent x-request-id idempotency-key max-forwards referer user-agent".split()
+)
+_NEVER: typing.Final = frozenset({b"CONNECT", b"TRACE"})
+_HOST: typing.Final = re.compile(rb"(?:\[[0-9A-Fa-f:.%A-Za-z]+\]|[A-Za-z0-9._~!$&'()*+;=%-]*)(?::[0-9]*)?")
+_ECHOED: typing.Final = re.compile(rb"[A-Za-z0-9._:/+=@~-]{1,128}")
+
+
+class Request(msgspec.Struct, eq=False):
+    """One request as the connection hands it over: the head with lower-case names, and the body once it is complete."""
+
+    method: bytes
+    path: str
+    lines: Lines
+    fields: dict[bytes, bytes]
+    keep_alive: bool
+    old: bool  # HTTP/1.0: keep-alive must be said
+    body: bytes = b""
+    echo: bytes = b""  # the X-Request-Id header line to answer with
+    route: Route | None = None
+    refusal: Refusal | None = None
+    limit: int = 0  # of the body, in bytes
+
+    @property
+    def length(self) -> int | None:
+        """The body's length as announced; None when it comes in chunks."""
+        if b"transfer-encoding" in self.fields:
+            return None
+        return int(self.fields.get(b"content-length", b"0"))
+
+
+def unread() -> Request:
+    """Stand in for a request whose head never ended, so that there is something to answer."""
+    return Request(b"", "", [], {}, False, False)
+
+
+def read(method: bytes, target: bytes, version: str, lines: Lines, *, keep_alive: bool) -> Request:
+    """Make a request of what the parser found; ``refusal`` is set when the head breaks a rule."""
+    fields = dict(lines)
+    path = target.partition(b"?")[0] if b"?" in target else target  # a query may hold secrets and names no route
+    request = Request(method, path.decode("ascii", "replace"), lines, fields, keep_alive, version == "1.0")
+    request.refusal = _fault(method, target, version, request)
+    if b"x-request-id" in fields and _ECHOED.fullmatch(fields[b"x-request-id"]):
+        request.echo = b"x-request-id: %b\r\n" % fields[b"x-request-id"]
+    return request
+
+
+def _fault(method: bytes, target: bytes, version: str, request: Request) -> Refusal | None:
+    """Find the first rule that the head breaks."""
+    fields = request.fields
+    if version not in {"1.1", "1.0"}:
+        if version == "0.9":
+            return problems.MALFORMED("HTTP/0.9 is not spoken here: send HTTP/1.1 or HTTP/1.0")
+        return problems.VERSION(f"HTTP/{version} is not spoken here: send HTTP/1.1 or HTTP/1.0")
+    if len(fields) != len(request.lines) and (repeated := _repeated(request.lines)) is not None:
+        return problems.MALFORMED(f"the header {repeated.decode('ascii')} is there more than once")
+    if method != b"POST" and method in _NEVER:
+        return problems.METHOD(f"{method.decode('ascii')} is not served", fatal=True)
+    if not target.startswith(b"/") or b"#" in target:
+        return problems.MALFORMED("the request target must be a path, such as /shop/orders")
+    return _unhosted(fields, request.old) or _badly_framed(fields, request.old)
+
+
+def _unhosted(fields: dict[bytes, bytes], old: bool) -> Refusal | None:
+    host = fields.get(b"host")
+    if host is None:
+        return None if old else problems.MALFORMED("the Host header is missing")
+    return None if _HOST.fullmatch(host) else problems.MALFORMED("the Host header is not a host and port")
+
+
+def _badly_framed(fields: dict[bytes, bytes], old: bool) -> Refusal | None:
+    coding = fields.get(b"transfer-encoding")
+    if coding is None:
+        return None
+    if old:
+        return problems.MALFORMED("HTTP/1.0 knows no Transfer-Encoding")
+    if b"content-length" in fields:
+        return problems.MALFORMED("Transfer-Encoding and Content-Length contradict each other")
+    return None if coding.lower() == b"chunked" else problems.MALFORMED("the only Transfer-Encoding served is chunked")
+
+
+def _repeated(lines: Lines) -> bytes | None:
+    """Find a header that is there twice although only one can count; CloudEvents attributes are such."""
+    seen: set[bytes] = set()
+    for name, _ in lines:
+        if name in seen and (name in SINGLE or name.startswith(b"ce-")):
+            return name
+        seen.add(name)
+    return None

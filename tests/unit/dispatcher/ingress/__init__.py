@@ -1,0 +1,1 @@
+"""Tests of the data port, without sockets: values in, values out."""
