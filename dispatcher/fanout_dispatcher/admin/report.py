@@ -1,0 +1,169 @@
+"""The report stream: what this dispatcher runs, as NDJSON, for an operator that follows it.
+
+    {"kind":"hello","format":1,"epoch":…}  one {"kind":"route",…} each  {"kind":"snapshotEnd"}
+    then {"kind":"route",…} as they change, {"kind":"gone","route":…,"uid":…}, {"kind":"heartbeat"}
+
+Per reader there is a set of routes that changed, never a queue of lines: a route that changes a thousand times while a
+reader is slow costs one line. A reader that takes nothing for `PATIENCE` seconds is dropped; it comes back and gets a
+snapshot. Lines stay below 256 KiB because a route has at most 64 targets and texts from outside are cut (`wire.SHOWN`).
+"""
+
+import asyncio
+import dataclasses
+import typing
+
+import orjson
+from aiohttp import web
+from structlog.typing import FilteringBoundLogger
+
+from fanout_dispatcher.admin import access, problems, wire
+from fanout_dispatcher.admin.problems import Problem
+from fanout_dispatcher.values.desk import Desk
+
+FORMAT: typing.Final = 1
+HEARTBEAT: typing.Final = 5.0  # seconds without another line
+COALESCE: typing.Final = 0.1  # seconds between two lines of one route
+PATIENCE: typing.Final = 10.0  # seconds that a write may take
+READERS: typing.Final = 16
+CHUNK: typing.Final = 64  # lines in one write
+
+Allowed = typing.Callable[[str], typing.Awaitable[bool]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pace:
+    """The stream's times, in seconds."""
+
+    heartbeat: float = HEARTBEAT
+    coalesce: float = COALESCE
+    patience: float = PATIENCE
+
+
+def stream(
+    desk: Desk, log: FilteringBoundLogger, *, epoch: str, allowed: Allowed | None, pace: Pace | None = None
+) -> web.Application:
+    """Make the report port's application.
+
+    *epoch* is random per start of the process. *allowed* says whether a bearer token may read; None asks for none, for
+    loopback only.
+    """
+    app = web.Application(client_max_size=0, middlewares=[problems.middleware(log)])
+    report = _Report(desk, epoch, allowed, pace or Pace())
+    app.router.add_get("/v1/report", report.serve)
+    app.on_shutdown.append(report.close)
+    return app
+
+
+class _Report:
+    def __init__(self, desk: Desk, epoch: str, allowed: Allowed | None, pace: Pace) -> None:
+        self._desk = desk
+        self._epoch = epoch
+        self._allowed = allowed
+        self._pace = pace
+        self._readers: set[_Reader] = set()
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        if self._allowed is not None and not await self._allowed(access.bearer(request)):
+            raise Problem(401, "the report stream needs a token for its audience", WWW_Authenticate="Bearer")
+        if len(self._readers) >= READERS:
+            raise Problem(503, f"{READERS} readers follow the report already", Retry_After="10")
+        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson", "Cache-Control": "no-store"})
+        reader = _Reader(self._desk, response, self._pace)
+        self._readers.add(reader)  # before the first wait: READERS is a bound, not a guess
+        stop = self._desk.watch(reader.changed)
+        try:
+            await response.prepare(request)
+            await reader.follow(self._epoch)
+        except TimeoutError:
+            if request.transport:
+                request.transport.abort()  # what is buffered for a reader that does not read goes too
+        except ConnectionError:
+            pass  # gone: the usual end of a stream
+        finally:
+            stop()
+            self._readers.discard(reader)
+        return response
+
+    async def close(self, _app: web.Application) -> None:
+        for reader in self._readers:
+            reader.end()
+
+
+class _Reader:
+    def __init__(self, desk: Desk, response: web.StreamResponse, pace: Pace) -> None:
+        self._desk = desk
+        self._response = response
+        self._pace = pace
+        self._changed: set[str] = set()
+        self._sent: dict[str, tuple[str, int]] = {}  # route -> uid, hash of its last line
+        self._wake = asyncio.Event()
+        self._ended = False
+
+    def changed(self, route: str) -> None:
+        self._changed.add(route)
+        self._wake.set()
+
+    def end(self) -> None:
+        self._ended = True
+        self._wake.set()
+
+    async def follow(self, epoch: str) -> None:
+        """Write the snapshot, then changes, until the reader is gone or the dispatcher ends."""
+        await self._write([_line("hello", format=FORMAT, epoch=epoch)])
+        await self._flush(self._snapshot())
+        await self._write([_line("snapshotEnd")])
+        while not self._ended:
+            if not await self._woken():
+                await self._write([_line("heartbeat")])
+                continue
+            self._wake.clear()
+            changed, self._changed = self._changed, set()
+            await self._flush(line for route in sorted(changed) for line in self._now(route))
+            if not self._ended:
+                await asyncio.sleep(self._pace.coalesce)  # whatever changes meanwhile is one line
+
+    async def _woken(self) -> bool:
+        try:
+            async with asyncio.timeout(self._pace.heartbeat):
+                await self._wake.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _snapshot(self) -> typing.Iterator[bytes]:
+        for route in [view.route for view in self._desk.routes()]:
+            yield from self._now(route)  # as it is when its turn comes
+
+    def _now(self, route: str) -> typing.Iterator[bytes]:
+        """Give the line that *route* needs now; none when the reader knows already."""
+        view = self._desk.route(route)
+        known = self._sent.get(route)
+        if view is None:
+            if known:
+                del self._sent[route]
+                yield _line("gone", route=route, uid=known[0])
+            return
+        line = _line("route", **wire.of_route(view))
+        state = (view.uid, hash(line))
+        if state != known:
+            self._sent[route] = state
+            yield line
+
+    async def _flush(self, lines: typing.Iterable[bytes]) -> None:
+        chunk: list[bytes] = []
+        for line in lines:
+            chunk.append(line)
+            if len(chunk) == CHUNK:
+                await self._write(chunk)
+                chunk = []
+        if chunk:
+            await self._write(chunk)
+
+    async def _write(self, lines: list[bytes]) -> None:
+        """Write, waiting until the reader has taken most of it. Raises TimeoutError when it does not."""
+        async with asyncio.timeout(self._pace.patience):
+            await self._response.write(b"".join(lines))
+
+
+def _line(kind: str, **fields: object) -> bytes:
+    return orjson.dumps({"kind": kind, **fields}, option=orjson.OPT_APPEND_NEWLINE)

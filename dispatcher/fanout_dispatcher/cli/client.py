@@ -1,0 +1,102 @@
+"""Talks to a dispatcher that runs: finds its admin port, asks, and turns every problem into one sentence.
+
+The port is the one that ``--admin`` or ``FANOUT_ADMIN`` names, else that of the state file in the data folder. The
+token is ``FANOUT_ADMIN_TOKEN``. No proxy and no netrc from the environment: an admin port is a neighbour, no web site.
+"""
+
+import dataclasses
+import os
+import typing
+
+import click
+import httpx
+
+from fanout_dispatcher import state
+from fanout_dispatcher.cli.output import fail
+
+PATIENCE: typing.Final = 30.0  # seconds
+Json = dict[str, typing.Any]
+Command = typing.TypeVar("Command", bound=typing.Callable[..., typing.Any])
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Place:
+    """Where a dispatcher is: base URLs of its admin port and, when this machine knows it, its data port."""
+
+    admin: str
+    listen: str | None
+
+
+def admin_option(command: Command) -> Command:
+    """Give *command* the ``--admin`` option."""
+    return click.option(
+        "--admin",
+        metavar="URL",
+        envvar="FANOUT_ADMIN",
+        show_envvar=True,
+        help="Base URL of the admin port. Unset: the dispatcher that runs on this machine's data folder.",
+    )(command)
+
+
+def find(admin: str | None) -> Place:
+    """Find the dispatcher."""
+    running = state.read(state.default_data(os.environ))
+    if admin:
+        return Place(admin.rstrip("/"), running.listen if running and running.admin == admin.rstrip("/") else None)
+    if running is None:
+        raise fail("no dispatcher runs on this machine's data folder: name one with --admin URL or FANOUT_ADMIN")
+    return Place(running.admin, running.listen)
+
+
+class Admin:
+    """The admin API of one dispatcher."""
+
+    def __init__(self, admin: str | None) -> None:
+        self.place = find(admin)
+        token = os.environ.get("FANOUT_ADMIN_TOKEN")
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+
+    def get(self, path: str, **query: str | int | None) -> Json:
+        """GET; parameters that are None are left away."""
+        wanted = {name: value for name, value in query.items() if value is not None}
+        return answer(lambda: self._ask("GET", path, params=wanted))
+
+    def post(self, path: str, body: Json) -> Json:
+        """POST a JSON body; fields that are None are left away."""
+        wanted = {name: value for name, value in body.items() if value is not None}
+        return answer(lambda: self._ask("POST", path, json=wanted))
+
+    def _ask(self, method: str, path: str, **what: typing.Any) -> httpx.Response:
+        with client(self.place.admin, self._headers) as http:
+            return http.request(method, path, **what)
+
+
+def client(base: str, headers: typing.Mapping[str, str]) -> httpx.Client:
+    """Make an HTTP client that takes nothing from the environment."""
+    return httpx.Client(base_url=base, headers=dict(headers), timeout=PATIENCE, trust_env=False)
+
+
+def answer(ask: typing.Callable[[], httpx.Response]) -> Json:
+    """Ask, and give the JSON of the answer; raises the sentence of whatever went wrong."""
+    try:
+        response = ask()
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        raise fail(_sentence(error)) from None
+    if response.is_success:
+        return _json(response)
+    detail = _json(response).get("detail") if "json" in response.headers.get("content-type", "") else None
+    raise fail(f"{detail or response.reason_phrase} ({response.status_code})")
+
+
+def _sentence(error: Exception) -> str:
+    url = error.request.url if isinstance(error, httpx.RequestError) and error._request else None  # noqa: SLF001 (the property raises)
+    where = f" at {url.copy_with(query=None)}" if url else ""
+    return f"the dispatcher cannot be reached{where}: {str(error) or type(error).__name__}"
+
+
+def _json(response: httpx.Response) -> Json:
+    try:
+        found = response.json()
+    except ValueError:
+        raise fail(f"{response.url} answered {response.status_code} without JSON: is it a dispatcher?") from None
+    return found if isinstance(found, dict) else {"items": found}

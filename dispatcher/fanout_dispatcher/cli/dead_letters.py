@@ -1,0 +1,152 @@
+"""``fanout dead-letters``: see what was given up on, send it again to the target that failed, or drop it."""
+
+import typing
+
+import click
+
+from fanout_dispatcher.cli import output
+from fanout_dispatcher.cli.client import Admin, Json, admin_option
+
+COLUMNS: typing.Final = {
+    "ID": "id", "AT": "at", "ROUTE": "route", "TARGET": "target", "REASON": "reason", "DETAIL": "detail",
+    "ATTEMPTS": "attempts", "TYPE": "type", "BYTES": "size",
+}  # fmt: skip
+Command = typing.TypeVar("Command", bound=typing.Callable[..., typing.Any])
+
+
+@click.group("dead-letters")
+def dead_letters() -> None:
+    """Deliveries given up on, each kept with its reason.
+
+    \b
+    Example:
+      fanout dead-letters list --route shop/order-placed --target crm
+      fanout dead-letters replay --route shop/order-placed --target crm
+    """
+
+
+def chosen(command: Command) -> Command:
+    """Give *command* the filter's options."""
+    for option in (
+        click.option("--reason", help="Only those with this reason, such as Expired."),
+        click.option("--target", help="Only those of this target."),
+        click.option("--route", metavar="NAMESPACE/NAME", help="Only those of this route."),
+    ):
+        command = option(command)
+    return command
+
+
+limited = click.option(
+    "--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="How many at most."
+)
+everything = click.option("--all", "all_", is_flag=True, help="All there are (up to --limit).")
+
+
+@dead_letters.command("list")
+@chosen
+@click.option("--after", metavar="ID", help="Go on after this one.")
+@limited
+@admin_option
+@output.formats
+def list_(admin: str | None, form: str, **wanted: str | int | None) -> None:
+    """List dead letters, oldest first.
+
+    \b
+    Example:
+      fanout dead-letters list --reason TargetRejected
+    """
+    found = Admin(admin).get("/v1/dead-letters", **wanted)
+    if form == "json":
+        output.write_json(found)
+        return
+    output.write_table(found["items"], COLUMNS, empty="no dead letters")
+    if found["next"]:
+        click.echo(f"there are more: --after {found['next']}", err=True)
+
+
+@dead_letters.command()
+@click.argument("ident", metavar="ID")
+@admin_option
+@output.formats
+def show(ident: str, admin: str | None, form: str) -> None:
+    """Show one dead letter: why, its attempts, and the event as it came.
+
+    \b
+    Example:
+      fanout dead-letters show 17 --output json
+    """
+    found = Admin(admin).get(f"/v1/dead-letters/{ident}")
+    if form == "json":
+        output.write_json(found)
+        return
+    for name, value in found.items():
+        if name not in ("history", "headers", "body", "bodyBase64"):
+            click.echo(f"{name}: {output.cell(value)}")
+    output.write_table(found["history"], {"ATTEMPT AT": "at", "OUTCOME": "outcome", "SECONDS": "seconds"}, empty="")
+    for header in found["headers"]:
+        click.echo(output.plain(f"{header['name']}: {header['value']}"))
+    click.echo("\n" + output.plain(found.get("body") or f"(base64) {found.get('bodyBase64', '')}", keep="\n\t"))
+
+
+@dead_letters.command()
+@click.argument("ids", nargs=-1, metavar="[ID]…")
+@chosen
+@everything
+@limited
+@admin_option
+@output.formats
+def replay(admin: str | None, form: str, **wanted: typing.Any) -> None:
+    """Send dead letters again, each to the target that failed only.
+
+    \b
+    Example:
+      fanout dead-letters replay 17 18
+      fanout dead-letters replay --route shop/order-placed --target crm --limit 1000
+    """
+    found = Admin(admin).post("/v1/dead-letters/replay", _filter(**wanted))
+    if form == "json":
+        output.write_json(found)
+        return
+    for receipt in found["receipts"]:
+        click.echo(receipt)
+    _more(f"{len(found['receipts'])} replayed", remaining=found["remaining"])
+
+
+@dead_letters.command()
+@click.argument("ids", nargs=-1, metavar="[ID]…")
+@chosen
+@everything
+@limited
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@admin_option
+@output.formats
+def remove(admin: str | None, form: str, *, yes: bool, **wanted: typing.Any) -> None:
+    """Drop dead letters for good.
+
+    \b
+    Example:
+      fanout dead-letters remove --route shop/order-placed --reason TargetRejected --yes
+    """
+    body = _filter(**wanted)
+    if not yes:
+        click.confirm("They cannot be brought back. Go on?", abort=True, err=True)
+    found = Admin(admin).post("/v1/dead-letters/remove", body)
+    if form == "json":
+        output.write_json(found)
+    else:
+        _more(f"{found['removed']} removed", remaining=found["remaining"])
+
+
+def _filter(*, ids: tuple[str, ...], all_: bool, limit: int, **fields: str | None) -> Json:
+    """Make the filter; nothing chosen is a usage error here, before anything is asked."""
+    if ids and (all_ or any(fields.values())):
+        raise click.UsageError("name ids or give a filter, not both")
+    if all_ and any(fields.values()):
+        raise click.UsageError("--all goes with no other filter")
+    if not (ids or all_ or any(fields.values())):
+        raise click.UsageError("say which: ids, --route, --target, --reason, or --all")
+    return {"ids": list(ids) or None, "all": all_ or None, "limit": None if ids else limit, **fields}
+
+
+def _more(done: str, *, remaining: bool) -> None:
+    click.echo(f"{done}; more remain: run it again for the next" if remaining else done, err=True)

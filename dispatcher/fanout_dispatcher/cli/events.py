@@ -1,0 +1,116 @@
+"""``fanout events``: what became of an accepted event, once or until it is settled."""
+
+import time
+import typing
+
+import click
+import rich.live
+
+from fanout_dispatcher.cli import output
+from fanout_dispatcher.cli.client import Admin, Json, admin_option
+
+COLUMNS: typing.Final = {
+    "TARGET": "target", "STATE": "state", "ATTEMPTS": "attempts", "DUE": "due", "HELD": "held", "REASON": "reason",
+    "LAST": "last", "REPLAYED AS": "replayedAs",
+}  # fmt: skip
+LIST: typing.Final = {
+    "RECEIPT": "receipt", "ACCEPTED": "accepted", "ROUTE": "route", "TYPE": "type", "ID": "id", "DELIVERIES": "states",
+}  # fmt: skip
+POLL: typing.Final = 0.25  # seconds
+
+
+@click.group()
+def events() -> None:
+    """Accepted events and what became of them.
+
+    \b
+    Example:
+      fanout events list --route shop/order-placed
+      fanout events get RECEIPT --watch
+    """
+
+
+@events.command()
+@click.argument("receipt")
+@click.option("--watch", is_flag=True, help="Follow it until every delivery is settled.")
+@admin_option
+@output.formats
+def get(receipt: str, admin: str | None, form: str, *, watch: bool) -> None:
+    """Show one event and each of its deliveries. Exits 1 when, followed to its end, any is dead.
+
+    \b
+    Example:
+      fanout events get 0f8e2c6b --watch
+    """
+    api = Admin(admin)
+
+    def ask() -> Json:
+        return api.get(f"/v1/events/{receipt}")
+
+    found = follow(ask, form) if watch else ask()
+    if not watch or form == "json":
+        write(found, form)
+    if watch and dead(found):
+        raise SystemExit(1)
+
+
+@events.command("list")
+@click.option("--route", metavar="NAMESPACE/NAME", help="Only those of this route.")
+@click.option("--after", metavar="RECEIPT", help="Go on after this one.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="How many at most.")
+@admin_option
+@output.formats
+def list_(admin: str | None, form: str, **wanted: str | int | None) -> None:
+    """List events, newest first.
+
+    \b
+    Example:
+      fanout events list --limit 20
+    """
+    found = Admin(admin).get("/v1/events", **wanted)
+    if form == "json":
+        output.write_json(found)
+        return
+    rows = [
+        {**one, "states": ", ".join(f"{d['target']} {d['state']}" for d in one["deliveries"])} for one in found["items"]
+    ]
+    output.write_table(rows, LIST, empty="no events")
+    if found["next"]:
+        click.echo(f"there are more: --after {found['next']}", err=True)
+
+
+def follow(ask: typing.Callable[[], Json], form: str, *, timeout: float | None = None) -> Json:
+    """Ask until the event is settled, showing a live table on a terminal; gives the last answer.
+
+    Gives up after *timeout* seconds, with what there is then.
+    """
+    screen = output.console()
+    end = None if timeout is None else time.monotonic() + timeout  # noqa: TID251 (a command's own patience)
+    with rich.live.Live(console=screen, transient=False, auto_refresh=False) as live:
+        while True:
+            found = ask()
+            if form == "table":
+                live.update(output.table(rows(found), COLUMNS), refresh=screen.is_terminal or found["settled"])
+            if found["settled"] or (end is not None and time.monotonic() >= end):  # noqa: TID251
+                return found
+            time.sleep(POLL)  # noqa: TID251 (a command, not the engine)
+
+
+def write(found: Json, form: str) -> None:
+    """Write one event."""
+    if form == "json":
+        output.write_json(found)
+        return
+    settled = "settled" if found["settled"] else "not settled"
+    click.echo(output.plain(f"{found['receipt']}  {found['route']}  accepted {found['accepted']}  {settled}"))
+    output.write_table(rows(found), COLUMNS, empty="no deliveries")
+
+
+def rows(found: Json) -> list[output.Row]:
+    """Give the table's rows of an event's deliveries, with the last attempt of each."""
+    return [{**one, "last": (one.get("history") or [{}])[-1].get("outcome")} for one in found["deliveries"]]
+
+
+def dead(found: Json) -> bool:
+    """Say whether any delivery of the event is dead."""
+    return any(one["state"] == "Dead" for one in found["deliveries"])

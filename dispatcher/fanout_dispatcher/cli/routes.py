@@ -1,0 +1,45 @@
+"""``fanout routes``: what a dispatcher runs, and how its targets are."""
+
+import typing
+
+import click
+
+from fanout_dispatcher.cli import output
+from fanout_dispatcher.cli.client import Admin, admin_option
+
+COLUMNS: typing.Final = {
+    "ROUTE": "route", "PATH": "path", "TARGET": "target", "CIRCUIT": "circuit", "PENDING": "pending",
+    "IN FLIGHT": "inFlight", "DEAD": "deadLetters", "HELD": "held", "LAST ERROR": "lastError", "REFUSED": "refused",
+}  # fmt: skip
+
+
+@click.command()
+@click.argument("route", required=False, metavar="[NAMESPACE/NAME]")
+@admin_option
+@output.formats
+def routes(route: str | None, admin: str | None, form: str) -> None:
+    """Show the routes in force and the state of their targets.
+
+    \b
+    Example:
+      fanout routes
+      fanout routes shop/order-placed --output json
+    """
+    api = Admin(admin)
+    found = api.get(f"/v1/routes/{route}") if route else api.get("/v1/routes")
+    if form == "json":
+        output.write_json(found)
+        return
+    rows = [row for one in ([found] if route else found["items"]) for row in _rows(one)]
+    output.write_table(rows, COLUMNS, empty="no route is in force")
+
+
+def _rows(route: typing.Any) -> typing.Iterator[output.Row]:
+    for target in route["targets"]:
+        yield {
+            **target,
+            "route": route["route"],
+            "path": route["path"],
+            "target": target["name"],
+            "refused": route["refused"],
+        }

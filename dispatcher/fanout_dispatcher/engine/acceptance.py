@@ -1,0 +1,143 @@
+"""Acceptance: the hot path from an event at the door to its deliveries on their lanes.
+
+It checks the bounds, numbers the event, and hands it to the committer together with what spills into the index. Only
+when that is committed does the producer hear of it and do the lanes get the deliveries: a delivery sent before its
+event is on disk could be sent twice and be known to nobody.
+"""
+
+import typing
+
+import msgspec
+
+from fanout_dispatcher.engine.book import Book
+from fanout_dispatcher.engine.clock import Clock
+from fanout_dispatcher.engine.committer import Append
+from fanout_dispatcher.engine.lane import BUSY, QUEUE_FULL, Lane
+from fanout_dispatcher.engine.pending import Pending
+from fanout_dispatcher.engine.route import Route
+from fanout_dispatcher.journal.protocol import DeadRow, DueRow, JournalFull, Replayed
+from fanout_dispatcher.values.answers import Accepted, Answered, Turned
+from fanout_dispatcher.values.event import Event, Frozen, Head, State
+from fanout_dispatcher.values.outcome import Reason
+
+Reply = typing.Callable[[Answered], None]
+VOID: typing.Final = -1  # what is left of an event that was refused after all: the committer writes nothing about it
+
+
+class Taken(msgspec.Struct, frozen=True, gc=False):
+    """What has to be known again when the commit is over."""
+
+    book: Book
+    lanes: tuple[Lane, ...]
+    pending: Pending
+    reply: Reply
+
+
+class Acceptance:
+    """Takes events and replays into their book."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.closed: str | None = None  # why nothing is taken at all
+
+    def accept(self, route: Route, head: Head, body: bytes, reply: Reply) -> None:
+        """Take an event for every target of *route*; *reply* is called once."""
+        turned = self._turned(route, len(body))
+        if turned is not None:
+            reasons = route.meter.turned
+            reasons[turned.reason] = reasons.get(turned.reason, 0) + 1
+            return reply(turned)
+        route.meter.accepted += 1
+        return self.take(route.book, route.frozen, route.lanes, head, body, reply=reply)
+
+    def take(
+        self,
+        book: Book,
+        frozen: Frozen,
+        lanes: tuple[Lane, ...],
+        head: Head,
+        body: bytes,
+        *,
+        reply: Reply,
+        replayed: int | None = None,
+    ) -> None:
+        """Write an event owed to *lanes*; *replayed* is the dead letter whose place it takes."""
+        now = self.clock.now()
+        seq = book.next_seq()
+        event = Event(seq=seq, frozen=frozen, accepted=now, head=head, body=body)
+        pending = Pending(event=event, states=bytearray(len(lanes)), left=len(lanes))
+        size = len(body)
+        spilled: list[DueRow] = []
+        dead: list[DeadRow] = []
+        for index, lane in enumerate(lanes):
+            if lane.overfull(size):
+                pending.states[index] = State.DEAD
+                pending.left -= 1
+                dead.append(DeadRow(lane.number, seq, now, Reason.QUEUE_FULL, QUEUE_FULL, 0, (), size))
+                continue
+            lane.tally.came(size)
+            if not lane.promise(now):
+                spilled.append(DueRow(lane.number, seq, now))
+        if dead:
+            book.committer.touch(pending)  # the states go into the same commit
+        link = None if replayed is None else Replayed(replayed, seq)
+        context = Taken(book, lanes, pending, reply)
+        book.committer.append(Append(event, self._landed, context, tuple(spilled), tuple(dead), link))
+
+    def _landed(self, append: Append, fault: Exception | None) -> None:
+        taken = typing.cast(Taken, append.context)
+        elsewhere = {row.lane for rows in (append.spilled, append.dead) for row in rows}  # not in a window
+        if fault is None:
+            self._committed(taken, append, elsewhere)
+        else:
+            self._refused(taken, append, elsewhere, fault)
+
+    def _committed(self, taken: Taken, append: Append, elsewhere: set[int]) -> None:
+        pending = taken.pending
+        seq = append.event.seq
+        taken.reply(Accepted(taken.book.receipts.make(seq)))
+        if len(elsewhere) < len(taken.lanes) or pending.refs:
+            taken.book.live[seq] = pending
+        for index, lane in enumerate(taken.lanes):
+            if lane.number not in elsewhere:
+                pending.refs += 1
+                lane.offer(pending, index)
+        if elsewhere:
+            by_number = {lane.number: lane for lane in taken.lanes}
+            for row in append.spilled:
+                by_number[row.lane].spilled(row.at)
+            for dead in append.dead:
+                by_number[dead.lane].mourn(dead)
+
+    def _refused(self, taken: Taken, append: Append, elsewhere: set[int], fault: Exception) -> None:
+        """Take back what was promised; nothing of the event is kept."""
+        taken.pending.left = VOID
+        size = len(append.event.body)
+        born_dead = {row.lane for row in append.dead}
+        for lane in taken.lanes:
+            if lane.number not in born_dead:
+                lane.tally.left(size)
+            if lane.number not in elsewhere:
+                lane.window.promised -= 1
+        taken.reply(journal_trouble(fault))
+
+    def _turned(self, route: Route, size: int) -> Turned | None:
+        """Why the event cannot be taken, if so: said before anything is written."""
+        if self.closed is not None:
+            return Turned(status=503, reason="ShuttingDown", detail=self.closed, retry_after=BUSY)
+        trouble = route.book.committer.trouble
+        if trouble is not None:
+            return journal_trouble(trouble)
+        for lane in route.lanes:
+            turned = lane.turns_away(size)
+            if turned is not None:
+                return turned
+        return None
+
+
+def journal_trouble(fault: Exception) -> Turned:
+    """What a producer is told while the journal does not take events; the cause is for the log, not for it."""
+    if isinstance(fault, JournalFull):
+        return Turned(status=503, reason="JournalFull", detail="the journal is full: try again later", retry_after=BUSY)
+    detail = "the journal cannot be written at the moment: nothing was accepted, try again"
+    return Turned(status=503, reason="JournalUnavailable", detail=detail, retry_after=BUSY)

@@ -1,0 +1,220 @@
+"""The committer: many requests and settles share one commit.
+
+A pure part on the loop collects; at most one batch is at the disk at any time, so a group forms by itself: whatever
+arrives while a commit runs goes into the next. A settle alone waits a few milliseconds for company, an append does not.
+
+When a commit fails, its events are refused (nobody has been told 202) and its settles are kept and tried again: they
+say what has already happened out there. After an *ambiguous* failure the journal is repaired first, so that an event
+whose producer was told 503 cannot appear after all.
+"""
+
+import asyncio
+import typing
+
+import msgspec
+
+from fanout_dispatcher.engine.pending import Pending
+from fanout_dispatcher.journal.disk import Disk
+from fanout_dispatcher.journal.protocol import Batch, DeadRow, DueRow, Finished, JournalAmbiguous, Replayed
+from fanout_dispatcher.values.event import Event
+
+SETTLE_LINGER: typing.Final = 0.005  # seconds a settle waits for an append to ride with
+RETRY_FIRST: typing.Final = 0.2  # seconds until a failed commit is tried again, doubling …
+RETRY_LONGEST: typing.Final = 5.0  # … up to this
+
+
+class Append(msgspec.Struct, frozen=True, gc=False):
+    """An event to write, what goes with it, and whom to tell: *landed* gets None, or the fault that refused it."""
+
+    event: Event
+    landed: typing.Callable[["Append", Exception | None], None]
+    context: object = None  # the caller's
+    spilled: tuple[DueRow, ...] = ()
+    dead: tuple[DeadRow, ...] = ()
+    replayed: Replayed | None = None
+
+
+After = typing.Callable[[], None]  # called once what was collected before it is committed
+
+
+class Group(msgspec.Struct, frozen=True, gc=False):
+    """What one commit takes along."""
+
+    appends: list[Append]
+    rest: Batch
+    touched: list[Pending]
+    after: list[After]
+
+
+class Committer:
+    """Collects for one journal. *released* is told each Pending that nothing uncommitted refers to any more."""
+
+    def __init__(
+        self,
+        disk: Disk,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        now: typing.Callable[[], float],
+        released: typing.Callable[[Pending], None],
+        troubled: typing.Callable[[Exception | None], None],
+    ) -> None:
+        self.disk = disk
+        self.loop = loop
+        self.now = now
+        self.released = released
+        self.troubled = troubled
+        self.appends: list[Append] = []
+        self.rest = Batch()
+        self.touched: list[Pending] = []
+        self.busy = False
+        self.soon = False  # an append has scheduled the next commit
+        self.linger: asyncio.TimerHandle | None = None  # a settle has, a little later
+        self.trouble: Exception | None = None
+        self.pause = RETRY_FIRST
+        self.after: list[After] = []
+
+    def append(self, append: Append) -> None:
+        """Write an event with the next commit."""
+        self.appends.append(append)
+        if not self.busy and not self.soon and self.trouble is None:
+            self.soon = True
+            self.loop.call_soon(self._flush)
+
+    def touch(self, pending: Pending) -> None:
+        """The event's states have changed."""
+        if not pending.touched:
+            pending.touched = True
+            pending.refs += 1
+            self.touched.append(pending)
+            self.settle()
+
+    def settle(self) -> None:
+        """Something was added to ``rest`` or ``after``: write it, a little later."""
+        if not self.busy and not self.soon and self.linger is None and self.trouble is None:
+            self.linger = self.loop.call_later(SETTLE_LINGER, self._flush)
+
+    async def written(self) -> None:
+        """Wait until everything collected up to now is committed; for as long as the disk does not take it."""
+        waiter = self.loop.create_future()
+        self.after.append(lambda: None if waiter.done() else waiter.set_result(None))
+        self.settle()
+        await waiter
+
+    async def flushed(self) -> None:
+        """Wait until nothing is left to commit. Only ends when no new work comes in: for shutting down."""
+        while self.busy or self.appends or self.touched or self.trouble is not None or _any(self.rest):
+            await self.written()
+
+    def _flush(self) -> None:
+        self.soon = False
+        if self.linger is not None:
+            self.linger.cancel()
+            self.linger = None
+        if not self.busy:
+            self._commit()
+
+    def _commit(self) -> None:
+        group = Group(self.appends, self.rest, self.touched, self.after)
+        self.appends, self.rest, self.touched, self.after = [], Batch(), [], []
+        self.busy = True
+        batch = self._batch(group)
+        self.disk.run(lambda journal: journal.commit(batch), lambda answer: self._done(group, answer))
+
+    def _batch(self, group: Group) -> Batch:
+        """One transaction: *rest* as it is, the appends, and what the touched events have come to by now.
+
+        A touched event of which less than nothing is left was refused after all: nothing is written about it.
+        """
+        appends, rest, touched = group.appends, group.rest, group.touched
+        for pending in touched:
+            pending.touched = False
+        progress = [(one.event.seq, bytes(one.states)) for one in touched if one.left > 0]
+        finished = [
+            Finished(one.event.seq, one.event.frozen.number, one.event.accepted, bytes(one.states))
+            for one in touched
+            if one.left == 0
+        ]
+        return Batch(
+            at=self.now(),
+            lanes=rest.lanes,
+            frozen=rest.frozen,
+            plans=rest.plans,
+            events=[one.event for one in appends],
+            due=rest.due + [row for one in appends for row in one.spilled],
+            undue=rest.undue,
+            progress=progress,
+            dead=rest.dead + [row for one in appends for row in one.dead],
+            finished=finished,
+            replayed=[one.replayed for one in appends if one.replayed is not None],
+            removed=rest.removed,
+        )
+
+    def _done(self, group: Group, answer: object) -> None:
+        self.busy = False
+        if isinstance(answer, Exception):
+            return self._failed(group, answer)
+        if self.trouble is not None:
+            self.trouble = None
+            self.pause = RETRY_FIRST
+            self.troubled(None)
+        for append in group.appends:
+            append.landed(append, None)
+        for pending in group.touched:
+            pending.refs -= 1
+            if not pending.refs:
+                self.released(pending)
+        for call in group.after:
+            call()
+        if self.appends:
+            self._commit()
+        elif self.touched or self.after or _any(self.rest):
+            self.settle()
+
+    def _failed(self, group: Group, fault: Exception) -> None:
+        """Refuse the events, keep the settles for the next try."""
+        for pending in group.touched:
+            if pending.touched:
+                pending.refs -= 1  # it is in the next group already, with a reference of its own
+            else:
+                pending.touched = True
+                self.touched.append(pending)
+        self.rest = _join(group.rest, self.rest)
+        self.after = group.after + self.after
+        refused = group.appends + self.appends
+        self.appends = []
+        self.trouble = fault
+        self.troubled(fault)
+        for append in refused:
+            append.landed(append, fault)
+        self._again([one.event.seq for one in group.appends] if isinstance(fault, JournalAmbiguous) else None)
+
+    def _again(self, repair: list[int] | None) -> None:
+        self.busy = True
+        self.loop.call_later(self.pause, self._mend, repair)
+        self.pause = min(self.pause * 2, RETRY_LONGEST)
+
+    def _mend(self, repair: list[int] | None) -> None:
+        """Repair if need be, then commit what was kept; an empty group too: only a commit shows that it works again."""
+        if repair is None:
+            return self._commit()
+        self.disk.run(
+            lambda journal: journal.repair(repair),
+            lambda answer: self._again(repair) if isinstance(answer, Exception) else self._commit(),
+        )
+
+
+def _any(rest: Batch) -> bool:
+    return bool(rest.due or rest.undue or rest.dead or rest.plans or rest.removed or rest.lanes or rest.frozen)
+
+
+def _join(first: Batch, then: Batch) -> Batch:
+    """Both, in order; only the lists that ``Committer.rest`` ever fills."""
+    return Batch(
+        lanes=first.lanes + then.lanes,
+        frozen=first.frozen + then.frozen,
+        plans=first.plans + then.plans,
+        due=first.due + then.due,
+        undue=first.undue + then.undue,
+        dead=first.dead + then.dead,
+        removed=first.removed + then.removed,
+    )

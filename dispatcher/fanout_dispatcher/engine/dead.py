@@ -1,0 +1,80 @@
+"""A target's dead letters: how a delivery becomes one, and how long they are kept.
+
+Nothing is ever dropped silently: every dead letter is counted, told, and kept with its reason, its attempts and the
+original bytes until it is replayed, removed by hand, or older than ``deadLetter.keep``.
+"""
+
+import math
+import typing
+
+from fanout_crds import plan
+from fanout_dispatcher.engine.book import Book
+from fanout_dispatcher.engine.pending import Delivery
+from fanout_dispatcher.engine.tally import Tally
+from fanout_dispatcher.engine.works import Works
+from fanout_dispatcher.journal.protocol import DeadRow, Journal
+from fanout_dispatcher.telemetry.seam import DeliveryDead
+from fanout_dispatcher.values.outcome import Dead
+
+PRUNE: typing.Final = 1000  # rows at a time
+
+
+class DeadLetters:
+    """The dead letters of one lane."""
+
+    def __init__(self, number: int, *, book: Book, works: Works, tally: Tally) -> None:
+        self.number = number
+        self.book = book
+        self.works = works
+        self.tally = tally
+
+    def row(self, delivery: Delivery, dead: Dead, now: float) -> DeadRow:
+        """What the journal keeps of a delivery that is given up."""
+        event = delivery.pending.event
+        return DeadRow(
+            self.number,
+            event.seq,
+            now,
+            dead.reason.value,
+            dead.detail,
+            delivery.attempts,
+            delivery.history,
+            len(event.body),
+        )
+
+    def mourn(self, row: DeadRow, policy: plan.DeadLetters) -> None:
+        """Count it, tell it, and make room where the plan says DropOldest."""
+        meter = self.tally.meter
+        self.tally.died(row)
+        self.works.seam.tell(
+            DeliveryDead(
+                route=meter.route,
+                target=meter.target,
+                receipt=self.book.receipts.make(row.seq),
+                reason=row.reason,
+                detail=row.detail,
+                attempts=row.attempts,
+            )
+        )
+        self.works.changed(meter.route)
+        if policy.on_full == "DropOldest" and self.tally.dead_bytes > policy.max_bytes:
+            self.prune(policy, -math.inf)
+
+    def full(self, policy: plan.DeadLetters, size: int) -> bool:
+        """No room for one more, and none may be made."""
+        return policy.on_full == "Reject" and self.tally.dead_bytes + size > policy.max_bytes
+
+    def prune(self, policy: plan.DeadLetters, before: float) -> None:
+        """Drop those from before *before*, and the oldest beyond the bound if the plan says DropOldest."""
+        number = self.number
+        bound = policy.max_bytes if policy.on_full == "DropOldest" else None
+
+        def job(journal: Journal) -> tuple[int, int]:
+            return journal.prune(number, before, bound, PRUNE)
+
+        self.book.disk.run(job, self._pruned)
+
+    def _pruned(self, answer: tuple[int, int] | Exception) -> None:
+        if not isinstance(answer, Exception) and answer[0]:
+            self.tally.dropped(*answer)
+            self.works.changed(self.tally.meter.route)

@@ -1,0 +1,199 @@
+"""The engine: everything between the front door and the senders, and its life from recovery to the last commit.
+
+It is a plan sink for the sources, the door for the ingress, and (through its desk) what operators look at. It owns no
+socket and no thread: journals come with their disks, senders from a factory, time from the loop. So all of it runs in
+virtual time, decided by one seed.
+"""
+
+import asyncio
+import contextlib
+import typing
+
+import msgspec
+
+from fanout_crds import plan as plans
+from fanout_dispatcher.engine.acceptance import Acceptance, Reply
+from fanout_dispatcher.engine.book import Book
+from fanout_dispatcher.engine.clock import Clock
+from fanout_dispatcher.engine.route import Route
+from fanout_dispatcher.engine.routes import Routes
+from fanout_dispatcher.engine.works import Works
+from fanout_dispatcher.journal.disk import Disk
+from fanout_dispatcher.journal.protocol import Recovered
+from fanout_dispatcher.telemetry.seam import JournalDegraded, JournalRecovered, Seam
+from fanout_dispatcher.transport.protocol import SenderFactory
+from fanout_dispatcher.values.event import Head
+from fanout_dispatcher.values.sink import PlanRefused
+
+SWEEP: typing.Final = 1.0  # seconds between looks at what has expired
+HOUSEKEEPING: typing.Final = 60.0  # seconds between looks at what is kept too long
+HISTORY_KEPT: typing.Final = 24 * 3600.0  # seconds that finished events can still be asked for
+FORGET: typing.Final = 1000  # finished events forgotten at a time
+POLL: typing.Final = 0.02  # seconds between looks at what is in flight while shutting down
+
+
+class Opened(msgspec.Struct, frozen=True, kw_only=True):
+    """A journal that is open: its disk, what it found, and how many bytes it may hold."""
+
+    disk: Disk
+    recovered: Recovered
+    max_bytes: int
+
+
+class Engine:
+    """Accepts, delivers, retries, keeps. ``start`` first; ``drain`` last."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        durable: Opened,
+        memory: Opened,
+        senders: SenderFactory,
+        seam: Seam,
+        worker: int = 0,
+        seed: int = 0,
+    ) -> None:
+        self.clock = clock
+        self.seam = seam
+        self.watchers: list[typing.Callable[[str], None]] = []
+        self.works = Works(clock, seam=seam, seed=seed, changed=self._changed)
+        self.durable = self._book(durable, str(worker))
+        self.memory = self._book(memory, f"m{worker}")
+        self.table = Routes(self.works, senders=senders, durable=self.durable, memory=self.memory)
+        self.acceptance = Acceptance(clock)
+        self.plans_known = False
+        self.troubled_at: float | None = None
+        self.timers: list[asyncio.TimerHandle] = []
+        self._recover(durable.recovered)
+
+    # --- the front door ---------------------------------------------------------------------------------------------
+
+    def route_at(self, path: str) -> Route | None:
+        """The route that listens at *path*."""
+        return self.table.by_path.get(path)
+
+    def accept(self, route: Route, head: Head, body: bytes, reply: Reply) -> None:
+        """Take an event; *reply* is called once, on the loop. Never raises."""
+        self.acceptance.accept(route, head, body, reply)
+
+    # --- plans ------------------------------------------------------------------------------------------------------
+
+    def adopt(self, plan: plans.Plan, credentials: plans.Credentials) -> None:
+        """Carry out *plan* from now on. Raises PlanRefused; then the last good one stays."""
+        self.table.adopt(plan, credentials)
+
+    def refuse(self, route: str, why: str) -> None:
+        """A newer plan of *route* is not in force."""
+        self.table.refuse(route, why)
+
+    def retire(self, route: str) -> None:
+        """*route* was deleted."""
+        self.table.retire(route)
+
+    def routes(self) -> typing.Iterable[str]:
+        """Keys of the routes in force."""
+        return tuple(self.table.by_key)
+
+    def synced(self) -> None:
+        """The plan source's first complete load is in."""
+        self.plans_known = True
+
+    # --- its life ---------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to look after things regularly; deliveries that were found start as soon as their plans are in."""
+        self._every(SWEEP, self._sweep)
+        self._every(HOUSEKEEPING, self._keep_house)
+
+    def readiness(self) -> str | None:
+        """None when events can be accepted and committed; else why not."""
+        if self.acceptance.closed is not None:
+            return self.acceptance.closed
+        if self.durable.committer.trouble is not None:
+            return f"the journal cannot commit: {self.durable.committer.trouble}"
+        return None if self.plans_known else "plans are not loaded yet"
+
+    def longest_attempt(self) -> float:
+        """Seconds that what is in flight may still take: the longest attempt timeout of any target."""
+        return max((lane.rules.attempt for lane in self.table.lanes.values()), default=0.0)
+
+    async def drain(self, patience: float) -> None:
+        """Accept nothing more, start nothing more, let what is in flight land, and commit it all."""
+        self.acceptance.closed = "this dispatcher is shutting down"
+        self.table.drain()
+        give_up = self.clock.loop.time() + patience
+        while self._in_flight() and self.clock.loop.time() < give_up:  # noqa: ASYNC110 (landing must not pay for this)
+            await asyncio.sleep(POLL)
+        for timer in self.timers:
+            timer.cancel()
+        for book in (self.durable, self.memory):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(book.committer.flushed(), max(1.0, give_up - self.clock.loop.time()))
+        self.table.close()
+        self.works.wheel.close()
+
+    def watch(self, changed: typing.Callable[[str], None]) -> typing.Callable[[], None]:
+        """Call *changed* with a route's key whenever what it shows may differ; returns how to stop."""
+        self.watchers.append(changed)
+        return lambda: self.watchers.remove(changed)
+
+    def _book(self, opened: Opened, worker: str) -> Book:
+        return Book(
+            opened.disk,
+            opened.recovered,
+            worker=worker,
+            clock=self.clock,
+            max_bytes=opened.max_bytes,
+            troubled=self._troubled,
+        )
+
+    def _recover(self, recovered: Recovered) -> None:
+        """Go on with the plans of last time; targets with credentials are held until their source brings those."""
+        for key, text in recovered.plans.items():
+            try:
+                self.table.adopt(plans.decode(text), {})
+            except (ValueError, PlanRefused) as error:
+                self.table.refuse(key, str(error))
+
+    def _in_flight(self) -> int:
+        return sum(lane.tally.meter.in_flight for lane in self.table.lanes.values())
+
+    def _changed(self, route: str) -> None:
+        for watcher in self.watchers:
+            watcher(route)
+
+    def _troubled(self, fault: Exception | None) -> None:
+        now = self.clock.now()
+        if fault is None:
+            self.seam.tell(JournalRecovered(after=now - (self.troubled_at or now)))
+            self.troubled_at = None
+        elif self.troubled_at is None:
+            self.troubled_at = now
+            self.seam.tell(JournalDegraded(why=str(fault)))
+
+    def _every(self, seconds: float, call: typing.Callable[[], None]) -> None:
+        slot = len(self.timers)
+
+        def turn() -> None:
+            call()
+            self.timers[slot] = self.clock.loop.call_later(seconds, turn)
+
+        self.timers.append(self.clock.loop.call_later(seconds, turn))
+
+    def _sweep(self) -> None:
+        self.table.sweep(self.clock.now())
+        for lane in self.table.lanes.values():
+            pending = lane.tally.meter.pending
+            if pending != lane.tally.reported:
+                lane.tally.reported = pending
+                self._changed(lane.route)
+
+    def _keep_house(self) -> None:
+        now = self.clock.now()
+        for lane in self.table.lanes.values():
+            if lane.tally.meter.dead_letters:
+                kept = lane.target.policy.dead_letter
+                lane.dead.prune(kept, now - kept.keep)
+        for book in (self.durable, self.memory):
+            book.disk.run(lambda journal: journal.forget(now - HISTORY_KEPT, FORGET), lambda answer: None)

@@ -1,0 +1,316 @@
+"""A lane: one target's own queue, workers and gates. No lane ever slows another.
+
+Ready deliveries wait in a bounded *window* in memory; whatever does not fit, and every retry, is in the journal's due
+*index*, and comes back in order. A delivery is in the window or in the index, never in both.
+
+The lane asks its gates before it takes work and parks until the time they name. Nothing here awaits.
+"""
+
+import asyncio
+import math
+import typing
+
+from fanout_crds import plan
+from fanout_dispatcher.engine.book import Book
+from fanout_dispatcher.engine.dead import DeadLetters
+from fanout_dispatcher.engine.index import Index
+from fanout_dispatcher.engine.pending import Delivery, Pending
+from fanout_dispatcher.engine.tally import Tally
+from fanout_dispatcher.engine.window import Window
+from fanout_dispatcher.engine.works import Works
+from fanout_dispatcher.journal.protocol import DeadRow, Pulled
+from fanout_dispatcher.policies.bulkhead import Bulkhead
+from fanout_dispatcher.policies.circuit import Circuit, CircuitState
+from fanout_dispatcher.policies.decide import DONE, Rules, Standing, decide
+from fanout_dispatcher.policies.gate import Gate
+from fanout_dispatcher.telemetry.seam import CircuitChanged
+from fanout_dispatcher.transport.protocol import Flight, Sender
+from fanout_dispatcher.values import outcome as out
+from fanout_dispatcher.values.answers import Turned
+from fanout_dispatcher.values.event import HISTORY, Attempt, State
+from fanout_dispatcher.values.outcome import Again, Dead, Delivered, Done, Failed, Outcome, Reason, Verdict
+
+GRAIN: typing.Final = 0.001  # seconds: loops round timers to milliseconds, and one that fires early would fire again
+BUSY: typing.Final = 5  # seconds after which a producer that was turned away may try again
+QUEUE_FULL: typing.Final = "what waits for it has reached queue.maxBytes"
+
+
+class Lane:
+    """Carries out the deliveries of one target of one route."""
+
+    def __init__(self, route: str, target: plan.Target, *, book: Book, works: Works) -> None:
+        self.route = route
+        self.book = book
+        self.works = works
+        self.clock = works.clock
+        self.rng = works.rng(route, target.name)
+        self.number, backlog = book.lane(route, target.name)
+        self.tally = Tally(route, target.name, backlog)
+        self.window = Window(indexed=backlog.pending > 0)
+        self.index = Index(self.number, book=book, window=self.window, woken=self.soon)
+        self.dead = DeadLetters(self.number, book=book, works=works, tally=self.tally)
+        self.circuit = Circuit(target.policy.circuit_breaker, self._circuit_changed)
+        self.bulkhead = Bulkhead(target.policy.bulkhead.max_concurrent)
+        self.gates: tuple[Gate, ...] = (
+            self.circuit,  # first: an open circuit takes no slot
+            self.bulkhead,  # its slots outlive a change of plan: old flights and new ones share them
+        )
+        self.sender: Sender | None = None
+        self.held: str | None = None
+        self.ending: Reason | None = None
+        self.dirty = False
+        self.timer: asyncio.TimerHandle | None = None
+        self.expiry_due = -math.inf  # nothing in the index expires before this
+        self.target = target
+        self.rules = Rules.of(target.policy)
+
+    def __repr__(self) -> str:
+        return f"<Lane {self.route}/{self.target.name} {self.held or self.circuit.state} {self.window}>"
+
+    # --- what it is told -------------------------------------------------------------------------------------------
+
+    def adopt(self, target: plan.Target, sender: Sender | None, held: str | None) -> None:
+        """Follow a new plan. A sender that is no longer wanted finishes what it has begun."""
+        if self.sender is not None and self.sender is not sender:
+            self.sender.close()
+        if target.policy.circuit_breaker != self.target.policy.circuit_breaker:
+            self.circuit.follow(target.policy.circuit_breaker)
+        self.bulkhead.limit = target.policy.bulkhead.max_concurrent
+        self.target = target
+        self.rules = Rules.of(target.policy)
+        self.sender = sender
+        self.ending = None
+        self.expiry_due = -math.inf
+        self.hold(held)
+
+    def hold(self, reason: str | None) -> None:
+        """Stop sending (None: go on). Nothing is spent; ``timeouts.total`` runs on."""
+        self.held = reason
+        self.soon()
+
+    def end(self, reason: Reason) -> None:
+        """The target or its route is gone: dead-letter all that is left, and let what is in flight land."""
+        self.ending = reason
+        self.soon()
+
+    def turns_away(self, size: int) -> Turned | None:
+        """Why an event of *size* bytes cannot be owed to this target, if so: the route then answers 503."""
+        policy = self.target.policy
+        if policy.queue.on_full == "Reject" and self.overfull(size):
+            return self._turned("QueueFull", QUEUE_FULL)
+        if self.dead.full(policy.dead_letter, size):
+            return self._turned("DeadLettersFull", "its dead letters have reached deadLetter.maxBytes")
+        return None
+
+    def overfull(self, size: int) -> bool:
+        """*size* more bytes would be more than the target may keep waiting (one event always may)."""
+        most = self.target.policy.queue.max_bytes
+        waiting = self.tally.meter.pending_bytes
+        return waiting > 0 and waiting + size > (self.book.max_bytes // 4 if most is None else most)
+
+    def _turned(self, reason: str, why: str) -> Turned:
+        detail = f"target {self.target.name} cannot take more: {why}; try again later"
+        return Turned(status=503, reason=reason, detail=detail, retry_after=BUSY)
+
+    def mourn(self, row: DeadRow) -> None:
+        """Count and tell a dead letter that the journal has, or is about to have."""
+        self.dead.mourn(row, self.target.policy.dead_letter)
+
+    def promise(self, now: float) -> bool:
+        """Room in the window for an event about to be committed; False: it has to go to the index instead."""
+        if self.window.room(now):
+            self.window.promised += 1
+            return True
+        return False
+
+    def offer(self, pending: Pending, index: int) -> None:
+        """The event is committed: the promised place is taken."""
+        self.window.promised -= 1
+        self.window.push(Delivery(pending, index))
+        if not self.dirty:
+            self.works.soon(self)
+
+    def spilled(self, at: float) -> None:
+        """The event is committed, with a row in the index."""
+        self.window.row_added(at)
+        self.soon()
+
+    def soon(self) -> None:
+        """Pump in the next turn of the loop."""
+        self.works.soon(self)
+
+    # --- pumping ---------------------------------------------------------------------------------------------------
+
+    def pump(self) -> None:
+        """Start whatever may start now, then park until something can change."""
+        now = self.clock.now()
+        if self.ending is not None:
+            return self._finish(self.ending, now)
+        window = self.window
+        while self.held is None:
+            if window.wants(now):
+                self.index.pull(now)
+            if not window.ready:
+                return None if window.pulling else self._park(window.next_due)
+            at = max([gate.opens_at(now) for gate in self.gates])
+            if at > now:
+                return self._park(at)
+            delivery = window.take()
+            if now >= self.rules.expires(delivery.pending.event.accepted):
+                self._give_up(delivery, Dead(Reason.EXPIRED, self._waited()), now)
+            else:
+                self._fly(delivery, now)
+        return None
+
+    def _fly(self, delivery: Delivery, now: float) -> None:
+        sender = self.sender
+        assert sender is not None, f"{self!r} is not held and has no sender"
+        started = now - self.clock.offset
+        flight = Flight(
+            landing=self,
+            event=delivery.pending.event,
+            target=self.target.name,
+            number=delivery.attempts + 1,
+            started=started,
+            delivery=delivery,
+            sender=sender,
+        )
+        for gate in self.gates:  # all said yes: nothing to hand back
+            gate.enter(flight, now)
+        self.tally.meter.in_flight += 1
+        if self.rules.attempt:
+            self.works.wheel.add(flight, started + self.rules.attempt)
+        sender.start(flight)
+
+    def late(self, flight: Flight) -> None:
+        """The attempt's deadline has passed."""
+        if not flight.landed:
+            if flight.sender is not None:
+                flight.sender.cancel(flight)
+            self.land(flight, Failed(fault=out.Fault.TIMEOUT, detail="no answer within timeouts.attempt"))
+
+    def land(self, flight: Flight, outcome: Outcome) -> None:
+        """Take the outcome of *flight*; a second one moves nothing."""
+        if flight.landed:
+            return
+        flight.landed = True
+        self.works.wheel.drop(flight)
+        now = self.clock.now()
+        if type(outcome) is Failed and outcome.status in self.rules.success:
+            outcome = Delivered(outcome.status)
+        for gate in reversed(self.gates):
+            gate.leave(flight, outcome, now)
+        delivery = typing.cast(Delivery, flight.delivery)
+        seconds = now - self.clock.offset - flight.started
+        if self.tally.landed(outcome, seconds):
+            self.works.changed(self.route)
+        if type(outcome) is Delivered:
+            verdict: Verdict = DONE
+        else:
+            proof = flight.probe and self.circuit.evidence(outcome) is True
+            verdict = self._judge(delivery, outcome, proof, now)
+            if type(outcome) is Failed:
+                delivery.history = (*delivery.history, Attempt(now, str(outcome), round(seconds, 4)))[-HISTORY:]
+        self._carry_out(delivery, verdict, now)
+        if self.window.ready or self.window.next_due <= now or self.ending is not None:
+            self.soon()
+
+    def _judge(self, delivery: Delivery, outcome: Outcome, probe: bool, now: float) -> Verdict:
+        standing = Standing(delivery.attempts, delivery.pending.event.accepted, probe, self.clock.wall(now))
+        verdict = decide(standing, outcome, self.rules, now, self.rng)
+        if self.ending is not None and type(verdict) is Again:
+            return Dead(self.ending)
+        return verdict
+
+    # --- settling --------------------------------------------------------------------------------------------------
+
+    def _carry_out(self, delivery: Delivery, verdict: Verdict, now: float) -> None:
+        match verdict:
+            case Done():
+                self._settle(delivery, State.DELIVERED)
+            case Again():
+                delivery.attempts += verdict.spent
+                self.tally.meter.retried += 1
+                self.index.put_back(delivery, verdict.at)
+            case Dead():
+                delivery.attempts += 1
+                self._give_up(delivery, verdict, now)
+            case _:
+                typing.assert_never(verdict)
+
+    def _give_up(self, delivery: Delivery, dead: Dead, now: float) -> None:
+        row = self.dead.row(delivery, dead, now)
+        self.book.committer.rest.dead.append(row)
+        self._settle(delivery, State.DEAD)
+        self.mourn(row)
+
+    def _settle(self, delivery: Delivery, state: int) -> None:
+        pending = delivery.pending
+        pending.states[delivery.index] = state
+        pending.left -= 1
+        self.book.committer.touch(pending)
+        pending.refs -= 1  # never the last one: the touch holds one until it is committed
+        self.tally.left(len(pending.event.body))
+        if delivery.indexed:
+            self.index.drop(delivery)
+
+    def _finish(self, reason: Reason, now: float) -> None:
+        """Dead-letter what is ready; then whatever the index still has, due or not."""
+        while self.window.ready:
+            self._give_up(self.window.take(), Dead(reason), now)
+        if self.window.next_due < math.inf and not self.window.pulling:
+            self.index.pull(math.inf)
+
+    # --- waiting ---------------------------------------------------------------------------------------------------
+
+    def sweep(self, now: float) -> None:
+        """Once a second: give up what has expired while nothing could be sent, and never sleep for ever."""
+        ready = self.window.ready
+        while ready and now >= self.rules.expires(ready[0].pending.event.accepted):
+            self._give_up(self.window.take(), Dead(Reason.EXPIRED, self._waited()), now)
+        if self.window.next_due < math.inf and not self.window.pulling:
+            if self.rules.total and now >= self.expiry_due:
+                self.index.oldest(self._expire)
+            elif self.window.next_due <= now:
+                self.soon()
+
+    def _expire(self, rows: list[Pulled]) -> None:
+        now = self.clock.now()
+        for row in rows:
+            expires = self.rules.expires(row.event.accepted)
+            if now < expires:
+                self.expiry_due = expires
+                return
+            self._give_up(self.index.claim(row), Dead(Reason.EXPIRED, self._waited()), now)
+
+    def why_held(self) -> str | None:
+        """Why nothing is sent, in a word; None while the lane is free to send."""
+        return self.held or ("CircuitOpen" if self.circuit.state is CircuitState.OPEN else None)
+
+    def _waited(self) -> str:
+        reason = self.why_held()
+        return "timeouts.total passed while it waited" + (f" ({reason})" if reason else "")
+
+    def _park(self, at: float) -> None:
+        """Come back at *at* (engine time); an earlier timer is left to fire."""
+        if at == math.inf:
+            return
+        when = self.clock.on_loop(at) + GRAIN
+        if self.timer is not None:
+            if self.timer.when() <= when:
+                return
+            self.timer.cancel()
+        self.timer = self.works.loop.call_at(when, self._unpark)
+
+    def _unpark(self) -> None:
+        self.timer = None
+        self.soon()
+
+    def _circuit_changed(self, state: CircuitState) -> None:
+        meter = self.tally.meter
+        before, meter.circuit = meter.circuit, state.value
+        opens_for = self.circuit.until - self.clock.now() if state is CircuitState.OPEN else None
+        self.works.seam.tell(
+            CircuitChanged(route=self.route, target=meter.target, before=before, after=state.value, opens_for=opens_for)
+        )
+        self.works.changed(self.route)

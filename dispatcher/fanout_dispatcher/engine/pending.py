@@ -1,0 +1,30 @@
+"""An event that is not finished, as memory holds it, and its deliveries.
+
+``Pending`` is shared by the event's deliveries. It stays in its book's ``live`` table while anything refers to it: a
+delivery in a lane's window, or a settle that is not committed yet. Only after the last such commit may it go, because
+from then on the journal tells the same story.
+"""
+
+import msgspec
+
+from fanout_dispatcher.values.event import Attempt, Event
+
+
+class Pending(msgspec.Struct, kw_only=True, eq=False):
+    """``states`` has a byte per target (values.event.State); ``left`` counts those still pending."""
+
+    event: Event
+    states: bytearray
+    left: int
+    refs: int = 0
+    touched: bool = False  # in the batch that is being collected
+
+
+class Delivery(msgspec.Struct, eq=False):
+    """One event owed to one target, in a lane's window or in flight. ``indexed``: it has a due row in the journal."""
+
+    pending: Pending
+    index: int
+    attempts: int = 0
+    history: tuple[Attempt, ...] = ()
+    indexed: bool = False

@@ -1,0 +1,29 @@
+"""A route in force: its plan, its lanes in the order of its targets, and what its front door needs to know."""
+
+import msgspec
+
+from fanout_crds.plan import Plan
+from fanout_dispatcher.engine.book import Book
+from fanout_dispatcher.engine.lane import Lane
+from fanout_dispatcher.values.desk import RouteMeter
+from fanout_dispatcher.values.event import Frozen
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """Replaced as a whole when a newer plan comes into force: an event sees one generation and no other (P24)."""
+
+    plan: Plan
+    book: Book
+    lanes: tuple[Lane, ...]
+    frozen: Frozen
+    meter: RouteMeter
+    forwardable: frozenset[bytes]
+    forward_prefixes: tuple[bytes, ...]
+
+
+def forwarding(plan: Plan) -> tuple[frozenset[bytes], tuple[bytes, ...]]:
+    """Which of the producer's headers at least one target asks for: exact names, and prefixes."""
+    asked = {name.lower() for target in plan.targets for name in target.forward_headers}
+    exact = frozenset(name.encode() for name in asked if not name.endswith("*"))
+    prefixes = tuple(sorted(name[:-1].encode() for name in asked if name.endswith("*")))
+    return exact, prefixes

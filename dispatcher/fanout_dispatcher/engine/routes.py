@@ -1,0 +1,202 @@
+"""The routes in force: how a plan comes into force, and how a route ends.
+
+A plan replaces the one before as a whole, between two turns of the loop. Lanes outlive plans, because their backlog and
+what they know of their target do: a lane is found by route and target name, told its new plan, and goes on.
+
+The backlog belongs to namespace/name. A route that is deleted takes no more events; its lanes go on for a while, and
+what is left then is dead-lettered. A route of the same name made within that time simply takes over.
+"""
+
+import asyncio
+import typing
+
+import msgspec
+
+from fanout_crds import plan as plans
+from fanout_dispatcher.engine.book import Book
+from fanout_dispatcher.engine.lane import Lane
+from fanout_dispatcher.engine.route import Route, forwarding
+from fanout_dispatcher.engine.works import Works
+from fanout_dispatcher.telemetry.seam import RouteAdopted, RouteRefused, RouteRetired
+from fanout_dispatcher.transport.protocol import Sender, SenderFactory, Unsendable
+from fanout_dispatcher.values.desk import RouteMeter
+from fanout_dispatcher.values.outcome import Reason
+from fanout_dispatcher.values.sink import PlanRefused
+
+DRAIN: typing.Final = 30.0  # seconds that a deleted route's lanes go on delivering
+
+LaneKey = tuple[Book, str, str]
+Wanted = tuple[plans.Target, tuple[bytes | None, ...]]  # what a sender is made from: the same again, the same sender
+
+
+class Routes:
+    """Routes by key and by path, and every lane there is."""
+
+    def __init__(self, works: Works, *, senders: SenderFactory, durable: Book, memory: Book) -> None:
+        self.works = works
+        self.senders = senders
+        self.durable = durable
+        self.memory = memory
+        self.by_key: dict[str, Route] = {}
+        self.by_path: dict[str, Route] = {}
+        self.lanes: dict[LaneKey, Lane] = {}
+        self.made: dict[LaneKey, Wanted] = {}
+        self.refused: dict[str, str] = {}
+        self.retiring: dict[str, tuple[Route, asyncio.TimerHandle]] = {}
+        self.ended: dict[str, Route] = {}  # retired, and not empty yet
+        self.draining = False
+
+    def adopt(self, plan: plans.Plan, credentials: plans.Credentials) -> None:
+        """Put *plan* in force. Raises PlanRefused; then the last good plan stays."""
+        key = plan.key
+        before = self.by_key.get(key)
+        holder = self.by_path.get(plan.path)
+        if holder is not None and holder is not before:
+            why = f"spec.listen.path: {plan.path} belongs to the route {holder.plan.key}: choose another path"
+            self.refuse(key, why)
+            raise PlanRefused(why)
+        self.refused.pop(key, None)
+        route = self._route(plan, credentials, before)
+        if before is not None:
+            del self.by_path[before.plan.path]
+            self._part(before, route)
+        self.by_key[key] = self.by_path[plan.path] = route
+        self._returned(key, route)
+        self._left_behind(route)
+        if before is None or before.plan.revision != plan.revision:
+            route.book.committer.settle()
+            self._keep(plan)
+            held = tuple(lane.target.name for lane in route.lanes if lane.held)
+            self.works.seam.tell(
+                RouteAdopted(
+                    route=key, revision=plan.revision, generation=plan.generation, targets=len(route.lanes), held=held
+                )
+            )
+        self.works.changed(key)
+
+    def refuse(self, key: str, why: str) -> None:
+        """A newer plan is not understood: say so, and keep the last good one."""
+        if self.refused.get(key) != why:
+            self.refused[key] = why
+            self.works.seam.tell(RouteRefused(route=key, why=why))
+            self.works.changed(key)
+
+    def retire(self, key: str) -> None:
+        """The route is deleted: no more events; its lanes go on for a while."""
+        self.refused.pop(key, None)
+        route = self.by_key.pop(key, None)
+        if route is None:
+            return
+        del self.by_path[route.plan.path]
+        timer = self.works.loop.call_later(DRAIN, self._end, key)
+        self.retiring[key] = (route, timer)
+        self.works.seam.tell(RouteRetired(route=key))
+        self.works.changed(key)
+
+    def drain(self) -> None:
+        """Shutting down: no lane starts anything more."""
+        self.draining = True
+        for lane in self.lanes.values():
+            lane.hold("Draining")
+
+    def close(self) -> None:
+        """Close every sender."""
+        for _, timer in self.retiring.values():
+            timer.cancel()
+        for lane in self.lanes.values():
+            if lane.sender is not None:
+                lane.sender.close()
+
+    def _route(self, plan: plans.Plan, credentials: plans.Credentials, before: Route | None) -> Route:
+        book = self.durable if plan.durability == "Journal" else self.memory
+        lanes = tuple(self._lane(book, plan, target, credentials) for target in plan.targets)
+        exact, prefixes = forwarding(plan)
+        return Route(
+            plan=plan,
+            book=book,
+            lanes=lanes,
+            frozen=book.freeze(plan.key, plan.generation, tuple(target.name for target in plan.targets)),
+            meter=before.meter if before is not None else RouteMeter(route=plan.key),
+            forwardable=exact,
+            forward_prefixes=prefixes,
+        )
+
+    def _lane(self, book: Book, plan: plans.Plan, target: plans.Target, credentials: plans.Credentials) -> Lane:
+        where = (book, plan.key, target.name)
+        lane = self.lanes.get(where)
+        if lane is None:
+            lane = self.lanes[where] = Lane(plan.key, target, book=book, works=self.works)
+        sender, held = self._sender(where, lane, target, credentials)
+        if plan.suspend:
+            held = "Suspended"
+        lane.adopt(target, sender, "Draining" if self.draining else held)
+        return lane
+
+    def _sender(
+        self, where: LaneKey, lane: Lane, target: plans.Target, credentials: plans.Credentials
+    ) -> tuple[Sender | None, str | None]:
+        """The sender for a target, and why it is held if it is; the same sender as before while nothing changes."""
+        if target.held is not None:
+            return lane.sender, target.held
+        handles = (target.bearer, target.ca)
+        if any(handle is not None and handle not in credentials for handle in handles):
+            return lane.sender, "CredentialsMissing"
+        wanted = (target, tuple(credentials.get(handle) if handle else None for handle in handles))
+        if lane.sender is not None and self.made.get(where) == wanted:
+            return lane.sender, None
+        try:
+            sender = self.senders(target, credentials)
+        except Unsendable as error:
+            lane.tally.last_error = str(error)
+            return lane.sender, "Unsendable"
+        self.made[where] = wanted
+        return sender, None
+
+    def _part(self, before: Route, route: Route) -> None:
+        """Targets that are gone, or that moved to the other book, end."""
+        for lane in before.lanes:
+            if lane not in route.lanes:
+                lane.end(Reason.TARGET_REMOVED)
+
+    def _returned(self, key: str, route: Route) -> None:
+        """The name was being retired: the backlog is the new route's."""
+        retiring = self.retiring.pop(key, None)
+        if retiring is not None:
+            retiring[1].cancel()
+            self._part(retiring[0], route)
+
+    def _left_behind(self, route: Route) -> None:
+        """A crash came between a target's removal and the end of its backlog: finish what was begun."""
+        for book in (self.durable, self.memory):
+            for target in book.left_behind(route.plan.key):
+                stand_in = msgspec.structs.replace(route.plan.targets[0], name=target)
+                lane = Lane(route.plan.key, stand_in, book=book, works=self.works)
+                self.lanes[book, route.plan.key, target] = lane
+                lane.end(Reason.TARGET_REMOVED)
+
+    def _keep(self, plan: plans.Plan) -> None:
+        """The journal keeps the plan, so that a restart needs nobody else to go on."""
+        self.durable.committer.rest.plans.append((plan.key, plans.encode(plan)))
+        self.durable.committer.settle()
+
+    def _end(self, key: str) -> None:
+        route, _ = self.retiring.pop(key)
+        self.ended[key] = route
+        for lane in route.lanes:
+            lane.end(Reason.ROUTE_DELETED)
+
+    def sweep(self, now: float) -> None:
+        """Look after every lane, and forget those that have ended and owe nothing more."""
+        for where, lane in list(self.lanes.items()):
+            lane.sweep(now)
+            if lane.ending is not None and not lane.tally.meter.pending:
+                del self.lanes[where]
+                self.made.pop(where, None)
+                if lane.sender is not None:
+                    lane.sender.close()
+        for key, route in list(self.ended.items()):
+            if not any(lane.tally.meter.pending for lane in route.lanes):
+                del self.ended[key]
+                if key not in self.by_key:
+                    self.durable.committer.rest.plans.append((key, None))
+                    self.durable.committer.settle()

@@ -1,0 +1,62 @@
+"""A lane's counts: plain integers on the hot path, exported at scrape."""
+
+import bisect
+
+from fanout_dispatcher.journal.protocol import Backlog, DeadRow
+from fanout_dispatcher.values.desk import BUCKETS, LaneMeter
+from fanout_dispatcher.values.outcome import Delivered, Failed, Outcome, Refused
+
+
+class Tally:
+    """Counts for one target, beginning with what a restart found in the journal."""
+
+    def __init__(self, route: str, target: str, found: Backlog) -> None:
+        self.meter = LaneMeter(
+            route=route,
+            target=target,
+            pending=found.pending,
+            pending_bytes=found.pending_bytes,
+            dead_letters=found.dead,
+        )
+        self.dead_bytes = found.dead_bytes
+        self.last_error: str | None = None
+        self.reported = -1  # the pending count that the outside was last told of
+
+    def came(self, size: int) -> None:
+        """A delivery is owed."""
+        self.meter.pending += 1
+        self.meter.pending_bytes += size
+
+    def left(self, size: int) -> None:
+        """A delivery is settled, or its event was refused after all."""
+        self.meter.pending -= 1
+        self.meter.pending_bytes -= size
+
+    def landed(self, outcome: Outcome, seconds: float) -> bool:
+        """Count an attempt; true when ``last_error`` has come or gone."""
+        meter = self.meter
+        meter.in_flight -= 1
+        if type(outcome) is Refused:
+            return False  # not an attempt: nobody was asked
+        meter.seconds[bisect.bisect_left(BUCKETS, seconds)] += 1
+        meter.seconds_sum += seconds
+        before = self.last_error
+        if type(outcome) is Delivered:
+            meter.delivered += 1
+            self.last_error = None
+        elif type(outcome) is Failed:
+            why = str(outcome)
+            meter.failed[why] = meter.failed.get(why, 0) + 1
+            self.last_error = f"{why}: {outcome.detail}" if outcome.detail else why
+        return self.last_error != before
+
+    def died(self, row: DeadRow) -> None:
+        """A delivery was given up."""
+        self.meter.dead[row.reason] = self.meter.dead.get(row.reason, 0) + 1
+        self.meter.dead_letters += 1
+        self.dead_bytes += row.size
+
+    def dropped(self, count: int, size: int) -> None:
+        """Dead letters that are no longer kept: pruned, removed or replayed."""
+        self.meter.dead_letters -= count
+        self.dead_bytes -= size

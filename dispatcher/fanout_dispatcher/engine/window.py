@@ -1,0 +1,54 @@
+"""What a lane has at hand: a bounded window of ready deliveries, and what it knows of its index in the journal.
+
+``next_due`` is all that has to be known of the index: the time of its earliest row that is not claimed. It is changed
+only by what the journal has committed or handed out, in that order, so it can be early but never late.
+"""
+
+import collections
+import math
+import typing
+
+from fanout_dispatcher.engine.pending import Delivery
+
+SIZE: typing.Final = 256  # deliveries; at most this many bodies per lane wait in memory …
+BYTES: typing.Final = 8 << 20  # … and at most so many bytes of them, beyond the first
+LOW: typing.Final = 64  # below this the next rows are pulled
+EMPTY: typing.Final = math.inf
+
+
+class Window:
+    """Ready deliveries, the room that is promised to events being committed, and the state of the index."""
+
+    def __init__(self, *, indexed: bool) -> None:
+        self.ready: collections.deque[Delivery] = collections.deque()
+        self.bytes = 0
+        self.promised = 0
+        self.claimed: set[int] = set()  # seqs whose due row is in the window or in flight
+        self.next_due = -math.inf if indexed else EMPTY
+        self.pulling = False
+
+    def __repr__(self) -> str:
+        return f"<Window ready={len(self.ready)} claimed={len(self.claimed)} next_due={self.next_due:.3f}>"
+
+    def room(self, now: float) -> bool:
+        """A new delivery may come in here; not while older ones wait in the index (they would be overtaken)."""
+        return self.next_due > now and len(self.ready) + self.promised < SIZE and self.bytes < BYTES
+
+    def push(self, delivery: Delivery) -> None:
+        """Add at the end."""
+        self.bytes += len(delivery.pending.event.body)
+        self.ready.append(delivery)
+
+    def take(self) -> Delivery:
+        """The oldest one."""
+        delivery = self.ready.popleft()
+        self.bytes -= len(delivery.pending.event.body)
+        return delivery
+
+    def wants(self, now: float) -> bool:
+        """Time to pull more rows out of the index."""
+        return self.next_due <= now and not self.pulling and len(self.ready) < LOW and self.bytes < BYTES
+
+    def row_added(self, at: float) -> None:
+        """A row that is in the index now, not claimed."""
+        self.next_due = min(self.next_due, at)

@@ -1,0 +1,131 @@
+"""What a dispatcher is told at start: one frozen value, complete and checked, from which `server.serve` builds it.
+
+The CLI makes it from flags and environment; tests make it by hand. It holds no objects, only what was asked for, and it
+refuses in words what could not work or would not be safe.
+"""
+
+import dataclasses
+import ipaddress
+import pathlib
+import typing
+
+from fanout_crds.references import ServiceKey
+
+GIB: typing.Final = 1 << 30
+
+
+class Unstartable(Exception):
+    """The dispatcher cannot start as it was told; the sentence says what to change."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Address:
+    """Where a port listens. Port 0 takes any free one."""
+
+    host: str
+    port: int
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    @classmethod
+    def parse(cls, text: str) -> typing.Self:
+        """Read ``host:port``, ``[::1]:port`` or ``:port`` (every interface). Raises ValueError with a sentence."""
+        host, colon, port = text.rpartition(":")
+        bare = host.removeprefix("[").removesuffix("]")
+        if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535 or (":" in host and host == bare):
+            raise ValueError(f'expected an address such as 127.0.0.1:8080 or [::1]:8080, got "{text}"')
+        return cls(bare or "0.0.0.0", int(port))  # ":8080" says so in as many words
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """A certificate chain and its key, PEM files; read again when they change."""
+
+    certificate: pathlib.Path
+    key: pathlib.Path
+
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """Everything a dispatcher is told. Raises Unstartable for what cannot work or would not be safe."""
+
+    data: pathlib.Path
+    """Folder of the journal and the state file; made when missing. Required."""
+
+    plans: typing.Literal["folder", "kubernetes"] = "folder"
+    """Where plans come from: manifests in *paths*, or an operator's ConfigMaps."""
+
+    paths: tuple[pathlib.Path, ...] = ()
+    """Manifest files and folders; at least one with plans "folder", none with "kubernetes"."""
+
+    listen: Address = Address("127.0.0.1", 8080)
+    """The data port, where events come in."""
+
+    admin: Address = Address("127.0.0.1", 8081)
+    """Health, metrics and the admin API. Beyond loopback it needs *admin_token*."""
+
+    admin_token: str | None = dataclasses.field(default=None, repr=False)
+    """Bearer token of the admin API; unset: none is asked for, on loopback only."""
+
+    report: Address | None = None
+    """The report stream for operators; unset: none. Beyond loopback its readers are checked by TokenReview."""
+
+    report_tls: TlsFiles | None = None
+    """TLS of the report stream; unset: plain HTTP."""
+
+    journal_bytes: int = 10 * GIB
+    """How many bytes of events the journal may hold; past it producers get 503 before anything is accepted."""
+
+    allow_loopback: bool = False
+    """Let targets be on this machine: for laptops and tests."""
+
+    allow_cidrs: tuple[Network, ...] = ()
+    """Private ranges that `url:` targets may reach."""
+
+    resolve: typing.Mapping[ServiceKey, str] = dataclasses.field(default_factory=dict)
+    """Base URLs of Services for manifests from files; a Service that is missing here holds its targets."""
+
+    namespace: str | None = None
+    """Where plans are (plans "kubernetes"); unset: the pod's own, or the kubeconfig's."""
+
+    kubeconfig: pathlib.Path | None = None
+    """How to reach the API server; unset: as the pod that this is."""
+
+    class_name: str = "fanout"
+    """Which installation's routes are served."""
+
+    log_level: str = "info"
+    """debug, info, warning or error."""
+
+    log_format: typing.Literal["auto", "json", "text"] = "auto"
+    """auto: text on a terminal, JSON lines elsewhere."""
+
+    def __post_init__(self) -> None:
+        if self.plans == "folder" and not self.paths:
+            raise Unstartable("no manifests: name a file or folder, or say --plans kubernetes")
+        if self.plans == "kubernetes" and self.paths:
+            raise Unstartable("--plans kubernetes reads plans from the API server: leave the paths away")
+        if not self.admin.loopback and not self.admin_token:
+            raise Unstartable(f"the admin port {self.admin} can be reached from outside: set FANOUT_ADMIN_TOKEN")
+        if self.report and not self.report.loopback and self.plans != "kubernetes":
+            raise Unstartable(f"the report stream {self.report} can be reached from outside: that needs a cluster")
+
+    @property
+    def report_checked(self) -> bool:
+        """Whether readers of the report stream must show a token (all but plain HTTP on loopback)."""
+        if self.report is None:
+            return False
+        return not self.report.loopback or (self.report_tls is not None and self.plans == "kubernetes")

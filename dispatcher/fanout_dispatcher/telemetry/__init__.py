@@ -1,0 +1,1 @@
+"""What the dispatcher says of itself: a seam for rare changes, logs behind it, metrics at scrape."""

@@ -1,0 +1,301 @@
+"""What a dispatcher does as a process: the real command, the real journal, real targets."""
+
+import asyncio
+import base64
+import json
+import subprocess
+import typing
+
+import apsw
+import httpx
+
+from tests.harness.process import free_ports, tail
+from tests.process.conftest import Bench
+from tests.support.dispatcher import Process
+
+SOON = 15.0  # seconds: a test that waits longer has failed
+
+
+async def eventually(probe: typing.Callable[[], typing.Awaitable[bool]]) -> None:
+    """Wait until *probe* says yes."""
+    async with asyncio.timeout(SOON):
+        while not await probe():
+            await asyncio.sleep(0.02)
+
+
+async def view(bench: Bench, process: Process, receipt: str) -> dict[str, dict[str, typing.Any]]:
+    """What the status URL says, by target."""
+    answer = await bench.client.get(f"{process.listen}/-/events/{receipt}")
+    assert answer.status_code == 200, answer.text
+    return {one["target"]: one for one in answer.json()["deliveries"]}
+
+
+async def test_an_event_reaches_every_target_unchanged_and_the_status_url_says_so(bench: Bench) -> None:
+    a, b = await bench.target("a"), await bench.target("b")
+    bench.route(a, b)
+    process = await bench.started()
+    body = b'{"total":\t99.00, "note": "\\u00e9"}  '
+
+    answer = await bench.client.post(
+        f"{process.listen}/shop/order-placed", content=body, headers={"content-type": "application/json"}
+    )
+    receipt = answer.json()["receipt"]
+
+    async def settled() -> bool:
+        return all(one["state"] == "Delivered" for one in (await view(bench, process, receipt)).values())
+
+    await eventually(settled)
+    assert answer.status_code == 202
+    assert answer.headers["location"] == answer.json()["status"] == f"/-/events/{receipt}"
+    assert [got.body for got in a.got + b.got] == [body, body]
+    assert a.got[0].key != b.got[0].key
+
+
+async def test_a_rejected_delivery_is_a_dead_letter_and_its_replay_goes_to_that_target_alone(bench: Bench) -> None:
+    good, bad = await bench.target("good"), await bench.target("bad")
+    bad.status = 422
+    bench.route(good, bad)
+    process = await bench.started()
+    answer = await bench.client.post(f"{process.listen}/shop/order-placed", content=b"\x00raw")
+    receipt = answer.json()["receipt"]
+
+    async def dead() -> bool:
+        return bool((await view(bench, process, receipt))["bad"]["state"] == "Dead")
+
+    await eventually(dead)
+    letters = (await bench.client.get(f"{process.admin}/v1/dead-letters")).json()["items"]
+    bad.status = 200
+    replayed = await bench.client.post(f"{process.admin}/v1/dead-letters/replay", json={"ids": [letters[0]["id"]]})
+
+    async def arrived() -> bool:
+        return len(bad.got) == 2
+
+    await eventually(arrived)
+    left = (await bench.client.get(f"{process.admin}/v1/dead-letters")).json()["items"]
+    old = (await view(bench, process, receipt))["bad"]
+    assert [(one["target"], one["reason"]) for one in letters] == [("bad", "TargetRejected")]
+    assert replayed.status_code == 200
+    assert len(good.got) == 1
+    assert bad.got[0].key == bad.got[1].key, "the target can tell that it is the same"
+    assert (bad.got[1].event, bad.got[1].body) == (bad.got[0].event, b"\x00raw")
+    assert left == []
+    assert old["replayedAs"] == replayed.json()["receipts"][0]
+
+
+async def test_sigterm_lets_what_is_in_flight_land_and_a_restart_delivers_the_rest(bench: Bench) -> None:
+    a = await bench.target("a")
+    bench.route(
+        {"name": "a", "url": a.url, "policy": {"timeouts": {"attempt": "1s"}, "bulkhead": {"maxConcurrent": 1}}}
+    )
+    process = await bench.started()
+    a.freeze()
+    for _ in range(5):
+        await bench.client.post(f"{process.listen}/shop/order-placed", content=b"x")
+
+    code = process.stop(patience=6)
+    a.cut()
+    await process.start()
+
+    async def all_arrived() -> bool:
+        return len({got.event for got in a.got}) == 5
+
+    await eventually(all_arrived)
+    assert code == 0
+
+
+async def test_a_bad_manifest_is_told_and_the_last_good_plan_stays(bench: Bench) -> None:
+    a = await bench.target("a")
+    bench.route(a)
+    process = await bench.started()
+    (bench.manifests / "order-placed.json").write_text('{"apiVersion": "fanout.dev/v1alpha1", "kind": ')
+
+    async def told() -> bool:
+        return "order-placed.json:1" in process.log.read_text()
+
+    await eventually(told)
+    answer = await bench.client.post(f"{process.listen}/shop/order-placed", content=b"x")
+    assert answer.status_code == 202
+
+
+async def test_a_changed_manifest_takes_effect_without_a_restart(bench: Bench) -> None:
+    a, b = await bench.target("a"), await bench.target("b")
+    bench.route(a)
+    process = await bench.started()
+    bench.route(a, b)
+
+    async def both() -> bool:
+        answer = await bench.client.get(f"{process.admin}/v1/routes/shop/order-placed")
+        return len(answer.json()["targets"]) == 2
+
+    await eventually(both)
+    await bench.client.post(f"{process.listen}/shop/order-placed", content=b"x")
+
+    async def arrived() -> bool:
+        return len(b.got) == 1
+
+    await eventually(arrived)
+
+
+async def test_a_secret_in_the_folder_becomes_a_bearer_token_and_never_shows(bench: Bench) -> None:
+    seen: list[str] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    secret = {"kind": "Secret", "apiVersion": "v1", "metadata": {"name": "crm", "namespace": "shop"}}
+    encoded = base64.b64encode(b"canary-4711").decode()
+    (bench.manifests / "secret.json").write_text(json.dumps(secret | {"data": {"token": encoded}}))
+    bench.route({"name": "a", "url": url, "authentication": {"bearer": {"secretRef": {"name": "crm", "key": "token"}}}})
+    process = await bench.started()
+    await bench.client.post(f"{process.listen}/shop/order-placed", content=b"x")
+
+    async def arrived() -> bool:
+        return bool(seen)
+
+    await eventually(arrived)
+    routes = await bench.client.get(f"{process.admin}/v1/routes")
+    metrics = await bench.client.get(f"{process.admin}/metrics")
+    process.stop()
+    server.close()
+    assert "authorization: bearer canary-4711" in seen[0].lower()
+    everything = routes.text + metrics.text + process.log.read_text()
+    journal = b"".join(file.read_bytes() for file in process.data.iterdir())
+    assert "canary-4711" not in everything
+    assert b"canary-4711" not in journal
+
+
+async def test_a_service_without_an_address_holds_its_target_and_nothing_else(bench: Bench) -> None:
+    a = await bench.target("a")
+    bench.route(a, {"name": "lost", "service": {"name": "nowhere", "port": 80}})
+    process = await bench.started()
+    receipt = (await bench.client.post(f"{process.listen}/shop/order-placed", content=b"x")).json()["receipt"]
+
+    async def arrived() -> bool:
+        return len(a.got) == 1
+
+    await eventually(arrived)
+    lost = (await view(bench, process, receipt))["lost"]
+    assert (lost["state"], lost["held"]) == ("Pending", "ServiceNotFound")
+
+
+async def test_a_port_in_use_is_said_with_what_to_do(bench: Bench) -> None:
+    bench.route(await bench.target("a"))
+    process = await bench.started()
+    taken = process.listen.removeprefix("http://")
+
+    other = subprocess.run(
+        [*process.command[:3], "--listen", taken, "--data", str(bench.folder / "other")],
+        capture_output=True,
+        text=True,
+        timeout=SOON,
+        check=False,
+    )
+
+    assert other.returncode == 1
+    assert f"--listen {taken}: address already in use" in other.stderr
+
+
+async def test_two_dispatchers_never_share_a_journal(bench: Bench) -> None:
+    bench.route(await bench.target("a"))
+    process = await bench.started()
+
+    other = subprocess.run(process.command, capture_output=True, text=True, timeout=SOON, check=False)
+
+    assert other.returncode == 1
+    assert "in use" in other.stderr
+
+
+async def test_a_journal_of_a_newer_version_is_refused_and_left_alone(bench: Bench) -> None:
+    bench.route(await bench.target("a"))
+    process = await bench.started()
+    assert process.stop() == 0
+    journal = process.data / "journal.db"
+    with apsw.Connection(str(journal)) as db:
+        db.execute("PRAGMA user_version = 99")
+    before = journal.read_bytes()
+
+    other = subprocess.run(process.command, capture_output=True, text=True, timeout=SOON, check=False)
+
+    assert other.returncode == 1
+    assert "newer" in other.stderr
+    assert journal.read_bytes() == before
+
+
+async def test_requests_that_cannot_be_taken_are_answered_with_a_problem(bench: Bench) -> None:
+    bench.route(await bench.target("a"), accept={"maxBodySize": "1Ki"})
+    process = await bench.started()
+    url = f"{process.listen}/shop/order-placed"
+    post, get = bench.client.post, bench.client.get
+    answers: list[tuple[httpx.Response, int]] = [
+        (await post(f"{process.listen}/nowhere", content=b"x"), 404),
+        (await get(url), 405),
+        (await post(url, content=b"x" * 2000), 413),
+        (await post(url, content=b"x", headers={"content-encoding": "gzip"}), 415),
+        (await post(url, content=b"[]", headers={"content-type": "application/cloudevents-batch+json"}), 415),
+        (await post(url, content=b'{"a": ', headers={"content-type": "application/json"}), 400),
+        (await get(f"{process.listen}/-/events/0-1-0000000000000000"), 404),
+    ]
+
+    for answer, status in answers:
+        assert answer.status_code == status, answer.text
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["status"] == status
+        assert answer.json()["detail"]
+
+
+async def test_a_full_disk_is_answered_503_and_heals_without_a_restart(bench: Bench) -> None:
+    a = await bench.target("a")
+    bench.route(a, accept={"maxBodySize": "4Mi"})
+    small = bench.folder / "small"
+    small.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(small)], check=False)
+    assert mounted.returncode == 0, "this test needs to mount a small tmpfs"
+    try:
+        process = bench.dispatcher()
+        process.data = small / "data"
+        process.command[process.command.index("--data") + 1] = str(process.data)
+        await process.start()
+        ballast = small / "ballast"
+        ballast.write_bytes(b"\0" * (5 << 20))
+        url = f"{process.listen}/shop/order-placed"
+        refused = await bench.client.post(url, content=b"x" * (2 << 20))
+        ready = await bench.client.get(f"{process.admin}/readyz")
+        ballast.unlink()
+
+        async def heals() -> bool:
+            return (await bench.client.post(url, content=b"y" * 1000)).status_code == 202
+
+        await eventually(heals)
+
+        async def arrived() -> bool:
+            return len(a.got) == 1
+
+        await eventually(arrived)
+        process.stop()
+    finally:
+        subprocess.run(["umount", "-l", str(small)], check=False)
+    assert refused.status_code == 503, tail(process.log)
+    assert refused.headers["retry-after"]
+    assert ready.status_code == 503
+    assert a.got[0].body == b"y" * 1000
+
+
+async def test_the_report_stream_begins_with_a_snapshot_of_what_runs(bench: Bench) -> None:
+    bench.route(await bench.target("a"))
+    port = free_ports(1)[0]
+    process = await bench.started("--report", f"127.0.0.1:{port}")
+    kinds = []
+
+    async with bench.client.stream("GET", f"http://127.0.0.1:{port}/v1/report") as stream:
+        async for line in stream.aiter_lines():
+            kinds.append(json.loads(line))
+            if kinds[-1]["kind"] == "snapshotEnd":
+                break
+
+    assert [one["kind"] for one in kinds] == ["hello", "route", "snapshotEnd"]
+    assert kinds[1]["route"] == "shop/order-placed"
+    assert kinds[1]["targets"][0]["circuit"] == "Closed"

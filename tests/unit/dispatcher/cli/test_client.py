@@ -1,0 +1,88 @@
+"""How commands find a dispatcher, and what they say when they do not or when it refuses."""
+
+import json
+import os
+import pathlib
+
+import pytest
+
+from fanout_dispatcher import state
+from tests.unit.dispatcher.admin.fakes import route_view
+from tests.unit.dispatcher.cli.conftest import Run
+from tests.unit.dispatcher.cli.fakes import FakeDispatcher, running
+
+
+def test_the_admin_port_is_found_by_flag(fanout: Run, dispatcher: FakeDispatcher) -> None:
+    assert fanout("routes", "--admin", dispatcher.admin).exit_code == 0
+
+
+def test_the_admin_port_is_found_by_environment(fanout: Run, dispatcher: FakeDispatcher) -> None:
+    assert fanout("routes", env={"FANOUT_ADMIN": dispatcher.admin}).exit_code == 0
+
+
+def test_the_admin_port_is_found_by_the_state_file(
+    fanout: Run, dispatcher: FakeDispatcher, tmp_path: pathlib.Path
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    here = state.Running(admin=dispatcher.admin, listen=dispatcher.listen, pid=os.getpid())
+    with state.announced(data, here):
+        found = fanout("routes")
+
+    assert found.exit_code == 0
+    assert not (data / state.NAME).exists()
+
+
+def test_where_no_dispatcher_runs_one_sentence_says_how_to_name_one(fanout: Run) -> None:
+    found = fanout("routes")
+
+    assert found.exit_code == 1
+    assert found.stderr == (
+        "Error: no dispatcher runs on this machine's data folder: name one with --admin URL or FANOUT_ADMIN\n"
+    )
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://[", "nonsense", "ftp://127.0.0.1"])
+def test_a_port_that_cannot_be_reached_is_one_sentence(fanout: Run, url: str) -> None:
+    found = fanout("routes", "--admin", url)
+
+    assert found.exit_code == 1
+    assert found.stderr.startswith("Error: the dispatcher cannot be reached")
+    assert found.stderr.count("\n") == 1
+
+
+def test_the_token_of_the_environment_is_shown_and_a_missing_one_is_said(fanout: Run) -> None:
+    with running(token="s3cret") as dispatcher:
+        without = fanout("routes", "--admin", dispatcher.admin)
+        having = fanout("routes", "--admin", dispatcher.admin, env={"FANOUT_ADMIN_TOKEN": "s3cret"})
+
+    assert (without.exit_code, having.exit_code) == (1, 0)
+    assert without.stderr == "Error: this port needs its bearer token (401)\n"
+
+
+def test_what_answers_without_json_is_no_dispatcher(fanout: Run, dispatcher: FakeDispatcher) -> None:
+    found = fanout("events", "get", "../../readyz", "--admin", dispatcher.admin)
+
+    assert found.exit_code == 1
+
+
+def test_a_problem_is_told_by_its_sentence_and_status(fanout: Run, dispatcher: FakeDispatcher) -> None:
+    found = fanout("routes", "shop/none", "--admin", dispatcher.admin)
+
+    assert found.stderr == "Error: no route shop/none is in force here (404)\n"
+
+
+def test_routes_are_a_table_of_targets_or_json(fanout: Run, dispatcher: FakeDispatcher) -> None:
+    dispatcher.desk.change(route_view())
+    table = fanout("routes", "--admin", dispatcher.admin)
+    document = fanout("routes", "shop/order", "-o", "json", "--admin", dispatcher.admin)
+
+    assert "ROUTE" in table.stdout
+    assert "payment" in table.stdout
+    assert json.loads(document.stdout)["route"] == "shop/order"
+
+
+def test_no_routes_are_said_on_stderr(fanout: Run, dispatcher: FakeDispatcher) -> None:
+    found = fanout("routes", "--admin", dispatcher.admin)
+
+    assert (found.stdout, found.stderr) == ("", "no route is in force\n")

@@ -1,0 +1,113 @@
+"""``fanout events`` and ``fanout dead-letters``: what is shown, followed, replayed and dropped."""
+
+import json
+
+import msgspec
+import pytest
+
+from fanout_dispatcher.values.views import DeadLetterFilter
+from tests.unit.dispatcher.admin.fakes import dead_letter_view, event_view
+from tests.unit.dispatcher.cli.conftest import Run
+from tests.unit.dispatcher.cli.fakes import FakeDispatcher
+
+
+@pytest.fixture
+def admin(dispatcher: FakeDispatcher) -> tuple[str, str]:
+    dispatcher.desk.letters = [dead_letter_view(number, body=b'{"a": 1}') for number in (1, 2, 3)]
+    dispatcher.desk.known = [event_view("r2", "Delivered", "Dead"), event_view("r1", "Pending")]
+    return "--admin", dispatcher.admin
+
+
+def test_an_event_is_shown_with_its_deliveries(fanout: Run, admin: tuple[str, str]) -> None:
+    found = fanout("events", "get", "r2", *admin)
+
+    assert found.exit_code == 0
+    assert "r2  shop/order  accepted 2023-11-14T22:13:20.250Z  settled" in found.stdout
+    assert "Dead" in found.stdout
+
+
+def test_followed_to_its_end_a_dead_delivery_fails_the_command(fanout: Run, admin: tuple[str, str]) -> None:
+    assert fanout("events", "get", "r2", "--watch", *admin).exit_code == 1
+
+
+def test_an_unknown_receipt_is_a_sentence(fanout: Run, admin: tuple[str, str]) -> None:
+    found = fanout("events", "get", "r9", *admin)
+
+    assert (found.exit_code, found.stderr) == (1, "Error: no event has this receipt, or its history is over (404)\n")
+
+
+def test_events_are_listed_newest_first_and_say_when_there_are_more(fanout: Run, admin: tuple[str, str]) -> None:
+    found = fanout("events", "list", "--limit", "1", *admin)
+
+    assert "t0 Delivered, t1 Dead" in found.stdout
+    assert "--after r2" in found.stderr
+
+
+def test_what_a_producer_wrote_cannot_style_a_table_or_steer_a_terminal(
+    fanout: Run, admin: tuple[str, str], dispatcher: FakeDispatcher
+) -> None:
+    hostile = "[red]x[/red]\x1b[2J\u202e"
+    dispatcher.desk.known = [event_view("r1", "Pending", type=hostile, id=hostile)]
+
+    found = fanout("events", "list", *admin)
+
+    assert "[red]x[/red]" in found.stdout
+    assert "\x1b" not in found.stdout
+    assert "\u202e" not in found.stdout
+
+
+def test_dead_letters_are_listed_with_their_reason(fanout: Run, admin: tuple[str, str]) -> None:
+    found = fanout("dead-letters", "list", "--limit", "2", *admin)
+
+    assert found.stdout.count("TargetRejected") == 2
+    assert "--after 2" in found.stderr
+
+
+def test_a_dead_letter_is_shown_with_its_attempts_and_body(
+    fanout: Run, admin: tuple[str, str], dispatcher: FakeDispatcher
+) -> None:
+    found = fanout("dead-letters", "show", "1", *admin)
+
+    assert "reason: TargetRejected" in found.stdout
+    assert "404" in found.stdout
+    assert '{"a": 1}' in found.stdout
+    dispatcher.desk.letters = [
+        msgspec.structs.replace(dispatcher.desk.letters[0], body=b"\xff\x1b", headers=(("a", "b"),))
+    ]
+    assert "(base64) /xs=" in fanout("dead-letters", "show", "1", *admin).stdout
+
+
+def test_a_replay_prints_the_receipts_and_says_when_more_remain(fanout: Run, admin: tuple[str, str]) -> None:
+    found = fanout("dead-letters", "replay", "--route", "shop/order", "--limit", "2", *admin)
+
+    assert found.stdout == "again-1\nagain-2\n"
+    assert found.stderr == "2 replayed; more remain: run it again for the next\n"
+
+
+def test_a_replay_by_id_takes_those_alone(fanout: Run, admin: tuple[str, str]) -> None:
+    found = fanout("dead-letters", "replay", "3", "-o", "json", *admin)
+
+    assert json.loads(found.stdout) == {"receipts": ["again-3"], "remaining": False}
+
+
+def test_a_removal_asks_first_and_yes_answers(fanout: Run, admin: tuple[str, str], dispatcher: FakeDispatcher) -> None:
+    refused = fanout("dead-letters", "remove", "--all", *admin, input="n\n")
+    left = len(dispatcher.desk.letters)
+    removed = fanout("dead-letters", "remove", "--all", "--yes", *admin)
+
+    assert (refused.exit_code, left) == (1, 3)
+    assert removed.stderr == "3 removed\n"
+    assert dispatcher.desk.asked == [DeadLetterFilter()]
+
+
+@pytest.mark.parametrize("action", ["replay", "remove"])
+@pytest.mark.parametrize(
+    "args", [(), ("--limit", "5"), ("1", "--all"), ("--all", "--route", "a/b"), ("1", "--target", "t")]
+)
+def test_which_ones_must_be_said_clearly_before_anything_is_asked(
+    fanout: Run, admin: tuple[str, str], dispatcher: FakeDispatcher, action: str, args: tuple[str, ...]
+) -> None:
+    found = fanout("dead-letters", action, *args, *admin)
+
+    assert found.exit_code == 2
+    assert dispatcher.desk.asked == []

@@ -1,0 +1,74 @@
+"""``fanout validate``: one line per fault with its place and exit 1, or what was checked and exit 0."""
+
+import json
+import pathlib
+
+from tests.unit.dispatcher.cli.conftest import Run
+from tests.unit.dispatcher.plans.fakes import manifest
+
+
+def test_good_manifests_are_named_and_counted(fanout: Run, tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text(manifest("a") + manifest("b"))
+
+    found = fanout("validate", str(tmp_path))
+
+    assert found.exit_code == 0
+    assert found.stdout.splitlines() == [
+        f"{file}:2: shop/a: 1 target, valid",
+        f"{file}:9: shop/b: 1 target, valid",
+        "2 routes checked, no faults",
+    ]
+
+
+def test_every_fault_is_a_line_with_file_line_and_path(fanout: Run, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a.yaml").write_text(manifest("a", url="ftp://x/", spec="  suspend: maybe"))
+    (tmp_path / "b.yaml").write_text("[")
+
+    found = fanout("validate", str(tmp_path))
+
+    lines = found.stdout.splitlines()
+    assert found.exit_code == 1
+    assert any(line.startswith(f"{tmp_path}/a.yaml:7: spec.targets[0].url: ") for line in lines)
+    assert any(line.startswith(f"{tmp_path}/a.yaml:6: spec.suspend: ") for line in lines)
+    assert any(line.startswith(f"{tmp_path}/b.yaml") for line in lines)
+
+
+def test_policies_that_contradict_each_other_only_after_merging_are_found(fanout: Run, tmp_path: pathlib.Path) -> None:
+    text = manifest("a", spec="  defaults: {policy: {circuitBreaker: {openDuration: 10m}}}").replace(
+        "{name: t,", "{name: t, policy: {circuitBreaker: {maxOpenDuration: 1s}},"
+    )
+    (tmp_path / "a.yaml").write_text(text)
+
+    found = fanout("validate", str(tmp_path))
+
+    assert found.exit_code == 1
+    assert "spec.targets[0].policy" in found.stdout
+
+
+def test_a_duplicate_route_and_a_contested_path_name_both_places(fanout: Run, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a.yaml").write_text(manifest("a"))
+    (tmp_path / "b.yaml").write_text(manifest("a") + manifest("c", spec="  listen: {path: /shop/a}"))
+
+    found = fanout("validate", str(tmp_path))
+
+    assert found.exit_code == 1
+    assert all("a.yaml" in line and "b.yaml" in line for line in found.stdout.splitlines())
+    assert len(found.stdout.splitlines()) == 2
+
+
+def test_json_carries_the_same_faults(fanout: Run, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a.yaml").write_text(manifest("a", url="ftp://x/"))
+
+    found = fanout("validate", str(tmp_path), "--output", "json")
+
+    document = json.loads(found.stdout)
+    assert found.exit_code == 1
+    assert document["valid"] is False
+    assert document["faults"][0]["path"] == "spec.targets[0].url"
+    assert document["faults"][0]["line"] == 7
+
+
+def test_a_path_that_is_not_there_is_a_usage_error(fanout: Run, tmp_path: pathlib.Path) -> None:
+    assert fanout("validate", str(tmp_path / "none")).exit_code == 2
+    assert fanout("validate").exit_code == 2

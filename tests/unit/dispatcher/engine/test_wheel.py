@@ -1,0 +1,172 @@
+"""Deadlines in virtual time: none fires early, none is lost, and what has landed is never called late."""
+
+import asyncio
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fanout_dispatcher.engine.wheel import TICK, Wheel
+from fanout_dispatcher.transport.protocol import Flight
+from fanout_dispatcher.values.outcome import Outcome
+from tests.sim.loop import run
+from tests.unit.dispatcher.engine.scripted import event
+
+
+class Nowhere:
+    def land(self, flight: Flight, outcome: Outcome) -> None:
+        raise AssertionError("a wheel lands nothing")
+
+
+def flight(number: int = 1) -> Flight:
+    return Flight(landing=Nowhere(), event=event(number), target="a", number=number, started=0.0)
+
+
+class Watch:
+    """A wheel on the running loop, and when each flight expired (by number)."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.expired: list[tuple[int, float]] = []
+        self.wheel = Wheel(self.loop, lambda flight: self.expired.append((flight.number, self.loop.time())))
+
+
+def test_a_deadline_passes_at_most_a_tick_late_and_never_early() -> None:
+    async def scenario() -> None:
+        watch = Watch()
+        for number in range(200):
+            watch.wheel.add(flight(number), number * 0.0137)
+
+        await asyncio.sleep(10)
+
+        assert sorted(number for number, _ in watch.expired) == list(range(200))
+        assert all(number * 0.0137 <= at <= number * 0.0137 + TICK + 1e-6 for number, at in watch.expired)
+
+    run(scenario())
+
+
+def test_an_earlier_deadline_added_later_is_not_overslept() -> None:
+    async def scenario() -> None:
+        watch = Watch()
+        watch.wheel.add(flight(1), 10.0)
+        watch.wheel.add(flight(2), 1.0)
+
+        await asyncio.sleep(2)
+
+        assert [number for number, _ in watch.expired] == [2]
+
+    run(scenario())
+
+
+def test_what_has_landed_does_not_expire() -> None:
+    async def scenario() -> None:
+        watch = Watch()
+        landed, hung = flight(1), flight(2)
+        watch.wheel.add(landed, 1.0)
+        watch.wheel.add(hung, 1.0)
+
+        watch.wheel.drop(landed)
+        await asyncio.sleep(2)
+
+        assert [number for number, _ in watch.expired] == [2]
+
+    run(scenario())
+
+
+def test_dropping_what_was_never_added_or_has_expired_is_harmless() -> None:
+    async def scenario() -> None:
+        watch = Watch()
+        late = flight(1)
+        watch.wheel.add(late, 1.0)
+        await asyncio.sleep(2)
+
+        watch.wheel.drop(late)
+        watch.wheel.drop(flight(2))
+
+        assert len(watch.expired) == 1
+
+    run(scenario())
+
+
+def test_a_deadline_that_has_passed_already_is_told_soon_not_inside_the_call() -> None:
+    async def scenario() -> None:
+        watch = Watch()
+        await asyncio.sleep(5)
+        watch.wheel.add(flight(1), 1.0)
+        assert watch.expired == []
+
+        await asyncio.sleep(TICK)
+
+        assert [number for number, _ in watch.expired] == [1]
+
+    run(scenario())
+
+
+def test_flights_of_one_tick_expire_in_the_order_in_which_they_were_added() -> None:
+    """A run is decided by its seed: no order may come from where an object lies in memory."""
+
+    async def scenario() -> None:
+        watch = Watch()
+        flights = [flight(number) for number in range(100)]
+        for one in reversed(flights):
+            watch.wheel.add(one, 1.001)
+
+        await asyncio.sleep(2)
+
+        assert [number for number, _ in watch.expired] == list(reversed(range(100)))
+
+    run(scenario())
+
+
+def test_one_that_expires_may_add_another() -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        expired = []
+
+        def again(late: Flight) -> None:
+            expired.append(late.number)
+            if late.number < 5:
+                wheel.add(flight(late.number + 1), loop.time())
+
+        wheel = Wheel(loop, again)
+        wheel.add(flight(1), 1.0)
+        await asyncio.sleep(2)
+
+        assert expired == [1, 2, 3, 4, 5]
+
+    run(scenario())
+
+
+def test_a_closed_wheel_tells_nothing_any_more() -> None:
+    async def scenario() -> None:
+        watch = Watch()
+        watch.wheel.add(flight(1), 1.0)
+
+        watch.wheel.close()
+        await asyncio.sleep(2)
+
+        assert watch.expired == []
+
+    run(scenario())
+
+
+@given(st.lists(st.tuples(st.floats(0.0, 5.0), st.floats(0.0, 5.0), st.booleans()), max_size=60))
+def test_every_flight_expires_once_or_has_landed(plans: list[tuple[float, float, bool]]) -> None:
+    """Each is (added at, how long, whether it lands halfway)."""
+
+    async def scenario() -> None:
+        watch = Watch()
+        for number, (start, seconds, lands) in enumerate(plans):
+            one = flight(number)
+            watch.loop.call_at(start, watch.wheel.add, one, start + seconds)
+            if lands:
+                watch.loop.call_at(start + seconds / 2, watch.wheel.drop, one)
+
+        await asyncio.sleep(20)
+
+        late = [number for number, _ in watch.expired]
+        assert len(late) == len(set(late))
+        assert {number for number, (_, _, lands) in enumerate(plans) if not lands} <= set(late)
+        assert not {number for number, (_, seconds, lands) in enumerate(plans) if lands and seconds > 1e-6} & set(late)
+        assert not watch.wheel.slots
+
+    run(scenario())

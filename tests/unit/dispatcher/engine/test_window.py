@@ -1,0 +1,98 @@
+"""A lane's window: bounded in deliveries and in bytes, and never a way to overtake what waits in the index."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fanout_dispatcher.engine.pending import Delivery
+from fanout_dispatcher.engine.window import BYTES, LOW, SIZE, Window
+from tests.unit.dispatcher.engine.scripted import pending
+
+
+def delivery(seq: int = 1, body: bytes = b"{}") -> Delivery:
+    return Delivery(pending(seq, body=body), 0)
+
+
+def test_deliveries_leave_in_the_order_in_which_they_came() -> None:
+    window = Window(indexed=False)
+    for seq in range(5):
+        window.push(delivery(seq))
+
+    assert [window.take().pending.event.seq for _ in range(5)] == list(range(5))
+
+
+@given(st.lists(st.integers(0, 3 << 20) | st.none(), max_size=60))
+def test_it_knows_the_bytes_that_it_holds(steps: list[int | None]) -> None:
+    """A number comes in with a body of so many bytes, None takes one out."""
+    window = Window(indexed=False)
+    held: list[int] = []
+
+    for size in steps:
+        if size is not None:
+            window.push(delivery(body=bytes(size)))
+            held.append(size)
+        elif held:
+            assert len(window.take().pending.event.body) == held.pop(0)
+        assert window.bytes == sum(held)
+
+
+def test_promised_places_count_as_taken() -> None:
+    window = Window(indexed=False)
+    window.promised = SIZE - 1
+    assert window.room(0.0)
+
+    window.push(delivery())
+
+    assert not window.room(0.0)
+
+
+def test_it_is_full_by_bytes_too() -> None:
+    window = Window(indexed=False)
+
+    window.push(delivery(body=bytes(BYTES)))
+
+    assert not window.room(0.0)
+
+
+def test_nothing_new_comes_in_while_older_ones_are_due_in_the_index() -> None:
+    window = Window(indexed=False)
+
+    window.row_added(5.0)
+
+    assert window.room(4.9)
+    assert not window.room(5.0)
+
+
+def test_a_retry_that_is_due_later_keeps_nobody_out() -> None:
+    window = Window(indexed=False)
+    window.row_added(9.0)
+
+    window.row_added(50.0)
+
+    assert window.next_due == 9.0
+    assert window.room(8.0)
+
+
+def test_after_a_restart_with_a_backlog_the_index_comes_first() -> None:
+    window = Window(indexed=True)
+
+    assert window.wants(0.0)
+    assert not window.room(0.0)
+
+
+def test_an_empty_index_is_never_asked() -> None:
+    assert not Window(indexed=False).wants(1e12)
+
+
+def test_it_asks_for_more_only_below_its_low_mark_and_once_at_a_time() -> None:
+    window = Window(indexed=True)
+    for seq in range(LOW - 1):
+        window.push(delivery(seq))
+    assert window.wants(0.0)
+
+    window.pulling = True
+    asked_twice = window.wants(0.0)
+    window.pulling = False
+    window.push(delivery(LOW))
+
+    assert not asked_twice
+    assert not window.wants(0.0)

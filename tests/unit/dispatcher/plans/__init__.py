@@ -1,0 +1,1 @@
+"""Plan sources, on real folders and against a server that misbehaves on cue."""

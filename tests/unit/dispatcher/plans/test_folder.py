@@ -1,0 +1,368 @@
+"""The folder source on real files: what is wrong never takes effect and never takes anything away."""
+
+import asyncio
+import contextlib
+import pathlib
+import random
+import typing
+
+import pytest
+
+from fanout_crds.compile import Installation
+from fanout_crds.references import ServiceKey
+from fanout_dispatcher.plans import folder as module
+from fanout_dispatcher.plans.folder import FolderSource
+from fanout_dispatcher.telemetry.seam import PlansFaulty, PlansHeld, PlansSynced, Recorder
+from tests.unit.dispatcher.plans.fakes import FakeSink, manifest, replace
+
+
+class Clock:
+    """Replaces the loop's clock for the census: what two lists a second apart mean, without the second."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Setup:
+    """A folder source by hand: `load` looks once, a second after the last time."""
+
+    def __init__(self, *paths: pathlib.Path, sink: FakeSink | None = None, resolve: typing.Any = None) -> None:
+        self.sink = sink or FakeSink()
+        self.seam = Recorder()
+        self.source = FolderSource(
+            paths,
+            sink=self.sink,
+            seam=self.seam,
+            installation=Installation(),
+            resolve=resolve or {},
+            rng=random.Random(7),
+            sweep=0.2,
+        )
+
+    async def load(self) -> float | None:
+        self.clock.now += 1.0
+        return await self.source.load()
+
+    clock: Clock
+
+    def said(self, kind: type) -> list[typing.Any]:
+        return [one for one in self.seam.changes if isinstance(one, kind)]
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(module, "_now", made)
+    monkeypatch.setattr(Setup, "clock", made, raising=False)
+    return made
+
+
+# --- one look at a time -----------------------------------------------------------------------------------------------
+
+
+async def test_every_route_of_a_folder_comes_into_force(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "a.yaml").write_text(manifest("a") + manifest("b"))
+    (tmp_path / "deep" / "c.yml").write_text(manifest("c"))
+    setup = Setup(tmp_path)
+
+    await setup.load()
+
+    assert sorted(setup.sink.plans) == ["shop/a", "shop/b", "shop/c"]
+
+
+async def test_unchanged_content_keeps_its_revision_and_changed_content_gets_a_new_one(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a.yaml").write_text(manifest("a"))
+    setup = Setup(tmp_path)
+    await setup.load()
+    (tmp_path / "b.yaml").write_text(manifest("b"))
+    await setup.load()
+    after_a_neighbour = len(setup.sink.adopted)
+    (tmp_path / "a.yaml").write_text(manifest("a", url="https://example.com/2"))
+    await setup.load()
+
+    assert after_a_neighbour == 2
+    assert len(set(setup.sink.adopted)) == len(setup.sink.adopted) == 3
+    assert all(len(one) == 16 for one in setup.sink.adopted)
+
+
+async def test_a_secret_in_the_files_reaches_the_plan_by_handle_and_its_rotation_is_a_new_revision(
+    tmp_path: pathlib.Path,
+) -> None:
+    route = manifest("a").replace(
+        'url: "https://example.com/"',
+        'url: "https://example.com/", authentication: {bearer: {secretRef: {name: s, key: token}}}',
+    )
+    secret = "---\napiVersion: v1\nkind: Secret\nmetadata: {{name: s, namespace: shop}}\nstringData: {{token: {0}}}\n"
+    (tmp_path / "a.yaml").write_text(route + secret.format("one"))
+    setup = Setup(tmp_path)
+    await setup.load()
+    before = dict(setup.sink.credentials["shop/a"])
+    (tmp_path / "a.yaml").write_text(route + secret.format("two"))
+    await setup.load()
+
+    assert (before, setup.sink.credentials["shop/a"]) == ({"t.bearer": b"one"}, {"t.bearer": b"two"})
+    assert len(setup.sink.adopted) == 2
+
+
+async def test_a_service_is_where_resolve_says_and_held_where_it_says_nothing(tmp_path: pathlib.Path) -> None:
+    text = manifest("a").replace(
+        'targets: [{name: t, url: "https://example.com/"}]',
+        "targets: [{name: t, service: {name: pay, port: http}}, {name: u, service: {name: mail, port: 80}}]",
+    )
+    (tmp_path / "a.yaml").write_text(text)
+    setup = Setup(tmp_path, resolve={ServiceKey("shop", "pay", "http"): "http://127.0.0.1:9000"})
+
+    await setup.load()
+
+    plan = setup.sink.plans["shop/a"]
+    assert plan is not None
+    assert [(one.url, one.held) for one in plan.targets] == [("http://127.0.0.1:9000/", None), ("", "ServiceNotFound")]
+
+
+async def test_a_file_that_goes_bad_keeps_its_route_as_it_was_and_is_reported_once_with_its_place(
+    tmp_path: pathlib.Path,
+) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text(manifest("a", url="https://example.com/good"))
+    setup = Setup(tmp_path)
+    await setup.load()
+    file.write_text(manifest("a", url="ftp://example.com/bad"))
+    for _ in range(3):
+        await setup.load()
+
+    assert setup.sink.url("shop/a") == "https://example.com/good"
+    assert "spec.targets[0].url" in setup.sink.refused["shop/a"]
+    (told,) = setup.said(PlansFaulty)
+    assert told.why.startswith(f"{file}:")
+
+
+async def test_a_file_that_is_mended_takes_effect_and_is_refused_no_more(tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text("{truncated")
+    setup = Setup(tmp_path)
+    await setup.load()
+    file.write_text(manifest("a"))
+    await setup.load()
+
+    assert list(setup.sink.plans) == ["shop/a"]
+    assert setup.sink.refused == {}
+
+
+async def test_one_bad_file_does_not_keep_its_neighbours_from_changing(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a.yaml").write_text(manifest("a"))
+    (tmp_path / "b.yaml").write_text(manifest("b"))
+    setup = Setup(tmp_path)
+    await setup.load()
+    (tmp_path / "a.yaml").write_text("[")
+    (tmp_path / "b.yaml").write_text(manifest("b", url="https://example.com/new"))
+    await setup.load()
+
+    assert setup.sink.url("shop/b") == "https://example.com/new"
+    assert "shop/a" in setup.sink.plans
+
+
+async def test_a_route_whose_file_disappears_is_retired_at_the_second_look(tmp_path: pathlib.Path) -> None:
+    for name in "abc":
+        (tmp_path / f"{name}.yaml").write_text(manifest(name))
+    setup = Setup(tmp_path)
+    await setup.load()
+    (tmp_path / "b.yaml").unlink()
+    again = await setup.load()
+    after_one_look = list(setup.sink.retired)
+    await setup.load()
+
+    assert (after_one_look, again) == ([], 1.0)
+    assert setup.sink.retired == ["shop/b"]
+
+
+async def test_a_folder_that_looks_empty_takes_nothing_away_and_says_so_once(tmp_path: pathlib.Path) -> None:
+    for name in "abc":
+        (tmp_path / f"{name}.yaml").write_text(manifest(name))
+    setup = Setup(tmp_path)
+    await setup.load()
+    for file in tmp_path.iterdir():
+        file.unlink()
+    for _ in range(4):
+        await setup.load()
+
+    assert setup.sink.retired == []
+    (told,) = setup.said(PlansHeld)
+    assert told.routes == ("shop/a", "shop/b", "shop/c")
+
+
+async def test_a_folder_that_is_gone_takes_nothing_away_even_with_a_single_route(tmp_path: pathlib.Path) -> None:
+    home = tmp_path / "routes"
+    home.mkdir()
+    (home / "a.yaml").write_text(manifest("a"))
+    setup = Setup(home)
+    await setup.load()
+    home.rename(tmp_path / "elsewhere")
+    for _ in range(3):
+        await setup.load()
+
+    assert setup.sink.retired == []
+    assert "its routes stay" in setup.said(PlansFaulty)[0].why
+
+
+async def test_a_named_file_that_is_removed_retires_its_route(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a.yaml").write_text(manifest("a"))
+    (tmp_path / "b.yaml").write_text(manifest("b"))
+    setup = Setup(tmp_path / "a.yaml", tmp_path / "b.yaml")
+    await setup.load()
+    (tmp_path / "b.yaml").unlink()
+    for _ in range(2):
+        await setup.load()
+
+    assert setup.sink.retired == ["shop/b"]
+
+
+async def test_after_a_restart_a_route_of_the_journal_survives_while_any_file_is_faulty(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a.yaml").write_text(manifest("a"))
+    (tmp_path / "b.yaml").write_text("[")
+    setup = Setup(tmp_path, sink=FakeSink("shop/a", "shop/b"))
+    for _ in range(3):
+        await setup.load()
+    while_faulty = list(setup.sink.retired)
+    (tmp_path / "b.yaml").unlink()
+    for _ in range(3):
+        await setup.load()
+
+    assert while_faulty == []
+    assert setup.sink.retired == ["shop/b"]
+
+
+async def test_a_second_file_with_the_same_route_changes_nothing_and_both_are_named(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "b.yaml").write_text(manifest("a", url="https://example.com/first"))
+    setup = Setup(tmp_path)
+    await setup.load()
+    (tmp_path / "a.yaml").write_text(manifest("a", url="https://example.com/second"))
+    await setup.load()
+
+    assert setup.sink.url("shop/a") == "https://example.com/first"
+    assert str(tmp_path / "a.yaml") in setup.sink.refused["shop/a"]
+    assert str(tmp_path / "b.yaml") in setup.sink.refused["shop/a"]
+
+
+async def test_a_contested_path_stays_with_the_incumbent_whatever_the_files_are_called(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "z.yaml").write_text(manifest("old", spec="  listen: {path: /orders}"))
+    setup = Setup(tmp_path)
+    await setup.load()
+    (tmp_path / "a.yaml").write_text(manifest("new", spec="  listen: {path: /orders}"))
+    await setup.load()
+
+    assert list(setup.sink.plans) == ["shop/old"]
+    assert "belongs to shop/old" in setup.sink.refused["shop/new"]
+
+
+async def test_a_path_that_its_owner_leaves_can_be_taken_in_the_same_load(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "z.yaml").write_text(manifest("old", spec="  listen: {path: /orders}"))
+    setup = Setup(tmp_path)
+    await setup.load()
+    (tmp_path / "z.yaml").write_text(manifest("old", spec="  listen: {path: /orders-v1}"))
+    (tmp_path / "a.yaml").write_text(manifest("new", spec="  listen: {path: /orders}"))
+    await setup.load()
+
+    assert sorted(setup.sink.plans) == ["shop/new", "shop/old"]
+    assert setup.sink.refused == {}
+
+
+async def test_a_route_of_another_class_is_left_alone_and_said(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a.yaml").write_text(manifest("a", spec="  className: other"))
+    setup = Setup(tmp_path)
+    await setup.load()
+
+    assert setup.sink.plans == {}
+    assert "of class other" in setup.said(PlansFaulty)[0].why
+
+
+async def test_policies_that_contradict_each_other_after_merging_are_refused(tmp_path: pathlib.Path) -> None:
+    policy = "  defaults: {policy: {retry: {backoff: {type: Exponential, baseDelay: 10m, maxDelay: 1s}}}}"
+    (tmp_path / "a.yaml").write_text(manifest("a", spec=policy))
+    setup = Setup(tmp_path)
+    await setup.load()
+
+    assert setup.sink.plans == {}
+    assert setup.said(PlansFaulty) or setup.sink.refused
+
+
+# --- following --------------------------------------------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def following(setup: Setup) -> typing.AsyncIterator[FakeSink]:
+    task = asyncio.create_task(setup.source.run())
+    try:
+        await setup.sink.until(lambda: setup.sink.ready)
+        yield setup.sink
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+def _real_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_now", lambda: asyncio.get_running_loop().time())
+
+
+async def test_the_first_complete_load_makes_ready(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a.yaml").write_text(manifest("a"))
+    setup = Setup(tmp_path)
+    async with following(setup):
+        assert setup.said(PlansSynced) == [PlansSynced(source="folder", routes=1)]
+
+
+@pytest.mark.usefixtures("_real_clock")
+@pytest.mark.parametrize("named", ["folder", "file"])
+async def test_edits_in_place_renames_removals_and_returns_are_followed(tmp_path: pathlib.Path, named: str) -> None:
+    home, file = tmp_path / "routes", tmp_path / "routes" / "a.yaml"
+    home.mkdir()
+    file.write_text(manifest("a", url="https://example.com/0"))
+    async with following(Setup(home if named == "folder" else file)) as sink:
+        file.write_text(manifest("a", url="https://example.com/1"))
+        await sink.until(lambda: sink.url("shop/a").endswith("/1"))
+        for number in "234":  # again and again: each rename makes a new inode
+            replace(file, manifest("a", url=f"https://example.com/{number}"))
+            await sink.until(lambda number=number: sink.url("shop/a").endswith(number))  # type: ignore[misc]
+        file.unlink()
+        await sink.until(lambda: sink.retired == ["shop/a"])
+        file.write_text(manifest("a", url="https://example.com/5"))
+        await sink.until(lambda: "shop/a" in sink.plans)
+
+        assert sink.url("shop/a").endswith("/5")
+
+
+@pytest.mark.usefixtures("_real_clock")
+async def test_a_folder_that_is_removed_and_made_again_is_followed_again(tmp_path: pathlib.Path) -> None:
+    home = tmp_path / "routes"
+    home.mkdir()
+    (home / "a.yaml").write_text(manifest("a"))
+    async with following(Setup(home)) as sink:
+        for number in "12":
+            home.rename(tmp_path / f"old{number}")
+            home.mkdir()
+            (home / "a.yaml").write_text(manifest("a", url=f"https://example.com/{number}"))
+            await sink.until(lambda number=number: sink.url("shop/a").endswith(number))  # type: ignore[misc]
+
+        assert sink.retired == []
+
+
+@pytest.mark.usefixtures("_real_clock")
+async def test_a_mounted_config_map_that_swaps_its_symlink_is_followed(tmp_path: pathlib.Path) -> None:
+    mount = tmp_path / "mount"
+    for version in "12":
+        (mount / f"..{version}").mkdir(parents=True)
+        (mount / f"..{version}" / "a.yaml").write_text(manifest("a", url=f"https://example.com/{version}"))
+    (mount / "..data").symlink_to("..1")
+    (mount / "a.yaml").symlink_to("..data/a.yaml")
+    async with following(Setup(mount)) as sink:
+        first = sink.url("shop/a")
+        (mount / "..fresh").symlink_to("..2")
+        (mount / "..fresh").replace(mount / "..data")
+        await sink.until(lambda: sink.url("shop/a").endswith("/2"))
+
+        assert first.endswith("/1")
+        assert sink.refused == {}

@@ -1,0 +1,108 @@
+"""Metrics: the desk's counters under their names, with labels that a target or a tenant cannot blow up."""
+
+import typing
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from fanout_dispatcher.telemetry.metrics import Metrics, fold
+from fanout_dispatcher.values.desk import BUCKETS, LaneMeter, RouteMeter
+from tests.unit.dispatcher.admin.fakes import FakeDesk
+
+Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+PAYMENT = {"route": "shop/order", "target": "payment"}
+
+
+def samples(*lanes: LaneMeter, doors: typing.Sequence[RouteMeter] = ()) -> Samples:
+    desk = FakeDesk()
+    desk.lanes, desk.doors = list(lanes), list(doors)
+    page = Metrics(desk).page()().decode()
+    return {
+        (one.name, tuple(sorted(one.labels.items()))): one.value
+        for family in text_string_to_metric_families(page)
+        for one in family.samples
+    }
+
+
+def of(found: Samples, name: str, **labels: str) -> float:
+    return found[name, tuple(sorted(labels.items()))]
+
+
+def test_front_doors_count_what_came_in_and_what_was_turned_away() -> None:
+    found = samples(doors=[RouteMeter(route="shop/order", accepted=5, turned={"BodyTooLarge": 2})])
+
+    assert of(found, "fanout_events_accepted_total", route="shop/order") == 5
+    assert of(found, "fanout_events_refused_total", route="shop/order", reason="BodyTooLarge") == 2
+
+
+def test_lanes_count_attempts_retries_and_the_dead_by_reason() -> None:
+    lane = LaneMeter(
+        **PAYMENT, delivered=4, failed={"503": 2, "Timeout": 1}, retried=3, dead={"Expired": 1}, replayed=1
+    )
+
+    found = samples(lane)
+
+    assert of(found, "fanout_attempts_total", outcome="Delivered", **PAYMENT) == 4
+    assert of(found, "fanout_attempts_total", outcome="503", **PAYMENT) == 2
+    assert of(found, "fanout_attempts_total", outcome="Timeout", **PAYMENT) == 1
+    assert of(found, "fanout_delivered_total", **PAYMENT) == 4
+    assert of(found, "fanout_retries_total", **PAYMENT) == 3
+    assert of(found, "fanout_dead_letters_total", reason="Expired", **PAYMENT) == 1
+    assert of(found, "fanout_replayed_total", **PAYMENT) == 1
+
+
+def test_lanes_gauge_what_waits_now() -> None:
+    found = samples(LaneMeter(**PAYMENT, pending=9, pending_bytes=900, in_flight=2, dead_letters=3, circuit="Open"))
+
+    assert of(found, "fanout_pending", **PAYMENT) == 9
+    assert of(found, "fanout_pending_bytes", **PAYMENT) == 900
+    assert of(found, "fanout_in_flight", **PAYMENT) == 2
+    assert of(found, "fanout_dead_letters", **PAYMENT) == 3
+    states = {
+        state: of(found, "fanout_circuit_state", state=state, **PAYMENT) for state in ("Closed", "Open", "HalfOpen")
+    }
+    assert states == {"Closed": 0, "Open": 1, "HalfOpen": 0}
+
+
+def test_durations_are_a_cumulative_histogram() -> None:
+    seconds = [1] * (len(BUCKETS) + 1)
+
+    found = samples(LaneMeter(**PAYMENT, seconds=seconds, seconds_sum=12.5))
+
+    assert of(found, "fanout_attempt_seconds_bucket", le="0.005", **PAYMENT) == 1
+    assert of(found, "fanout_attempt_seconds_bucket", le="10.0", **PAYMENT) == 11
+    assert of(found, "fanout_attempt_seconds_bucket", le="+Inf", **PAYMENT) == 12
+    assert of(found, "fanout_attempt_seconds_count", **PAYMENT) == 12
+    assert of(found, "fanout_attempt_seconds_sum", **PAYMENT) == 12.5
+
+
+def test_a_target_that_makes_up_statuses_makes_no_new_labels_and_loses_no_count() -> None:
+    failed = {str(status): 1 for status in range(100, 1000)} | {"Timeout": 1}
+
+    found = samples(LaneMeter(**PAYMENT, failed=failed))
+
+    attempts = {labels: value for (name, labels), value in found.items() if name == "fanout_attempts_total"}
+    assert sum(attempts.values()) == 901
+    assert len(attempts) < 32
+
+
+@pytest.mark.parametrize(
+    ("outcome", "label"),
+    [
+        ("503", "503"),
+        ("429", "429"),
+        ("418", "4xx"),
+        ("599", "5xx"),
+        ("999", "other"),
+        ("302", "3xx"),
+        ("Reset", "Reset"),
+    ],
+)
+def test_a_telling_status_stays_and_an_unusual_one_becomes_its_class(outcome: str, label: str) -> None:
+    assert fold(outcome) == label
+
+
+def test_names_with_quotes_and_newlines_cannot_break_the_page() -> None:
+    found = samples(LaneMeter(route='a"b\n', target="t\\", delivered=1))
+
+    assert of(found, "fanout_delivered_total", route='a"b\n', target="t\\") == 1
