@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 import typing
+import urllib.parse
 
 import uvloop
 from structlog.typing import FilteringBoundLogger
@@ -49,6 +50,7 @@ from fanout_dispatcher.values.views import EventView
 
 JOURNAL: typing.Final = "journal.db"
 MEMORY_BYTES: typing.Final = 64 << 20  # what routes with durability Memory may keep waiting in all
+ANY: typing.Final = ("0.0.0.0", "::")  # listening here is listening on loopback too
 GRACE: typing.Final = 3.0  # seconds, beyond the longest attempt, that stopping may take
 
 
@@ -98,7 +100,7 @@ async def _serve(settings: Settings, log: FilteringBoundLogger) -> None:
     async with contextlib.AsyncExitStack() as stack:
         cluster = connect(settings.kubeconfig) if settings.plans == "kubernetes" else None
         disk, recovered = await _open_journal(settings, stack)
-        engine, desk = _engine(settings, log, disk, recovered)
+        engine, desk = _engine(settings, log, disk, recovered, guard=_guard(settings, cluster))
         ingress = await _open_data_port(settings, engine, desk)
         stack.callback(ingress.close)
         base = _url(ingress.addresses[0])
@@ -184,11 +186,10 @@ async def _open_other_ports(
 
 
 def _engine(
-    settings: Settings, log: FilteringBoundLogger, disk: ThreadDisk, recovered: Recovered
+    settings: Settings, log: FilteringBoundLogger, disk: ThreadDisk, recovered: Recovered, *, guard: Guard
 ) -> tuple[Engine, EngineDesk]:
     loop = asyncio.get_running_loop()
     scratch = MemoryJournal(key=secrets.token_bytes(32), max_bytes=MEMORY_BYTES)
-    guard = Guard(allow_loopback=settings.allow_loopback, allow=settings.allow_cidrs)
     engine = Engine(
         Clock(loop, base=recovered.now, wall=time.time()),
         durable=Opened(disk=disk, recovered=recovered, max_bytes=settings.journal_bytes),
@@ -198,6 +199,19 @@ def _engine(
         seed=secrets.randbits(64),
     )
     return engine, EngineDesk(engine)
+
+
+def _guard(settings: Settings, cluster: Cluster | None) -> Guard:
+    """No target may be one of our own ports or the API server, whatever else the installer allows."""
+    own = set()
+    for one in (settings.listen, settings.admin, settings.report):
+        if one is not None:
+            hosts = ("127.0.0.1", "::1") if one.loopback or one.host in ANY else (one.host,)
+            own |= {(host, one.port) for host in hosts}
+    if cluster is not None:
+        server = urllib.parse.urlsplit(cluster.server)
+        own.add((server.hostname or "", server.port or 443))
+    return Guard(allow_loopback=settings.allow_loopback, allow=settings.allow_cidrs, own=frozenset(own))
 
 
 def _source(settings: Settings, log: FilteringBoundLogger, engine: Engine, cluster: Cluster | None) -> Source:

@@ -19,7 +19,7 @@ SOON = 15.0  # seconds: a test that waits longer has failed
 async def eventually(probe: typing.Callable[[], typing.Awaitable[bool]]) -> None:
     """Wait until *probe* says yes."""
     async with asyncio.timeout(SOON):
-        while not await probe():
+        while not await probe():  # noqa: ASYNC110 (what is waited for is in another process)
             await asyncio.sleep(0.02)
 
 
@@ -182,6 +182,20 @@ async def test_a_service_without_an_address_holds_its_target_and_nothing_else(be
     assert (lost["state"], lost["held"]) == ("Pending", "ServiceNotFound")
 
 
+async def test_a_target_at_one_of_our_own_ports_is_refused_even_where_loopback_is_allowed(bench: Bench) -> None:
+    admin = free_ports(1)[0]
+    bench.route({"name": "self", "url": f"http://127.0.0.1:{admin}/v1/dead-letters/remove"})
+    process = bench.dispatcher()
+    process.command[process.command.index("--admin") + 1] = f"127.0.0.1:{admin}"
+    await process.start()
+    await bench.client.post(f"{process.listen}/shop/order-placed", content=b"x")
+
+    answer = await bench.client.get(f"{process.admin}/v1/routes/shop/order-placed")
+
+    assert answer.json()["targets"][0]["held"] == "Unsendable"
+    assert "an address of our own" in answer.json()["targets"][0]["lastError"]
+
+
 async def test_a_port_in_use_is_said_with_what_to_do(bench: Bench) -> None:
     bench.route(await bench.target("a"))
     process = await bench.started()
@@ -287,7 +301,7 @@ async def test_a_full_disk_is_answered_503_and_heals_without_a_restart(bench: Be
 async def test_the_report_stream_begins_with_a_snapshot_of_what_runs(bench: Bench) -> None:
     bench.route(await bench.target("a"))
     port = free_ports(1)[0]
-    process = await bench.started("--report", f"127.0.0.1:{port}")
+    await bench.started("--report", f"127.0.0.1:{port}")
     kinds = []
 
     async with bench.client.stream("GET", f"http://127.0.0.1:{port}/v1/report") as stream:
