@@ -271,6 +271,13 @@ class TestEvents:
         bench.journal.forget(10_000.0, 100)
         assert bench.reopen().last_seq == 12
 
+    def test_a_seq_is_remembered_when_its_history_is_not(self, bench: Bench) -> None:
+        event = an_event(12)
+        bench.journal.commit(Batch(at=1.0, events=[event], finished=[a_finish(event)]))
+        bench.journal.forget(10_000.0, 100)
+
+        assert bench.reopen().last_seq == 12
+
 
 class TestDeadLetters:
     def test_one_keeps_the_original_bytes_of_a_finished_event(self, bench: Bench) -> None:
@@ -489,7 +496,9 @@ class TestRepairing:
         assert bench.journal.event(2) is None
         assert bench.journal.event(3) is None
         assert bench.journal.dead_letters(ALL) == []
-        assert seqs(bench.journal.pull(1, 9.0, 9, ())[0]) == [1]
+        pulled, left = bench.journal.pull(1, 9.0, 9, ())
+        assert (seqs(pulled), left) == ([1], None)
+        assert bench.journal.pull(2, 9.0, 9, ()) == ([], None)
         assert bench.reopen().backlog.keys() == {1, 2}
 
     def test_a_replay_taken_back_gives_its_dead_letter_back(self, bench: Bench) -> None:

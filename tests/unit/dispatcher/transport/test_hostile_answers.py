@@ -113,6 +113,21 @@ async def test_an_endless_answer_is_too_large_and_is_hung_up_on(head: bytes, mor
         await found.left.wait()  # its writes fail
 
 
+@pytest.mark.parametrize(
+    ("headers", "outcome"),
+    [
+        (b"x-a: 1\r\n" * 99, Delivered(200)),
+        (b"x-a: 1\r\n" * 100, TOO_LARGE),
+        (b"x-a: " + b"1" * 32_000 + b"\r\n", Delivered(200)),
+        (b"x-a: " + b"1" * 33_000 + b"\r\n", TOO_LARGE),
+    ],
+    ids=["100 headers", "101 headers", "32 kB", "33 kB"],
+)
+async def test_a_head_has_bounds_even_when_it_comes_in_one_piece(headers: bytes, outcome: Delivered | Failed) -> None:
+    async with meeting(answering(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n" + headers + b"\r\n")) as (_, sender):
+        assert await Pad().send(sender) == outcome
+
+
 async def test_endless_interim_answers_are_bounded() -> None:
     async def script(call: Call) -> None:
         await call.request()

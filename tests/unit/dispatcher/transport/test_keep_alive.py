@@ -86,6 +86,22 @@ async def test_different_answers_are_never_taken_for_the_usual_one() -> None:
         assert found.connections == 1
 
 
+async def test_a_body_that_reads_like_the_usual_answer_is_still_a_body() -> None:
+    async def script(call: Call) -> None:
+        await call.request()
+        await call.answer(OK)
+        await call.request()
+        await call.answer(b"HTTP/1.1 500 No\r\ncontent-length: %d\r\n\r\n" % len(OK))
+        await turns()
+        await call.answer(OK)
+        await call.hung_up()
+
+    async with meeting(script) as (_, sender):
+        pad = Pad()
+
+        assert [await pad.send(sender) for _ in range(2)] == [Delivered(200), Failed(status=500)]
+
+
 @pytest.mark.parametrize("status", [300, 302, 401, 404, 408, 409, 410, 413, 429, 500, 501, 503, 599, 999])
 async def test_every_final_status_that_is_not_a_success_is_a_failure_with_that_status(status: int) -> None:
     async with meeting(answering(b"HTTP/1.1 %d X\r\ncontent-length: 0\r\nlocation: /x\r\n\r\n" % status)) as (

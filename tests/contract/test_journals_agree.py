@@ -1,0 +1,185 @@
+"""The embedded journal and its twin do the same, whatever is asked of them: random lives, compared after every step."""
+
+import pathlib
+import tempfile
+from collections.abc import Callable
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from fanout_dispatcher.journal.memory import MemoryJournal
+from fanout_dispatcher.journal.protocol import Batch, DueRow, Finished, Journal, Recovered, Replayed
+from fanout_dispatcher.journal.sqlite import SqliteJournal
+from fanout_dispatcher.values.event import Event, State
+from fanout_dispatcher.values.views import DeadLetterFilter
+from tests.support.journals import HISTORY, INVOICE, KEY, LANES, ORDER, Machine, a_dead, a_journal, an_event, setting
+
+TIMES = st.floats(min_value=0.0, max_value=5000.0)
+PICKS = st.lists(st.integers(0, 30), max_size=6, unique=True)
+EVERYTHING = DeadLetterFilter(limit=1000)
+
+
+class Agreement(RuleBasedStateMachine):
+    """Both journals side by side, and just enough of an engine to ask only for what an engine would."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.machine = Machine()
+        self.memory = MemoryJournal(key=KEY, clock=self.machine, pull_bytes=2_000)
+        self.sqlite = self.embedded()
+        self.now = 0.0
+        self.seq = 4090  # near the end of a bucket of history
+        self.states: dict[int, bytearray] = {}
+        self.events: dict[int, Event] = {}
+        self.last_group: list[int] = []
+
+    def embedded(self) -> SqliteJournal:
+        path = pathlib.Path(self.folder.name) / "journal.db"
+        return a_journal(path, clock=self.machine, pull_bytes=2_000, checkpoint_pages=20)
+
+    def both(self, call: Callable[[Journal], object]) -> None:
+        assert call(self.sqlite) == call(self.memory)
+
+    def commit(self, batch: Batch) -> None:
+        batch.at = self.now
+        self.last_group = [event.seq for event in batch.events]
+        self.both(lambda journal: journal.commit(batch))
+
+    def pending(self, picks: list[int]) -> list[tuple[int, int]]:
+        """Some (seq, place) of pending deliveries."""
+        every = [(s, i) for s, states in self.states.items() for i, one in enumerate(states) if one == State.PENDING]
+        return [every[pick] for pick in picks if pick < len(every)]
+
+    def settle(self, batch: Batch, deliveries: list[tuple[int, int]], state: int) -> None:
+        for seq, place in deliveries:
+            self.states[seq][place] = state
+            batch.undue.append((self.events[seq].frozen.lanes[place], seq))
+        for seq in dict.fromkeys(seq for seq, _ in deliveries):
+            states = bytes(self.states[seq])
+            if State.PENDING in states:
+                batch.progress.append((seq, states))
+            else:
+                event = self.events[seq]
+                batch.finished.append(Finished(seq, event.frozen.number, event.accepted, states))
+                del self.states[seq]
+
+    def new_events(self, sizes: list[int]) -> list[Event]:
+        made = []
+        for size in sizes:
+            self.seq += 1
+            made.append(an_event(self.seq, frozen=ORDER if size % 2 else INVOICE, body=b"\x00" * size))
+        for event in made:
+            self.events[event.seq] = event
+            self.states[event.seq] = bytearray(len(event.frozen.lanes))
+        return made
+
+    @initialize()
+    def begin(self) -> None:
+        self.both(lambda journal: journal.open())
+        self.commit(setting())
+
+    @rule(sizes=st.lists(st.integers(0, 900), max_size=5), picks=PICKS, again=PICKS, at=TIMES)
+    def appends_settles_and_retries_share_a_commit(
+        self, sizes: list[int], picks: list[int], again: list[int], at: float
+    ) -> None:
+        batch = Batch()
+        retried = self.pending(again)
+        done = [delivery for delivery in self.pending(picks) if delivery not in retried]
+        self.settle(batch, done, State.DELIVERED)
+        batch.due = [DueRow(self.events[s].frozen.lanes[i], s, at, 1, HISTORY) for s, i in retried]
+        batch.events = self.new_events(sizes)
+        self.commit(batch)
+
+    @rule(picks=PICKS, at=TIMES)
+    def deliveries_die(self, picks: list[int], at: float) -> None:
+        batch = Batch()
+        deliveries = self.pending(picks)
+        batch.dead = [a_dead(s, at, lane=self.events[s].frozen.lanes[i]) for s, i in deliveries]
+        self.settle(batch, deliveries, State.DEAD)
+        self.commit(batch)
+
+    @rule(picks=PICKS, remove=st.booleans())
+    def dead_letters_are_replayed_or_removed(self, picks: list[int], remove: bool) -> None:
+        letters = self.memory.dead_letters(EVERYTHING)
+        numbers = [letters[pick].number for pick in picks if pick < len(letters)]
+        if remove:
+            return self.commit(Batch(removed=numbers))
+        batch = Batch()
+        for number in numbers:
+            letter = self.memory.dead_letter(number)
+            assert letter is not None
+            [replay] = self.new_events([0])
+            replay = Event(
+                seq=replay.seq, frozen=INVOICE, accepted=self.now, head=letter.event.head, body=letter.event.body
+            )
+            self.events[replay.seq] = replay
+            batch.events.append(replay)
+            batch.replayed.append(Replayed(number, replay.seq))
+        return self.commit(batch)
+
+    @rule(seconds=st.integers(0, 2000))
+    def time_passes(self, seconds: int) -> None:
+        self.now += seconds
+        self.machine.set(boottime=self.machine.clock.boottime + seconds)
+
+    @rule(before=st.floats(min_value=0.0, max_value=5000.0))
+    def history_is_forgotten(self, before: float) -> None:
+        self.both(lambda journal: bool(journal.forget(before, 1000)))
+        self.last_group = []
+
+    @rule(lane=st.sampled_from([1, 2, 3]), before=TIMES, bound=st.one_of(st.none(), st.integers(0, 40)))
+    def dead_letters_are_pruned(self, lane: int, before: float, bound: int | None) -> None:
+        self.both(lambda journal: journal.prune(lane, before, bound, 3))
+
+    @precondition(lambda self: self.last_group)
+    @rule()
+    def the_last_group_is_taken_back(self) -> None:
+        group = self.last_group
+        self.both(lambda journal: journal.repair(group))
+        for seq in group:
+            self.states.pop(seq, None)
+        self.last_group = []
+
+    @rule(clean=st.booleans())
+    def the_process_starts_again(self, clean: bool) -> None:
+        if clean:
+            self.both(lambda journal: journal.close())
+        else:
+            self.memory.crash()
+            kill(self.sqlite)
+        self.sqlite = self.embedded()
+        found: list[Recovered] = [self.sqlite.open(), self.memory.open()]
+        assert found[0].backlog == found[1].backlog
+        assert found[0].unfinished == found[1].unfinished == len(self.states)
+        assert (found[0].lanes, found[0].frozen) == (found[1].lanes, found[1].frozen)
+        assert found[0].last_seq >= max(self.states, default=0)
+
+    @invariant()
+    def whoever_looks_sees_the_same(self) -> None:
+        for lane, _, _ in LANES:
+            skip = {seq for seq in self.states if seq % 3 == 0}
+            self.both(lambda journal: journal.pull(lane, 2500.0, 4, skip))  # noqa: B023  called at once
+            self.both(lambda journal: journal.oldest(lane, 4, skip))  # noqa: B023
+        self.both(lambda journal: journal.dead_letters(EVERYTHING))
+        self.both(lambda journal: journal.events(None, None, 1000))
+        self.both(lambda journal: journal.events("shop/order", self.seq - 3, 2))
+        for seq in list(self.events)[-6:]:
+            self.both(lambda journal: journal.event(seq))  # noqa: B023
+
+    def teardown(self) -> None:
+        self.sqlite.close()
+        self.folder.cleanup()
+
+
+def kill(journal: SqliteJournal) -> None:
+    """What a kill -9 leaves: no checkpoint, no note, the lock dropped by the kernel."""
+    assert journal._session is not None
+    journal._session.end()
+    journal._session = None
+    journal._lock.drop()
+
+
+TestAgreement = Agreement.TestCase
+TestAgreement.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
