@@ -63,6 +63,7 @@ async def test_a_rejected_delivery_is_a_dead_letter_and_its_replay_goes_to_that_
         return bool((await view(bench, process, receipt))["bad"]["state"] == "Dead")
 
     await eventually(dead)
+    dead_one = (await view(bench, process, receipt))["bad"]
     letters = (await bench.client.get(f"{process.admin}/v1/dead-letters")).json()["items"]
     bad.status = 200
     replayed = await bench.client.post(f"{process.admin}/v1/dead-letters/replay", json={"ids": [letters[0]["id"]]})
@@ -72,14 +73,32 @@ async def test_a_rejected_delivery_is_a_dead_letter_and_its_replay_goes_to_that_
 
     await eventually(arrived)
     left = (await bench.client.get(f"{process.admin}/v1/dead-letters")).json()["items"]
-    old = (await view(bench, process, receipt))["bad"]
+    states = await view(bench, process, receipt)
+    old = states["bad"]
     assert [(one["target"], one["reason"]) for one in letters] == [("bad", "TargetRejected")]
     assert replayed.status_code == 200
     assert len(good.got) == 1
     assert bad.got[0].key == bad.got[1].key, "the target can tell that it is the same"
     assert (bad.got[1].event, bad.got[1].body) == (bad.got[0].event, b"\x00raw")
     assert left == []
+    assert (states["good"]["attempts"], dead_one["attempts"], dead_one["reason"]) == (1, 1, "TargetRejected")
     assert old["replayedAs"] == replayed.json()["receipts"][0]
+
+
+async def test_an_unknown_cursor_or_id_is_a_problem_and_not_an_empty_page(bench: Bench) -> None:
+    bench.route(await bench.target("a"))
+    process = await bench.started()
+    get, letters = bench.client.get, f"{process.admin}/v1/dead-letters"
+
+    answers = [
+        (await get(f"{letters}?after=nonsense"), 400),
+        (await get(f"{process.admin}/v1/events?after=0-1-0000000000000000"), 400),
+        (await get(f"{letters}/0-99999999999999999999999"), 404),
+        (await get(f"{letters}/0-7"), 404),
+    ]
+
+    for answer, status in answers:
+        assert answer.status_code == status, answer.text
 
 
 async def test_sigterm_lets_what_is_in_flight_land_and_a_restart_delivers_the_rest(bench: Bench) -> None:

@@ -14,6 +14,7 @@ from aiohttp.typedefs import Handler, Middleware
 from structlog.typing import FilteringBoundLogger
 
 from fanout_dispatcher.journal.protocol import JournalFault
+from fanout_dispatcher.values.desk import BadCursor
 
 
 class Problem(Exception):
@@ -45,6 +46,8 @@ def middleware(log: FilteringBoundLogger) -> Middleware:
             return answer(problem.status, problem.detail, problem.headers)
         except web.HTTPException as http_error:
             return _http(request, http_error)
+        except BadCursor as error:
+            return answer(400, f"after: {error}")
         except JournalFault as fault:
             return answer(503, f"the journal cannot do that now: {fault}", {"Retry-After": "5"})
         except Exception as error:  # the edge: a fault of ours must not close the connection unexplained

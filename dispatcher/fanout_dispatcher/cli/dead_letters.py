@@ -6,6 +6,7 @@ import click
 
 from fanout_dispatcher.cli import output
 from fanout_dispatcher.cli.client import Admin, Json, admin_option
+from fanout_dispatcher.cli.output import fail
 
 COLUMNS: typing.Final = {
     "ID": "id", "AT": "at", "ROUTE": "route", "TARGET": "target", "REASON": "reason", "DETAIL": "detail",
@@ -106,10 +107,10 @@ def replay(admin: str | None, form: str, **wanted: typing.Any) -> None:
     found = Admin(admin).post("/v1/dead-letters/replay", _filter(**wanted))
     if form == "json":
         output.write_json(found)
-        return
-    for receipt in found["receipts"]:
-        click.echo(receipt)
-    _more(f"{len(found['receipts'])} replayed", remaining=found["remaining"])
+    else:
+        for receipt in found["receipts"]:
+            click.echo(receipt)
+    _conclude(len(found["receipts"]), "replayed", found, wanted["ids"])
 
 
 @dead_letters.command()
@@ -133,8 +134,7 @@ def remove(admin: str | None, form: str, *, yes: bool, **wanted: typing.Any) -> 
     found = Admin(admin).post("/v1/dead-letters/remove", body)
     if form == "json":
         output.write_json(found)
-    else:
-        _more(f"{found['removed']} removed", remaining=found["remaining"])
+    _conclude(found["removed"], "removed", found, wanted["ids"])
 
 
 def _filter(*, ids: tuple[str, ...], all_: bool, limit: int, **fields: str | None) -> Json:
@@ -148,5 +148,11 @@ def _filter(*, ids: tuple[str, ...], all_: bool, limit: int, **fields: str | Non
     return {"ids": list(ids) or None, "all": all_ or None, "limit": None if ids else limit, **fields}
 
 
-def _more(done: str, *, remaining: bool) -> None:
-    click.echo(f"{done}; more remain: run it again for the next" if remaining else done, err=True)
+def _conclude(done: int, word: str, found: Json, ids: tuple[str, ...]) -> None:
+    """Say how many it were, and fail when fewer than were named, or none of those there are."""
+    if done < len(ids):
+        raise fail(f"{done} of {len(ids)} {word}: the others are not there any more, or their routes are not in force")
+    if not done and found["remaining"]:
+        raise fail(f"none {word}: their routes or targets are not in force")
+    more = "; more remain: run it again for the next" if found["remaining"] else ""
+    click.echo(f"{done} {word}{more}", err=True)

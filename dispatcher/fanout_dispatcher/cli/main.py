@@ -28,3 +28,7 @@ def main() -> None:
 
 for command in (run, validate, send, events, dead_letters, routes):
     main.add_command(command)
+
+
+if __name__ == "__main__":
+    main()

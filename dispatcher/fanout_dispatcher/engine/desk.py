@@ -4,6 +4,7 @@ Reads go to the journal's own thread, so no look at a million rows ever delays a
 """
 
 import asyncio
+import re
 import typing
 
 from fanout_dispatcher.engine.book import Book
@@ -13,7 +14,7 @@ from fanout_dispatcher.engine.route import Route
 from fanout_dispatcher.journal.protocol import DeadLetter, Journal, StoredEvent
 from fanout_dispatcher.policies.circuit import CircuitState
 from fanout_dispatcher.values.answers import Accepted, Answered
-from fanout_dispatcher.values.desk import LaneMeter, RouteMeter
+from fanout_dispatcher.values.desk import BadCursor, LaneMeter, RouteMeter
 from fanout_dispatcher.values.event import Attempt, State
 from fanout_dispatcher.values.views import (
     DeadLetterFilter,
@@ -23,6 +24,8 @@ from fanout_dispatcher.values.views import (
     RouteView,
     TargetView,
 )
+
+NUMBER: typing.Final = re.compile(r"[0-9]{1,18}")  # a dead letter's, within the journal's integers
 
 
 class EngineDesk:
@@ -36,14 +39,18 @@ class EngineDesk:
     # --- routes and counters ----------------------------------------------------------------------------------------
 
     def routes(self) -> list[RouteView]:
-        """Every route in force, by key."""
+        """Every route in force, and every one whose only plan was refused, by key."""
         table = self.engine.table
-        return [self._route(table.by_key[key]) for key in sorted(table.by_key)]
+        found = (self.route(key) for key in sorted(table.by_key.keys() | table.refused.keys()))
+        return [view for view in found if view is not None]
 
     def route(self, key: str) -> RouteView | None:
-        """One route, None when it is not in force."""
+        """One route; None when nothing is known of it."""
         route = self.engine.table.by_key.get(key)
-        return None if route is None else self._route(route)
+        if route is not None:
+            return self._route(route)
+        refused = self.engine.table.refused.get(key)
+        return None if refused is None else RouteView(route=key, refused=refused)
 
     def readiness(self) -> str | None:
         """None when events can be accepted and committed."""
@@ -74,6 +81,8 @@ class EngineDesk:
 
     async def events(self, route: str | None, after: str | None, limit: int) -> list[EventView]:
         """Events, newest first; those of Memory routes come after the durable ones."""
+        if after is not None and all(book.receipts.read(after) is None for book in self._books()):
+            raise BadCursor(f"{after[:80]} is not a receipt of this dispatcher")
         found: list[EventView] = []
         for book in self._books():
             before = book.receipts.read(after) if after is not None else None
@@ -156,6 +165,8 @@ class EngineDesk:
 
     async def _wanted(self, wanted: DeadLetterFilter) -> list[tuple[Book, DeadLetter]]:
         """The rows that *wanted* means, at most its limit, over both books."""
+        if wanted.after is not None and self._read_ident(wanted.after)[0] is None:
+            raise BadCursor(f"{wanted.after[:80]} is not a dead letter's id")
         found: list[tuple[Book, DeadLetter]] = []
         for book in self._books():
             local = self._local(book, wanted, wanted.limit - len(found))
@@ -220,23 +231,20 @@ class EngineDesk:
     def _event(self, book: Book, seq: int, stored: StoredEvent) -> EventView:
         frozen = stored.frozen
         head = None if stored.event is None else stored.event.head
-        live = book.live.get(seq)
-        states = stored.states if live is None else bytes(live.states)
         return EventView(
             receipt=book.receipts.make(seq),
             route=frozen.route,
             generation=frozen.generation,
             accepted=self.clock.wall(stored.accepted),
-            settled=State.PENDING not in states,
-            deliveries=tuple(
-                self._delivery(book, stored, index, states[index]) for index in range(len(frozen.targets))
-            ),
+            settled=State.PENDING not in stored.states,
+            deliveries=tuple(self._delivery(book, stored, index) for index in range(len(frozen.targets))),
             id=head.id if head else None,
             source=head.source if head else None,
             type=head.type if head else None,
         )
 
-    def _delivery(self, book: Book, stored: StoredEvent, index: int, state: int) -> DeliveryView:
+    def _delivery(self, book: Book, stored: StoredEvent, index: int) -> DeliveryView:
+        state, attempts = State.read(stored.states[index])
         number = stored.frozen.lanes[index]
         target = stored.frozen.targets[index]
         due = next((row for row in stored.due if row.lane == number), None)
@@ -248,7 +256,7 @@ class EngineDesk:
         return DeliveryView(
             target=target,
             state=State.NAMES[state],
-            attempts=row.attempts if row else 0,
+            attempts=row.attempts if row else attempts,
             due=self.clock.wall(due.at) if due and pending else None,
             held=lane.why_held() if lane is not None and pending else None,
             reason=dead.reason if dead and state == State.DEAD else None,
@@ -304,7 +312,7 @@ class EngineDesk:
     def _read_ident(self, ident: str) -> tuple[Book | None, int]:
         worker, _, number = ident.partition("-")
         for book in self._books():
-            if book.receipts.worker == worker and number.isascii() and number.isdigit():
+            if book.receipts.worker == worker and NUMBER.fullmatch(number):
                 return book, int(number)
         return None, 0
 

@@ -227,6 +227,7 @@ class Lane:
     def _carry_out(self, delivery: Delivery, verdict: Verdict, now: float) -> None:
         match verdict:
             case Done():
+                delivery.attempts += 1
                 self._settle(delivery, State.DELIVERED)
             case Again():
                 delivery.attempts += verdict.spent
@@ -246,7 +247,7 @@ class Lane:
 
     def _settle(self, delivery: Delivery, state: int) -> None:
         pending = delivery.pending
-        pending.states[delivery.index] = state
+        pending.states[delivery.index] = State.settled(state, delivery.attempts)
         pending.left -= 1
         self.book.committer.touch(pending)
         pending.refs -= 1  # never the last one: the touch holds one until it is committed

@@ -150,7 +150,11 @@ class Reflector:
             if response.status != 200:
                 text = (await response.content.read(500)).decode(errors="replace")
                 raise Away(f"the API server answered {response.status}: {text}")
-            yield response
+            try:
+                yield response
+            finally:
+                if response.connection and response.connection.transport:
+                    response.connection.transport.abort()  # not read to its end: a dead peer answers no goodbye either
 
     def _take(self, kind: str, item: Object, version: str) -> None:
         self._version = version

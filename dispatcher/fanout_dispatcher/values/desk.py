@@ -9,6 +9,10 @@ from fanout_dispatcher.values.views import DeadLetterFilter, DeadLetterView, Eve
 BUCKETS: typing.Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds, upper bounds
 
 
+class BadCursor(ValueError):
+    """An ``after`` that no list of ours has given out; the sentence says so."""
+
+
 class LaneMeter(msgspec.Struct, kw_only=True):
     """Plain counters of one target: cheap to bump on the hot path, read at scrape."""
 

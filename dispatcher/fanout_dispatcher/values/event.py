@@ -56,10 +56,24 @@ HISTORY = 10  # the last attempts that a retry or a dead letter remembers
 
 
 class State:
-    """The states of a delivery as the journal's one-byte codes: exactly one is visible at any time (promise P2)."""
+    """The states of a delivery: exactly one is visible at any time (promise P2).
+
+    The journal keeps one byte per delivery. Its two lower bits are the state, the upper six the attempts that it took
+    (63: that many or more); a pending delivery is 0, whatever it has behind it.
+    """
 
     PENDING = 0
     DELIVERED = 1
     DEAD = 2
 
     NAMES = ("Pending", "Delivered", "Dead")
+
+    @staticmethod
+    def settled(state: int, attempts: int) -> int:
+        """The byte of a delivery that is settled after *attempts*."""
+        return state | min(attempts, 63) << 2
+
+    @staticmethod
+    def read(byte: int) -> tuple[int, int]:
+        """State and attempts."""
+        return byte & 3, byte >> 2

@@ -22,15 +22,15 @@ class TargetView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class RouteView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One route as this dispatcher runs it; ``refused`` says why a newer plan is not in force."""
+    """One route as this dispatcher runs it; ``refused`` says why a newer plan is not in force; alone, there is none yet."""
 
     route: str
-    uid: str
-    path: str
-    revision: str
-    generation: int
-    suspended: bool
-    targets: tuple[TargetView, ...]
+    uid: str = ""
+    path: str = ""
+    revision: str = ""
+    generation: int = 0
+    suspended: bool = False
+    targets: tuple[TargetView, ...] = ()
     refused: str | None = None
 
 
@@ -39,7 +39,7 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     target: str
     state: str
-    attempts: int = 0
+    attempts: int | None = None  # so far; 63 stands for that many or more once settled
     due: float | None = None
     held: str | None = None
     reason: str | None = None

@@ -1,5 +1,6 @@
 """A desk that holds what a test puts into it, the port it is served on, and views with little in them."""
 
+import asyncio
 import contextlib
 import io
 import typing
@@ -38,6 +39,8 @@ class FakeDesk:
         self.lanes: list[LaneMeter] = []
         self.doors: list[RouteMeter] = []
         self.watchers: list[typing.Callable[[str], None]] = []
+        self.watched = asyncio.Event()
+        self.unwatched = asyncio.Event()
         self.fault: Exception | None = None
 
     def routes(self) -> list[RouteView]:
@@ -88,7 +91,12 @@ class FakeDesk:
 
     def watch(self, changed: typing.Callable[[str], None]) -> typing.Callable[[], None]:
         self.watchers.append(changed)
-        return lambda: self.watchers.remove(changed)
+        self.watched.set()
+        return lambda: self._stop(changed)
+
+    def _stop(self, changed: typing.Callable[[str], None]) -> None:
+        self.watchers.remove(changed)
+        self.unwatched.set()
 
     def change(self, view: RouteView) -> None:
         """Put a route and tell who watches."""
@@ -112,7 +120,7 @@ def _meant(letter: DeadLetterView, wanted: DeadLetterFilter) -> bool:
 
 def route_view(key: str = "shop/order", **changes: typing.Any) -> RouteView:
     """A route with one target, payment."""
-    fields = {
+    fields: dict[str, typing.Any] = {
         "route": key,
         "uid": f"uid-{key}",
         "path": f"/{key}",
@@ -125,9 +133,14 @@ def route_view(key: str = "shop/order", **changes: typing.Any) -> RouteView:
 
 def target_view(**changes: typing.Any) -> TargetView:
     """A healthy target."""
-    return TargetView(
-        **({"name": "payment", "circuit": "Closed", "pending": 0, "in_flight": 0, "dead_letters": 0} | changes)
-    )
+    fields: dict[str, typing.Any] = {
+        "name": "payment",
+        "circuit": "Closed",
+        "pending": 0,
+        "in_flight": 0,
+        "dead_letters": 0,
+    }
+    return TargetView(**(fields | changes))
 
 
 def event_view(receipt: str, *states: str, route: str = "shop/order", **changes: typing.Any) -> EventView:
@@ -137,7 +150,13 @@ def event_view(receipt: str, *states: str, route: str = "shop/order", **changes:
         for place, state in enumerate(states)
     )
     settled = "Pending" not in states
-    fields = {"receipt": receipt, "route": route, "generation": 1, "accepted": NOON, "settled": settled}
+    fields: dict[str, typing.Any] = {
+        "receipt": receipt,
+        "route": route,
+        "generation": 1,
+        "accepted": NOON,
+        "settled": settled,
+    }
     return EventView(**(fields | {"deliveries": deliveries} | changes))
 
 

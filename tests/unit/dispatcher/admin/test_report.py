@@ -134,10 +134,8 @@ async def test_a_reader_that_does_not_read_is_dropped_and_costs_nothing_more() -
         host, port = base.removeprefix("http://").split(":")
         reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
         writer.write(b"GET /v1/report HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        while not desk.watchers:
-            await asyncio.sleep(0)
-        while desk.watchers:  # until the reader is dropped; pytest-timeout is the end of a failure
-            await asyncio.sleep(0.01)
+        await desk.watched.wait()
+        await desk.unwatched.wait()  # it was dropped
 
         with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
             await reader.readexactly(1 << 30)
@@ -161,8 +159,7 @@ async def test_a_reader_that_leaves_is_forgotten() -> None:
         async with aiohttp.ClientSession(base) as client, client.get("/v1/report") as response:
             await Reader(response).until("snapshotEnd")
             assert len(desk.watchers) == 1
-        while desk.watchers:
-            await asyncio.sleep(0.01)
+        await desk.unwatched.wait()
 
 
 async def test_closing_the_port_ends_the_streams_at_once() -> None:

@@ -90,6 +90,13 @@ def test_a_replay_by_id_takes_those_alone(fanout: Run, admin: tuple[str, str]) -
     assert json.loads(found.stdout) == {"receipts": ["again-3"], "remaining": False}
 
 
+def test_an_id_that_is_not_there_fails_the_replay_after_the_others_went(fanout: Run, admin: tuple[str, str]) -> None:
+    found = fanout("dead-letters", "replay", "3", "9", *admin)
+
+    assert (found.exit_code, found.stdout) == (1, "again-3\n")
+    assert found.stderr.startswith("Error: 1 of 2 replayed")
+
+
 def test_a_removal_asks_first_and_yes_answers(fanout: Run, admin: tuple[str, str], dispatcher: FakeDispatcher) -> None:
     refused = fanout("dead-letters", "remove", "--all", *admin, input="n\n")
     left = len(dispatcher.desk.letters)

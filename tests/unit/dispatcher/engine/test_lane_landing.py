@@ -75,7 +75,7 @@ def test_a_success_settles_the_delivery() -> None:
 
         await asyncio.sleep(0.1)
 
-        assert (pending.states[0], pending.left) == (State.DELIVERED, 0)
+        assert (State.read(pending.states[0]), pending.left) == ((State.DELIVERED, 1), 0)
         assert bench.book.live == {}
 
     run(scenario())

@@ -39,7 +39,21 @@ def test_one_wrong_character_makes_it_no_receipt(seq: int, place: int, letter: s
 
 @pytest.mark.parametrize(
     "text",
-    ["", "0", "0-", "0--", "0-7", "0-7-", "0-0x7-ab", "0-+7-ab", "0-7_7-ab", "0-" + "f" * 10_000 + "-ab", "0-٧-ab", "0-g-ab", "\0"],
+    [
+        "",
+        "0",
+        "0-",
+        "0--",
+        "0-7",
+        "0-7-",
+        "0-0x7-ab",
+        "0-+7-ab",
+        "0-7_7-ab",
+        "0-" + "f" * 10_000 + "-ab",
+        "0-٧-ab",
+        "0-g-ab",
+        "\0",
+    ],
 )
 def test_what_is_malformed_is_no_receipt(text: str) -> None:
     assert OURS.read(text) is None

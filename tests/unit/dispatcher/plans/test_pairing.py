@@ -6,8 +6,8 @@ import typing
 
 import pytest
 
+from fanout_crds import compile as compiler
 from fanout_crds import plan as plans
-from fanout_crds.compile import Installation, Refs, compile
 from fanout_crds.references import SecretKey
 from fanout_crds.route import parse
 from fanout_dispatcher.plans.pairing import Adopt, Decision, Object, Refuse, Wait, decide
@@ -23,8 +23,8 @@ def plan(*, bearer: bool = False, revision: str = "r1") -> plans.Plan:
         "metadata": {"name": "order", "namespace": "shop", "uid": "u1"},
         "spec": {"targets": [target]},
     })  # fmt: skip
-    refs = Refs(secrets={SecretKey("shop", "s", "token"): b"s3cret"})
-    return compile(route, Installation(), refs, revision).plan
+    refs = compiler.Refs(secrets={SecretKey("shop", "s", "token"): b"s3cret"})
+    return compiler.compile(route, compiler.Installation(), refs, revision).plan
 
 
 def config_map(text: str, route: str = "shop/order") -> Object:

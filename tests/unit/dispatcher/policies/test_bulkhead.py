@@ -22,7 +22,9 @@ def test_full_means_that_only_a_landing_can_tell() -> None:
     assert bulkhead.opens_at(7.0) == NEVER
 
 
-@pytest.mark.parametrize("outcome", [Delivered(200), Failed(status=404), Failed(fault=Fault.TIMEOUT), Refused("closing")])
+@pytest.mark.parametrize(
+    "outcome", [Delivered(200), Failed(status=404), Failed(fault=Fault.TIMEOUT), Refused("closing")]
+)
 def test_every_landing_gives_its_slot_back(outcome: Outcome) -> None:
     bulkhead = Bulkhead(1)
     flight = Crossed()

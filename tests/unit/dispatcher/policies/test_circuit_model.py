@@ -68,9 +68,8 @@ class Spec:
         if self.state == "Closed":
             return True
         if self.state == "Open":
-            return now >= self.opened + min(
-                self.rule.open_duration * 2**self.failed_probes, max(self.rule.open_duration, self.rule.max_open_duration)
-            )
+            longest = max(self.rule.open_duration, self.rule.max_open_duration)
+            return now >= self.opened + min(self.rule.open_duration * 2.0**self.failed_probes, longest)
         return len(self.probing) < half_open.max_calls and len(self.probing) + self.good < half_open.success_threshold
 
     def starts(self, ticket: int, now: float) -> int:
@@ -196,10 +195,10 @@ class CircuitLife(RuleBasedStateMachine):
 
     def a_target_that_is_well_again_is_served(self) -> None:
         """Even when everything in flight hangs for ever."""
-        for _ in range(10):
-            self.now = self.circuit.opens_at(self.now)
+        for _ in range(12):
             if self.goes():
                 self.an_attempt_lands(len(self.flying) - 1, EVIDENCE[0])
+            self.now = self.circuit.opens_at(self.now)
         assert self.circuit.state.value == "Closed"
 
 

@@ -72,7 +72,9 @@ def test_no_text_raises_or_asks_for_less_than_nothing(value: str) -> None:
 
 
 @given(
-    st.from_regex(r"(Sun|Mon|X)?,? ?[0-9]{1,3} (Nov|Jan|Feb|Y) [0-9]{1,5} [0-9]{1,3}:[0-9]{1,3}(:[0-9]{1,3})? ?[-+A-Z0-9]{0,6}")
+    st.from_regex(
+        r"(Sun|Mon|X)?,? ?[0-9]{1,3} (Nov|Jan|Feb|Y) [0-9]{1,5} [0-9]{1,3}:[0-9]{1,3}(:[0-9]{1,3})? ?[-+A-Z0-9]{0,6}"
+    )
 )
 def test_nothing_that_looks_like_a_date_raises(value: str) -> None:
     asked = retry_after(value, WALL)

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from fanout_crds import plan
 from fanout_dispatcher.policies.window import BUCKETS, CountWindow, TimeWindow, window
 
-calls = st.lists(st.tuples(st.integers(0, 8), st.booleans()), max_size=200)  # quarters of a second since the last, failed
+calls = st.lists(
+    st.tuples(st.integers(0, 8), st.booleans()), max_size=200
+)  # quarters of a second since the last, failed
 
 
 def test_the_rule_says_which_kind() -> None:

@@ -24,6 +24,10 @@ def samples(*lanes: LaneMeter, doors: typing.Sequence[RouteMeter] = ()) -> Sampl
     }
 
 
+def lane(**counted: typing.Any) -> LaneMeter:
+    return LaneMeter(**(PAYMENT | counted))
+
+
 def of(found: Samples, name: str, **labels: str) -> float:
     return found[name, tuple(sorted(labels.items()))]
 
@@ -36,11 +40,9 @@ def test_front_doors_count_what_came_in_and_what_was_turned_away() -> None:
 
 
 def test_lanes_count_attempts_retries_and_the_dead_by_reason() -> None:
-    lane = LaneMeter(
-        **PAYMENT, delivered=4, failed={"503": 2, "Timeout": 1}, retried=3, dead={"Expired": 1}, replayed=1
-    )
+    payment = lane(delivered=4, failed={"503": 2, "Timeout": 1}, retried=3, dead={"Expired": 1}, replayed=1)
 
-    found = samples(lane)
+    found = samples(payment)
 
     assert of(found, "fanout_attempts_total", outcome="Delivered", **PAYMENT) == 4
     assert of(found, "fanout_attempts_total", outcome="503", **PAYMENT) == 2
@@ -52,7 +54,7 @@ def test_lanes_count_attempts_retries_and_the_dead_by_reason() -> None:
 
 
 def test_lanes_gauge_what_waits_now() -> None:
-    found = samples(LaneMeter(**PAYMENT, pending=9, pending_bytes=900, in_flight=2, dead_letters=3, circuit="Open"))
+    found = samples(lane(pending=9, pending_bytes=900, in_flight=2, dead_letters=3, circuit="Open"))
 
     assert of(found, "fanout_pending", **PAYMENT) == 9
     assert of(found, "fanout_pending_bytes", **PAYMENT) == 900
@@ -67,7 +69,7 @@ def test_lanes_gauge_what_waits_now() -> None:
 def test_durations_are_a_cumulative_histogram() -> None:
     seconds = [1] * (len(BUCKETS) + 1)
 
-    found = samples(LaneMeter(**PAYMENT, seconds=seconds, seconds_sum=12.5))
+    found = samples(lane(seconds=seconds, seconds_sum=12.5))
 
     assert of(found, "fanout_attempt_seconds_bucket", le="0.005", **PAYMENT) == 1
     assert of(found, "fanout_attempt_seconds_bucket", le="10.0", **PAYMENT) == 11
@@ -79,7 +81,7 @@ def test_durations_are_a_cumulative_histogram() -> None:
 def test_a_target_that_makes_up_statuses_makes_no_new_labels_and_loses_no_count() -> None:
     failed = {str(status): 1 for status in range(100, 1000)} | {"Timeout": 1}
 
-    found = samples(LaneMeter(**PAYMENT, failed=failed))
+    found = samples(lane(failed=failed))
 
     attempts = {labels: value for (name, labels), value in found.items() if name == "fanout_attempts_total"}
     assert sum(attempts.values()) == 901

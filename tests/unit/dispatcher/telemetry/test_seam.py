@@ -19,7 +19,8 @@ def test_words_say_what_and_what_happened() -> None:
 
 
 def test_a_recorder_keeps_changes_in_order_and_the_silent_one_nothing() -> None:
-    recorder, changes = Recorder(), [JournalDegraded(why="disk full"), RouteRetired(route="shop/order")]
+    recorder = Recorder()
+    changes: list[Change] = [JournalDegraded(why="disk full"), RouteRetired(route="shop/order")]
     for change in changes:
         recorder.tell(change)
         Silent().tell(change)

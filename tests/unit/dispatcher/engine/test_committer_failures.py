@@ -1,0 +1,199 @@
+"""Every way a commit fails: its events are refused, its settles are kept, and what is ambiguous is repaired first."""
+
+import typing
+
+import pytest
+
+from fanout_dispatcher.engine.committer import RETRY_FIRST, RETRY_LONGEST
+from fanout_dispatcher.journal.protocol import DeadRow, DueRow, Finished, JournalAmbiguous, JournalFault, JournalFull
+from tests.sim.loop import run
+from tests.unit.dispatcher.engine.committing import Bench, settled
+from tests.unit.dispatcher.engine.scripted import pending
+
+FULL: typing.Final = JournalFull("no space left on the disk")
+AMBIGUOUS: typing.Final = JournalAmbiguous("COMMIT failed: disk I/O error")
+BROKEN: typing.Final = JournalFault("the file is gone")
+IN_TURN: typing.Final = (FULL, BROKEN, FULL, BROKEN, FULL, BROKEN)
+
+
+# --- failures -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", [FULL, AMBIGUOUS, BROKEN, ValueError("a bug")])
+def test_a_failed_commit_refuses_its_events_and_those_that_wait(fault: Exception) -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        bench.append(1)
+        await bench.turn()
+        bench.append(2)
+
+        bench.disk.step(fault)
+
+        assert bench.told.landed == [(1, fault), (2, fault)]
+        assert bench.committer.trouble is fault
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("fault", [FULL, AMBIGUOUS, BROKEN])
+def test_settles_outlive_a_failed_commit(fault: Exception) -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        one = pending(1)
+        calls: list[str] = []
+        settled(bench, one, 0)
+        due, dead = DueRow(1, 5, 9.0), DeadRow(2, 6, 0.0, "Expired", "", 1, (), 2)
+        bench.committer.rest.due.append(due)
+        bench.committer.rest.dead.append(dead)
+        bench.committer.rest.undue.append((1, 4))
+        bench.committer.after.append(lambda: calls.append("after"))
+        bench.append(2)
+
+        await bench.commits(fault)
+        assert calls == []
+        settled(bench, one, 1)
+        await bench.mends()
+        if fault is AMBIGUOUS:
+            bench.disk.step()
+
+        batch = bench.batches[-1]
+        assert (batch.due, batch.dead, batch.undue) == ([due], [dead], [(1, 4)])
+        assert batch.finished == [Finished(1, 1, 0.0, b"\1\1")]
+        assert batch.events == []
+        assert calls == ["after"]
+        assert (bench.released, one.refs) == ([1], 0)
+
+    run(scenario())
+
+
+def test_rows_kept_from_a_failed_commit_come_before_newer_ones() -> None:
+    """A delivery's second due row has to win over its first."""
+
+    async def scenario() -> None:
+        bench = Bench()
+        old, new = DueRow(1, 1, 5.0, 1), DueRow(1, 1, 9.0, 2)
+        bench.committer.rest.due.append(old)
+        bench.committer.settle()
+        await bench.turn(1.0)
+        bench.committer.rest.due.append(new)
+
+        bench.disk.step(FULL)
+        await bench.mends()
+
+        assert bench.batches[-1].due == [old, new]
+
+    run(scenario())
+
+
+def test_trouble_is_told_and_so_is_its_end() -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        bench.append(1)
+        await bench.commits(FULL)
+        await bench.mends()
+
+        assert bench.troubles == [FULL, None]
+        assert bench.committer.trouble is None
+
+    run(scenario())
+
+
+def test_after_trouble_new_events_are_taken_again() -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        bench.append(1)
+        await bench.commits(FULL)
+        await bench.mends()
+
+        bench.append(2)
+        await bench.commits()
+
+        assert bench.told.landed == [(1, FULL), (2, None)]
+
+    run(scenario())
+
+
+def test_each_try_waits_twice_as_long_as_the_last_up_to_a_bound() -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        bench.append(1)
+        await bench.commits(FULL)
+        waits = []
+        for fault in IN_TURN:
+            begun = bench.loop.time()
+            while not bench.disk.jobs:
+                await bench.turn(0.01)
+            waits.append(round(bench.loop.time() - begun, 1))
+            bench.disk.step(fault)
+
+        assert waits == [RETRY_FIRST, 0.4, 0.8, 1.6, 3.2, RETRY_LONGEST]
+
+    run(scenario())
+
+
+def test_nothing_is_lost_however_often_it_fails() -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        for seq, fault in enumerate(IN_TURN, 1):
+            settled(bench, pending(seq, b"\0"), 0)
+            await bench.turn(RETRY_LONGEST + 1)
+            bench.disk.step(fault)
+
+        await bench.mends()
+
+        assert sorted(one.seq for one in bench.batches[-1].finished) == [1, 2, 3, 4, 5, 6]
+        assert sorted(bench.released) == [1, 2, 3, 4, 5, 6]
+
+    run(scenario())
+
+
+# --- ambiguous ------------------------------------------------------------------------------------------------------
+
+
+def test_after_an_ambiguous_commit_its_events_are_repaired_away_before_anything_else() -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        bench.append(1, 2)
+        await bench.turn()
+        bench.append(3)  # never at the disk: nothing to repair
+        bench.disk.step(AMBIGUOUS)
+
+        await bench.mends()
+        bench.disk.step()
+
+        assert bench.disk.journal.asked == ["commit", "repair", "commit"]
+        assert bench.disk.journal.repaired == [[1, 2]]
+
+    run(scenario())
+
+
+def test_a_repair_that_fails_is_tried_until_it_works() -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        bench.append(1)
+        await bench.commits(AMBIGUOUS)
+        for _ in range(3):
+            await bench.turn(RETRY_LONGEST + 1)
+            bench.disk.step(BROKEN)
+        assert bench.committer.trouble is AMBIGUOUS
+
+        await bench.mends()
+        bench.disk.step()
+
+        assert bench.disk.journal.asked == ["commit", "repair", "repair", "repair", "repair", "commit"]
+        assert bench.disk.journal.repaired == [[1]]
+        assert bench.committer.trouble is None
+
+    run(scenario())
+
+
+def test_a_clear_failure_needs_no_repair() -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        bench.append(1)
+        await bench.commits(FULL)
+        await bench.mends()
+
+        assert bench.disk.journal.asked == ["commit", "commit"]
+
+    run(scenario())

@@ -1,0 +1,21 @@
+"""What the desk shows of routes that are not in force."""
+
+from fanout_dispatcher.transport.memory import status
+from tests.sim.world import Life, World
+from tests.support.plans import a_plan
+
+
+def test_a_route_whose_only_plan_was_refused_is_shown_with_the_reason() -> None:
+    world = World(a_plan("a"), lambda target, flight, now: status(200))
+    shown = []
+
+    async def story(life: Life) -> None:
+        life.engine.refuse("shop/second", "format 9 is not one this dispatcher reads")
+        shown.extend(life.desk.routes())
+
+    world.live(story)
+
+    assert [(one.route, one.refused) for one in shown] == [
+        ("shop/order-placed", None),
+        ("shop/second", "format 9 is not one this dispatcher reads"),
+    ]
