@@ -215,6 +215,38 @@ async def test_a_target_at_one_of_our_own_ports_is_refused_even_where_loopback_i
     assert "an address of our own" in answer.json()["targets"][0]["lastError"]
 
 
+async def test_a_restart_needs_no_api_server_to_go_on(bench: Bench) -> None:
+    a = await bench.target("a")
+    bench.route(a)
+    process = await bench.started()
+    process.stop()
+    nobody = free_ports(1)[0]
+    cluster = {"name": "gone", "cluster": {"server": f"http://127.0.0.1:{nobody}"}}
+    context = {"name": "gone", "context": {"cluster": "gone", "user": "none", "namespace": "fanout"}}
+    kubeconfig = bench.folder / "kubeconfig"
+    kubeconfig.write_text(
+        json.dumps(
+            {
+                "clusters": [cluster],
+                "contexts": [context],
+                "users": [{"name": "none", "user": {}}],
+                "current-context": "gone",
+            }
+        )
+    )
+    process.command.remove(str(bench.manifests))
+    process.command += ["--plans", "kubernetes", "--kubeconfig", str(kubeconfig)]
+
+    await process.start()
+    answer = await bench.client.post(f"{process.listen}/shop/order-placed", content=b"x")
+
+    async def arrived() -> bool:
+        return len(a.got) == 1
+
+    await eventually(arrived)
+    assert answer.status_code == 202
+
+
 async def test_a_port_in_use_is_said_with_what_to_do(bench: Bench) -> None:
     bench.route(await bench.target("a"))
     process = await bench.started()

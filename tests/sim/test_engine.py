@@ -135,3 +135,25 @@ def test_no_more_are_in_flight_than_the_bulkhead_allows() -> None:
     world.live(story)
 
     assert peak == 3
+
+
+def test_a_target_at_a_new_address_is_asked_at_once_although_its_circuit_was_open() -> None:
+    plan = a_plan(a_target("a", url="http://127.0.0.1:1/old"))
+    world = World(plan, lambda target, flight, now: status(200 if moved else 503))
+    moved = False
+
+    async def story(life: Life) -> None:
+        nonlocal moved
+        for number in range(10):
+            life.post(f"e{number}")
+        await asyncio.sleep(2)
+        route = life.desk.route(plan.key)
+        assert route is not None
+        assert route.targets[0].circuit == "Open"
+        moved = True
+        life.engine.adopt(a_plan(a_target("a", url="http://127.0.0.1:1/new"), revision="2"), {})
+        await life.settle(patience=5)
+
+    world.live(story)
+
+    assert {one.event for one in world.history.sent if one.yes} == {f"e{number}" for number in range(10)}

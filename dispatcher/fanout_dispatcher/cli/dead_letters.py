@@ -74,7 +74,7 @@ def show(ident: str, admin: str | None, form: str) -> None:
 
     \b
     Example:
-      fanout dead-letters show 17 --output json
+      fanout dead-letters show 0-17 --output json
     """
     found = Admin(admin).get(f"/v1/dead-letters/{ident}")
     if form == "json":
@@ -101,7 +101,7 @@ def replay(admin: str | None, form: str, **wanted: typing.Any) -> None:
 
     \b
     Example:
-      fanout dead-letters replay 17 18
+      fanout dead-letters replay 0-17 0-18
       fanout dead-letters replay --route shop/order-placed --target crm --limit 1000
     """
     found = Admin(admin).post("/v1/dead-letters/replay", _filter(**wanted))

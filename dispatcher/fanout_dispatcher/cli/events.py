@@ -40,7 +40,7 @@ def get(receipt: str, admin: str | None, form: str, *, watch: bool) -> None:
 
     \b
     Example:
-      fanout events get 0f8e2c6b --watch
+      fanout events get 0-1-3161eb8a48b7fd90 --watch
     """
     api = Admin(admin)
 

@@ -11,7 +11,7 @@ from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.engine import Engine
 from fanout_dispatcher.engine.lane import Lane
 from fanout_dispatcher.engine.route import Route
-from fanout_dispatcher.journal.protocol import DeadLetter, Journal, StoredEvent
+from fanout_dispatcher.journal.protocol import DeadLetter, DueRow, Journal, StoredEvent
 from fanout_dispatcher.policies.circuit import CircuitState
 from fanout_dispatcher.values.answers import Accepted, Answered
 from fanout_dispatcher.values.desk import BadCursor, LaneMeter, RouteMeter
@@ -257,12 +257,17 @@ class EngineDesk:
             target=target,
             state=State.NAMES[state],
             attempts=row.attempts if row else attempts,
-            due=self.clock.wall(due.at) if due and pending else None,
+            due=self._due(due, lane) if due and pending else None,
             held=lane.why_held() if lane is not None and pending else None,
             reason=dead.reason if dead and state == State.DEAD else None,
             history=self._dated(row.history) if row else (),
             replayed_as=None if replay is None else book.receipts.make(replay),
         )
+
+    def _due(self, row: DueRow, lane: Lane | None) -> float:
+        """When it is tried next, as far as one can know: an open circuit may be later than its own turn."""
+        until = lane.circuit.until if lane is not None and lane.why_held() == "CircuitOpen" else row.at
+        return self.clock.wall(max(row.at, until))
 
     def _letter(self, book: Book, letter: DeadLetter, body: bytes | None = None) -> DeadLetterView:
         row, event = letter.row, letter.event

@@ -62,7 +62,7 @@ class Engine:
         self.memory = self._book(memory, f"m{worker}")
         self.table = Routes(self.works, senders=senders, durable=self.durable, memory=self.memory)
         self.acceptance = Acceptance(clock)
-        self.plans_known = False
+        self.plans_known = bool(durable.recovered.plans)  # a restart needs nobody else to go on
         self.troubled_at: float | None = None
         self.timers: list[asyncio.TimerHandle] = []
         self._recover(durable.recovered)

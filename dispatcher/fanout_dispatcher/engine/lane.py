@@ -75,6 +75,8 @@ class Lane:
             self.sender.close()
         if target.policy.circuit_breaker != self.target.policy.circuit_breaker:
             self.circuit.follow(target.policy.circuit_breaker)
+        if target.url and target.url != self.target.url:
+            self.circuit.forget()
         self.bulkhead.limit = target.policy.bulkhead.max_concurrent
         self.target = target
         self.rules = Rules.of(target.policy)

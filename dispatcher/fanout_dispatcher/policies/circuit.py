@@ -56,6 +56,14 @@ class Circuit:
         if not rule.enabled and self.state is not CircuitState.CLOSED:
             self._close()
 
+    def forget(self) -> None:
+        """The target is at another address now: what was learnt of the old one says nothing about it."""
+        if self.state is CircuitState.CLOSED:
+            self.window.clear()
+            self.consecutive = 0
+        else:
+            self._close()
+
     def opens_at(self, now: float) -> float:
         """Closed: now. Open: when the probe is due. HalfOpen: now while a probe may go, else when waiting ends."""
         if self.state is CircuitState.CLOSED:

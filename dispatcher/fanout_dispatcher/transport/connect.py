@@ -27,7 +27,7 @@ _GOODBYE: typing.Final = 2.0  # s that a TLS peer may take to say goodbye
 
 _NO_NAME: typing.Final = Failed(fault=Fault.NAME_FAILURE, detail="name not found")
 _REFUSED: typing.Final = Failed(fault=Fault.ADDRESS_REFUSED, detail="address refused")
-_NO_CONNECTION: typing.Final = Failed(fault=Fault.CONNECT_FAILURE, detail="connect failed")
+_NO_CONNECTION: typing.Final = Failed(fault=Fault.CONNECT_FAILURE)
 _TORN: typing.Final = Failed(fault=Fault.RESET, detail="connection reset")
 _NO_TLS: typing.Final = Failed(fault=Fault.TLS_FAILURE, detail="TLS failed")
 _TOO_SLOW: typing.Final = Failed(fault=Fault.TIMEOUT, detail="connect timed out")

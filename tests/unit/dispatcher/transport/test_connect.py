@@ -12,7 +12,7 @@ from fanout_dispatcher.transport.guard import Guard
 from fanout_dispatcher.values.outcome import Delivered, Failed, Fault
 from tests.unit.dispatcher.transport.support import OK, Call, Pad, answering, peer, policy, sending, target, turns
 
-FAILED = Failed(fault=Fault.CONNECT_FAILURE, detail="connect failed")
+FAILED = Failed(fault=Fault.CONNECT_FAILURE)
 REFUSED = Failed(fault=Fault.ADDRESS_REFUSED, detail="address refused")
 NO_NAME = Failed(fault=Fault.NAME_FAILURE, detail="name not found")
 TOO_SLOW = Failed(fault=Fault.TIMEOUT, detail="connect timed out")
