@@ -31,7 +31,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     namespace: Annotated[
         str | None,
         texts.Namespace,
-        "Namespace of the Service. Unset: the route's own. Another one is refused (RefNotPermitted) and holds the target.",
+        "Namespace of the Service. Unset: the route's own. Another one holds the target (RefNotPermitted).",
     ] = None
     port: Annotated[str, Port(), "Port of the Service, by number or by its name there."]
     path: Annotated[str | None, texts.ServicePath, "Path of the request, with a query if need be. Unset: /."] = None
@@ -75,7 +75,7 @@ class SecretRef(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     namespace: Annotated[
         str | None,
         texts.SecretNamespace,
-        "Namespace of the Secret. Unset: the route's own. Another one is refused (RefNotPermitted) and holds the target.",
+        "Namespace of the Secret. Unset: the route's own. Another one holds the target (RefNotPermitted).",
     ] = None
 
 

@@ -6,6 +6,7 @@ and the journal would prove nothing.
 
 import asyncio
 import collections
+import itertools
 import json
 import pathlib
 import random
@@ -77,7 +78,7 @@ def duplicates(got: list[Got]) -> list[tuple[Got, Got]]:
     by_event = collections.defaultdict(list)
     for one in got:
         by_event[one.event].append(one)
-    pairs = [pair for all_of in by_event.values() for pair in zip(all_of, all_of[1:], strict=False)]
+    pairs = [pair for all_of in by_event.values() for pair in itertools.pairwise(all_of)]
     return [(before, after) for before, after in pairs if before.life == after.life or before.key != after.key]
 
 

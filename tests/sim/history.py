@@ -1,6 +1,7 @@
-"""What happened in a simulated world, and the checkers that judge it. They know the promises and nothing of the engine."""
+"""What happened in a simulated world, and the checkers that judge it: they know the promises, not the engine."""
 
 import collections
+import itertools
 
 import msgspec
 
@@ -57,7 +58,7 @@ class History(msgspec.Struct):
         for one in self.sent:
             by_delivery[one.event, one.target].append(one)
         for (event, target), attempts in by_delivery.items():
-            for before, after in zip(attempts, attempts[1:], strict=False):
+            for before, after in itertools.pairwise(attempts):
                 if before.yes and (before.life == after.life or not self._taken(before)):
                     wrong.append(f"{event} → {target}: again at {after.at:.3f} after a yes at {before.answered:.3f}")
         return wrong

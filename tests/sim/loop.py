@@ -42,7 +42,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def call_at(  # type: ignore[override]  # the stubs tie *args to the callback; passing them on needs no such tie
         self, when: float, callback: typing.Any, *args: typing.Any, context: typing.Any = None
     ) -> asyncio.TimerHandle:
-        """As asyncio's, with a nanosecond of chance: timers of the same moment fire in an order that the seed decides."""
+        """As asyncio's, with a nanosecond of chance: the seed decides the order of timers of the same moment."""
         return super().call_at(when + self._chance.random() * 1e-9, callback, *args, context=context)
 
 

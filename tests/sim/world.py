@@ -1,8 +1,8 @@
 """A small world for the engine: real engine code, scripted targets, a journal that can crash, one seed.
 
-A *life* is one process, on a loop of its own. When its scenario returns without draining, that is a crash: the loop is
-never run again and nothing survives but what the journal had committed, as after kill -9. What the checkers need is kept
-in a ``History``.
+A *life* is one process, on a loop of its own. When its scenario returns without draining, that is a crash: the loop
+is never run again and nothing survives but what the journal had committed, as after kill -9. What the checkers need
+is kept in a ``History``.
 """
 
 import asyncio

@@ -22,7 +22,7 @@ class TargetView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class RouteView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One route as this dispatcher runs it; ``refused`` says why a newer plan is not in force; alone, there is none yet."""
+    """One route as this dispatcher runs it; ``refused``: why a newer plan is not in force (or its first)."""
 
     route: str
     uid: str = ""
