@@ -53,7 +53,7 @@ class Process:
             return False
 
     def kill(self) -> None:
-        """kill -9."""
+        """End it by kill -9."""
         assert self.child is not None
         self.child.send_signal(signal.SIGKILL)
         self.child.wait()
