@@ -150,7 +150,7 @@ WHERE column1 IS NOT NULL;
 
 -- name: replay_dead
 -- dead → replayed: the new event has the bytes now.
-UPDATE dead SET replayed = column2, head = NULL, body = NULL
+UPDATE dead SET replayed = column2, body = NULL
 FROM (VALUES (?, ?)) WHERE dead.number = column1 AND dead.replayed IS NULL;
 
 -- name: remove_dead
@@ -280,8 +280,8 @@ SELECT due.lane, count(*), sum(length(event.body)) FROM due CROSS JOIN event USI
 SELECT count(*) FROM event;
 
 -- name: restore_dead
--- replayed → dead: the replay is taken back, the bytes return.
-UPDATE dead SET replayed = NULL, head = event.head, body = event.body
+-- replayed → dead: the replay is taken back, its body returns; the head stayed, with the time of the first acceptance.
+UPDATE dead SET replayed = NULL, body = event.body
 FROM event WHERE event.seq = dead.replayed AND dead.replayed IN (SELECT value FROM carray(?));
 
 -- name: drop_due_of_events

@@ -79,7 +79,7 @@ CREATE TABLE due (
 CREATE INDEX due_at ON due (lane, at, seq);     -- the order in which a lane gets its deliveries back
 
 -- Deliveries given up, with the event's own head and body. Two states: kept, while replayed is null; and replayed, when
--- only the link is left (the bytes went along with event number *replayed*).
+-- only the link is left (the body went along with event number *replayed*).
 CREATE TABLE dead (
     number   INTEGER PRIMARY KEY AUTOINCREMENT, -- a cursor for lists, so never given out twice
     seq      INTEGER NOT NULL,
@@ -90,10 +90,10 @@ CREATE TABLE dead (
     cause    BLOB    NOT NULL,                  -- detail, attempts, history
     frozen   INTEGER NOT NULL,
     replayed INTEGER,
-    head     BLOB,
+    head     BLOB    NOT NULL,
     body     BLOB,
     UNIQUE (seq, lane),                         -- a delivery dies once, however often a settle is committed again
-    CHECK (replayed IS NOT NULL OR (head IS NOT NULL AND body IS NOT NULL))  -- a kept one can be replayed
+    CHECK (replayed IS NOT NULL OR body IS NOT NULL)    -- a kept one can be replayed
 ) STRICT;
 
 CREATE INDEX dead_kept ON dead (lane, number) WHERE replayed IS NULL;

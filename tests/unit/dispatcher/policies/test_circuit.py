@@ -200,6 +200,17 @@ def test_closing_forgets_the_doubling() -> None:
     assert bench.circuit.opens_at(100.0) == 130.0
 
 
+def test_closing_forgets_the_failures_from_before() -> None:
+    bench = Bench(consecutive_failures=0, minimum_calls=5).opened()
+    for _ in range(3):
+        bench.ask(OK, 30.0)
+
+    for _ in range(4):
+        bench.ask(BAD, 30.0)
+
+    assert bench.told == ["Open", "HalfOpen", "Closed"]
+
+
 def test_without_a_verdict_in_time_it_is_open_again() -> None:
     bench = Bench().opened()
     hung = bench.enter(30.0)

@@ -34,12 +34,12 @@ windows |= st.builds(plan.Window, type=st.just("Time"), size=st.sampled_from([2.
 breakers = st.fixed_dictionaries(
     {
         "window": windows,
-        "minimum_calls": st.integers(1, 8),
+        "minimum_calls": st.sampled_from([1, 4, 8, 1000]),  # 1000: only failures in a row can open it
         "failure_rate_threshold": st.integers(1, 100),
         "consecutive_failures": st.integers(0, 4),
         "open_duration": st.sampled_from([1.0, 5.0, 30.0]),
         "max_open_duration": st.sampled_from([30.0, 70.0]),
-        "half_open": st.sampled_from([(1, 1), (2, 1), (2, 2), (5, 3), (3, 3)]).map(
+        "half_open": st.sampled_from([(1, 1), (2, 1), (5, 3), (3, 3), (2, 4)]).map(
             lambda it: plan.HalfOpen(max_calls=it[0], success_threshold=it[1], max_wait=20.0)
         ),
     }
@@ -137,6 +137,17 @@ class CircuitLife(RuleBasedStateMachine):
     def time_passes(self, quarters: int) -> None:
         self.now += quarters / 4
 
+    @rule()
+    def the_time_comes_that_the_circuit_names(self) -> None:
+        self.spec.allows(self.now)
+        self.now = self.circuit.opens_at(self.now)
+
+    @rule(ends=st.lists(st.sampled_from(EVIDENCE), max_size=12))
+    def attempts_come_and_go(self, ends: list[tuple[Outcome, str]]) -> None:
+        for one in ends:
+            if self.goes():
+                self.an_attempt_lands(len(self.flying) - 1, one)
+
     @rule(tries=st.integers(1, 6))
     def deliveries_want_to_go(self, tries: int) -> None:
         for _ in range(tries):
@@ -193,14 +204,15 @@ class CircuitLife(RuleBasedStateMachine):
         assert set(zip(self.told, self.told[1:], strict=False)) <= legal
         self.a_target_that_is_well_again_is_served()
 
+    @rule()
     def a_target_that_is_well_again_is_served(self) -> None:
         """Even when everything in flight hangs for ever."""
-        for _ in range(12):
+        for _ in range(20):
             if self.goes():
                 self.an_attempt_lands(len(self.flying) - 1, EVIDENCE[0])
             self.now = self.circuit.opens_at(self.now)
         assert self.circuit.state.value == "Closed"
 
 
-CircuitLife.TestCase.settings = hypothesis.settings(max_examples=150, stateful_step_count=40, deadline=None)
+CircuitLife.TestCase.settings = hypothesis.settings(max_examples=150, stateful_step_count=50, deadline=None)
 TestCircuit = CircuitLife.TestCase
