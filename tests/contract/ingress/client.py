@@ -56,8 +56,14 @@ class Wire:
 
     async def closed(self) -> bytes:
         """Wait until the server closes; what it said until then."""
+        said = b""
         async with asyncio.timeout(PATIENCE):
-            return await self.reader.read()
+            try:
+                while chunk := await self.reader.read(65536):
+                    said += chunk
+            except ConnectionResetError:
+                pass  # we were still sending when it closed
+        return said
 
     def reset(self) -> None:
         """Be gone at once, without a goodbye."""

@@ -1,0 +1,242 @@
+"""The operator, put together: what watches, what works, and the order in which it starts.
+
+A start goes in this order, because each step is judged by what the one before has found:
+
+1. all routes are listed, and the metadata of all plans: what exists and what is in force;
+2. paths are claimed, first by the plans in force, then by age: only here does age decide;
+3. every route is put on the work queue, the oldest first, and from here on events put keys on it;
+4. ready, when that first round is done.
+
+Nothing here decides anything about a route.
+"""
+
+import asyncio
+import random
+import typing
+from collections.abc import Callable, Collection, Coroutine
+
+import structlog
+
+from fanout_crds.compile import Installation
+from fanout_crds.faults import Invalid
+from fanout_crds.route import parse
+from fanout_operator import plans, sweep
+from fanout_operator.backoff import Backoff
+from fanout_operator.bucket import Bucket
+from fanout_operator.claims import Claims, Holder
+from fanout_operator.conditions import Verdict
+from fanout_operator.fleet import Fleet
+from fanout_operator.gather import Sources, things_of
+from fanout_operator.judge import Rules
+from fanout_operator.kube import CONFIG_MAPS, FAILURES, ROUTES, SECRETS, SERVICES, Document, Kind, Kube, Scope
+from fanout_operator.options import Options
+from fanout_operator.reconcile import Desk, Reconciler, class_of
+from fanout_operator.reflector import Reflector, key_of
+from fanout_operator.routes import Dependants, Routes
+from fanout_operator.status import StatusWriter
+from fanout_operator.workqueue import WorkQueue
+
+WORKERS: typing.Final = 8
+STATUS_RATE: typing.Final = 10.0  # patches a second
+STATUS_BURST: typing.Final = 20.0
+START: typing.Final = Backoff(base=0.2, cap=5.0)
+
+log = structlog.get_logger()
+
+
+class Chances(typing.NamedTuple):
+    """Chance, ids and the time of day, from the composition root."""
+
+    rng: random.Random
+    revision: Callable[[], str]
+    wall: Callable[[], str]  # RFC 3339, whole seconds, UTC
+
+
+class Operator:
+    """All parts of one operator, but for what speaks HTTP."""
+
+    def __init__(self, options: Options, kube: Kube, chances: Chances) -> None:
+        self._options = options
+        self._kube = kube
+        self._chances = chances
+        self._rules = Rules(class_name=options.class_name, any_path=options.any_path)
+        self.routes = Routes()
+        self.book = plans.Book()
+        self.verdicts: dict[str, Verdict] = {}
+        self.dependants = Dependants()
+        self.claims = Claims()
+        self.fleet = Fleet(self._reported)
+        self.status = StatusWriter(
+            kube,
+            self.routes,
+            self.verdicts,
+            self.fleet,
+            bucket=Bucket(STATUS_RATE, STATUS_BURST),
+            rng=chances.rng,
+            wall=chances.wall,
+            public_url=options.public_url,
+        )
+        self.work = WorkQueue("routes", self._reconcile, workers=WORKERS, rng=chances.rng)
+        self._reconciler = self._make_reconciler()
+        self.sweeper = sweep.Sweeper(kube, sweep.scopes(options.namespaces), self.routes, self.book, self.work.put)
+        self.reflectors = tuple(self._reflectors())
+        self.synced = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"<Operator {self.routes!r} {self.book!r} {self.work!r} {self.fleet!r}>"
+
+    # --- events -------------------------------------------------------------------------------------------------------
+
+    def route(self, document: Document) -> None:
+        """A route is there; only its status is looked at when its spec is the one we know."""
+        key = key_of(document)
+        if self.routes.note(document):
+            self.work.forget(key)
+            self.work.put(key)
+        else:
+            self.status.wake(key)
+
+    def gone(self, document: Document) -> None:
+        """A route was deleted."""
+        self.routes.drop(key_of(document), document["metadata"]["uid"])
+        self.work.put(key_of(document))
+
+    def _depended_on(self, kind: Kind) -> Callable[[str, str | None, str | None], None]:
+        def changed(key: str, _before: str | None, _now: str | None) -> None:
+            for route in self.dependants.of(things_of(kind, key)):
+                self.work.put(route)
+
+        return changed
+
+    def _plan_changed(self, _key: str, before: plans.Written | None, now: plans.Written | None) -> None:
+        """Somebody changed or removed a plan: put it back. Our own writes are in the book already."""
+        if now is not None:
+            ours = now in self.book.of(now.route)
+            self.book.note(now)
+            if not ours:
+                self._put_back(now)
+        elif before is not None and before in self.book.of(before.route):
+            self.book.drop(before)
+            self._put_back(before)
+
+    def _credentials_changed(self, _key: str, before: plans.Written | None, now: plans.Written | None) -> None:
+        plan = now or before
+        if plan is not None and (now is None or now.revision not in {one.revision for one in self.book.of(now.route)}):
+            self._put_back(plan)
+
+    def _put_back(self, plan: plans.Written) -> None:
+        if plan.route in self.verdicts:  # before its first reconcile there is nothing to put back
+            self.work.put(plan.route)
+
+    def _reported(self, routes: Collection[str] | None) -> None:
+        for key in self.verdicts if routes is None else routes:
+            self.status.wake(key)
+
+    # --- its life -----------------------------------------------------------------------------------------------------
+
+    def tasks(self) -> tuple[Coroutine[None, None, None], ...]:
+        """What runs from the beginning; none of them ends by itself."""
+        return (*(one.run() for one in self.reflectors), self.status.run())
+
+    async def start(self) -> None:
+        """Go through the steps above; afterwards `work` and `sweeper` may run."""
+        await self.list_routes()
+        for one in self.reflectors:
+            if one.scope.kind is CONFIG_MAPS:
+                await one.synced.wait()
+        self._claim_paths()
+        for key in self.routes.by_age():
+            self.work.put(key)
+        log.info("operator.listed", routes=len(self.routes), plans=len(self.book))
+
+    async def first_round(self) -> None:
+        """Wait until all that was there at the start is done."""
+        for one in self.reflectors:
+            await one.synced.wait()
+        await self.work.drained()
+        self.synced.set()
+        log.info("operator.synced", routes=len(self.routes), plans=len(self.book))
+
+    async def list_routes(self) -> None:
+        """Take a complete list of all routes, however long it takes to get one; the sweeper compares again soon."""
+        self.sweeper.hurry()
+        failures = 0
+        while True:
+            try:
+                for scope in self._scopes(ROUTES, metadata_only=False):
+                    for document in (await self._kube.list(scope)).items:
+                        self.routes.note(_whole(document))
+            except FAILURES as fault:
+                failures += 1
+                log.warning("operator.waiting", fault=f"{type(fault).__name__}: {fault}")
+                await asyncio.sleep(START.wait(failures, self._chances.rng))
+            else:
+                return
+
+    def _claim_paths(self) -> None:
+        in_force = {plan.route: plan for plan in self.book}
+        for key in self.routes.by_age():
+            if key in in_force:
+                self.claims.take(in_force[key].path, Holder(key, in_force[key].route_uid))
+        for key in self.routes.by_age():
+            if key not in in_force:
+                self._claim_by_age(key)
+
+    def _claim_by_age(self, key: str) -> None:
+        known = self.routes.get(key)
+        if known is None or class_of(known.document()) != self._rules.class_name:
+            return
+        try:
+            route = parse(known.document())
+        except Invalid:
+            return
+        if self._rules.permits(route):
+            self.claims.take(route.path, Holder(key, known.uid))
+
+    # --- parts --------------------------------------------------------------------------------------------------------
+
+    async def _reconcile(self, key: str) -> None:
+        await self._reconciler(key)
+
+    def _make_reconciler(self) -> Reconciler:
+        sources = Sources(
+            kube=self._kube, dependants=self.dependants, claims=self.claims, namespace=self._options.namespace
+        )
+        desk = Desk(
+            routes=self.routes,
+            book=self.book,
+            verdicts=self.verdicts,
+            judged=self.status.judged,
+            wake=self.work.put,
+            wake_later=self.work.put_later,
+        )
+        installation = Installation(class_name=self._options.class_name)
+        return Reconciler(sources, self._rules, installation, desk, revision=self._chances.revision)
+
+    def _reflectors(self) -> typing.Iterator[Reflector[typing.Any]]:
+        for kind in (SERVICES, SECRETS):
+            for scope in self._scopes(kind, metadata_only=True):
+                yield Reflector(
+                    self._kube, scope, keep=_version, changed=self._depended_on(kind), rng=self._chances.rng
+                )
+        for kind, changed in ((CONFIG_MAPS, self._plan_changed), (SECRETS, self._credentials_changed)):
+            scope = Scope(
+                kind=kind,
+                namespace=self._options.namespace,
+                labels=plans.selector(self._options.class_name),
+                metadata_only=True,
+            )
+            yield Reflector(self._kube, scope, keep=plans.written, changed=changed, rng=self._chances.rng)
+
+    def _scopes(self, kind: Kind, *, metadata_only: bool) -> tuple[Scope, ...]:
+        places: tuple[str | None, ...] = self._options.namespaces or (None,)
+        return tuple(Scope(kind=kind, namespace=one, metadata_only=metadata_only) for one in places)
+
+
+def _version(document: Document) -> str:
+    return str(document["metadata"]["resourceVersion"])
+
+
+def _whole(document: Document) -> Document:
+    """An item of a list does not repeat what the list says: its kind."""
+    return {"apiVersion": ROUTES.api_version, "kind": ROUTES.name, **document}

@@ -1,0 +1,162 @@
+"""From a verdict and the fleet's view to the five conditions: pure tables of reasons, in the order they are asked.
+
+Ready is the other three together; Healthy stands beside it, since a route with an open circuit does what it should.
+While the fleet is not settled, nothing new is said about what dispatchers run: the caller keeps what it said before.
+"""
+
+import typing
+from collections.abc import Iterable
+
+import msgspec
+
+from fanout_crds.references import Unresolved
+from fanout_operator.fleet import SILENCE, RouteReport, TargetReport, View
+from fanout_operator.reasons import ConditionStatus, ConditionType, Said, say
+
+NAMED: typing.Final = 5  # names in a sentence before it says how many more
+
+
+class InForce(msgspec.Struct, frozen=True):
+    """The plan that lies in the cluster for a route."""
+
+    revision: str
+    generation: int
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What a reconcile found out about one generation of a route."""
+
+    uid: str
+    generation: int
+    objection: Said | None
+    unresolved: tuple[tuple[str, Unresolved], ...] = ()
+    targets: tuple[str, ...] = ()
+    path: str = ""
+    in_force: InForce | None = None
+    fresh: bool = False  # written by this very reconcile: what dispatchers said before is about another plan
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """One condition, without the time of its last transition."""
+
+    type: ConditionType
+    status: ConditionStatus
+    reason: str
+    message: str
+
+
+def conditions(verdict: Verdict, view: View) -> tuple[Condition, ...]:
+    """All five, in the order in which they are shown."""
+    three = (accepted(verdict), resolved_refs(verdict), programmed(verdict, view))
+    return (*three, ready(three), healthy(verdict, view))
+
+
+def accepted(verdict: Verdict) -> Condition:
+    if verdict.objection:
+        return _condition("Accepted", "False", verdict.objection)
+    return _condition("Accepted", "True", say("Accepted"))
+
+
+def resolved_refs(verdict: Verdict) -> Condition:
+    if verdict.objection:
+        return _condition("ResolvedRefs", "Unknown", say("NotAccepted"))
+    if not verdict.unresolved:
+        return _condition("ResolvedRefs", "True", say("ResolvedRefs"))
+    first = verdict.unresolved[0][1]
+    sentences = (f"target {target}: {one.message}" for target, one in verdict.unresolved)
+    return _condition("ResolvedRefs", "False", Said(first.reason, _some(sentences, "; ")))
+
+
+def programmed(verdict: Verdict, view: View) -> Condition:
+    if verdict.in_force is None:
+        return _condition("Programmed", "False", say("NoPlan"))
+    if verdict.objection:
+        return _condition("Programmed", "False", say("LastGoodPlan", generation=verdict.in_force.generation))
+    if view.empty:
+        return _condition("Programmed", "Unknown", say("NoDispatcher"))
+    for name, report in view.reports:
+        if report and report.refused and report.revision != verdict.in_force.revision:
+            return _condition("Programmed", "False", say("PlanRefused", dispatcher=name, why=report.refused))
+    waiting = [name for name, report in view.reports if report is None or report.revision != verdict.in_force.revision]
+    if waiting:
+        return _condition("Programmed", "False", say("Waiting", dispatchers=_some(waiting)))
+    if view.silent:
+        said = say("DispatcherSilent", dispatchers=_some(view.silent), seconds=SILENCE)
+        return _condition("Programmed", "Unknown", said)
+    return _condition("Programmed", "True", say("Programmed"))
+
+
+def ready(three: tuple[Condition, Condition, Condition]) -> Condition:
+    """The first that is False says why, else the first that is Unknown."""
+    for status in typing.get_args(ConditionStatus)[1:]:
+        for one in three:
+            if one.status == status:
+                return Condition("Ready", one.status, one.reason, one.message)
+    return _condition("Ready", "True", say("Ready"))
+
+
+def healthy(verdict: Verdict, view: View) -> Condition:
+    if view.empty:
+        return _condition("Healthy", "Unknown", say("NoDispatcher"))
+    targets = summed(view)
+    opened = [one.name for one in targets if one.circuit == "Open"]
+    if opened:
+        return _condition("Healthy", "False", say("CircuitOpen", targets=_some(opened)))
+    dead = [f"{one.name} ({one.dead_letters})" for one in targets if one.dead_letters]
+    if dead:
+        return _condition("Healthy", "False", say("DeadLetters", targets=_some(dead)))
+    if view.silent:
+        said = say("DispatcherSilent", dispatchers=_some(view.silent), seconds=SILENCE)
+        return _condition("Healthy", "Unknown", said)
+    return _condition("Healthy", "True", say("Healthy"))
+
+
+def programmed_generation(verdict: Verdict, view: View) -> int | None:
+    """The oldest generation that some dispatcher still runs; None when none runs any."""
+    running = [report.generation for report in _reports(view) if report.revision]
+    return min(running, default=None)
+
+
+def summed(view: View) -> tuple[TargetReport, ...]:
+    """Each target over all dispatchers: the worst circuit, the sum of what waits and of what died."""
+    by_name: dict[str, list[TargetReport]] = {}
+    for report in _reports(view):
+        for target in report.targets:
+            by_name.setdefault(target.name, []).append(target)
+    return tuple(_sum(name, found) for name, found in by_name.items())
+
+
+_WORST: typing.Final = ("Open", "HalfOpen", "Closed", "Disabled")
+
+
+def _sum(name: str, found: list[TargetReport]) -> TargetReport:
+    circuits = {one.circuit for one in found}
+    return TargetReport(
+        name=name,
+        circuit=next((one for one in _WORST if one in circuits), found[0].circuit),
+        pending=coarse(sum(one.pending for one in found)),
+        dead_letters=coarse(sum(one.dead_letters for one in found)),
+        held=next((one.held for one in found if one.held), None),
+        last_error=next((one.last_error for one in found if one.last_error), None),
+    )
+
+
+def coarse(count: int) -> int:
+    """Two digits of a count: exact ones are metrics, and every change here would be a write."""
+    unit: int = 10 ** max(0, len(str(count)) - 2)
+    return count // unit * unit
+
+
+def _reports(view: View) -> Iterable[RouteReport]:
+    return (report for _, report in view.reports if report is not None)
+
+
+def _condition(kind: ConditionType, status: ConditionStatus, said: Said) -> Condition:
+    return Condition(kind, status, said.reason, said.message)
+
+
+def _some(names: Iterable[str], between: str = ", ") -> str:
+    """Write names, a few of them in full."""
+    first = list(names)
+    more = len(first) - NAMED
+    return between.join(first[:NAMED]) + (f" and {more} more" if more > 0 else "")

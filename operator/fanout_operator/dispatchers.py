@@ -1,0 +1,92 @@
+"""Which dispatchers there are, and one follower for each.
+
+In a cluster the ready addresses of the report Service's EndpointSlices say so; elsewhere they are named on the command
+line (slices cannot hold loopback addresses). A dispatcher that comes back under another address gets a new follower and
+keeps its place in the fleet.
+"""
+
+import asyncio
+import random
+import typing
+from collections.abc import Callable, Iterable, Mapping
+
+import aiohttp
+import structlog
+
+from fanout_operator.fleet import Fleet
+from fanout_operator.kube import Document
+from fanout_operator.report import Endpoint, Follower
+
+PORT: typing.Final = "report"  # the name of the Service's port
+
+log = structlog.get_logger()
+
+Endpoints = Mapping[str, Endpoint]  # by dispatcher: its pod's name, or its URL
+
+
+class Followers:
+    """Keeps exactly one follower running per dispatcher that is ready."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        session: aiohttp.ClientSession,
+        headers: Callable[[], Mapping[str, str]],
+        rng: random.Random,
+    ) -> None:
+        self._fleet = fleet
+        self._session = session
+        self._headers = headers
+        self._rng = rng
+        self._running: dict[str, tuple[Endpoint, asyncio.Task[None]]] = {}
+
+    def __repr__(self) -> str:
+        return f"<Followers {sorted(self._running)}>"
+
+    def set(self, endpoints: Endpoints) -> None:
+        """Take the list of all dispatchers that are ready."""
+        self._fleet.expect(endpoints.keys())
+        for name in [name for name, (endpoint, _) in self._running.items() if endpoints.get(name) != endpoint]:
+            self._running.pop(name)[1].cancel()
+        for name, endpoint in endpoints.items():
+            if name not in self._running:
+                log.info("dispatcher.found", dispatcher=name, url=endpoint.url)
+                self._running[name] = (endpoint, asyncio.create_task(self._follow(name, endpoint)))
+
+    async def close(self) -> None:
+        """End all followers."""
+        tasks = [task for _, task in self._running.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _follow(self, name: str, endpoint: Endpoint) -> None:
+        follower = Follower(
+            name, endpoint, session=self._session, headers=self._headers, fleet=self._fleet, rng=self._rng
+        )
+        await follower.run()
+
+
+def named(urls: Iterable[str]) -> Endpoints:
+    """Dispatchers by the addresses on the command line."""
+    return {url: Endpoint(url) for url in urls}
+
+
+def ready_in(slice_: Document, server_name: str) -> tuple[tuple[str, Endpoint], ...]:
+    """The ready dispatchers of one EndpointSlice; an unset `ready` means ready (EndpointSlice API)."""
+    ports = [one["port"] for one in slice_.get("ports") or () if one.get("name") == PORT and one.get("port")]
+    if not ports:
+        return ()
+    return tuple(
+        (_name(one), Endpoint(f"https://{_address(one['addresses'][0])}:{ports[0]}", server_name))
+        for one in slice_.get("endpoints") or ()
+        if (one.get("conditions") or {}).get("ready") is not False
+    )
+
+
+def _name(endpoint: Document) -> str:
+    return str((endpoint.get("targetRef") or {}).get("name") or endpoint["addresses"][0])
+
+
+def _address(address: str) -> str:
+    return f"[{address}]" if ":" in address else address

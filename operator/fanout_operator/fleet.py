@@ -1,0 +1,163 @@
+"""What each dispatcher says it runs: the sum behind Programmed, Healthy and the counters.
+
+Pure. Discovery says which dispatchers are ready, the followers (report.py) feed what they hear, and `changed` is told
+the routes whose picture became another. A dispatcher counts from the end of its first snapshot; one that falls silent
+keeps its last picture for a while and is then `Silent`. Until every ready dispatcher is one or the other the fleet is
+not settled, and nobody should conclude anything from it: so a restart of the operator changes no status.
+"""
+
+import enum
+import typing
+from collections.abc import Callable, Collection, Iterable
+
+import msgspec
+
+SILENCE: typing.Final = 15.0  # seconds without a line, heartbeats included
+
+
+class TargetReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One target as one dispatcher sees it. Fields we do not know are ignored: dispatchers may be newer."""
+
+    name: str
+    circuit: str = "Closed"
+    pending: int = 0
+    dead_letters: int = 0
+    held: str | None = None
+    last_error: str | None = None
+
+
+class RouteReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One route as one dispatcher runs it; `refused` says why a newer plan is not in force."""
+
+    route: str
+    uid: str = ""
+    revision: str = ""
+    generation: int = 0
+    refused: str | None = None
+    targets: tuple[TargetReport, ...] = ()
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """A route across the fleet: by dispatcher what it runs, None where it runs nothing for this route."""
+
+    settled: bool
+    silent: tuple[str, ...] = ()
+    reports: tuple[tuple[str, RouteReport | None], ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """There is no dispatcher at all."""
+        return not self.reports and not self.silent
+
+
+class State(enum.Enum):
+    """How far a dispatcher's report is."""
+
+    CONNECTING = enum.auto()
+    COMPLETE = enum.auto()
+    SILENT = enum.auto()
+
+
+class Dispatcher:
+    """One dispatcher's last complete picture, and the snapshot that is being loaded."""
+
+    def __init__(self) -> None:
+        self.state = State.CONNECTING
+        self.routes: dict[str, RouteReport] = {}
+        self.loading: dict[str, RouteReport] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Dispatcher {self.state.name} routes={len(self.routes)}>"
+
+
+class Fleet:
+    """All ready dispatchers, by name."""
+
+    def __init__(self, changed: Callable[[Collection[str] | None], None]) -> None:
+        """`changed` gets the keys of routes, or None when every route's picture may be another."""
+        self._changed = changed
+        self._ready: dict[str, Dispatcher] = {}
+        self._discovered = False
+
+    def __repr__(self) -> str:
+        return f"<Fleet settled={self.settled} {self._ready}>"
+
+    @property
+    def settled(self) -> bool:
+        """Whether what is here may be believed to be all."""
+        return self._discovered and all(one.state is not State.CONNECTING for one in self._ready.values())
+
+    def expect(self, names: Collection[str]) -> None:
+        """Take the list of all dispatchers that are ready."""
+        if self._discovered and set(names) == set(self._ready):
+            return
+        self._discovered = True
+        self._ready = {name: self._ready.get(name) or Dispatcher() for name in names}
+        self._everything()
+
+    def hello(self, name: str) -> None:
+        """A stream begins: a new snapshot is being loaded, the last picture holds until it is complete."""
+        if one := self._ready.get(name):
+            one.loading = {}
+
+    def route(self, name: str, report: RouteReport) -> None:
+        """One route, of the snapshot or changed since."""
+        one = self._ready.get(name)
+        if one is None:
+            return
+        if one.loading is not None:
+            one.loading[report.route] = report
+        elif one.routes.get(report.route) != report:
+            one.routes[report.route] = report
+            self._tell((report.route,))
+
+    def gone(self, name: str, route: str) -> None:
+        """A dispatcher runs nothing for a route any more."""
+        one = self._ready.get(name)
+        if one and (one.loading if one.loading is not None else one.routes).pop(route, None) and one.loading is None:
+            self._tell((route,))
+
+    def complete(self, name: str) -> None:
+        """The snapshot is complete: it is the picture now."""
+        one = self._ready.get(name)
+        if one is None or one.loading is None:
+            return
+        before, one.routes, one.loading = one.routes, one.loading, None
+        was, one.state = one.state, State.COMPLETE
+        if was is not State.COMPLETE:
+            self._everything()
+        else:
+            self._tell(_differing(before, one.routes))
+
+    def silent(self, name: str) -> None:
+        """A ready dispatcher has not been heard for too long."""
+        one = self._ready.get(name)
+        if one and one.state is not State.SILENT:
+            one.state, one.routes, one.loading = State.SILENT, {}, None
+            self._everything()
+
+    def view(self, route: str) -> View:
+        """What the fleet says of one route."""
+        return View(
+            settled=self.settled,
+            silent=tuple(sorted(name for name, one in self._ready.items() if one.state is State.SILENT)),
+            reports=tuple(
+                (name, one.routes.get(route))
+                for name, one in sorted(self._ready.items())
+                if one.state is State.COMPLETE
+            ),
+        )
+
+    def _everything(self) -> None:
+        """Only once settled: what changes before is told then, in one go."""
+        if self.settled:
+            self._changed(None)
+
+    def _tell(self, routes: Iterable[str]) -> None:
+        keys = tuple(routes)
+        if keys and self.settled:
+            self._changed(keys)
+
+
+def _differing(before: dict[str, RouteReport], now: dict[str, RouteReport]) -> Iterable[str]:
+    return (key for key in before.keys() | now.keys() if before.get(key) != now.get(key))

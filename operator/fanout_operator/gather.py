@@ -1,0 +1,101 @@
+"""Reading everything one route depends on, into one frozen `Observed`.
+
+The only module that looks things up for a reconcile. What it looks for it notes with the dependants first, so that a
+change which comes between the look and the plan brings the route back. References into other namespaces are not even
+looked up. The path is claimed last, with nothing awaited between that and the verdict.
+"""
+
+import asyncio
+from collections.abc import Collection, Iterable
+
+import msgspec
+
+from fanout_crds.faults import Fault, Invalid
+from fanout_crds.references import References, references
+from fanout_crds.route import FanoutRoute, parse
+from fanout_operator import plans, resolve
+from fanout_operator.claims import Claims, Holder
+from fanout_operator.judge import Observed, Rules
+from fanout_operator.kube import CONFIG_MAPS, SECRETS, SERVICES, Document, Kind, Kube, NotFound
+from fanout_operator.routes import Dependants, Known
+
+
+class Sources(msgspec.Struct, frozen=True, kw_only=True):
+    """Where facts come from."""
+
+    kube: Kube
+    dependants: Dependants
+    claims: Claims
+    namespace: str  # the dispatcher's, where plans are
+
+
+async def gather(key: str, known: Known, sources: Sources, rules: Rules) -> Observed:
+    """Observe one route of our class."""
+    route, faults = _parse(known.document())
+    needs = references(route) if route else References(services=frozenset(), secrets=frozenset())
+    sources.dependants.set(key, _things(needs))
+    owner = key.split("/", maxsplit=1)[0]
+    services, secrets, plan = await asyncio.gather(
+        _find(sources.kube, SERVICES, {f"{one.namespace}/{one.name}" for one in needs.services}, owner),
+        _find(sources.kube, SECRETS, {f"{one.namespace}/{one.name}" for one in needs.secrets}, owner),
+        _plan(sources, known.uid),
+    )
+    observed = Observed(
+        key=key,
+        uid=known.uid,
+        generation=known.generation,
+        route=route,
+        faults=faults,
+        services=resolve.all_services(needs.services, owner, services),
+        secrets=resolve.all_secrets(needs.secrets, owner, secrets),
+        plan=plan,
+    )
+    if route is None or not rules.permits(route):
+        return observed
+    holder = sources.claims.take(route.path, Holder(key, known.uid))
+    return msgspec.structs.replace(observed, holder=holder)
+
+
+def things_of(kind: Kind, key: str) -> str:
+    """The name by which dependants know an object."""
+    return f"{kind.name}/{key}"
+
+
+def _things(needs: References) -> frozenset[str]:
+    services = {things_of(SERVICES, f"{one.namespace}/{one.name}") for one in needs.services}
+    return frozenset(services | {things_of(SECRETS, f"{one.namespace}/{one.name}") for one in needs.secrets})
+
+
+def _parse(document: Document) -> tuple[FanoutRoute | None, tuple[Fault, ...]]:
+    try:
+        return parse(document), ()
+    except Invalid as invalid:
+        return None, invalid.faults
+
+
+async def _find(kube: Kube, kind: Kind, names: Collection[str], owner: str) -> dict[str, Document]:
+    """Read objects by ``namespace/name``; what is not there, or not for this owner to know, is left out."""
+    wanted = [name.split("/") for name in sorted(names)]
+    found = await asyncio.gather(
+        *(_get(kube, kind, namespace, name) for namespace, name in wanted if resolve.permitted(namespace, owner))
+    )
+    return {f"{one['metadata']['namespace']}/{one['metadata']['name']}": one for one in _present(found)}
+
+
+async def _plan(sources: Sources, uid: str) -> plans.Content | None:
+    name = plans.name_of(uid)
+    config, secret = await asyncio.gather(
+        _get(sources.kube, CONFIG_MAPS, sources.namespace, name), _get(sources.kube, SECRETS, sources.namespace, name)
+    )
+    return plans.content(config, secret)
+
+
+async def _get(kube: Kube, kind: Kind, namespace: str, name: str) -> Document | None:
+    try:
+        return await kube.get(kind, namespace, name)
+    except NotFound:
+        return None
+
+
+def _present(found: Iterable[Document | None]) -> Iterable[Document]:
+    return (one for one in found if one is not None)

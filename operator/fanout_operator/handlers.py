@@ -1,0 +1,139 @@
+"""kopf, and the only module that knows it: watches FanoutRoutes and hands every event on.
+
+It runs embedded, `standalone`, with `on.event` handlers only: such handlers need no finalizer and leave no annotation
+on an object, and a definition may be deleted under them without a deadlock. Nothing is decided here and no Event
+posted. What kopf asks of the API goes through a session of ours, so that a rotated token is read again and liveness
+can see that the watch is alive: it is renewed every minute.
+"""
+
+import asyncio
+import logging
+import typing
+from collections.abc import Awaitable, Callable, Collection
+
+import aiohttp
+import kopf
+import structlog
+
+from fanout_operator.access import Access
+from fanout_operator.kube import DEFINITION_NAME, DEFINITIONS, ROUTES, Document
+
+RENEW: typing.Final = 60  # whole seconds after which the server ends a watch, and kopf asks for the next
+
+
+log = structlog.get_logger()
+
+
+class Inbox(typing.Protocol):
+    """Who wants to know."""
+
+    def route(self, document: Document) -> None:
+        """A route is there, and this is how it looks."""
+        ...
+
+    def gone(self, document: Document) -> None:
+        """A route was deleted, and this is how it looked."""
+        ...
+
+
+class Pulse:
+    """When kopf last asked for a watch: an aiohttp middleware."""
+
+    def __init__(self) -> None:
+        self._asked: float | None = None
+
+    def __repr__(self) -> str:
+        return f"<Pulse {self._asked}>"
+
+    def age(self, now: float) -> float:
+        """Seconds since the last watch was asked for; 0 before the first."""
+        return now - self._asked if self._asked is not None else 0.0
+
+    async def __call__(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        if request.url.path.endswith(f"/{ROUTES.plural}"):
+            self._asked = asyncio.get_running_loop().time()
+        return await handler(request)
+
+
+async def watch(
+    inbox: Inbox,
+    access: Access,
+    pulse: Pulse,
+    *,
+    namespaces: Collection[str],
+    there: Callable[[], Awaitable[None]],
+    started: Callable[[], None],
+) -> None:
+    """Watch until cancelled; raises what kopf cannot mend, such as missing rights.
+
+    Kopf gives up when the definition of routes is deleted between two of its requests (404). Then we wait until it is
+    `there` again, and begin anew: kopf lists all routes, as after any start.
+    """
+    _quiet()
+    while True:
+        await there()
+        fault = await _once(inbox, access, pulse, namespaces, started)
+        if getattr(fault, "status", None) != 404:
+            raise fault or RuntimeError("kopf ended by itself")
+        log.warning("watch.lost", kind=ROUTES.plural, fault=str(fault))
+
+
+async def _once(
+    inbox: Inbox, access: Access, pulse: Pulse, namespaces: Collection[str], started: Callable[[], None]
+) -> BaseException | None:
+    """One life of kopf, until the first of its tasks ends; answers why.
+
+    Not kopf.run_tasks: in the end that cancels every task of the loop that is younger than kopf, ours too.
+    """
+    tasks = await kopf.spawn_tasks(
+        registry=_registry(inbox, access, pulse),
+        settings=_settings(namespaced=bool(namespaces)),
+        standalone=True,
+        clusterwide=not namespaces,
+        namespaces=list(namespaces),
+    )
+    started()  # kopf has taken the signals; whoever wants them back takes them here
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    return next((task.exception() for task in done if not task.cancelled() and task.exception()), None)
+
+
+def _registry(inbox: Inbox, access: Access, pulse: Pulse) -> kopf.OperatorRegistry:
+    registry = kopf.OperatorRegistry()
+
+    async def login(**_: object) -> kopf.AiohttpSession:
+        return kopf.AiohttpSession(server=access.server, aiohttp_session=access.session(pulse))
+
+    async def event(event: kopf.RawEvent, **_: object) -> None:
+        document = typing.cast(Document, event["object"])
+        if event["type"] == "DELETED":
+            inbox.gone(document)
+        else:
+            inbox.route(document)
+
+    kopf.on.login(registry=registry)(login)
+    kopf.on.event(ROUTES.group, ROUTES.version, ROUTES.plural, registry=registry)(event)
+    return registry
+
+
+def _settings(*, namespaced: bool) -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.scanning.disabled = namespaced  # with Roles only it may not look at the cluster, and would see nothing
+    settings.watching.server_timeout = RENEW
+    settings.watching.field_selectors[DEFINITIONS.group, DEFINITIONS.plural] = f"metadata.name={DEFINITION_NAME}"
+    settings.networking.error_backoffs = [0.2, 0.5, 1, 2, 4, 8, 8, 8]
+    settings.queueing.exit_timeout = 0.2
+    settings.process.ultimate_exiting_timeout = None
+    return settings
+
+
+def _quiet() -> None:
+    """Make kopf say less: it tells every event it hands on; what matters of it are its warnings."""
+    logging.getLogger("kopf").setLevel(logging.WARNING)

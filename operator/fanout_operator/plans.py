@@ -1,0 +1,155 @@
+"""Plans as they lie in the cluster: a ConfigMap per route, and a Secret of the same name where credentials go along.
+
+Both live in the dispatcher's namespace, are named by the route's UID, and carry on their metadata all that the operator
+needs to know of them later, so that it can watch metadata alone. They have no owner references: the garbage collector
+deletes what is owned across namespaces.
+"""
+
+import base64
+import binascii
+import typing
+from collections.abc import Mapping
+
+import msgspec
+
+from fanout_crds.plan import Credentials, Plan, encode
+from fanout_operator.kube import CONFIG_MAPS, SECRETS, Document, Kind, Reading
+
+MANAGED_BY: typing.Final = "app.kubernetes.io/managed-by"
+OPERATOR: typing.Final = "fanout-operator"
+PLAN: typing.Final = "fanout.dev/plan"
+CLASS: typing.Final = "fanout.dev/class"
+ROUTE_UID: typing.Final = "fanout.dev/route-uid"
+ROUTE: typing.Final = "fanout.dev/route"
+REVISION: typing.Final = "fanout.dev/revision"
+GENERATION: typing.Final = "fanout.dev/generation"
+PATH: typing.Final = "fanout.dev/path"
+FILE: typing.Final = "plan.json"
+
+
+class Written(msgspec.Struct, frozen=True, kw_only=True):
+    """What a plan's metadata says: whose it is, and which revision."""
+
+    route: str
+    route_uid: str
+    revision: str
+    path: str
+    created: str  # when the ConfigMap was made, RFC 3339
+
+
+class Book:
+    """Which plans lie in the cluster, by route: more than one while a route made again takes over from its namesake."""
+
+    def __init__(self) -> None:
+        self._plans: dict[str, dict[str, Written]] = {}
+
+    def __repr__(self) -> str:
+        return f"<Book {len(self._plans)}>"
+
+    def __len__(self) -> int:
+        return sum(len(found) for found in self._plans.values())
+
+    def __iter__(self) -> typing.Iterator[Written]:
+        for found in self._plans.values():
+            yield from found.values()
+
+    def of(self, route: str) -> tuple[Written, ...]:
+        """The plans of a route."""
+        return tuple(self._plans.get(route, {}).values())
+
+    def note(self, plan: Written) -> None:
+        """A plan was written or seen."""
+        self._plans.setdefault(plan.route, {})[plan.route_uid] = plan
+
+    def drop(self, plan: Written) -> None:
+        """A plan was removed."""
+        found = self._plans.get(plan.route, {})
+        found.pop(plan.route_uid, None)
+        if not found:
+            self._plans.pop(plan.route, None)
+
+
+class Content(msgspec.Struct, frozen=True, kw_only=True):
+    """A plan as it is in force now, read back to be compared: nothing is written when nothing changed."""
+
+    plan: bytes
+    plan_revision: str
+    generation: int
+    path: str
+    credentials: Mapping[str, bytes]
+    credentials_revision: str | None  # None: there is no Secret
+
+    def __repr__(self) -> str:
+        return f"<Content revision={self.plan_revision} credentials={sorted(self.credentials)}>"
+
+
+def name_of(route_uid: str) -> str:
+    """The name of both objects of a route's plan."""
+    return f"fanout-plan-{route_uid}"
+
+
+def selector(class_name: str) -> str:
+    """The labels by which an installation knows its own plans."""
+    return f"{MANAGED_BY}={OPERATOR},{PLAN}=true,{CLASS}={class_name}"
+
+
+def written(document: Document) -> Written:
+    """Read a plan's metadata; what somebody removed from it reads as empty and is put back by the next reconcile."""
+    labels = document["metadata"].get("labels") or {}
+    return Written(
+        route=_note(document, ROUTE),
+        route_uid=labels.get(ROUTE_UID, ""),
+        revision=_note(document, REVISION),
+        path=_note(document, PATH),
+        created=document["metadata"].get("creationTimestamp", ""),
+    )
+
+
+def config_map(plan: Plan, namespace: str, class_name: str) -> Document:
+    """The ConfigMap of a plan."""
+    return _object(CONFIG_MAPS, plan, namespace, class_name) | {"data": {FILE: encode(plan).decode("utf-8")}}
+
+
+def secret(plan: Plan, credentials: Credentials, namespace: str, class_name: str) -> Document:
+    """The Secret that goes with a plan: one entry per handle."""
+    data = {handle: base64.b64encode(value).decode("ascii") for handle, value in credentials.items()}
+    return _object(SECRETS, plan, namespace, class_name) | {"type": "Opaque", "data": data}
+
+
+def content(config: Reading | None, secret: Reading | None) -> Content | None:
+    """Read back what `config_map` and `secret` wrote; None when there is no plan."""
+    if config is None:
+        return None
+    generation = _note(config, GENERATION)
+    return Content(
+        plan=(config.get("data") or {}).get(FILE, "").encode("utf-8"),
+        plan_revision=_note(config, REVISION),
+        generation=int(generation) if generation.isdecimal() else 0,
+        path=_note(config, PATH),
+        credentials=decoded(secret) if secret else {},
+        credentials_revision=_note(secret, REVISION) if secret else None,
+    )
+
+
+def decoded(secret: Reading) -> dict[str, bytes]:
+    """The values of a Secret; one that is no base64 (only our own could be) reads as empty."""
+    return {key: _bytes(value) for key, value in (secret.get("data") or {}).items()}
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def _note(document: Reading, annotation: str) -> str:
+    notes: Mapping[str, str] = document["metadata"].get("annotations") or {}
+    return notes.get(annotation, "")
+
+
+def _object(kind: Kind, plan: Plan, namespace: str, class_name: str) -> Document:
+    labels = {MANAGED_BY: OPERATOR, PLAN: "true", CLASS: class_name, ROUTE_UID: plan.uid}
+    notes = {ROUTE: plan.key, REVISION: plan.revision, GENERATION: str(plan.generation), PATH: plan.path}
+    metadata = {"name": name_of(plan.uid), "namespace": namespace, "labels": labels, "annotations": notes}
+    return {"apiVersion": kind.api_version, "kind": kind.name, "metadata": metadata}

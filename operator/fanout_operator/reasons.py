@@ -1,0 +1,69 @@
+"""Every reason a condition can have, with its sentence: a closed list.
+
+A reason is what people alert on and look up in the docs; its sentence tells them what is the matter in their own names.
+Nothing outside this table ever becomes a reason, except what a dispatcher says of itself, which stays in the message.
+"""
+
+import typing
+from collections.abc import Mapping
+
+import msgspec
+
+from fanout_crds.references import Reason, Unresolved
+
+ConditionType = typing.Literal["Accepted", "ResolvedRefs", "Programmed", "Ready", "Healthy"]
+ConditionStatus = typing.Literal["True", "False", "Unknown"]
+
+LONGEST: typing.Final = 1024  # characters of a message; Kubernetes allows 32 KiB, people read less
+
+REASONS: typing.Final[Mapping[str, str]] = {
+    # Accepted
+    "Accepted": "the spec is understood",
+    "Invalid": "{faults}",
+    "PathNotAllowed": "spec.listen.path: must start with /{namespace}/, got {path}; the installer may allow others",
+    "PathContested": "spec.listen.path: {path} belongs to {holder}, which had it first",
+    "PlanTooLarge": "{faults}",
+    # ResolvedRefs; all but the first and the last hold a target (fanout_crds.references.Reason)
+    "ResolvedRefs": "all references resolve",
+    "ServiceNotFound": "there is no Service {name}",
+    "ServiceUnusable": "Service {name} {why}",
+    "PortNotFound": "Service {name} has no TCP port {port}; it has {has}",
+    "SecretNotFound": "there is no Secret {name}",
+    "SecretKeyNotFound": "Secret {name} has no value for {key}",
+    "SecretUnusable": "{why}",
+    "RefNotPermitted": "{kind} {name} is of another namespace than {owner}, and nothing there permits it",
+    "NotAccepted": "the spec is not accepted",
+    # Programmed
+    "Programmed": "every dispatcher runs this revision",
+    "NoDispatcher": "no dispatcher is ready",
+    "Pending": "the dispatchers have not reported yet",
+    "Waiting": "not yet running this revision: {dispatchers}",
+    "DispatcherSilent": "ready but not reporting for {seconds:g} seconds: {dispatchers}",
+    "PlanRefused": "{dispatcher} refused this revision: {why}",
+    "LastGoodPlan": "the spec is not accepted; the plan of generation {generation} stays in force",
+    "NoPlan": "the spec is not accepted and there is no earlier plan",
+    # Ready
+    "Ready": "accepted, resolved and running everywhere",
+    # Healthy
+    "Healthy": "no open circuit, no dead letters",
+    "CircuitOpen": "circuit open, deliveries are held: {targets}",
+    "DeadLetters": "dead letters wait to be replayed or removed: {targets}",
+}
+
+
+class Said(msgspec.Struct, frozen=True):
+    """A reason and its sentence, filled in."""
+
+    reason: str
+    message: str
+
+
+def say(reason: str, **facts: object) -> Said:
+    """Fill in a reason's sentence."""
+    message = REASONS[reason].format(**facts)
+    return Said(reason, message if len(message) <= LONGEST else message[: LONGEST - 1] + "…")
+
+
+def unresolved(reason: Reason, **facts: object) -> Unresolved:
+    """Say why a reference does not resolve, as the contract's value."""
+    return Unresolved(reason, say(reason, **facts).message)

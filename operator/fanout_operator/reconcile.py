@@ -1,0 +1,167 @@
+"""One route, from what is: gather, judge, render, apply, and hand the verdict on to be reported.
+
+The handler of the work queue; it may be interrupted anywhere and is then done again. Three ways to go: the route is
+ours, it is another installation's, or it is gone. A plan is only ever taken away when the API server itself says that
+the route does not exist while its definition is whole: a definition that is going takes every route with it, and what
+the dispatchers serve must not go too.
+"""
+
+import typing
+from collections.abc import Callable
+
+import msgspec
+import structlog
+
+from fanout_crds.compile import Installation
+from fanout_crds.route import CLASS_NAME
+from fanout_operator import plans
+from fanout_operator.apply import apply, withdraw
+from fanout_operator.conditions import InForce, Verdict
+from fanout_operator.gather import Sources, gather
+from fanout_operator.judge import Observed, Rules, judge
+from fanout_operator.kube import DEFINITION_NAME, DEFINITIONS, ROUTES, Document, NotFound
+from fanout_operator.reasons import Said
+from fanout_operator.render import NewRevision, Rendered, render
+from fanout_operator.routes import Known, Routes
+
+LOOK_AGAIN: typing.Final = 300.0  # seconds until a route that may be gone is looked at again
+
+log = structlog.get_logger()
+
+
+class Desk(msgspec.Struct, frozen=True, kw_only=True):
+    """What reconciling needs besides the sources of facts, and whom it tells."""
+
+    routes: Routes
+    book: plans.Book
+    verdicts: dict[str, Verdict]
+    judged: Callable[[str], None]  # the status of a route may be another
+    wake: Callable[[str], None]  # reconcile this one
+    wake_later: Callable[[str, float], None]
+
+
+class Reconciler:
+    """Brings one key after another to what it should be."""
+
+    def __init__(
+        self, sources: Sources, rules: Rules, installation: Installation, desk: Desk, *, revision: NewRevision
+    ) -> None:
+        self._sources = sources
+        self._rules = rules
+        self._installation = installation
+        self._desk = desk
+        self._revision = revision
+
+    def __repr__(self) -> str:
+        return f"<Reconciler class={self._rules.class_name} verdicts={len(self._desk.verdicts)}>"
+
+    async def __call__(self, key: str) -> None:
+        """Reconcile ``namespace/name``."""
+        known = self._desk.routes.get(key)
+        if known is None:
+            await self._gone(key)
+        elif class_of(known.document()) != self._rules.class_name:
+            await self._forget(key)  # it was ours, or never: its plan is not ours to keep either way
+        else:
+            await self._ours(key, known)
+
+    async def _ours(self, key: str, known: Known) -> None:
+        observed = await gather(key, known, self._sources, self._rules)
+        outcome: Rendered | Said | None = judge(observed, self._rules)
+        if outcome is None and observed.route is not None:
+            outcome = render(observed.route, observed, self._installation, self._revision)
+        if isinstance(outcome, Rendered):
+            written = await apply(self._sources.kube, outcome, self._sources.namespace, self._rules.class_name)
+            if written:
+                self._desk.book.note(written)
+            await self._drop_namesakes(key, known.uid)
+        self._settle_claims(observed, outcome)
+        self._desk.verdicts[key] = _verdict(observed, outcome)
+        self._desk.judged(key)
+
+    async def _gone(self, key: str) -> None:
+        """We know of no such route; only the API server's word for it takes a plan away."""
+        namespace, name = key.split("/")
+        try:
+            found = await self._sources.kube.get(ROUTES, namespace, name)
+        except NotFound:
+            if await self._deleted(key):
+                await self._forget(key)
+            else:
+                log.warning("plan.held", route=key, why="the definition of routes is gone, going or made anew")
+                self._desk.wake_later(key, LOOK_AGAIN)
+        else:
+            self._desk.routes.note(found)
+            self._desk.wake(key)
+
+    async def _deleted(self, key: str) -> bool:
+        """Whether a missing route is a deleted route: its definition is whole, and as old as its plan at least."""
+        made = [plan.created for plan in self._desk.book.of(key)]
+        if not made:
+            return True
+        try:
+            definition = await self._sources.kube.get(DEFINITIONS, None, DEFINITION_NAME)
+        except NotFound:
+            return False
+        metadata, conditions = definition["metadata"], (definition.get("status") or {}).get("conditions") or ()
+        established = any(one.get("type") == "Established" and one.get("status") == "True" for one in conditions)
+        return established and not metadata.get("deletionTimestamp") and metadata["creationTimestamp"] <= min(made)
+
+    async def _forget(self, key: str) -> None:
+        for plan in self._desk.book.of(key):
+            await self._withdraw(plan)
+        self._sources.dependants.set(key, frozenset())
+        self._desk.verdicts.pop(key, None)
+        self._release(key, frozenset())
+
+    async def _drop_namesakes(self, key: str, uid: str) -> None:
+        """A route made again has a plan of its own; the old one goes after the new one is there."""
+        for plan in self._desk.book.of(key):
+            if plan.route_uid != uid:
+                await self._withdraw(plan)
+
+    async def _withdraw(self, plan: plans.Written) -> None:
+        await withdraw(self._sources.kube, plan.route, plan.route_uid, self._sources.namespace)
+        self._desk.book.drop(plan)
+
+    def _settle_claims(self, observed: Observed, outcome: Rendered | Said | None) -> None:
+        paths = {observed.plan.path} if observed.plan and not isinstance(outcome, Rendered) else set()
+        if observed.route is not None:
+            holds = observed.holder is not None and observed.holder.route == observed.key
+            if isinstance(outcome, Rendered) or not holds:
+                paths.add(observed.route.path)  # it has it, or waits for it
+        self._release(observed.key, frozenset(paths))
+
+    def _release(self, key: str, keeps: frozenset[str]) -> None:
+        for waiting in self._sources.claims.keep(key, keeps):
+            self._desk.wake(waiting)
+
+
+def class_of(document: Document) -> str:
+    """Which installation a route asks for, even when its spec is not understood."""
+    spec = document.get("spec")
+    name = spec.get("className", CLASS_NAME) if isinstance(spec, dict) else CLASS_NAME
+    return str(name)
+
+
+def _verdict(observed: Observed, outcome: Rendered | Said | None) -> Verdict:
+    if isinstance(outcome, Rendered):
+        return Verdict(
+            uid=observed.uid,
+            generation=observed.generation,
+            objection=None,
+            unresolved=outcome.unresolved,
+            targets=tuple(target.name for target in outcome.plan.targets),
+            path=outcome.plan.path,
+            in_force=InForce(outcome.plan.revision, outcome.plan.generation),
+            fresh=outcome.write,
+        )
+    route, plan = observed.route, observed.plan
+    return Verdict(
+        uid=observed.uid,
+        generation=observed.generation,
+        objection=outcome,
+        targets=tuple(target.name for target in route.spec.targets) if route else (),
+        path=plan.path if plan else "",
+        in_force=InForce(plan.plan_revision, plan.generation) if plan else None,
+    )

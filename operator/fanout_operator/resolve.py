@@ -1,0 +1,161 @@
+"""From a Service or Secret as it is to what a plan needs of it: a base URL, a value, or the reason why there is none.
+
+Pure. The checks of each kind stand in order; the first that objects says why, and its words are what the route's status
+shows. A reference into another namespace is refused before anybody looks: without a grant of that namespace nobody may
+learn through a route what is there.
+"""
+
+import typing
+from collections.abc import Callable, Mapping
+
+from fanout_crds.references import SecretKey, ServiceKey, Unresolved
+from fanout_operator.kube import Document, Reading
+from fanout_operator.plans import decoded
+from fanout_operator.reasons import unresolved
+
+SERVICE_DOMAIN: typing.Final = "svc"
+
+ServiceCheck = Callable[[ServiceKey, str, Document | None], Unresolved | None]
+SecretCheck = Callable[[SecretKey, str, Document | None], Unresolved | None]
+
+
+def permitted(namespace: str, owner: str) -> bool:
+    """Whether a route of `owner` may refer into a namespace: its own only, until grants are understood."""
+    return namespace == owner
+
+
+# --- Services ---------------------------------------------------------------------------------------------------------
+
+
+def _service_not_permitted(key: ServiceKey, owner: str, service: Document | None) -> Unresolved | None:
+    if permitted(key.namespace, owner):
+        return None
+    return unresolved("RefNotPermitted", kind="Service", name=f"{key.namespace}/{key.name}", owner=owner)
+
+
+def _service_not_found(key: ServiceKey, owner: str, service: Document | None) -> Unresolved | None:
+    return None if service else unresolved("ServiceNotFound", name=f"{key.namespace}/{key.name}")
+
+
+def _external_name(key: ServiceKey, owner: str, service: Document | None) -> Unresolved | None:
+    if service is None or service["spec"].get("type") != "ExternalName":
+        return None
+    why = "is of type ExternalName, which leads out of the cluster: use url"
+    return unresolved("ServiceUnusable", name=f"{key.namespace}/{key.name}", why=why)
+
+
+def _port_not_found(key: ServiceKey, owner: str, service: Document | None) -> Unresolved | None:
+    if service is None or _port(service, key.port):
+        return None
+    has = ", ".join(_said(port) for port in _ports(service)) or "no ports"
+    return unresolved("PortNotFound", name=f"{key.namespace}/{key.name}", port=key.port, has=has)
+
+
+def _headless_by_name(key: ServiceKey, owner: str, service: Document | None) -> Unresolved | None:
+    if service is None or not _headless(service):
+        return None
+    port = _port(service, key.port) or {}
+    if not isinstance(port.get("targetPort"), str):
+        return None
+    why = f"is headless and names its target port ({port['targetPort']}): give it a numeric targetPort"
+    return unresolved("ServiceUnusable", name=f"{key.namespace}/{key.name}", why=why)
+
+
+SERVICE_CHECKS: typing.Final[tuple[ServiceCheck, ...]] = (
+    _service_not_permitted,  # first: nothing about another namespace is told
+    _service_not_found,
+    _external_name,  # before the ports: it may have none
+    _port_not_found,
+    _headless_by_name,
+)
+
+
+def service(key: ServiceKey, owner: str, found: Document | None) -> str | Unresolved:
+    """The base URL of a Service's port, as the cluster's DNS knows it."""
+    for check in SERVICE_CHECKS:
+        objection = check(key, owner, found)
+        if objection:
+            return objection
+    port = _port(found or {}, key.port) or {}
+    return f"{_scheme(port)}://{key.name}.{key.namespace}.{SERVICE_DOMAIN}:{_number(found or {}, port)}"
+
+
+def _ports(service: Reading) -> tuple[Reading, ...]:
+    return tuple(service["spec"].get("ports") or ())
+
+
+def _port(service: Reading, wanted: str) -> Reading | None:
+    """Find a port by its number or its name; only TCP can carry HTTP."""
+    for port in _ports(service):
+        if wanted in (str(port["port"]), port.get("name")) and port.get("protocol", "TCP") == "TCP":
+            return port
+    return None
+
+
+def _said(port: Reading) -> str:
+    return f"{port['name']} ({port['port']})" if port.get("name") else str(port["port"])
+
+
+def _headless(service: Reading) -> bool:
+    return bool(service["spec"].get("clusterIP") == "None")
+
+
+def _number(service: Reading, port: Reading) -> int:
+    """A headless Service's name resolves to pods, where the target port is the one that listens."""
+    number = port.get("targetPort", port["port"]) if _headless(service) else port["port"]
+    return int(number)
+
+
+def _scheme(port: Reading) -> str:
+    """As service meshes and ingresses read it: appProtocol says, else the port's name."""
+    says: str = port.get("appProtocol") or port.get("name") or ""
+    return "https" if says.lower() == "https" or says.startswith("https-") else "http"
+
+
+# --- Secrets ----------------------------------------------------------------------------------------------------------
+
+
+def _secret_not_permitted(key: SecretKey, owner: str, secret: Document | None) -> Unresolved | None:
+    if permitted(key.namespace, owner):
+        return None
+    return unresolved("RefNotPermitted", kind="Secret", name=f"{key.namespace}/{key.name}", owner=owner)
+
+
+def _secret_not_found(key: SecretKey, owner: str, secret: Document | None) -> Unresolved | None:
+    return None if secret else unresolved("SecretNotFound", name=f"{key.namespace}/{key.name}")
+
+
+def _secret_key_not_found(key: SecretKey, owner: str, secret: Document | None) -> Unresolved | None:
+    if secret is None or (secret.get("data") or {}).get(key.key):
+        return None
+    return unresolved("SecretKeyNotFound", name=f"{key.namespace}/{key.name}", key=key.key)
+
+
+SECRET_CHECKS: typing.Final[tuple[SecretCheck, ...]] = (
+    _secret_not_permitted,  # first: nothing about another namespace is told
+    _secret_not_found,
+    _secret_key_not_found,  # an empty value counts as missing: no credential is empty
+)
+
+
+def secret(key: SecretKey, owner: str, found: Document | None) -> bytes | Unresolved:
+    """The value of one key of a Secret."""
+    for check in SECRET_CHECKS:
+        objection = check(key, owner, found)
+        if objection:
+            return objection
+    return decoded(found or {})[key.key]
+
+
+def all_services(
+    keys: frozenset[ServiceKey], owner: str, found: Mapping[str, Document]
+) -> dict[ServiceKey, str | Unresolved]:
+    """Resolve every Service; `found` is by ``namespace/name``."""
+    return {key: service(key, owner, found.get(f"{key.namespace}/{key.name}")) for key in keys}
+
+
+def all_secrets(
+    keys: frozenset[SecretKey], owner: str, found: Mapping[str, Document]
+) -> dict[SecretKey, bytes | Unresolved]:
+    """Resolve every Secret; `found` is by ``namespace/name``."""
+    return {key: secret(key, owner, found.get(f"{key.namespace}/{key.name}")) for key in keys}

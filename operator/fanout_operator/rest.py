@@ -1,0 +1,167 @@
+"""A real Kubernetes API over HTTP: `Kube` by aiohttp and orjson.
+
+Small on purpose. One request per call, no retries (the work queue has them), no cache. Whatever goes wrong on the way
+is one of kube.py's errors when it leaves here. Lists come in pages; a watch ends silently when the server's time is
+up and raises Unavailable when it falls silent, bookmarks included.
+"""
+
+import typing
+from collections.abc import AsyncIterator, Mapping
+
+import aiohttp
+import orjson
+
+from fanout_operator.kube import (
+    FIELD_MANAGER,
+    Document,
+    Event,
+    Gone,
+    Kind,
+    Listing,
+    Scope,
+    Unavailable,
+    failure,
+)
+
+PAGE: typing.Final = 500
+WATCH_SECONDS: typing.Final = 290  # the server ends a watch after this; the next one goes on from its last version
+SILENCE: typing.Final = 90.0  # bookmarks come every minute: a quieter stream is dead
+ANSWER: typing.Final = aiohttp.ClientTimeout(total=20)
+STREAM: typing.Final = aiohttp.ClientTimeout(total=None, connect=20, sock_read=SILENCE)
+
+_JSON: typing.Final = "application/json"
+_METADATA: typing.Final = "application/json;as={kind};g=meta.k8s.io;v=v1"
+_BROKEN: typing.Final = (aiohttp.ClientError, TimeoutError, OSError, orjson.JSONDecodeError)
+
+Parameters = Mapping[str, str]
+
+
+class Rest:
+    """The API at `server`, through a session that knows how to log in."""
+
+    def __init__(self, session: aiohttp.ClientSession, server: str) -> None:
+        self._session = session
+        self._server = server
+        self.calls: dict[str, int] = {}  # by HTTP method, for the metrics: idle means no PATCH
+
+    def __repr__(self) -> str:
+        return f"<Rest {self._server} {self.calls}>"
+
+    async def get(self, kind: Kind, namespace: str | None, name: str) -> Document:
+        return await self._ask("GET", kind.path(namespace, name))
+
+    async def list(self, scope: Scope) -> Listing:
+        items: list[Document] = []
+        parameters = {**_selection(scope), "limit": str(PAGE)}
+        while True:
+            page = await self._ask("GET", scope.kind.path(scope.namespace), parameters, accept=_accept(scope, "List"))
+            items += page.get("items") or []
+            more = page["metadata"].get("continue")
+            if not more:
+                return Listing(tuple(items), page["metadata"]["resourceVersion"])
+            parameters = {**parameters, "continue": more}
+
+    async def watch(self, scope: Scope, version: str) -> AsyncIterator[Event]:
+        parameters = {
+            **_selection(scope),
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": str(WATCH_SECONDS),
+        }
+        url = self._server + scope.kind.path(scope.namespace)
+        headers = {"Accept": _accept(scope, "")}
+        self._count("WATCH")
+        try:
+            async with self._session.get(url, params=parameters, headers=headers, timeout=STREAM) as answer:
+                if answer.status != 200:
+                    raise _said(answer, await answer.read())
+                async for line in _lines(answer):
+                    yield _event(line)
+        except _BROKEN as fault:
+            raise Unavailable(f"watch of {scope.kind.plural} broke off: {fault!r}") from fault
+
+    async def apply(self, kind: Kind, document: Document) -> Document:
+        metadata = document["metadata"]
+        path = kind.path(metadata.get("namespace"), metadata["name"])
+        parameters = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        return await self._ask("PATCH", path, parameters, body=document, kind_of_body="application/apply-patch+yaml")
+
+    async def patch_status(self, kind: Kind, namespace: str, name: str, patch: Document) -> Document:
+        path = kind.path(namespace, name, "status")
+        parameters = {"fieldManager": FIELD_MANAGER}
+        return await self._ask("PATCH", path, parameters, body=patch, kind_of_body="application/merge-patch+json")
+
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str | None = None) -> None:
+        body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": uid}} if uid else None
+        await self._ask("DELETE", kind.path(namespace, name), body=body)
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        parameters: Parameters | None = None,
+        *,
+        body: Document | None = None,
+        kind_of_body: str = _JSON,
+        accept: str = _JSON,
+    ) -> Document:
+        headers = {"Accept": accept, **({"Content-Type": kind_of_body} if body is not None else {})}
+        data = orjson.dumps(body) if body is not None else None
+        self._count(method)
+        try:
+            async with self._session.request(
+                method, self._server + path, params=parameters, headers=headers, data=data, timeout=ANSWER
+            ) as answer:
+                text = await answer.read()
+                if answer.status >= 300:
+                    raise _said(answer, text)
+                return typing.cast(Document, orjson.loads(text))
+        except _BROKEN as fault:
+            raise Unavailable(f"{method} {path}: {fault!r}") from fault
+
+    def _count(self, method: str) -> None:
+        self.calls[method] = self.calls.get(method, 0) + 1
+
+
+def _selection(scope: Scope) -> dict[str, str]:
+    return {"labelSelector": scope.labels} if scope.labels else {}
+
+
+def _accept(scope: Scope, suffix: str) -> str:
+    return _METADATA.format(kind=f"PartialObjectMetadata{suffix}") if scope.metadata_only else _JSON
+
+
+def _said(answer: aiohttp.ClientResponse, text: bytes) -> Exception:
+    """Turn an answer that is a no into an error; Kubernetes explains itself in a Status object."""
+    try:
+        message = orjson.loads(text)["message"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        message = text[:200].decode("utf-8", "replace")
+    waits = answer.headers.get("Retry-After", "")
+    return failure(answer.status, message, float(waits) if waits.isdigit() else 1.0)
+
+
+def _event(line: bytes) -> Event:
+    found = orjson.loads(line)
+    if found["type"] == "ERROR":
+        status = found["object"]
+        if status.get("code") == 410:
+            raise Gone(status.get("message", ""))
+        raise failure(int(status.get("code") or 500), status.get("message", ""))
+    return Event(found["type"], found["object"])
+
+
+async def _lines(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """Split a stream at newlines; aiohttp's own readline gives up at 128 KiB, and an object may have 3 MiB."""
+    rest = bytearray()
+    async for piece in answer.content.iter_any():
+        start = 0
+        while (end := piece.find(b"\n", start)) >= 0:
+            rest += piece[start:end]
+            yield bytes(rest)
+            rest.clear()
+            start = end + 1
+        rest += piece[start:]
+    if rest:
+        raise Unavailable("the stream ended in the middle of a line")

@@ -1,0 +1,107 @@
+"""The routes as the watch last told them, and who depends on which Service or Secret.
+
+Documents are kept as JSON bytes (about 2 KB a route), without managed fields, and read again when a key is worked on.
+A document older than the one that is here is ignored: our own status write may be known before its event comes.
+"""
+
+import typing
+from collections.abc import Collection
+
+import msgspec
+import orjson
+
+from fanout_operator.kube import Document
+from fanout_operator.reflector import key_of
+
+
+class Known(msgspec.Struct, frozen=True):
+    """One route: what tells versions apart, and the document."""
+
+    uid: str
+    generation: int
+    version: int
+    created: str
+    text: bytes
+
+    def document(self) -> Document:
+        """The route as JSON."""
+        return typing.cast(Document, orjson.loads(self.text))
+
+
+class Routes:
+    """All routes of the cluster, of every class, by ``namespace/name``."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Known] = {}
+
+    def __repr__(self) -> str:
+        return f"<Routes {len(self._known)}>"
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __iter__(self) -> typing.Iterator[str]:
+        return iter(self._known)
+
+    def get(self, key: str) -> Known | None:
+        """The route, if there is one."""
+        return self._known.get(key)
+
+    def by_age(self) -> list[str]:
+        """All keys, the oldest route first; the name decides between equals."""
+        return sorted(self._known, key=lambda key: (self._known[key].created, key))
+
+    def note(self, document: Document) -> bool:
+        """Take a document; answers whether its spec is another than before, and False for an old one."""
+        key, metadata = key_of(document), document["metadata"]
+        before, version = self._known.get(key), _version(metadata.get("resourceVersion", ""))
+        if before and version < before.version and before.uid == metadata["uid"]:
+            return False
+        slim = {**document, "metadata": {name: value for name, value in metadata.items() if name != "managedFields"}}
+        now = Known(
+            metadata["uid"],
+            metadata.get("generation", 0),
+            version,
+            metadata.get("creationTimestamp", ""),
+            orjson.dumps(slim),
+        )
+        self._known[key] = now
+        return before is None or (before.uid, before.generation) != (now.uid, now.generation)
+
+    def drop(self, key: str, uid: str | None = None) -> None:
+        """Forget a route that was deleted, unless another one of its name is here already."""
+        known = self._known.get(key)
+        if known and uid in (None, known.uid):
+            del self._known[key]
+
+
+class Dependants:
+    """Which routes need which objects; an object is named ``Kind/namespace/name``."""
+
+    def __init__(self) -> None:
+        self._needs: dict[str, frozenset[str]] = {}
+        self._needed: dict[str, set[str]] = {}
+
+    def __repr__(self) -> str:
+        return f"<Dependants routes={len(self._needs)} objects={len(self._needed)}>"
+
+    def of(self, thing: str) -> Collection[str]:
+        """The routes that need an object, whether it exists or not."""
+        return tuple(self._needed.get(thing, ()))
+
+    def set(self, route: str, things: frozenset[str]) -> None:
+        """Say all that a route needs; an empty set forgets the route."""
+        before = self._needs.pop(route, frozenset())
+        for thing in before - things:
+            self._needed[thing].discard(route)
+            if not self._needed[thing]:
+                del self._needed[thing]
+        for thing in things - before:
+            self._needed.setdefault(thing, set()).add(route)
+        if things:
+            self._needs[route] = things
+
+
+def _version(text: str) -> int:
+    """Resource versions are decimal numbers that grow (Kubernetes 1.35 promises it); anything else compares as new."""
+    return int(text) if text.isdecimal() else 2**63

@@ -1,0 +1,204 @@
+"""Writing status: at most so many patches a second, conditions before counters, nothing when nothing changed.
+
+A route whose picture may have changed is looked at again; what its status should be is compared with what it is, and
+only a difference is written. Waiting for the bucket comes before the last look, so that a picture which changed back
+meanwhile costs no patch. Counters alone wait: a route's are written every COUNTERS seconds at most, and only when no
+condition waits. Until the fleet is settled, what was said about dispatchers is left as it stands.
+"""
+
+import asyncio
+import random
+import typing
+from collections.abc import Callable, Mapping
+
+import msgspec
+import structlog
+
+from fanout_operator.bucket import Bucket
+from fanout_operator.conditions import Condition, Verdict, coarse, conditions, programmed_generation, ready, summed
+from fanout_operator.fleet import Fleet, TargetReport, View
+from fanout_operator.kube import ROUTES, Conflict, Document, Kube, NotFound, Reading
+from fanout_operator.reasons import say
+from fanout_operator.routes import Routes
+from fanout_operator.workqueue import WorkQueue
+
+REPORT: typing.Final = 0.5  # seconds that dispatchers get to run a new plan, so that one patch tells both
+COUNTERS: typing.Final = 10.0  # seconds between two patches of one route that change counters only
+FROM_DISPATCHERS: typing.Final = frozenset({"Programmed", "Healthy"})
+COUNTER_FIELDS: typing.Final = frozenset({"pending", "deadLetters", "openCircuits", "targets"})
+
+log = structlog.get_logger()
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What has to be written: a merge patch of the status; `urgent` unless it is counters only."""
+
+    patch: Document
+    urgent: bool
+
+
+class StatusWriter:
+    """The only writer of status."""
+
+    def __init__(
+        self,
+        kube: Kube,
+        routes: Routes,
+        verdicts: Mapping[str, Verdict],
+        fleet: Fleet,
+        *,
+        bucket: Bucket,
+        rng: random.Random,
+        wall: Callable[[], str],
+        public_url: str | None,
+    ) -> None:
+        self._kube = kube
+        self._routes = routes
+        self._verdicts = verdicts
+        self._fleet = fleet
+        self._bucket = bucket
+        self._wall = wall
+        self._public_url = public_url
+        self.urgent = WorkQueue("status", self._look, workers=4, rng=rng)
+        self.counters = WorkQueue("counters", self._count, workers=1, rng=rng)
+
+    def __repr__(self) -> str:
+        return f"<StatusWriter {self.urgent!r} {self.counters!r} {self._bucket!r}>"
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.urgent.run())
+            group.create_task(self.counters.run())
+
+    def wake(self, key: str) -> None:
+        """A route's status may be another now."""
+        self.urgent.put(key)
+
+    def judged(self, key: str) -> None:
+        """A route was reconciled. A new plan is told when dispatchers have had a moment to take it."""
+        verdict = self._verdicts.get(key)
+        if verdict and verdict.fresh and not self._fleet.view(key).empty:
+            self.urgent.put_later(key, REPORT)
+        else:
+            self.wake(key)
+
+    async def _look(self, key: str) -> None:
+        change = self._change(key)
+        if change is None:
+            return
+        if not change.urgent:
+            self.counters.put_later(key, COUNTERS)
+            return
+        await self._token()
+        await self._write(key)
+
+    async def _count(self, key: str) -> None:
+        if self._change(key) is None:
+            return
+        await self.urgent.drained()
+        await self._token()
+        await self._write(key)
+
+    async def _token(self) -> None:
+        loop = asyncio.get_running_loop()
+        while (wait := self._bucket.take(loop.time())) > 0:  # noqa: ASYNC110 - the bucket says how long
+            await asyncio.sleep(wait)
+
+    async def _write(self, key: str) -> None:
+        known, change = self._routes.get(key), self._change(key)
+        if change is None or known is None:
+            return
+        namespace, name = key.split("/")
+        version = known.document()["metadata"]["resourceVersion"]
+        patch = {"metadata": {"resourceVersion": version}, "status": change.patch}
+        try:
+            self._routes.note(await self._kube.patch_status(ROUTES, namespace, name, patch))
+        except (NotFound, Conflict):  # gone, or newer than what we know: its event brings it back
+            return
+        log.debug("status.written", route=key, fields=sorted(change.patch))
+
+    def _change(self, key: str) -> Change | None:
+        known, verdict = self._routes.get(key), self._verdicts.get(key)
+        if known is None or verdict is None or known.uid != verdict.uid:
+            return None
+        before: Reading = known.document().get("status") or {}
+        wanted = status(verdict, self._fleet.view(key), before, now=self._wall(), public_url=self._public_url)
+        patch = {field: value for field, value in wanted.items() if before.get(field) != value}
+        patch |= {field: None for field in before if field not in wanted}
+        return Change(patch, urgent=not patch.keys() <= COUNTER_FIELDS) if patch else None
+
+
+def status(verdict: Verdict, view: View, before: Reading, *, now: str, public_url: str | None) -> Document:
+    """The whole status as it should be. Times of transition and what is not known yet come from `before`."""
+    wanted: Document = {"observedGeneration": verdict.generation, "targetCount": len(verdict.targets)}
+    if public_url and verdict.path and verdict.in_force:
+        wanted["address"] = {"url": public_url.rstrip("/") + verdict.path}
+    said = _by_type(before)
+    now_said = conditions(verdict, view) if view.settled else _unsettled(verdict, view, said)
+    wanted["conditions"] = [_dated(one, said.get(one.type, {}), verdict.generation, now) for one in now_said]
+    if view.settled:
+        wanted |= _from_dispatchers(verdict, view)
+    else:
+        wanted |= {field: before[field] for field in (*COUNTER_FIELDS, "programmedGeneration") if field in before}
+    return wanted
+
+
+def _by_type(before: Reading) -> dict[str, Reading]:
+    found = before.get("conditions") or ()
+    return {one["type"]: one for one in found if isinstance(one, dict) and isinstance(one.get("type"), str)}
+
+
+def _unsettled(verdict: Verdict, view: View, said: Mapping[str, Reading]) -> tuple[Condition, ...]:
+    """Say of dispatchers what was said before, if that was about this plan, else that nobody knows yet."""
+    fresh = conditions(verdict, view)
+    kept = tuple(_kept(one, said.get(one.type, {}), verdict) if one.type in FROM_DISPATCHERS else one for one in fresh)
+    accepted, resolved, programmed, _, healthy = kept
+    return accepted, resolved, programmed, ready((accepted, resolved, programmed)), healthy
+
+
+def _kept(now: Condition, before: Reading, verdict: Verdict) -> Condition:
+    if verdict.objection and now.type == "Programmed":
+        return now  # says nothing about dispatchers
+    if verdict.fresh or before.get("observedGeneration") != verdict.generation:
+        said = say("Pending")
+        return Condition(now.type, "Unknown", said.reason, said.message)
+    return Condition(now.type, before["status"], before["reason"], before["message"])
+
+
+def _dated(one: Condition, before: Reading, generation: int, now: str) -> Document:
+    since = before.get("lastTransitionTime") if before.get("status") == one.status else None
+    return {
+        "type": one.type,
+        "status": one.status,
+        "reason": one.reason,
+        "message": one.message,
+        "observedGeneration": generation,
+        "lastTransitionTime": since or now,
+    }
+
+
+def _from_dispatchers(verdict: Verdict, view: View) -> Document:
+    targets = {one.name: one for one in summed(view)}
+    known = [targets[name] for name in verdict.targets if name in targets]
+    found: Document = {
+        "pending": coarse(sum(one.pending for one in known)),
+        "deadLetters": coarse(sum(one.dead_letters for one in known)),
+        "openCircuits": sum(one.circuit in {"Open", "HalfOpen"} for one in known),
+        "targets": [_target(name, targets.get(name)) for name in verdict.targets],
+    }
+    generation = programmed_generation(verdict, view)
+    return found if generation is None else found | {"programmedGeneration": generation}
+
+
+def _target(name: str, report: TargetReport | None) -> Document:
+    if report is None:
+        return {"name": name}
+    found = {
+        "name": name,
+        "circuit": report.circuit,
+        "pending": report.pending,
+        "deadLetters": report.dead_letters,
+        "lastError": report.last_error,
+    }
+    return {field: value for field, value in found.items() if value is not None}

@@ -1,0 +1,105 @@
+"""The slow second look: plans whose route is gone though nobody told us, and routes whose event we missed.
+
+Every so often all routes are listed (metadata only) and compared with what the watch told. A plan without a route is
+put on the work queue, where the API server is asked again about that very route before anything is removed; and only
+when it was missing from two lists in a row. Many at once are no deletion but a fault (an empty list, lost rights):
+they are held and said, until every list of a long while agrees.
+"""
+
+import asyncio
+import typing
+from collections.abc import Callable, Iterable, Mapping
+
+import structlog
+
+from fanout_operator.kube import FAILURES, ROUTES, Document, Kube, Scope
+from fanout_operator.plans import Book
+from fanout_operator.reflector import key_of
+from fanout_operator.routes import Routes
+
+EVERY: typing.Final = 300.0  # seconds between two looks
+FIRST: typing.Final = 20.0  # the second look after a start comes early: what was deleted while we were away goes soon
+FEW: typing.Final = 10  # so many plans may vanish at once, or half of all, whichever is more
+LISTS: typing.Final = 2
+LISTS_WHEN_MANY: typing.Final = 4
+
+log = structlog.get_logger()
+
+
+class Sweeper:
+    """Looks for what events did not say."""
+
+    def __init__(
+        self, kube: Kube, scopes: Iterable[Scope], routes: Routes, book: Book, wake: Callable[[str], None]
+    ) -> None:
+        self._kube = kube
+        self._scopes = tuple(scopes)
+        self._routes = routes
+        self._book = book
+        self._wake = wake
+        self._missing: dict[str, int] = {}
+        self._hurry = asyncio.Event()
+        self.held = 0
+
+    def __repr__(self) -> str:
+        return f"<Sweeper missing={len(self._missing)} held={self.held}>"
+
+    async def run(self) -> None:
+        """Look again and again until cancelled."""
+        while True:
+            await self._wait()
+            try:
+                self.look({key_of(one): one for one in await self._list()})
+            except FAILURES as fault:
+                log.warning("sweep.failed", fault=f"{type(fault).__name__}: {fault}")
+
+    def hurry(self) -> None:
+        """Look soon: much may have gone by unseen."""
+        self._hurry.set()
+
+    async def _wait(self) -> None:
+        """Until it is time again, or soon after somebody asked us to hurry."""
+        try:
+            async with asyncio.timeout(FIRST if self._missing else EVERY):
+                await self._hurry.wait()
+        except TimeoutError:
+            return
+        self._hurry.clear()
+        await asyncio.sleep(FIRST)
+
+    def look(self, there: Mapping[str, Document]) -> None:
+        """Compare one complete list with what we know."""
+        for key, document in there.items():
+            known = self._routes.get(key)
+            if known is None or known.uid != document["metadata"]["uid"]:
+                log.warning("sweep.missed", route=key)
+                self._again(key)
+        orphans = {plan.route for plan in self._book if plan.route not in there}
+        gone = orphans | {key for key in self._routes if key not in there}
+        self._missing = {key: self._missing.get(key, 0) + 1 for key in gone}
+        self._remove(len(orphans) > max(FEW, len(self._book) // 2))
+
+    def _remove(self, many: bool) -> None:
+        lists = LISTS_WHEN_MANY if many else LISTS
+        self.held = len(self._missing) if many else 0
+        if many:
+            log.error("sweep.held", plans=self.held, why="too many routes vanished at once: their plans stay for now")
+        for key, times in self._missing.items():
+            if times >= lists:
+                self._again(key)
+
+    def _again(self, key: str) -> None:
+        """Have a route looked up anew; what the API server says then is what counts."""
+        self._routes.drop(key)
+        self._wake(key)
+
+    async def _list(self) -> list[Document]:
+        listings = await asyncio.gather(*(self._kube.list(scope) for scope in self._scopes))
+        return [item for listing in listings for item in listing.items]
+
+
+def scopes(namespaces: Iterable[str]) -> tuple[Scope, ...]:
+    """Where routes are looked for: everywhere, or in the namespaces that we may watch."""
+    return tuple(Scope(kind=ROUTES, namespace=one, metadata_only=True) for one in namespaces) or (
+        Scope(kind=ROUTES, metadata_only=True),
+    )

@@ -1,0 +1,232 @@
+"""The chart installed in a namespace of its own, and the operator as a process with the chart's own ServiceAccount.
+
+There are no nodes, so the pods of the release never run; their accounts and roles are real, and the operator that the
+tests talk to acts as its account, by a token of the TokenRequest API.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from fanout_crds.generate import FILE
+from fanout_crds.schema import NAME
+from tests.controlplane.waiting import PATIENCE, Document, until
+from tests.harness.apiserver import ApiServer
+from tests.harness.helm import helm
+from tests.harness.process import end, free_ports, spawn, tail
+
+CHART = Path(__file__).parents[2] / "charts" / "fanout"
+PLANS = "fanout.dev/plan=true"
+
+
+class Operator:
+    """One operator process."""
+
+    def __init__(self, command: Sequence[str], health: str, log: Path) -> None:
+        self._command = command
+        self._health = health
+        self.log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it is ready."""
+        self.spawn()
+        deadline = time.monotonic() + PATIENCE
+        while not self._ready():
+            assert self._process, "it was spawned"
+            assert self._process.poll() is None, f"the operator ended:\n{tail(self.log)}"
+            assert time.monotonic() < deadline, f"the operator is not ready:\n{tail(self.log)}"
+            time.sleep(0.02)
+
+    def spawn(self) -> None:
+        """Start it, and do not wait."""
+        self._process = spawn(self._command, self.log)
+
+    def says(self, words: str) -> None:
+        """Wait until it logs these words."""
+        deadline = time.monotonic() + PATIENCE
+        while not (self.log.exists() and words in self.log.read_text()):
+            assert time.monotonic() < deadline, f"the operator did not say {words}:\n{tail(self.log)}"
+            time.sleep(0.02)
+
+    def stop(self) -> float:
+        """End it as Kubernetes does, and say how many seconds it took; it must end well."""
+        assert self._process is not None
+        started = time.monotonic()
+        self._process.terminate()
+        status = self._process.wait(PATIENCE)
+        assert status == 0, tail(self.log)
+        return time.monotonic() - started
+
+    def kill(self) -> None:
+        """End it at once, whatever state it is in."""
+        if self._process:
+            end(self._process)
+
+    def patches(self) -> int:
+        """How many PATCH requests it has made so far."""
+        return int(self.metric('fanout_operator_api_calls_total{method="PATCH"}'))
+
+    def metric(self, name: str) -> float:
+        """One number of /metrics; 0 when it is not there."""
+        for line in httpx.get(f"{self._health}/metrics", trust_env=False).text.splitlines():
+            if line.startswith(name + " "):
+                return float(line.rpartition(" ")[2])
+        return 0.0
+
+    def _ready(self) -> bool:
+        try:
+            return httpx.get(f"{self._health}/readyz", trust_env=False).is_success
+        except httpx.TransportError:
+            return False
+
+
+class Installation:
+    """A release of the chart in a namespace, and what lies there."""
+
+    def __init__(self, server: ApiServer, class_name: str) -> None:
+        self.server = server
+        self.class_name = class_name
+        self.namespace = server.namespace("fanout")
+
+    def install(self, *values: str) -> None:
+        """Install or upgrade the release; the definition of routes is the test run's own."""
+        settings = [
+            f"--set=className={self.class_name}",
+            "--set=crds.install=false",
+            *(f"--set={one}" for one in values),
+        ]
+        helm(
+            "upgrade", "--install", "fanout", str(CHART), f"--namespace={self.namespace}", *settings,
+            kubeconfig=self.server.kubeconfig,
+        )  # fmt: skip
+
+    def operator(self, *flags: str) -> Operator:
+        """An operator with the chart's account; not started yet."""
+        (port,) = free_ports(1)
+        kubeconfig = self.server.kubeconfig_for(self.namespace, "fanout-operator")
+        command = [
+            str(Path(sys.executable).parent / "fanout-operator"),
+            f"--namespace={self.namespace}",
+            f"--class-name={self.class_name}",
+            f"--kubeconfig={kubeconfig}",
+            f"--health=127.0.0.1:{port}",
+            *flags,
+        ]
+        return Operator(command, f"http://127.0.0.1:{port}", self.server.home / f"{self.namespace}.operator-{port}.log")
+
+    def apply(self, *documents: Document) -> None:
+        """Apply manifests as kubectl does."""
+        for document in documents:
+            self.server.kubectl("apply", "-f", "-", input=json.dumps(document))
+
+    def route(self, namespace: str, name: str, *targets: Document, **spec: object) -> Document:
+        """A manifest of this installation's class."""
+        return {
+            "apiVersion": "fanout.dev/v1alpha1",
+            "kind": "FanoutRoute",
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {"className": self.class_name, "targets": list(targets), **spec},
+        }
+
+    def plan(self, namespace: str, name: str, **wanted: object) -> Document:
+        """Wait for a route's plan, with these values at its top, and give it."""
+
+        def found(items: list[Document]) -> Document | None:
+            plans = [json.loads(one["data"]["plan.json"]) for one in items]
+            mine = [one for one in plans if (one["namespace"], one["name"]) == (namespace, name)]
+            return next((one for one in mine if all(one[key] == value for key, value in wanted.items())), None)
+
+        items = until(self.server, f"/api/v1/namespaces/{self.namespace}/configmaps", found, labels=PLANS)
+        plan = found(items)
+        assert plan is not None
+        return plan
+
+    def another_plan(self, plan: Document) -> Document:
+        """Wait for the plan that follows another of the same route."""
+
+        def other(items: list[Document]) -> bool:
+            return any(one["metadata"]["annotations"]["fanout.dev/revision"] != plan["revision"] for one in items)
+
+        path = f"/api/v1/namespaces/{self.namespace}/configmaps"
+        (found,) = until(self.server, path, other, name=f"fanout-plan-{plan['uid']}")
+        made: Document = json.loads(found["data"]["plan.json"])
+        return made
+
+    def plans(self) -> dict[str, Document]:
+        """All plans that lie there now, by route."""
+        listed = json.loads(
+            self.server.kubectl(
+                "get", "configmaps", f"--namespace={self.namespace}", f"--selector={PLANS}", "-o", "json"
+            )
+        )
+        return {one["metadata"]["annotations"]["fanout.dev/route"]: one for one in listed["items"]}
+
+    def without_plan(self, namespace: str, name: str) -> None:
+        """Wait until nothing of a route's plan is left."""
+        for kind in ("configmaps", "secrets"):
+            until(
+                self.server,
+                f"/api/v1/namespaces/{self.namespace}/{kind}",
+                lambda items: (
+                    not [
+                        one
+                        for one in items
+                        if one["metadata"]["annotations"]["fanout.dev/route"] == f"{namespace}/{name}"
+                    ]
+                ),
+                labels=PLANS,
+            )
+
+    def status(self, namespace: str, name: str, **conditions: str) -> Document:
+        """Wait until a route's conditions are these (``Ready="True"`` or ``Ready="False/NoPlan"``); give its status."""
+
+        def holds(items: list[Document]) -> bool:
+            said = [of for one in items for of in one["status"].get("conditions", ())]
+            found = {f"{of['type']}={of['status']}" for of in said}
+            found |= {f"{of['type']}={of['status']}/{of['reason']}" for of in said}
+            return {f"{kind}={wanted}" for kind, wanted in conditions.items()} <= found
+
+        path = f"/apis/fanout.dev/v1alpha1/namespaces/{namespace}/fanoutroutes"
+        (route,) = until(self.server, path, holds, name=name)
+        status: Document = route["status"]
+        return status
+
+
+def define(server: ApiServer) -> None:
+    """Make the API server know routes."""
+    server.kubectl("apply", "-f", str(FILE))
+    established(server)
+
+
+def established(server: ApiServer) -> None:
+    """Wait until it does. (`kubectl wait` fails on a definition so new that it has no conditions at all.)"""
+
+    def holds(items: list[Document]) -> bool:
+        said = [of for one in items for of in one.get("status", {}).get("conditions") or ()]
+        return any(of["type"] == "Established" and of["status"] == "True" for of in said)
+
+    until(server, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", holds, name=NAME)
+
+
+@contextmanager
+def running_operator(installation: Installation, *flags: str) -> Iterator[Operator]:
+    """An operator that is ready, until the block ends."""
+    operator = installation.operator(*flags)
+    try:
+        operator.start()
+        yield operator
+    finally:
+        operator.kill()
+
+
+def condition(status: Document, kind: str) -> Document:
+    """One condition of a status."""
+    found: Document = next(one for one in status["conditions"] if one["type"] == kind)
+    return found

@@ -1,0 +1,186 @@
+"""Operator and dispatcher as processes, each with the chart's own account: a manifest in, an event out, status back."""
+
+import http.server
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from queue import Queue
+from threading import Thread
+
+import httpx
+import pytest
+import trustme
+
+from tests.controlplane.installed import Installation, condition, define, running_operator
+from tests.controlplane.waiting import Document
+from tests.harness.apiserver import ApiServer
+from tests.harness.process import end, free_ports, spawn, tail
+
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture(scope="module")
+def fanout(apiserver: ApiServer) -> Installation:
+    define(apiserver)
+    installation = Installation(apiserver, "test-both")
+    installation.install()
+    return installation
+
+
+class Dispatcher:
+    """One dispatcher process, and where its ports are."""
+
+    def __init__(self, fanout: Installation, data: Path, *flags: str) -> None:
+        self.port, self.admin, self.report = free_ports(3)
+        kubeconfig = fanout.server.kubeconfig_for(fanout.namespace, "fanout-dispatcher")
+        self.log = data / "dispatcher.log"
+        self._command = [
+            str(BIN / "fanout"), "run", "--plans=kubernetes", f"--class-name={fanout.class_name}",
+            f"--namespace={fanout.namespace}", f"--kubeconfig={kubeconfig}", f"--data={data}", "--allow-loopback",
+            f"--listen=127.0.0.1:{self.port}", f"--admin=127.0.0.1:{self.admin}", f"--report=127.0.0.1:{self.report}",
+            *flags,
+        ]  # fmt: skip
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Run it until the block ends."""
+        process = spawn(self._command, self.log, {**os.environ, "KUBECONFIG": os.devnull})
+        try:
+            yield
+            assert process.poll() is None, f"the dispatcher ended:\n{tail(self.log)}"
+        finally:
+            end(process, patience=10)
+
+    def runs(self, plan: Document) -> None:
+        """Wait until it says that it runs this very plan."""
+        timeout = httpx.Timeout(20)
+        with httpx.stream("GET", f"http://127.0.0.1:{self.report}/v1/report", timeout=timeout, trust_env=False) as told:
+            next(line for line in told.iter_lines() if json.loads(line).get("revision") == plan["revision"])
+
+    def post(self, path: str) -> httpx.Response:
+        """Post an event."""
+        return httpx.post(f"http://127.0.0.1:{self.port}{path}", json={"n": 1}, trust_env=False)
+
+
+@pytest.fixture
+def dispatcher(fanout: Installation, tmp_path: Path) -> Dispatcher:
+    return Dispatcher(fanout, tmp_path)
+
+
+@contextmanager
+def target() -> Iterator[tuple[str, Queue[str]]]:
+    """A real target, and the authorization of each request it got."""
+    got: Queue[str] = Queue()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            got.put(self.headers.get("Authorization", ""))
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's word
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/", got
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_an_applied_route_is_ready_takes_an_event_and_delivers_it_with_the_secret(
+    fanout: Installation, dispatcher: Dispatcher, namespace: str
+) -> None:
+    secret: Document = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "mail", "namespace": namespace},
+        "stringData": {"token": "first"},
+    }
+    bearer = {"bearer": {"secretRef": {"name": "mail", "key": "token"}}}
+    with (
+        target() as (url, got),
+        dispatcher.running(),
+        running_operator(fanout, f"--dispatcher=http://127.0.0.1:{dispatcher.report}"),
+    ):
+        fanout.apply(secret, fanout.route(namespace, "orders", {"name": "mail", "url": url, "authentication": bearer}))
+        fanout.status(namespace, "orders", Ready="True")
+        first = dispatcher.post(f"/{namespace}/orders")
+        token = got.get(timeout=10)
+        plan = fanout.plan(namespace, "orders")
+        fanout.apply(secret | {"stringData": {"token": "second"}})
+        rotated = fanout.another_plan(plan)
+        dispatcher.runs(rotated)
+        dispatcher.post(f"/{namespace}/orders")
+        another = got.get(timeout=10)
+
+    assert first.status_code == 202
+    assert (token, another) == ("Bearer first", "Bearer second")
+
+
+def test_over_tls_the_report_is_for_a_token_of_its_audience_and_for_nobody_else(
+    fanout: Installation, namespace: str, tmp_path: Path
+) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.crt"))
+    leaf = authority.issue_cert("localhost")
+    leaf.private_key_pem.write_to_path(str(tmp_path / "tls.key"))
+    leaf.cert_chain_pems[0].write_to_path(str(tmp_path / "tls.crt"))
+    account = (fanout.namespace, "fanout-operator")
+    (tmp_path / "token").write_text(fanout.server.token_for(*account, audience="fanout-report"))
+    (tmp_path / "other").write_text(fanout.server.token_for(*account))
+    dispatcher = Dispatcher(
+        fanout, tmp_path, f"--report-cert={tmp_path / 'tls.crt'}", f"--report-key={tmp_path / 'tls.key'}"
+    )
+    flags = (f"--dispatcher=https://localhost:{dispatcher.report}", f"--report-ca={tmp_path / 'ca.crt'}")
+    fanout.apply(fanout.route(namespace, "orders", {"name": "crm", "url": "https://crm.example.com/"}))
+    with dispatcher.running():
+        with running_operator(fanout, *flags, f"--report-token={tmp_path / 'other'}") as operator:
+            operator.says("answered 401")
+            unknown = fanout.status(namespace, "orders", Accepted="True")
+        with running_operator(fanout, *flags, f"--report-token={tmp_path / 'token'}"):
+            fanout.status(namespace, "orders", Ready="True")
+
+    assert condition(unknown, "Ready")["reason"] == "Pending"
+
+
+def test_a_route_is_not_programmed_while_the_dispatcher_is_away_and_is_again_when_it_is_back(
+    fanout: Installation, dispatcher: Dispatcher, namespace: str
+) -> None:
+    with running_operator(fanout, f"--dispatcher=http://127.0.0.1:{dispatcher.report}"):
+        with dispatcher.running():
+            fanout.apply(fanout.route(namespace, "orders", {"name": "crm", "url": "https://crm.example.com/"}))
+            fanout.status(namespace, "orders", Ready="True")
+        fanout.status(namespace, "orders", Ready="Unknown/DispatcherSilent")
+        with dispatcher.running():
+            fanout.status(namespace, "orders", Ready="True")
+
+
+def test_a_deleted_definition_takes_nothing_from_what_the_dispatcher_serves(
+    own_server: ApiServer, tmp_path: Path
+) -> None:
+    define(own_server)
+    fanout = Installation(own_server, "test-both-deleted")
+    fanout.install()
+    dispatcher = Dispatcher(fanout, tmp_path)
+    namespace = own_server.namespace()
+    with (
+        target() as (url, got),
+        dispatcher.running(),
+        running_operator(fanout, f"--dispatcher=http://127.0.0.1:{dispatcher.report}"),
+    ):
+        fanout.apply(fanout.route(namespace, "orders", {"name": "crm", "url": url}))
+        fanout.status(namespace, "orders", Ready="True")
+        own_server.kubectl("delete", "crd", "fanoutroutes.fanout.dev", "--timeout=10s")
+        answer = dispatcher.post(f"/{namespace}/orders")
+        got.get(timeout=10)
+
+    assert answer.status_code == 202

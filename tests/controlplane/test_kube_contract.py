@@ -1,0 +1,126 @@
+"""What the operator relies on of a Kubernetes API: the real one and its twin in a dict keep the same promises."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import pytest
+
+from fanout_operator.access import from_kubeconfig
+from fanout_operator.kube import CONFIG_MAPS, ROUTES, SECRETS, Conflict, Document, Kube, NotFound, Scope
+from fanout_operator.rest import Rest
+from tests.controlplane.installed import define
+from tests.harness.apiserver import ApiServer
+from tests.unit.operator.cluster import Cluster
+
+ROUTE: Document = {"className": "test-contract", "targets": [{"name": "crm", "url": "https://crm.example.com/"}]}
+
+
+@pytest.fixture(params=["twin", "real"])
+async def kube(request: pytest.FixtureRequest) -> AsyncIterator[Kube]:
+    if request.param == "twin":
+        yield Cluster()
+        return
+    server: ApiServer = request.getfixturevalue("apiserver")
+    define(server)
+    access = from_kubeconfig(server.kubeconfig, asyncio.get_running_loop().time)
+    async with access.session() as session:
+        yield Rest(session, access.server)
+    await asyncio.sleep(0.05)  # TLS connections of watches that were left need some turns of the loop to be closed
+
+
+def config_map(namespace: str, name: str = "plan", **data: str) -> Document:
+    metadata = {"name": name, "namespace": namespace, "labels": {"test": "contract"}}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+
+
+async def test_what_is_applied_is_there(kube: Kube, namespace: str) -> None:
+    made = await kube.apply(CONFIG_MAPS, config_map(namespace, a="1"))
+    found = await kube.get(CONFIG_MAPS, namespace, "plan")
+
+    assert found["data"] == made["data"] == {"a": "1"}
+    assert found["metadata"]["uid"] == made["metadata"]["uid"]
+
+
+async def test_applying_the_same_again_changes_nothing(kube: Kube, namespace: str) -> None:
+    first = await kube.apply(CONFIG_MAPS, config_map(namespace, a="1"))
+    second = await kube.apply(CONFIG_MAPS, config_map(namespace, a="1"))
+
+    assert second["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
+
+
+async def test_what_is_not_applied_any_more_is_gone_from_the_object(kube: Kube, namespace: str) -> None:
+    await kube.apply(CONFIG_MAPS, config_map(namespace, a="1", b="2"))
+    await kube.apply(CONFIG_MAPS, config_map(namespace, b="3"))
+
+    assert (await kube.get(CONFIG_MAPS, namespace, "plan"))["data"] == {"b": "3"}
+
+
+async def test_what_is_not_there_is_not_found(kube: Kube, namespace: str) -> None:
+    with pytest.raises(NotFound):
+        await kube.get(CONFIG_MAPS, namespace, "absent")
+    with pytest.raises(NotFound):
+        await kube.delete(CONFIG_MAPS, namespace, "absent")
+
+
+async def test_only_the_object_that_is_meant_is_deleted(kube: Kube, namespace: str) -> None:
+    made = await kube.apply(CONFIG_MAPS, config_map(namespace))
+    with pytest.raises(Conflict):
+        await kube.delete(CONFIG_MAPS, namespace, "plan", "another-uid")
+    await kube.delete(CONFIG_MAPS, namespace, "plan", made["metadata"]["uid"])
+
+    with pytest.raises(NotFound):
+        await kube.get(CONFIG_MAPS, namespace, "plan")
+
+
+async def test_a_list_has_what_the_labels_say_and_a_watch_goes_on_from_there(kube: Kube, namespace: str) -> None:
+    scope = Scope(kind=CONFIG_MAPS, namespace=namespace, labels="test=contract")
+    await kube.apply(CONFIG_MAPS, config_map(namespace, "before"))
+    listing = await kube.list(scope)
+    await kube.apply(CONFIG_MAPS, config_map(namespace, "after", a="1"))
+    await kube.apply(CONFIG_MAPS, config_map(namespace, "after", a="2"))
+    await kube.delete(CONFIG_MAPS, namespace, "before")
+    seen = []
+    async with asyncio.timeout(10), aclosing(kube.watch(scope, listing.version)) as events:  # type: ignore[type-var]
+        async for event in events:
+            if event.type != "BOOKMARK":
+                seen.append((event.type, event.object["metadata"]["name"]))
+            if len(seen) == 3:
+                break
+
+    assert [one["metadata"]["name"] for one in listing.items] == ["before"]
+    assert seen == [("ADDED", "after"), ("MODIFIED", "after"), ("DELETED", "before")]
+
+
+async def test_metadata_only_never_shows_what_a_secret_holds(kube: Kube, namespace: str) -> None:
+    scope = Scope(kind=SECRETS, namespace=namespace, metadata_only=True)
+    since = (await kube.list(scope)).version
+    value = base64.b64encode(b"canary").decode()
+    metadata = {"name": "token", "namespace": namespace}
+    await kube.apply(SECRETS, {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {"token": value}})
+    listing = await kube.list(scope)
+    async with asyncio.timeout(10), aclosing(kube.watch(scope, since)) as events:  # type: ignore[type-var]
+        event = await anext(events)
+
+    assert [one["metadata"]["name"] for one in listing.items] == ["token"]
+    assert event.object["metadata"]["name"] == "token"
+    assert value not in str((listing, event))
+
+
+async def test_a_status_is_merged_and_only_into_the_version_that_is_meant(kube: Kube, namespace: str) -> None:
+    metadata = {"name": "orders", "namespace": namespace}
+    route = {"apiVersion": ROUTES.api_version, "kind": ROUTES.name, "metadata": metadata, "spec": ROUTE}
+    made = await kube.apply(ROUTES, route)
+    first = await kube.patch_status(ROUTES, namespace, "orders", _patch(made, pending=1, deadLetters=2))
+    second = await kube.patch_status(ROUTES, namespace, "orders", _patch(first, pending=None))
+    with pytest.raises(Conflict):
+        await kube.patch_status(ROUTES, namespace, "orders", _patch(first, pending=9))
+
+    assert "pending" not in second["status"]
+    assert second["status"]["deadLetters"] == 2
+    assert second["metadata"]["generation"] == 1
+
+
+def _patch(of: Document, **status: int | None) -> Document:
+    return {"metadata": {"resourceVersion": of["metadata"]["resourceVersion"]}, "status": status}

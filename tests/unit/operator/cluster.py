@@ -1,0 +1,142 @@
+"""A Kubernetes API in a dict: the twin of rest.Rest, held to the same contract (tests/controlplane/test_kube_contract).
+
+It knows what the operator relies on: versions that grow, watches that start anywhere, uid preconditions, metadata-only
+reads, server-side apply of whole objects. `fail` makes the next calls go wrong.
+"""
+
+import asyncio
+import copy
+from collections.abc import AsyncIterator, Callable
+
+from fanout_operator.kube import Conflict, Document, Event, Kind, Listing, NotFound, Scope
+
+Address = tuple[str, str, str]  # plural, namespace, name
+METADATA = {"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata"}
+
+
+class Cluster:
+    """All objects, and everything that ever happened to them."""
+
+    def __init__(self) -> None:
+        self.objects: dict[Address, Document] = {}
+        self.calls: list[str] = []
+        self.fail: Callable[[str], Exception | None] = lambda _call: None
+        self._version = 0
+        self._history: list[tuple[int, Kind, Event]] = []
+        self._changed = asyncio.Event()
+
+    def put(self, kind: Kind, document: Document) -> Document:
+        """Create or replace an object as a person would; spec changes raise its generation."""
+        metadata = document["metadata"]
+        address = (kind.plural, metadata.get("namespace", ""), metadata["name"])
+        before = self.objects.get(address)
+        self._version += 1
+        known: Document = before["metadata"] if before else {"uid": f"uid-{self._version}", "generation": 0}
+        generation = known["generation"] + (before is None or before.get("spec") != document.get("spec"))
+        system = {
+            "uid": known["uid"],
+            "generation": generation,
+            "creationTimestamp": known.get("creationTimestamp", f"2026-01-01T00:00:{self._version:02}Z"),
+            "resourceVersion": str(self._version),
+        }
+        made = {"apiVersion": kind.api_version, "kind": kind.name, **copy.deepcopy(document)}
+        made["metadata"] |= {"creationTimestamp": system["creationTimestamp"], **system} | {
+            key: value for key, value in metadata.items() if key == "creationTimestamp"
+        }
+        self.objects[address] = made
+        self._tell(kind, Event("MODIFIED" if before else "ADDED", made))
+        return copy.deepcopy(made)
+
+    def remove(self, kind: Kind, namespace: str, name: str) -> Document:
+        """Delete an object as a person would."""
+        gone = self.objects.pop((kind.plural, namespace, name))
+        self._version += 1
+        gone = copy.deepcopy(gone)
+        gone["metadata"]["resourceVersion"] = str(self._version)
+        self._tell(kind, Event("DELETED", gone))
+        return gone
+
+    # --- Kube ---------------------------------------------------------------------------------------------------------
+
+    async def get(self, kind: Kind, namespace: str | None, name: str) -> Document:
+        await self._called(f"GET {kind.plural} {namespace or ''}/{name}")
+        return copy.deepcopy(self._at(kind, namespace, name))
+
+    async def list(self, scope: Scope) -> Listing:
+        await self._called(f"LIST {scope.kind.plural}")
+        items = tuple(_seen(scope, one) for one in self.objects.values() if _within(scope, one))
+        return Listing(items, str(self._version))
+
+    async def watch(self, scope: Scope, version: str) -> AsyncIterator[Event]:
+        await self._called(f"WATCH {scope.kind.plural}")
+        since = int(version)
+        while True:
+            for at, kind, event in list(self._history):
+                if at > since and kind == scope.kind and _within(scope, event.object):
+                    since = at
+                    yield Event(event.type, _seen(scope, event.object))
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def apply(self, kind: Kind, document: Document) -> Document:
+        metadata = document["metadata"]
+        await self._called(f"PATCH {kind.plural} {metadata['namespace']}/{metadata['name']}")
+        before = self.objects.get((kind.plural, metadata["namespace"], metadata["name"]))
+        if before is not None and _merged(before, document) == before:
+            return copy.deepcopy(before)
+        return self.put(kind, _merged(before, document) if before else document)
+
+    async def patch_status(self, kind: Kind, namespace: str, name: str, patch: Document) -> Document:
+        await self._called(f"PATCH {kind.plural}/status {namespace}/{name}")
+        found = self._at(kind, namespace, name)
+        version = found["metadata"]["resourceVersion"]
+        if patch.get("metadata", {}).get("resourceVersion", version) != version:
+            raise Conflict("another version")
+        status = {**found.get("status", {}), **patch["status"]}
+        return self.put(kind, {**found, "status": {key: value for key, value in status.items() if value is not None}})
+
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str | None = None) -> None:
+        await self._called(f"DELETE {kind.plural} {namespace}/{name}")
+        found = self._at(kind, namespace, name)
+        if uid not in {None, found["metadata"]["uid"]}:
+            raise Conflict("another uid")
+        self.remove(kind, namespace, name)
+
+    def _at(self, kind: Kind, namespace: str | None, name: str) -> Document:
+        try:
+            return self.objects[kind.plural, namespace or "", name]
+        except KeyError:
+            raise NotFound(f"{kind.plural} {name} not found") from None
+
+    async def _called(self, call: str) -> None:
+        self.calls.append(call)
+        await asyncio.sleep(0)
+        fault = self.fail(call)
+        if fault:
+            raise fault
+
+    def _tell(self, kind: Kind, event: Event) -> None:
+        self._history.append((self._version, kind, copy.deepcopy(event)))
+        self._changed.set()
+
+
+def _within(scope: Scope, document: Document) -> bool:
+    metadata = document["metadata"]
+    labels = metadata.get("labels") or {}
+    wanted = dict(pair.split("=") for pair in scope.labels.split(",") if pair)
+    return (
+        document["kind"] == scope.kind.name
+        and scope.namespace in {None, metadata.get("namespace")}
+        and wanted.items() <= labels.items()
+    )
+
+
+def _seen(scope: Scope, document: Document) -> Document:
+    if scope.metadata_only:
+        return copy.deepcopy({**METADATA, "metadata": document["metadata"]})
+    return copy.deepcopy(document)
+
+
+def _merged(before: Document, document: Document) -> Document:
+    """All fields of a plan are ours, so applying it replaces all but what the API server keeps."""
+    return {**before, **document, "metadata": {**before["metadata"], **document["metadata"]}}

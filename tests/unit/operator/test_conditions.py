@@ -1,0 +1,127 @@
+"""From verdict and view to conditions: one test per reason."""
+
+import pytest
+
+from fanout_crds.references import Unresolved
+from fanout_operator import reasons
+from fanout_operator.conditions import Condition, InForce, Verdict, coarse, conditions, summed
+from fanout_operator.fleet import RouteReport, TargetReport, View
+from fanout_operator.reasons import say
+
+GOOD = Verdict(uid="u", generation=2, objection=None, targets=("crm",), path="/shop/orders", in_force=InForce("r2", 2))
+NOBODY = View(settled=True)
+
+
+def runs(revision: str = "r2", refused: str | None = None, **target: object) -> RouteReport:
+    targets = (TargetReport(name="crm", **target),)  # type: ignore[arg-type]
+    return RouteReport(route="shop/orders", revision=revision, generation=2, refused=refused, targets=targets)
+
+
+def view(*reports: RouteReport | None, silent: tuple[str, ...] = ()) -> View:
+    return View(settled=True, silent=silent, reports=tuple((f"d{n}", one) for n, one in enumerate(reports)))
+
+
+def said(verdict: Verdict, seen: View) -> dict[str, str]:
+    return {one.type: f"{one.status}/{one.reason}" for one in conditions(verdict, seen)}
+
+
+def test_all_is_well() -> None:
+    assert said(GOOD, view(runs(), runs())) == {
+        "Accepted": "True/Accepted",
+        "ResolvedRefs": "True/ResolvedRefs",
+        "Programmed": "True/Programmed",
+        "Ready": "True/Ready",
+        "Healthy": "True/Healthy",
+    }
+
+
+@pytest.mark.parametrize(
+    ("seen", "programmed"),
+    [
+        (NOBODY, "Unknown/NoDispatcher"),
+        (view(None), "False/Waiting"),
+        (view(runs("r1")), "False/Waiting"),
+        (view(runs(), runs("r1")), "False/Waiting"),
+        (view(runs(), runs("r1", refused="too new")), "False/PlanRefused"),
+        (view(runs("r2", refused="an older complaint")), "True/Programmed"),
+        (view(runs(), silent=("d9",)), "Unknown/DispatcherSilent"),
+        (view(silent=("d9",)), "Unknown/DispatcherSilent"),
+        (view(runs("r1"), silent=("d9",)), "False/Waiting"),
+    ],
+)
+def test_programmed_says_what_is_known_of_every_dispatcher_and_ready_follows(seen: View, programmed: str) -> None:
+    found = said(GOOD, seen)
+
+    assert found["Programmed"] == programmed
+    assert found["Ready"] == programmed.replace("True/Programmed", "True/Ready")
+
+
+@pytest.mark.parametrize(
+    ("seen", "healthy"),
+    [
+        (NOBODY, "Unknown/NoDispatcher"),
+        (view(runs(), runs(circuit="Open")), "False/CircuitOpen"),
+        (view(runs(circuit="HalfOpen")), "True/Healthy"),
+        (view(runs(dead_letters=1)), "False/DeadLetters"),
+        (view(runs(circuit="Open", dead_letters=1)), "False/CircuitOpen"),
+        (view(runs(), silent=("d9",)), "Unknown/DispatcherSilent"),
+    ],
+)
+def test_healthy_says_what_waits_for_people_and_ready_does_not_follow(seen: View, healthy: str) -> None:
+    assert said(GOOD, seen)["Healthy"] == healthy
+
+
+def test_an_objection_keeps_the_last_good_plan_and_says_which() -> None:
+    objected = Verdict(
+        uid="u", generation=3, objection=say("PathContested", path="/x", holder="a/b"), in_force=InForce("r2", 2)
+    )
+    found = {one.type: one for one in conditions(objected, view(runs()))}
+
+    assert found["Accepted"].reason == found["Ready"].reason == "PathContested"
+    assert found["Programmed"].reason == "LastGoodPlan"
+    assert "generation 2" in found["Programmed"].message
+    assert found["ResolvedRefs"].status == "Unknown"
+
+
+def test_an_objection_without_an_earlier_plan_programs_nothing() -> None:
+    objected = Verdict(uid="u", generation=1, objection=say("Invalid", faults="spec.targets: is required"))
+
+    assert said(objected, view(None))["Programmed"] == "False/NoPlan"
+
+
+def test_unresolved_references_are_all_told_with_their_targets() -> None:
+    why = (
+        ("crm", Unresolved("ServiceNotFound", "there is no Service shop/crm")),
+        ("mail", Unresolved("SecretNotFound", "there is no Secret shop/mail")),
+    )
+    found = conditions(
+        Verdict(uid="u", generation=2, objection=None, unresolved=why, in_force=InForce("r2", 2)), view(runs())
+    )
+
+    assert found[1] == Condition(
+        "ResolvedRefs",
+        "False",
+        "ServiceNotFound",
+        "target crm: there is no Service shop/crm; target mail: there is no Secret shop/mail",
+    )
+
+
+def test_targets_are_summed_over_dispatchers_and_the_worst_circuit_is_told() -> None:
+    first = runs(circuit="Closed", pending=2, dead_letters=1)
+    second = runs(circuit="HalfOpen", pending=3, last_error="connect failed")
+
+    assert summed(view(first, None, second)) == (
+        TargetReport(name="crm", circuit="HalfOpen", pending=5, dead_letters=1, last_error="connect failed"),
+    )
+
+
+@pytest.mark.parametrize(("count", "told"), [(0, 0), (7, 7), (99, 99), (123, 120), (98765, 98000)])
+def test_counts_are_coarse_but_nothing_and_something_never_look_alike(count: int, told: int) -> None:
+    assert coarse(count) == told
+
+
+def test_a_reason_is_a_word_and_its_sentence_fits() -> None:
+    long = say("Invalid", faults="x" * 5000)
+
+    assert all(reason.isalpha() and reason[0].isupper() for reason in reasons.REASONS)
+    assert len(long.message) == reasons.LONGEST

@@ -1,0 +1,45 @@
+"""Which dispatchers there are."""
+
+from typing import Any
+
+import pytest
+
+from fanout_operator.dispatchers import named, ready_in
+from fanout_operator.report import Endpoint
+
+NAME = "fanout-report.fanout.svc"
+
+
+def slice_(*endpoints: dict[str, Any], ports: Any = ({"name": "report", "port": 8082},)) -> dict[str, Any]:
+    return {"ports": list(ports) if ports else ports, "endpoints": list(endpoints)}
+
+
+def endpoint(address: str = "10.0.0.1", pod: str = "fanout-dispatcher-0", **conditions: bool) -> dict[str, Any]:
+    return {"addresses": [address], "targetRef": {"name": pod}, "conditions": conditions}
+
+
+def test_a_ready_pod_is_a_dispatcher_by_its_name_with_the_services_certificate() -> None:
+    assert ready_in(slice_(endpoint(ready=True)), NAME) == (
+        ("fanout-dispatcher-0", Endpoint("https://10.0.0.1:8082", NAME)),
+    )
+
+
+def test_one_that_is_not_ready_does_not_count_and_unset_means_ready() -> None:
+    found = ready_in(slice_(endpoint(ready=False), endpoint("10.0.0.2", "fanout-dispatcher-1")), NAME)
+
+    assert [name for name, _ in found] == ["fanout-dispatcher-1"]
+
+
+def test_an_ipv6_address_gets_its_brackets() -> None:
+    ((_, found),) = ready_in(slice_(endpoint("fd00::1")), NAME)
+
+    assert found.url == "https://[fd00::1]:8082"
+
+
+@pytest.mark.parametrize("ports", [None, (), ({"name": "other", "port": 1},)])
+def test_a_slice_without_the_report_port_has_no_dispatchers(ports: Any) -> None:
+    assert ready_in(slice_(endpoint(), ports=ports), NAME) == ()
+
+
+def test_dispatchers_on_the_command_line_go_by_their_url() -> None:
+    assert named(["http://127.0.0.1:8082"]) == {"http://127.0.0.1:8082": Endpoint("http://127.0.0.1:8082")}

@@ -1,0 +1,313 @@
+"""One route from what is to what should be, against the twin of the API server."""
+
+import base64
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+
+from fanout_crds import plan as plans_format
+from fanout_crds.compile import Installation
+from fanout_operator import plans
+from fanout_operator.claims import Claims
+from fanout_operator.conditions import Verdict
+from fanout_operator.gather import Sources
+from fanout_operator.judge import Rules
+from fanout_operator.kube import CONFIG_MAPS, DEFINITION_NAME, DEFINITIONS, ROUTES, SECRETS, Document, Unavailable
+from fanout_operator.reconcile import Desk, Reconciler
+from fanout_operator.routes import Dependants, Routes
+from tests.unit.operator.cluster import Cluster
+from tests.unit.operator.made import CRM, DISPATCHERS, route, secret, service
+
+KEY = "shop/orders"
+MAIL: Document = {
+    "name": "mail",
+    "url": "https://mail.example.com/",
+    "authentication": {"bearer": {"secretRef": {"name": "mail", "key": "token"}}},
+}
+PAYMENT: Document = {"name": "payment", "service": {"name": "payment", "port": "http"}}
+
+
+class Scene:
+    """A reconciler over a cluster."""
+
+    def __init__(self, rules: Rules | None = None) -> None:
+        self.cluster = Cluster()
+        self.routes, self.book = Routes(), plans.Book()
+        self.verdicts: dict[str, Verdict] = {}
+        self.woken: list[str] = []
+        self.later: list[str] = []
+        self.dependants, self.claims = Dependants(), Claims()
+        revisions: Iterator[int] = count(1)
+        self.reconcile = Reconciler(
+            Sources(kube=self.cluster, dependants=self.dependants, claims=self.claims, namespace=DISPATCHERS),
+            rules or Rules(),
+            Installation(),
+            Desk(
+                routes=self.routes,
+                book=self.book,
+                verdicts=self.verdicts,
+                judged=lambda _key: None,
+                wake=self.woken.append,
+                wake_later=lambda key, _seconds: self.later.append(key),
+            ),
+            revision=lambda: f"r{next(revisions)}",
+        )
+        self.define()
+
+    def define(self, **metadata: str) -> None:
+        """The definition of routes is there, from long ago unless said otherwise."""
+        document = {
+            "metadata": {"name": DEFINITION_NAME, "creationTimestamp": "2025-01-01T00:00:00Z", **metadata},
+            "status": {"conditions": [{"type": "Established", "status": "True"}]},
+        }
+        self.cluster.put(DEFINITIONS, document)
+
+    def put(self, document: Document) -> None:
+        self.routes.note(self.cluster.put(ROUTES, document))
+
+    def delete(self, name: str = "orders") -> None:
+        gone = self.cluster.remove(ROUTES, "shop", name)
+        self.routes.drop(f"shop/{name}", gone["metadata"]["uid"])
+
+    async def made(self, document: Document) -> plans_format.Plan:
+        """Put a route, reconcile it and give its plan."""
+        self.put(document)
+        key = f"{document['metadata']['namespace']}/{document['metadata']['name']}"
+        await self.reconcile(key)
+        return self.plan(key)
+
+    def plan(self, key: str = KEY) -> plans_format.Plan:
+        (written,) = self.book.of(key)
+        config = self.cluster.objects["configmaps", DISPATCHERS, plans.name_of(written.route_uid)]
+        return plans_format.decode(config["data"]["plan.json"])
+
+    def writes(self) -> list[str]:
+        return [call for call in self.cluster.calls if not call.startswith(("GET", "LIST", "WATCH"))]
+
+    def reason(self, key: str = KEY) -> str | None:
+        objection = self.verdicts[key].objection
+        return objection.reason if objection else None
+
+
+async def test_a_route_becomes_a_plan_and_reconciling_it_again_writes_nothing() -> None:
+    scene = Scene()
+    plan = await scene.made(route())
+    first = scene.writes()
+    await scene.reconcile(KEY)
+
+    assert plan.targets[0].url == "https://crm.example.com/"
+    assert first == scene.writes() == [f"PATCH configmaps {DISPATCHERS}/{plans.name_of(plan.uid)}"]
+
+
+async def test_the_secret_is_written_before_the_plan_and_with_its_revision() -> None:
+    scene = Scene()
+    secret(scene.cluster, "mail", token="Zmlyc3Q=")
+    plan = await scene.made(route("orders", MAIL))
+    name = plans.name_of(plan.uid)
+    kept = scene.cluster.objects["secrets", DISPATCHERS, name]
+
+    assert [call.split()[1] for call in scene.writes()] == ["secrets", "configmaps"]
+    assert kept["metadata"]["annotations"][plans.REVISION] == plan.revision
+    assert base64.b64decode(kept["data"]["mail.bearer"]) == b"first"
+    assert "first" not in str(scene.cluster.objects["configmaps", DISPATCHERS, name])
+
+
+async def test_interrupted_between_secret_and_plan_it_ends_the_same() -> None:
+    scene = Scene()
+    secret(scene.cluster, "mail", token="Zmlyc3Q=")
+    scene.cluster.fail = lambda call: Unavailable("cut") if call.startswith("PATCH configmaps") else None
+    scene.put(route("orders", MAIL))
+    with pytest.raises(Unavailable):
+        await scene.reconcile(KEY)
+    scene.cluster.fail = lambda _call: None
+    await scene.reconcile(KEY)
+    plan = scene.plan()
+
+    kept = scene.cluster.objects["secrets", DISPATCHERS, plans.name_of(plan.uid)]
+    assert kept["metadata"]["annotations"][plans.REVISION] == plan.revision
+
+
+async def test_a_rotated_secret_is_another_revision_of_the_same_plan() -> None:
+    scene = Scene()
+    secret(scene.cluster, "mail", token="Zmlyc3Q=")
+    first = await scene.made(route("orders", MAIL))
+    secret(scene.cluster, "mail", token="c2Vjb25k")
+    await scene.reconcile(KEY)
+    second = scene.plan()
+
+    assert second.revision != first.revision
+    assert second.targets == first.targets
+    assert scene.dependants.of("Secret/shop/mail") == (KEY,)
+
+
+async def test_a_route_that_needs_no_credentials_any_more_loses_its_secret_after_the_plan() -> None:
+    scene = Scene()
+    secret(scene.cluster, "mail", token="Zmlyc3Q=")
+    await scene.made(route("orders", MAIL))
+    before = len(scene.writes())
+    await scene.made(route("orders", CRM))
+
+    assert [call.split()[:2] for call in scene.writes()[before:]] == [["PATCH", "configmaps"], ["DELETE", "secrets"]]
+
+
+async def test_an_unresolved_reference_holds_its_target_and_no_other() -> None:
+    scene = Scene()
+    held = await scene.made(route("orders", CRM, PAYMENT))
+    service(scene.cluster)
+    await scene.reconcile(KEY)
+
+    assert [target.held for target in held.targets] == [None, "ServiceNotFound"]
+    assert [target.held for target in scene.plan().targets] == [None, None]
+    assert scene.dependants.of("Service/shop/payment") == (KEY,)
+
+
+async def test_another_namespaces_objects_are_not_even_asked_for() -> None:
+    scene = Scene()
+    target = {"name": "p", "service": {"name": "payment", "namespace": "bank", "port": "http"}}
+    await scene.made(route("orders", target))
+
+    assert not [call for call in scene.cluster.calls if "bank" in call]
+
+
+async def test_an_invalid_spec_changes_nothing_and_the_plan_in_force_is_named() -> None:
+    scene = Scene()
+    good = await scene.made(route())
+    scene.put(route("orders", {"name": "crm"}))
+    await scene.reconcile(KEY)
+
+    assert scene.reason() == "Invalid"
+    assert scene.plan() == good
+    assert scene.verdicts[KEY].in_force is not None
+
+
+@pytest.mark.parametrize(("rules", "reason"), [(Rules(), "PathNotAllowed"), (Rules(any_path=True), None)])
+async def test_a_path_outside_the_namespace_is_for_the_installer_to_allow(rules: Rules, reason: str | None) -> None:
+    scene = Scene(rules)
+    scene.put(route("orders", listen={"path": "/elsewhere"}))
+    await scene.reconcile(KEY)
+
+    assert scene.reason() == reason
+
+
+async def test_of_two_routes_with_one_path_the_second_waits_until_the_first_moves() -> None:
+    scene = Scene()
+    listen = {"path": "/shop/x"}
+    await scene.made(route("first", listen=listen))
+    scene.put(route("second", listen=listen))
+    await scene.reconcile("shop/second")
+    contested = scene.reason("shop/second")
+    await scene.made(route("first"))
+    await scene.reconcile("shop/second")
+
+    assert contested == "PathContested"
+    assert scene.woken == ["shop/second"]
+    assert scene.reason("shop/second") is None
+
+
+async def test_a_path_is_not_held_by_a_route_that_never_got_a_plan() -> None:
+    scene = Scene()
+    breaker = {"circuitBreaker": {"openDuration": "10m"}}
+    wrong = route("wrong", CRM | {"policy": breaker}, listen={"path": "/shop/x"})
+    wrong["spec"]["defaults"] = {"policy": {"circuitBreaker": {"maxOpenDuration": "1m"}}}
+    scene.put(wrong)
+    await scene.reconcile("shop/wrong")
+    await scene.made(route("right", listen={"path": "/shop/x"}))
+
+    assert (scene.reason("shop/wrong"), scene.reason("shop/right")) == ("Invalid", None)
+
+
+async def test_a_deleted_route_takes_its_plan_and_secret_along() -> None:
+    scene = Scene()
+    secret(scene.cluster, "mail", token="Zmlyc3Q=")
+    await scene.made(route("orders", MAIL))
+    scene.delete()
+    await scene.reconcile(KEY)
+
+    assert not [address for address in scene.cluster.objects if address[1] == DISPATCHERS]
+    assert scene.verdicts == {}
+    assert scene.dependants.of("Secret/shop/mail") == ()
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [None, {"deletionTimestamp": "2026-01-01T00:00:00Z"}, {"creationTimestamp": "2027-01-01T00:00:00Z"}],
+    ids=["gone", "going", "made anew"],
+)
+async def test_when_the_definition_of_routes_is_not_what_it_was_plans_stay(definition: dict[str, str] | None) -> None:
+    scene = Scene()
+    plan = await scene.made(route())
+    scene.delete()
+    scene.cluster.remove(DEFINITIONS, "", DEFINITION_NAME)
+    if definition:
+        scene.define(**definition)
+    await scene.reconcile(KEY)
+
+    assert scene.plan() == plan
+    assert scene.later == [KEY]
+
+
+async def test_a_route_that_only_seemed_to_be_gone_keeps_its_plan() -> None:
+    scene = Scene()
+    plan = await scene.made(route())
+    scene.routes.drop(KEY)
+    await scene.reconcile(KEY)
+    await scene.reconcile(KEY)
+
+    assert scene.woken == [KEY]
+    assert scene.plan() == plan
+
+
+async def test_lost_rights_take_nothing_away() -> None:
+    scene = Scene()
+    plan = await scene.made(route())
+    scene.delete()
+    scene.cluster.fail = lambda call: Unavailable("403") if call.startswith("GET fanoutroutes") else None
+    with pytest.raises(Unavailable):
+        await scene.reconcile(KEY)
+
+    assert scene.plan() == plan
+
+
+async def test_a_route_made_again_gets_a_plan_of_its_own_before_the_old_one_goes() -> None:
+    scene = Scene()
+    old = await scene.made(route())
+    scene.delete()
+    new = await scene.made(route())
+
+    assert new.uid != old.uid
+    assert [call.split()[0] for call in scene.writes()] == ["PATCH", "PATCH", "DELETE", "DELETE"]
+    assert [one[2] for one in scene.cluster.objects if one[0] == CONFIG_MAPS.plural] == [plans.name_of(new.uid)]
+
+
+async def test_a_route_that_changes_its_class_takes_its_plan_along_and_a_strangers_is_left_alone() -> None:
+    scene = Scene()
+    await scene.made(route())
+    scene.put(route("orders", className="another"))
+    scene.put(route("stranger", className="another"))
+    await scene.reconcile(KEY)
+    await scene.reconcile("shop/stranger")
+
+    assert list(scene.book) == []
+    assert scene.verdicts == {}
+
+
+async def test_a_spoilt_plan_is_made_anew() -> None:
+    scene = Scene()
+    secret(scene.cluster, "mail", token="Zmlyc3Q=")
+    plan = await scene.made(route("orders", MAIL))
+    scene.cluster.remove(SECRETS, DISPATCHERS, plans.name_of(plan.uid))
+    await scene.reconcile(KEY)
+
+    assert scene.plan().revision != plan.revision
+    assert scene.cluster.objects["secrets", DISPATCHERS, plans.name_of(plan.uid)]
+
+
+async def test_no_value_of_a_secret_shows_in_what_is_logged() -> None:
+    scene = Scene()
+    secret(scene.cluster, "mail", token="Zmlyc3Q=")
+    await scene.made(route("orders", MAIL))
+    kept = scene.cluster.objects["secrets", DISPATCHERS, plans.name_of(scene.plan().uid)]
+    config = scene.cluster.objects["configmaps", DISPATCHERS, plans.name_of(scene.plan().uid)]
+
+    assert "first" not in repr(plans.content(config, kept))

@@ -1,0 +1,92 @@
+"""From Services and Secrets to URLs and values, or to the reason why not."""
+
+from typing import Any
+
+import pytest
+
+from fanout_crds.references import SecretKey, ServiceKey, Unresolved
+from fanout_operator import resolve
+
+KEY = ServiceKey("shop", "payment", "http")
+TOKEN = SecretKey("shop", "mail", "token")
+
+
+def service(*ports: dict[str, Any], **spec: Any) -> dict[str, Any]:
+    return {"metadata": {"name": "payment", "namespace": "shop"}, "spec": {"ports": list(ports), **spec}}
+
+
+@pytest.mark.parametrize(
+    ("port", "wanted", "url"),
+    [
+        ({"port": 8080}, "8080", "http://payment.shop.svc:8080"),
+        ({"port": 80, "name": "http"}, "http", "http://payment.shop.svc:80"),
+        ({"port": 80, "targetPort": 8080}, "80", "http://payment.shop.svc:80"),
+        ({"port": 443, "name": "https"}, "443", "https://payment.shop.svc:443"),
+        ({"port": 443, "name": "https-api"}, "https-api", "https://payment.shop.svc:443"),
+        ({"port": 443, "name": "web", "appProtocol": "https"}, "web", "https://payment.shop.svc:443"),
+        ({"port": 443, "name": "https", "appProtocol": "http"}, "https", "http://payment.shop.svc:443"),
+    ],
+)
+def test_a_port_becomes_a_url(port: dict[str, Any], wanted: str, url: str) -> None:
+    assert resolve.service(ServiceKey("shop", "payment", wanted), "shop", service(port)) == url
+
+
+def test_a_headless_service_is_asked_where_its_pods_listen() -> None:
+    headless = service({"port": 80, "name": "http", "targetPort": 8080}, clusterIP="None")
+
+    assert resolve.service(KEY, "shop", headless) == "http://payment.shop.svc:8080"
+
+
+@pytest.mark.parametrize(
+    ("found", "reason", "words"),
+    [
+        (None, "ServiceNotFound", "there is no Service shop/payment"),
+        (service({"port": 80, "name": "web"}), "PortNotFound", "no TCP port http; it has web (80)"),
+        (service(), "PortNotFound", "it has no ports"),
+        (service({"port": 53, "name": "http", "protocol": "UDP"}), "PortNotFound", "no TCP port http"),
+        (service(type="ExternalName", externalName="169.254.169.254"), "ServiceUnusable", "ExternalName"),
+        (
+            service({"port": 80, "name": "http", "targetPort": "web"}, clusterIP="None"),
+            "ServiceUnusable",
+            "names its target port (web)",
+        ),
+    ],
+)
+def test_what_does_not_resolve_says_why(found: dict[str, Any] | None, reason: str, words: str) -> None:
+    said = resolve.service(KEY, "shop", found)
+
+    assert isinstance(said, Unresolved)
+    assert said.reason == reason
+    assert words in said.message
+
+
+@pytest.mark.parametrize("found", [None, service({"port": 80, "name": "http"})])
+def test_of_another_namespace_nothing_is_told_not_even_whether_it_exists(found: dict[str, Any] | None) -> None:
+    said = resolve.service(KEY, "other", found)
+
+    assert said == resolve.service(KEY, "other", None)
+    assert isinstance(said, Unresolved)
+    assert said.reason == "RefNotPermitted"
+
+
+def test_a_secrets_value_is_decoded() -> None:
+    assert resolve.secret(TOKEN, "shop", {"metadata": {}, "data": {"token": "czNjcjN0"}}) == b"s3cr3t"
+
+
+@pytest.mark.parametrize(
+    ("found", "owner", "reason"),
+    [
+        (None, "shop", "SecretNotFound"),
+        ({"metadata": {}}, "shop", "SecretKeyNotFound"),
+        ({"metadata": {}, "data": {"other": "eA=="}}, "shop", "SecretKeyNotFound"),
+        ({"metadata": {}, "data": {"token": ""}}, "shop", "SecretKeyNotFound"),
+        ({"metadata": {}, "data": {"token": "eA=="}}, "other", "RefNotPermitted"),
+    ],
+)
+def test_a_secret_that_cannot_be_used_says_why_and_never_its_value(
+    found: dict[str, Any] | None, owner: str, reason: str
+) -> None:
+    said = resolve.secret(TOKEN, owner, found)
+
+    assert isinstance(said, Unresolved)
+    assert said.reason == reason

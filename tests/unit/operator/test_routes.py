@@ -1,0 +1,67 @@
+"""What is known of routes, and who depends on what."""
+
+from fanout_operator.routes import Dependants, Routes
+from tests.unit.operator.made import document_of
+
+
+def test_only_a_new_spec_is_news() -> None:
+    routes = Routes()
+
+    assert routes.note(document_of("orders", resourceVersion="5")) is True
+    assert routes.note(document_of("orders", resourceVersion="6")) is False
+    assert routes.note(document_of("orders", resourceVersion="7", generation=2)) is True
+    assert routes.note(document_of("orders", resourceVersion="8", uid="another")) is True
+
+
+def test_an_older_version_that_comes_late_changes_nothing() -> None:
+    routes = Routes()
+    routes.note(document_of("orders", resourceVersion="10", generation=2))
+
+    assert routes.note(document_of("orders", resourceVersion="9", generation=1)) is False
+    known = routes.get("shop/orders")
+    assert known is not None
+    assert known.generation == 2
+
+
+def test_a_late_delete_of_a_namesake_does_not_drop_the_route_that_was_made_again() -> None:
+    routes = Routes()
+    routes.note(document_of("orders", uid="new"))
+    routes.drop("shop/orders", "old")
+
+    assert routes.get("shop/orders") is not None
+
+
+def test_managed_fields_are_not_kept() -> None:
+    routes = Routes()
+    routes.note(document_of("orders", managedFields=[{"manager": "kubectl"}]))
+    known = routes.get("shop/orders")
+
+    assert known is not None
+    assert "managedFields" not in known.document()["metadata"]
+
+
+def test_by_age_the_oldest_comes_first_and_the_name_decides_between_equals() -> None:
+    routes = Routes()
+    for name, created in (("b", "2026-01-02"), ("c", "2026-01-01"), ("a", "2026-01-02")):
+        routes.note(document_of(name, creationTimestamp=f"{created}T00:00:00Z"))
+
+    assert routes.by_age() == ["shop/c", "shop/a", "shop/b"]
+
+
+def test_dependants_follow_what_a_route_says_last() -> None:
+    dependants = Dependants()
+    dependants.set("shop/orders", frozenset({"Service/shop/a", "Secret/shop/b"}))
+    dependants.set("shop/other", frozenset({"Service/shop/a"}))
+    dependants.set("shop/orders", frozenset({"Secret/shop/b"}))
+
+    assert dependants.of("Service/shop/a") == ("shop/other",)
+    assert dependants.of("Secret/shop/b") == ("shop/orders",)
+    assert dependants.of("Service/shop/nobody") == ()
+
+
+def test_a_forgotten_route_leaves_nothing_behind() -> None:
+    dependants = Dependants()
+    dependants.set("shop/orders", frozenset({"Service/shop/a"}))
+    dependants.set("shop/orders", frozenset())
+
+    assert repr(dependants) == "<Dependants routes=0 objects=0>"

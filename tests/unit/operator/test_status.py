@@ -1,0 +1,217 @@
+"""Status: what it should be, and when it is written."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+import pytest
+
+from fanout_operator.bucket import Bucket
+from fanout_operator.conditions import InForce, Verdict
+from fanout_operator.fleet import Fleet, RouteReport, TargetReport, View
+from fanout_operator.kube import ROUTES, Document
+from fanout_operator.routes import Routes
+from fanout_operator.status import StatusWriter, status
+from tests.unit.operator.cluster import Cluster
+from tests.unit.operator.made import rng, route
+
+VERDICT = Verdict(
+    uid="u", generation=1, objection=None, targets=("crm",), path="/shop/orders", in_force=InForce("r", 1)
+)
+KEY = "shop/orders"
+
+
+def seen(*, settled: bool = True, **target: Any) -> View:
+    report = RouteReport(route=KEY, revision="r", generation=1, targets=(TargetReport(name="crm", **target),))
+    return View(settled=settled, reports=(("d0", report),))
+
+
+def told(verdict: Verdict, view: View, before: Document | None = None, now: str = "T1") -> Document:
+    return status(verdict, view, before or {}, now=now, public_url="http://in.example/")
+
+
+def times(of: Document) -> dict[str, str]:
+    return {one["type"]: one["lastTransitionTime"] for one in of["conditions"]}
+
+
+def test_a_condition_keeps_its_time_until_its_status_changes() -> None:
+    first = told(VERDICT, seen(), now="T1")
+    second = told(VERDICT, seen(circuit="Open"), first, now="T2")
+
+    assert times(second) == times(first) | {"Healthy": "T2"}
+
+
+def test_the_same_again_is_the_same() -> None:
+    first = told(VERDICT, seen(pending=5))
+
+    assert told(VERDICT, seen(pending=5), first, now="T2") == first
+
+
+def test_the_address_is_told_once_there_is_a_plan() -> None:
+    without = Verdict(uid="u", generation=1, objection=None, targets=("crm",), path="/shop/orders")
+
+    assert told(VERDICT, seen())["address"] == {"url": "http://in.example/shop/orders"}
+    assert "address" not in told(without, seen())
+
+
+def test_until_the_fleet_is_settled_what_was_said_about_dispatchers_stays() -> None:
+    before = told(VERDICT, seen(circuit="Open", pending=7))
+
+    assert told(VERDICT, View(settled=False), before, now="T2") == before
+
+
+@pytest.mark.parametrize(
+    "verdict",
+    [
+        Verdict(uid="u", generation=2, objection=None, in_force=InForce("r", 2)),
+        Verdict(uid="u", generation=1, objection=None, in_force=InForce("s", 1), fresh=True),
+    ],
+)
+def test_what_was_said_about_another_plan_does_not_stay(verdict: Verdict) -> None:
+    before = told(VERDICT, seen())
+    found = {one["type"]: one["reason"] for one in told(verdict, View(settled=False), before)["conditions"]}
+
+    assert found["Programmed"] == found["Ready"] == found["Healthy"] == "Pending"
+
+
+@pytest.mark.parametrize(
+    "garbage", [{"conditions": None}, {"conditions": ["x", {"type": 7}, {"no": "type"}]}, {"nonsense": {"a": 1}}]
+)
+def test_garbage_in_a_status_is_written_over(garbage: Document) -> None:
+    assert told(VERDICT, seen(), garbage) == told(VERDICT, seen())
+
+
+class Scene:
+    """A writer over a cluster with one route that runs everywhere."""
+
+    def __init__(self, burst: float = 100) -> None:
+        self.cluster = Cluster()
+        self.routes = Routes()
+        self.fleet = Fleet(lambda _routes: None)
+        self.verdicts: dict[str, Verdict] = {}
+        self.writer = StatusWriter(
+            self.cluster,
+            self.routes,
+            self.verdicts,
+            self.fleet,
+            bucket=Bucket(rate=1000, burst=burst),
+            rng=rng(),
+            wall=lambda: "2026-01-01T00:00:00Z",
+            public_url=None,
+        )
+        self.fleet.expect({"d0"})
+        self.fleet.hello("d0")
+        self.fleet.complete("d0")
+
+    def add(self, name: str) -> None:
+        document = self.cluster.put(ROUTES, route(name))
+        self.routes.note(document)
+        self.verdicts[f"shop/{name}"] = Verdict(
+            uid=document["metadata"]["uid"], generation=1, objection=None, targets=("crm",), in_force=InForce("r", 1)
+        )
+
+    def report(self, name: str, **target: Any) -> None:
+        targets = (TargetReport(name="crm", **target),)
+        self.fleet.route("d0", RouteReport(route=f"shop/{name}", revision="r", generation=1, targets=targets))
+
+    async def look(self, *names: str) -> int:
+        """Wake routes and wait; answers how many patches that made."""
+        before = self.patches()
+        for name in names:
+            self.writer.wake(f"shop/{name}")
+        task = asyncio.create_task(self.writer.run())
+        await self.writer.urgent.drained()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return self.patches() - before
+
+    def patches(self) -> int:
+        return sum(call.startswith("PATCH") for call in self.cluster.calls)
+
+
+async def test_a_status_is_written_once_and_then_only_when_it_differs() -> None:
+    scene = Scene()
+    scene.add("orders")
+    first = await scene.look("orders")
+    second = await scene.look("orders")
+    scene.report("orders")
+    third = await scene.look("orders")
+
+    assert (first, second, third) == (1, 0, 1)
+
+
+async def test_counters_alone_wait_and_a_condition_takes_them_along() -> None:
+    scene = Scene()
+    scene.add("orders")
+    scene.report("orders")
+    await scene.look("orders")
+    scene.report("orders", pending=50)
+    counters = await scene.look("orders")
+    scene.report("orders", pending=60, circuit="Open")
+    opened = await scene.look("orders")
+
+    assert (counters, opened) == (0, 1)
+    assert scene.cluster.objects["fanoutroutes", "shop", "orders"]["status"]["pending"] == 60
+
+
+async def test_what_changed_back_while_it_waited_for_the_bucket_costs_no_patch() -> None:
+    scene = Scene(burst=1)
+    for name in ("first", "second"):
+        scene.add(name)
+        scene.report(name)
+        await scene.look(name)
+    scene.writer._bucket = Bucket(rate=0.0001, burst=0)  # nobody gets a token
+    scene.report("second", circuit="Open")
+    scene.writer.wake("shop/second")
+    task = asyncio.create_task(scene.writer.run())
+    await asyncio.sleep(0)
+    before = scene.patches()
+    scene.report("second")
+    scene.writer._bucket = Bucket(rate=1000, burst=10)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+    assert await scene.look("second") == 0
+    assert scene.patches() == before
+
+
+async def test_a_route_made_again_meanwhile_is_left_to_its_own_reconcile() -> None:
+    scene = Scene()
+    scene.add("orders")
+    scene.cluster.remove(ROUTES, "shop", "orders")
+    scene.cluster.put(ROUTES, route("orders"))
+
+    assert await scene.look("orders") == 1
+    assert "status" not in scene.cluster.objects["fanoutroutes", "shop", "orders"]
+
+
+async def test_a_route_that_is_gone_is_no_fault() -> None:
+    scene = Scene()
+    scene.add("orders")
+    scene.cluster.remove(ROUTES, "shop", "orders")
+    await scene.look("orders")
+
+    assert scene.writer.urgent.failed == 0
+
+
+async def test_a_new_plan_and_the_report_that_it_runs_cost_one_patch() -> None:
+    scene = Scene()
+    scene.add("orders")
+    scene.verdicts["shop/orders"] = msgspec.structs.replace(scene.verdicts["shop/orders"], fresh=True)
+    scene.writer.judged("shop/orders")
+    scene.report("orders")
+    patches = await scene.look("orders")
+    conditions = scene.cluster.objects["fanoutroutes", "shop", "orders"]["status"]["conditions"]
+
+    assert patches == 1
+    assert {one["type"]: one["status"] for one in conditions}["Ready"] == "True"
+
+
+async def test_without_dispatchers_a_new_plan_is_told_at_once() -> None:
+    scene = Scene()
+    scene.fleet.expect(())
+    scene.add("orders")
+    scene.verdicts["shop/orders"] = msgspec.structs.replace(scene.verdicts["shop/orders"], fresh=True)
+    scene.writer.judged("shop/orders")
+
+    assert len(scene.writer.urgent) == 1

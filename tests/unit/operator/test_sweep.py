@@ -1,0 +1,70 @@
+"""The slow second look: what is gone unseen is found, and many at once are never taken away on one list's word."""
+
+from fanout_operator.plans import Book, Written
+from fanout_operator.routes import Routes
+from fanout_operator.sweep import LISTS_WHEN_MANY, Sweeper, scopes
+from tests.unit.operator.cluster import Cluster
+from tests.unit.operator.made import document_of
+
+
+def _plan(name: str) -> Written:
+    return Written(route=f"shop/{name}", route_uid=f"uid-{name}", revision="r", path=f"/shop/{name}", created="")
+
+
+class Scene:
+    """A sweeper that knows some routes, all with plans."""
+
+    def __init__(self, *names: str) -> None:
+        self.routes, self.book, self.woken = Routes(), Book(), list[str]()
+        for name in names:
+            self.routes.note(document_of(name))
+            self.book.note(_plan(name))
+        self.sweeper = Sweeper(Cluster(), scopes(()), self.routes, self.book, self.woken.append)
+
+    def look(self, *names: str) -> list[str]:
+        """Look at a list of routes; answers who was woken by it."""
+        self.woken.clear()
+        self.sweeper.look({f"shop/{name}": document_of(name) for name in names})
+        return sorted(self.woken)
+
+
+def test_what_is_as_it_was_wakes_nobody() -> None:
+    assert Scene("a", "b").look("a", "b") == []
+
+
+def test_a_plan_without_a_route_is_looked_into_after_two_lists() -> None:
+    scene = Scene("a", "b")
+
+    assert scene.look("a") == []
+    assert scene.look("a") == ["shop/b"]
+
+
+def test_a_route_that_is_back_in_the_second_list_was_never_gone() -> None:
+    scene = Scene("a", "b")
+    scene.look("a")
+    scene.look("a", "b")
+
+    assert scene.look("a") == []
+
+
+def test_many_at_once_are_held_until_every_list_of_a_long_while_agrees() -> None:
+    names = [f"route-{number}" for number in range(50)]
+    scene = Scene(*names)
+    woken = [scene.look() for _ in range(LISTS_WHEN_MANY - 1)]
+    held = scene.sweeper.held
+
+    assert woken == [[]] * (LISTS_WHEN_MANY - 1)
+    assert held == 50
+    assert len(scene.look()) == 50
+
+
+def test_a_route_that_no_event_told_of_is_looked_up() -> None:
+    assert Scene("a").look("a", "missed") == ["shop/missed"]
+
+
+def test_a_route_made_again_unseen_is_looked_up() -> None:
+    scene = Scene("a")
+    scene.sweeper.look({"shop/a": document_of("a", uid="another")})
+
+    assert scene.woken == ["shop/a"]
+    assert scene.routes.get("shop/a") is None

@@ -1,0 +1,162 @@
+"""The work queue: one at a time per key, nothing lost, failures come back later."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from fanout_operator.backoff import Backoff
+from fanout_operator.kube import Conflict, TooMany
+from fanout_operator.workqueue import WorkQueue
+from tests.unit.operator.made import rng
+
+
+@asynccontextmanager
+async def running(handle: Callable[[str], Awaitable[None]], workers: int = 4) -> AsyncIterator[WorkQueue]:
+    queue = WorkQueue("test", handle, workers=workers, rng=rng())
+    task = asyncio.create_task(queue.run())
+    try:
+        yield queue
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_key_put_many_times_while_it_waits_is_worked_on_once() -> None:
+    done: list[str] = []
+
+    async def handle(key: str) -> None:
+        done.append(key)
+
+    async with running(handle) as queue:
+        for _ in range(100):
+            queue.put("a/b")
+        await queue.drained()
+
+    assert done == ["a/b"]
+
+
+async def test_a_key_put_while_it_is_worked_on_is_worked_on_once_more_and_never_twice_at_once() -> None:
+    running_now, most, done = 0, 0, 0
+    started = asyncio.Event()
+
+    async def handle(_key: str) -> None:
+        nonlocal running_now, most, done
+        running_now += 1
+        most = max(most, running_now)
+        started.set()
+        await asyncio.sleep(0.01)
+        running_now -= 1
+        done += 1
+
+    async with running(handle) as queue:
+        queue.put("a/b")
+        await started.wait()
+        for _ in range(10):
+            queue.put("a/b")
+        await queue.drained()
+
+    assert (most, done) == (1, 2)
+
+
+async def test_different_keys_are_worked_on_beside_each_other() -> None:
+    both = asyncio.Barrier(2)
+
+    async def handle(_key: str) -> None:
+        await both.wait()
+
+    async with running(handle) as queue:
+        queue.put("a/b")
+        queue.put("c/d")
+        async with asyncio.timeout(5):
+            await queue.drained()
+
+    assert queue.done == 2
+
+
+async def test_a_failed_key_comes_back_and_does_not_hold_up_the_others() -> None:
+    tried: list[str] = []
+    again = asyncio.Event()
+
+    async def handle(key: str) -> None:
+        tried.append(key)
+        if key == "bad" and tried.count("bad") == 1:
+            raise Conflict("somebody else was faster")
+        if tried.count("bad") == 2:
+            again.set()
+
+    async with running(handle, workers=1) as queue:
+        queue.put("bad")
+        queue.put("good")
+        async with asyncio.timeout(5):
+            await again.wait()
+            await queue.drained()
+
+    assert tried == ["bad", "good", "bad"]
+    assert (queue.done, queue.failed) == (2, 1)
+
+
+async def test_a_mistake_of_ours_with_one_key_stops_nothing() -> None:
+    again = asyncio.Event()
+    tried = 0
+
+    async def handle(_key: str) -> None:
+        nonlocal tried
+        tried += 1
+        if tried == 1:
+            raise ZeroDivisionError
+        again.set()
+
+    async with running(handle) as queue:
+        queue.put("a/b")
+        async with asyncio.timeout(5):
+            await again.wait()
+
+    assert tried == 2
+
+
+async def test_the_api_servers_own_wait_is_obeyed() -> None:
+    times: list[float] = []
+    again = asyncio.Event()
+
+    async def handle(_key: str) -> None:
+        times.append(asyncio.get_running_loop().time())
+        if len(times) == 1:
+            raise TooMany("slow down", 0.3)
+        again.set()
+
+    async with running(handle) as queue:
+        queue.put("a/b")
+        async with asyncio.timeout(5):
+            await again.wait()
+
+    assert times[1] - times[0] >= 0.29
+
+
+async def test_a_new_event_does_not_wait_for_the_backoff() -> None:
+    tried = 0
+    again = asyncio.Event()
+
+    async def handle(_key: str) -> None:
+        nonlocal tried
+        tried += 1
+        if tried == 1:
+            raise TooMany("slow down", 3600)
+        again.set()
+
+    async with running(handle) as queue:
+        queue.put("a/b")
+        await queue.drained()
+        queue.put("a/b")
+        async with asyncio.timeout(5):
+            await again.wait()
+
+    assert tried == 2
+
+
+def test_waits_grow_are_capped_and_never_nothing() -> None:
+    backoff = Backoff(base=1.0, cap=8.0)
+    waits = [[backoff.wait(failures, rng()) for _ in range(50)] for failures in range(1, 80)]
+
+    assert max(waits[0]) <= 1.0
+    assert max(max(each) for each in waits) <= 8.0
+    assert min(min(each) for each in waits) >= 0.1
