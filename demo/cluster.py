@@ -66,7 +66,8 @@ async def demo(show: Show, ledger: Ledger) -> None:
 
 async def _prepare(kube: Kube) -> None:
     await kube.shown("apply", "-f", CRD)
-    await kube.quietly("wait", "--for=condition=Established", "crd/fanoutroutes.fanout.dev", "--timeout=20s")
+    established = "jsonpath={.status.conditions[?(@.type=='Established')].status}"
+    await kube.until("True", "get", "crd", "fanoutroutes.fanout.dev", "-o", established)
     for namespace in (NAMESPACE, "shop"):
         await kube.quietly("create", "namespace", namespace)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from fanout_crds.generate import FILE
 from fanout_crds.schema import NAME
+from tests.controlplane.installed import define
 from tests.harness.apiserver import ApiServer, KubectlError
 from tests.unit.crds.corpus import CORPUS, By, Json, changed, good
 
@@ -19,8 +19,7 @@ ROUTES = "/apis/fanout.dev/v1alpha1/namespaces/{}/fanoutroutes"
 @pytest.fixture(scope="module")
 def cluster(apiserver: ApiServer) -> ApiServer:
     """An API server that knows FanoutRoutes."""
-    apiserver.kubectl("apply", "-f", str(FILE))
-    apiserver.kubectl("wait", "--for=condition=Established", f"crd/{NAME}", "--timeout=30s")
+    define(apiserver)
     return apiserver
 
 

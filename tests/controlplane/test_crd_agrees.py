@@ -10,9 +10,8 @@ import typing
 import pytest
 
 from fanout_crds.faults import Invalid
-from fanout_crds.generate import FILE
 from fanout_crds.route import parse
-from fanout_crds.schema import NAME
+from tests.controlplane.installed import define
 from tests.harness.apiserver import ApiServer
 from tests.unit.crds.corpus import Json, changed, good
 
@@ -49,8 +48,7 @@ def values(at: str) -> list[Json]:
 
 @pytest.fixture(scope="module")
 def cluster(apiserver: ApiServer) -> ApiServer:
-    apiserver.kubectl("apply", "-f", str(FILE))
-    apiserver.kubectl("wait", "--for=condition=Established", f"crd/{NAME}", "--timeout=30s")
+    define(apiserver)
     return apiserver
 
 

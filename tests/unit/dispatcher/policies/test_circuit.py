@@ -155,6 +155,28 @@ def test_no_more_probes_than_max_calls_go_through() -> None:
     assert bench.circuit.opens_at(31.0) > 31.0
 
 
+def test_where_more_successes_are_asked_for_than_probes_allowed_they_go_one_after_the_other() -> None:
+    bench = Bench(half_open={"max_calls": 1, "success_threshold": 2}).opened()
+    flight = bench.enter(30.0)
+    assert bench.circuit.opens_at(30.0) > 30.0
+
+    bench.circuit.leave(flight, OK, 30.0)
+    bench.ask(OK, 30.0)
+
+    assert bench.circuit.state is CircuitState.CLOSED
+
+
+def test_each_half_open_time_counts_its_own_successes() -> None:
+    bench = Bench().opened()
+    for _ in range(2):
+        bench.ask(OK, 30.0)
+    bench.ask(BAD, 30.0)
+
+    bench.ask(OK, 90.0)
+
+    assert bench.circuit.state is CircuitState.HALF_OPEN
+
+
 def test_enough_good_probes_close_it() -> None:
     bench = Bench().opened()
 
@@ -201,7 +223,7 @@ def test_closing_forgets_the_doubling() -> None:
 
 
 def test_closing_forgets_the_failures_from_before() -> None:
-    bench = Bench(consecutive_failures=0, minimum_calls=5).opened()
+    bench = Bench(consecutive_failures=0, minimum_calls=5, window={"type": "Count", "size": 100.0}).opened()
     for _ in range(3):
         bench.ask(OK, 30.0)
 

@@ -214,5 +214,5 @@ class CircuitLife(RuleBasedStateMachine):
         assert self.circuit.state.value == "Closed"
 
 
-CircuitLife.TestCase.settings = hypothesis.settings(max_examples=150, stateful_step_count=50, deadline=None)
+CircuitLife.TestCase.settings = hypothesis.settings(max_examples=250, stateful_step_count=50, deadline=None)
 TestCircuit = CircuitLife.TestCase

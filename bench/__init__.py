@@ -1,0 +1,1 @@
+"""What Fanout costs, measured against what one would write without it; README.md says how."""

@@ -1,0 +1,63 @@
+"""Load on a system: a closed loop by wrk where it is installed, else by our own generator; a fixed rate by ours."""
+
+import json
+import pathlib
+import re
+import shutil
+
+import msgspec
+
+from bench.event import SIZE, body
+from bench.process import Child, command
+
+CONNECTIONS = 64
+WRK = shutil.which("wrk")
+CLOSED_LOOP = f"wrk ({WRK})" if WRK else "our own generator (wrk is not installed)"
+
+_SCRIPT = """wrk.method = "POST"
+wrk.headers["Content-Type"] = "application/json"
+wrk.body = [==[{body}]==]
+"""
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What the generator saw: requests answered 202, all others, latencies (ms, sorted; empty with wrk)."""
+
+    accepted: int
+    other: int
+    latencies: list[float]
+    cpu: float  # seconds that the generator took
+
+
+def closed(url: str, seconds: float, *, folder: pathlib.Path, core: int) -> Asked:
+    """64 connections, the next request as soon as the last is answered."""
+    if WRK is None:
+        return _generator(url, ["--seconds", str(seconds)], folder=folder, core=core)
+    script = folder / "post.lua"
+    script.write_text(_SCRIPT.format(body=body().decode()), encoding="utf-8")
+    assert len(body()) == SIZE
+    args = [WRK, "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s", "-s", str(script), url]
+    with Child(args, folder / "wrk.log", core=core) as wrk:
+        wrk.wait(seconds + 30)
+        said = wrk.log.read_text(encoding="utf-8")
+    found = re.search(r"(\d+) requests in", said)
+    if found is None or "Socket errors" in said:
+        raise RuntimeError(f"wrk did not run as it should:\n{said}")
+    refused = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
+    other = int(refused[1]) if refused else 0
+    return Asked(accepted=int(found[1]) - other, other=other, latencies=[], cpu=wrk.cpu)
+
+
+def fixed(url: str, rate: float, seconds: float, *, folder: pathlib.Path, core: int) -> Asked:
+    """*rate* requests per second, due at equal distances."""
+    return _generator(url, ["--rate", str(rate), "--seconds", str(seconds)], folder=folder, core=core)
+
+
+def _generator(url: str, args: list[str], *, folder: pathlib.Path, core: int) -> Asked:
+    args = [*command("bench.generator"), url, "--connections", str(CONNECTIONS), *args]
+    with Child(args, folder / "generator.log", core=core) as generator:
+        generator.wait(120)
+        said = json.loads(generator.log.read_text(encoding="utf-8").splitlines()[-1])
+    statuses = said["statuses"]
+    accepted = statuses.pop("202", 0)
+    return Asked(accepted=accepted, other=sum(statuses.values()), latencies=said["latencies"], cpu=generator.cpu)

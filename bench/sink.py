@@ -1,0 +1,119 @@
+"""The targets: one lean process that answers 204 on some ports, and on others takes everything and never answers.
+
+It reads no more of a request than it must to find its end, so that it costs less than anything it is used to measure
+(main.py prints its CPU). An event may carry the time it was due at the generator; the sink then keeps its end-to-end
+latency: both processes read the same monotonic clock.
+
+On its control port a line is a question: ``stats`` is answered with JSON, ``reset`` starts counting anew.
+
+    python -m bench.sink CONTROL-PORT PORT PORT HUNG-PORT --hung HUNG-PORT
+"""
+
+import argparse
+import asyncio
+import gc
+import json
+import time
+import typing
+
+import uvloop
+
+from bench.event import STAMP, STAMP_DIGITS
+
+ANSWER = b"HTTP/1.1 204 No Content\r\n\r\n"
+END = b"\r\n\r\n"
+LENGTH = b"content-length:"
+
+
+class Counts:
+    """Deliveries at one port, and their latencies in seconds."""
+
+    def __init__(self, *, hung: bool) -> None:
+        self.hung = hung
+        self.reset()
+
+    def reset(self) -> None:
+        """Start counting anew."""
+        self.deliveries = 0
+        self.latencies: list[float] = []
+
+
+class Target(asyncio.Protocol):
+    """One connection to one port."""
+
+    def __init__(self, counts: Counts) -> None:
+        self.counts = counts
+        self.rest = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Remember where answers go."""
+        self.transport = typing.cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Answer each complete request."""
+        counts = self.counts
+        if counts.hung:
+            counts.deliveries += data.count(STAMP)
+            return
+        data = self.rest + data if self.rest else data
+        while (size := _size(data)) and len(data) >= size:
+            counts.deliveries += 1
+            self._time(data)
+            data = data[size:]
+            self.transport.write(ANSWER)
+        self.rest = data
+
+    def _time(self, data: bytes) -> None:
+        start = data.index(END) + 4 + len(STAMP)
+        due = int(data[start : start + STAMP_DIGITS])
+        if due:
+            self.counts.latencies.append(time.monotonic() - due / 1e9)
+
+
+def _size(data: bytes) -> int:
+    """Bytes of the first request in *data*; 0 while its head is not complete."""
+    end = data.find(END)
+    if end < 0:
+        return 0
+    head = data[:end].lower()
+    at = head.index(LENGTH) + len(LENGTH)
+    stop = head.find(b"\r", at)
+    return end + 4 + int(head[at:] if stop < 0 else head[at:stop])
+
+
+def stats(ports: list[Counts]) -> dict[str, object]:
+    """Deliveries by port; the latencies of all ports that answer, sorted, in ms."""
+    latencies = sorted(seconds * 1000 for counts in ports for seconds in counts.latencies)
+    return {"deliveries": [counts.deliveries for counts in ports], "latencies": latencies}
+
+
+async def serve(control: int, ports: dict[int, Counts]) -> None:
+    """Listen until killed."""
+    loop = asyncio.get_running_loop()
+
+    async def asked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if await reader.readline() == b"reset\n":
+            for counts in ports.values():
+                counts.reset()
+        writer.write(json.dumps(stats(list(ports.values()))).encode())
+        writer.close()
+
+    for port, counts in ports.items():
+        await loop.create_server(lambda counts=counts: Target(counts), "127.0.0.1", port)  # type: ignore[misc]
+    await asyncio.start_server(asked, "127.0.0.1", control)
+    gc.freeze()
+    await asyncio.Event().wait()
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("control", type=int)
+    parser.add_argument("ports", type=int, nargs="+")
+    parser.add_argument("--hung", type=int, action="append", default=[])
+    said = parser.parse_args()
+    uvloop.run(serve(said.control, {port: Counts(hung=port in said.hung) for port in said.ports}))
+
+
+if __name__ == "__main__":
+    main()
