@@ -29,7 +29,7 @@ fmt: install  ## Format and fix what can be fixed
 	.venv/bin/ruff check --fix-only --exit-zero .
 	.venv/bin/ruff format .
 
-bench: install  ## Measure; bench/README.md says what, how and against what
+bench: install binaries  ## Measure; bench/README.md says what, how and against what
 	@$(PYTHON_ENV) -m bench.main
 
 faults: install binaries  ## The long fault runs: 200 kills at random moments under load, none lost

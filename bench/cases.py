@@ -3,43 +3,23 @@
 import concurrent.futures
 import contextlib
 import pathlib
-import shutil
 import statistics
-import tempfile
 import typing
-from collections.abc import Callable, Iterator
-
-import msgspec
+from collections.abc import Callable
 
 from bench import load
+from bench.control import apply_to_ready_ms
 from bench.process import AROUND
 from bench.results import Result, judged, percentile
 from bench.stage import Stage, System
+from bench.terms import Terms, folder
 
 REPETITIONS: typing.Final = 3
 WARM_UP: typing.Final = 1.0  # seconds of load before anything is counted
 RATE: typing.Final = 200.0  # events/s of the isolation cases
 
 
-class Terms(msgspec.Struct, frozen=True, kw_only=True):
-    """How long each run lasts, where its files lie, and whom to tell of progress."""
-
-    seconds: float
-    out: pathlib.Path
-    tell: Callable[[str], None]
-
-
 Open = Callable[[Stage], contextlib.AbstractContextManager[System]]
-
-
-@contextlib.contextmanager
-def folder(terms: Terms) -> Iterator[pathlib.Path]:
-    """A fresh folder on the disk that the checkout is on: a journal in memory would cost no fsync."""
-    path = pathlib.Path(tempfile.mkdtemp(prefix="run-", dir=terms.out))
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
 
 
 def fan_out_3(terms: Terms) -> Result:
@@ -97,6 +77,7 @@ CASES: typing.Final[dict[str, Callable[[Terms], Result]]] = {
     "fan_out_3_memory": fan_out_3_memory,
     "hung_p99": hung_p99,
     "accept_p99_ms": accept_p99_ms,
+    "apply_to_ready_ms": apply_to_ready_ms,
 }
 
 

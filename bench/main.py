@@ -12,10 +12,11 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from bench.cases import CASES, Terms
+from bench.cases import CASES
 from bench.machine import facts
 from bench.process import AROUND, CORES, ROOT, UNDER_TEST
 from bench.results import Result
+from bench.terms import Terms
 from tests.harness import loopback
 
 OUT = ROOT / "bench" / "out"

@@ -1,8 +1,6 @@
 """Operator and dispatcher as processes, each with the chart's own account: a manifest in, an event out, status back."""
 
 import http.server
-import json
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,14 +8,13 @@ from pathlib import Path
 from queue import Queue
 from threading import Thread
 
-import httpx
 import pytest
 import trustme
 
+from tests.controlplane.dispatcher import Dispatcher
 from tests.controlplane.installed import Installation, condition, define, running_operator
 from tests.controlplane.waiting import Document
 from tests.harness.apiserver import ApiServer
-from tests.harness.process import end, free_ports, spawn, tail
 
 BIN = Path(sys.executable).parent
 
@@ -28,41 +25,6 @@ def fanout(apiserver: ApiServer) -> Installation:
     installation = Installation(apiserver, "test-both")
     installation.install()
     return installation
-
-
-class Dispatcher:
-    """One dispatcher process, and where its ports are."""
-
-    def __init__(self, fanout: Installation, data: Path, *flags: str) -> None:
-        self.port, self.admin, self.report = free_ports(3)
-        kubeconfig = fanout.server.kubeconfig_for(fanout.namespace, "fanout-dispatcher")
-        self.log = data / "dispatcher.log"
-        self._command = [
-            str(BIN / "fanout"), "run", "--plans=kubernetes", f"--class-name={fanout.class_name}",
-            f"--namespace={fanout.namespace}", f"--kubeconfig={kubeconfig}", f"--data={data}", "--allow-loopback",
-            f"--listen=127.0.0.1:{self.port}", f"--admin=127.0.0.1:{self.admin}", f"--report=127.0.0.1:{self.report}",
-            *flags,
-        ]  # fmt: skip
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Run it until the block ends."""
-        process = spawn(self._command, self.log, {**os.environ, "KUBECONFIG": os.devnull})
-        try:
-            yield
-            assert process.poll() is None, f"the dispatcher ended:\n{tail(self.log)}"
-        finally:
-            end(process, patience=10)
-
-    def runs(self, plan: Document) -> None:
-        """Wait until it says that it runs this very plan."""
-        timeout = httpx.Timeout(20)
-        with httpx.stream("GET", f"http://127.0.0.1:{self.report}/v1/report", timeout=timeout, trust_env=False) as told:
-            next(line for line in told.iter_lines() if json.loads(line).get("revision") == plan["revision"])
-
-    def post(self, path: str) -> httpx.Response:
-        """Post an event."""
-        return httpx.post(f"http://127.0.0.1:{self.port}{path}", json={"n": 1}, trust_env=False)
 
 
 @pytest.fixture
