@@ -59,6 +59,7 @@ class Circuit:
     def forget(self) -> None:
         """The target is at another address now: what was learnt of the old one says nothing about it."""
         if self.state is CircuitState.CLOSED:
+            self.epoch += 1  # nor do the attempts that are on their way to it
             self.window.clear()
             self.consecutive = 0
         else:

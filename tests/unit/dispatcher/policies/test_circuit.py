@@ -294,5 +294,38 @@ def test_new_rules_keep_the_state() -> None:
     assert bench.circuit.opens_at(1.0) == 30.0
 
 
+def test_forgetting_closes_an_open_circuit() -> None:
+    bench = Bench().opened()
+
+    bench.circuit.forget()
+
+    assert bench.circuit.opens_at(1.0) == 1.0
+    assert bench.told == ["Open", "Closed"]
+
+
+def test_forgetting_takes_back_what_a_closed_circuit_has_counted() -> None:
+    bench = Bench(minimum_calls=6)
+    for _ in range(4):
+        bench.ask(BAD, 1.0)
+
+    bench.circuit.forget()
+    for _ in range(4):
+        bench.ask(BAD, 1.0)
+
+    assert bench.told == []
+
+
+def test_after_forgetting_what_was_in_flight_says_nothing() -> None:
+    """It was sent to the old address."""
+    bench = Bench()
+    flights = [bench.enter(1.0) for _ in range(10)]
+
+    bench.circuit.forget()
+    for flight in flights:
+        bench.circuit.leave(flight, BAD, 2.0)
+
+    assert bench.told == []
+
+
 def test_it_says_how_it_stands() -> None:
     assert repr(Bench().opened().circuit) == "<Circuit Open epoch=1 failures=0/0>"
