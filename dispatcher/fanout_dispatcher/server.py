@@ -70,12 +70,11 @@ class Door:
 
     def route_at(self, path: str) -> Route | None:
         """The route that listens at *path*."""
-        return self.engine.table.by_path.get(path)
+        return self.engine.route_at(path)
 
     def accept(self, route: RouteAtDoor, head: Head, body: bytes, reply: Reply) -> None:
         """Take an event."""
-        assert type(route) is Route, "routes come from route_at"
-        self.engine.acceptance.accept(route, head, body, reply)
+        self.engine.accept(typing.cast(Route, route), head, body, reply)  # it came from route_at
 
     async def event(self, receipt: str) -> EventView | None:
         """What became of an event."""
@@ -104,7 +103,7 @@ async def _serve(settings: Settings, log: FilteringBoundLogger) -> None:
         ingress = await _open_data_port(settings, engine, desk)
         stack.callback(ingress.close)
         base = _url(ingress.addresses[0])
-        ports = await _open_other_ports(settings, log, desk, cluster=cluster, base=base, stack=stack)
+        ports = await _open_other_ports(settings, log, desk, cluster=cluster, ingress=ingress, stack=stack)
         engine.start()
         plans = asyncio.create_task(_source(settings, log, engine, cluster).run(), name="plans")
         stack.callback(plans.cancel)
@@ -122,7 +121,7 @@ async def _serve(settings: Settings, log: FilteringBoundLogger) -> None:
 async def _stop(engine: Engine, ingress: Ingress, log: FilteringBoundLogger) -> None:
     patience = engine.longest_attempt() + GRACE
     log.info("dispatcher.stopping", patience=patience)
-    engine.acceptance.closed = "this dispatcher is shutting down"
+    engine.close_door()
     await asyncio.gather(ingress.drain(GRACE), engine.drain(patience))
     log.info("dispatcher.stopped")
 
@@ -168,11 +167,18 @@ async def _open_other_ports(
     desk: EngineDesk,
     *,
     cluster: Cluster | None,
-    base: str,
+    ingress: Ingress,
     stack: contextlib.AsyncExitStack,
 ) -> list[Listening]:
     """The admin port, and the report port where one is asked for."""
-    admin = app.application(desk, log, token=settings.admin_token, loopback=settings.admin.loopback, public=base)
+    admin = app.application(
+        desk,
+        log,
+        token=settings.admin_token,
+        loopback=settings.admin.loopback,
+        public=_url(ingress.addresses[0]),
+        port=ingress.meter,
+    )
     ports = [await listen_http(admin, settings.admin)]
     stack.push_async_callback(ports[0].close)
     if settings.report is not None:

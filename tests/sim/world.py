@@ -22,6 +22,7 @@ from fanout_dispatcher.transport.protocol import Flight
 from fanout_dispatcher.values.answers import Accepted, Answered
 from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.outcome import Delivered
+from fanout_dispatcher.values.views import DeadLetterFilter, TargetView
 from tests.sim.history import History, Sent
 from tests.sim.loop import run
 
@@ -49,8 +50,9 @@ class Life:
             seam=world.seam,
             seed=world.seed,
         )
-        self.engine.adopt(world.plan, {})
-        self.engine.synced()
+        if world.has_source:
+            self.engine.adopt(world.plan, {})
+            self.engine.synced()
         self.engine.start()
         self.desk = EngineDesk(self.engine)
 
@@ -78,6 +80,16 @@ class Life:
             assert self.clock.now() < give_up, self.engine.table.lanes
             await asyncio.sleep(0.5)
         await asyncio.sleep(0.1)
+
+    def target(self, name: str) -> TargetView:
+        """What the desk shows of a target."""
+        route = self.desk.route(self.world.plan.key)
+        assert route is not None
+        return next(one for one in route.targets if one.name == name)
+
+    async def reasons(self, target: str) -> list[str]:
+        """Why the dead letters of a target died, oldest first."""
+        return [one.reason for one in await self.desk.dead_letters(DeadLetterFilter(target=target))]
 
     async def look(self) -> None:
         """Write down the final state of every accepted event."""
@@ -110,6 +122,7 @@ class World:
         self.mishaps = mishaps
         self.history = History()
         self.seam = Recorder()
+        self.has_source = True  # the plan comes from somewhere besides the journal
         self.lives = 0
         self.now: typing.Callable[[], float] = lambda: 0.0  # engine time in the current life
 

@@ -16,11 +16,11 @@ from fanout_dispatcher.engine.lane import BUSY, QUEUE_FULL, Lane
 from fanout_dispatcher.engine.pending import Pending
 from fanout_dispatcher.engine.route import Route
 from fanout_dispatcher.journal.protocol import DeadRow, DueRow, JournalFull, Replayed
-from fanout_dispatcher.values.answers import Accepted, Answered, Turned
+from fanout_dispatcher.values.answers import Accepted, Reply, Turned
+from fanout_dispatcher.values.desk import RouteMeter
 from fanout_dispatcher.values.event import Event, Frozen, Head, State
 from fanout_dispatcher.values.outcome import Reason
 
-Reply = typing.Callable[[Answered], None]
 VOID: typing.Final = -1  # what is left of an event that was refused after all: the committer writes nothing about it
 
 
@@ -31,6 +31,7 @@ class Taken(msgspec.Struct, frozen=True, gc=False):
     lanes: tuple[Lane, ...]
     pending: Pending
     reply: Reply
+    meter: RouteMeter | None  # of the route's front door; None for a replay, which does not come in there
 
 
 class Acceptance:
@@ -44,11 +45,8 @@ class Acceptance:
         """Take an event for every target of *route*; *reply* is called once."""
         turned = self._turned(route, len(body))
         if turned is not None:
-            reasons = route.meter.turned
-            reasons[turned.reason] = reasons.get(turned.reason, 0) + 1
-            return reply(turned)
-        route.meter.accepted += 1
-        return self.take(route.book, route.frozen, route.lanes, head, body, reply=reply)
+            return reply(count(route.meter, turned))
+        return self.take(route.book, route.frozen, route.lanes, head, body, reply=reply, meter=route.meter)
 
     def take(
         self,
@@ -59,9 +57,10 @@ class Acceptance:
         body: bytes,
         *,
         reply: Reply,
+        meter: RouteMeter | None = None,
         replayed: int | None = None,
     ) -> None:
-        """Write an event owed to *lanes*; *replayed* is the dead letter whose place it takes."""
+        """Write an event owed to *lanes*, counted in *meter*; *replayed* is the dead letter whose place it takes."""
         now = self.clock.now()
         seq = book.next_seq()
         event = Event(seq=seq, frozen=frozen, accepted=now, head=head, body=body)
@@ -81,7 +80,7 @@ class Acceptance:
         if dead:
             book.committer.touch(pending)  # the states go into the same commit
         link = None if replayed is None else Replayed(replayed, seq)
-        context = Taken(book, lanes, pending, reply)
+        context = Taken(book, lanes, pending, reply, meter)
         book.committer.append(Append(event, self._landed, context, tuple(spilled), tuple(dead), link))
 
     def _landed(self, append: Append, fault: Exception | None) -> None:
@@ -95,6 +94,8 @@ class Acceptance:
     def _committed(self, taken: Taken, append: Append, elsewhere: set[int]) -> None:
         pending = taken.pending
         seq = append.event.seq
+        if taken.meter is not None:
+            taken.meter.accepted += 1
         taken.reply(Accepted(taken.book.receipts.make(seq)))
         if len(elsewhere) < len(taken.lanes) or pending.refs:
             taken.book.live[seq] = pending
@@ -118,8 +119,9 @@ class Acceptance:
             if lane.number not in born_dead:
                 lane.tally.left(size)
             if lane.number not in elsewhere:
-                lane.window.promised -= 1
-        taken.reply(journal_trouble(fault))
+                lane.unpromise()
+        turned = journal_trouble(fault)
+        taken.reply(turned if taken.meter is None else count(taken.meter, turned))
 
     def _turned(self, route: Route, size: int) -> Turned | None:
         """Why the event cannot be taken, if so: said before anything is written."""
@@ -133,6 +135,12 @@ class Acceptance:
             if turned is not None:
                 return turned
         return None
+
+
+def count(meter: RouteMeter, turned: Turned) -> Turned:
+    """Count an event that was turned away, by its reason."""
+    meter.turned[turned.reason] = meter.turned.get(turned.reason, 0) + 1
+    return turned
 
 
 def journal_trouble(fault: Exception) -> Turned:

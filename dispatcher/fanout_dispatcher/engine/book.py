@@ -16,6 +16,7 @@ from fanout_dispatcher.journal.protocol import Backlog, Journal, Recovered
 from fanout_dispatcher.values.event import Frozen
 
 T = typing.TypeVar("T")
+PRUNE: typing.Final = 1000  # dead letters at a time
 
 
 class Book:
@@ -64,6 +65,28 @@ class Book:
     def left_behind(self, route: str) -> list[str]:
         """Targets of *route* that a restart found a backlog for and no lane has claimed."""
         return [target for target, backlog in self.found.get(route, {}).items() if backlog.pending]
+
+    def leave_behind(self, route: str, target: str, backlog: Backlog) -> None:
+        """No lane stands for the target any more; the next one that does finds *backlog*."""
+        self.found.setdefault(route, {})[target] = backlog
+
+    def prune(self, before: float) -> None:
+        """Drop dead letters from before *before* of targets that no lane stands for."""
+        for route, targets in self.found.items():
+            for target, backlog in targets.items():
+                if backlog.dead:
+                    self._prune(route, target, before)
+
+    def _prune(self, route: str, target: str, before: float) -> None:
+        number = self.lanes[route, target]
+
+        def pruned(answer: tuple[int, int] | Exception) -> None:
+            left = self.found.get(route, {}).get(target)
+            if left is not None and not isinstance(answer, Exception):
+                count, size = answer
+                self.leave_behind(route, target, Backlog(dead=left.dead - count, dead_bytes=left.dead_bytes - size))
+
+        self.disk.run(lambda journal: journal.prune(number, before, None, PRUNE), pruned)
 
     def freeze(self, route: str, generation: int, targets: tuple[str, ...]) -> Frozen:
         """The frozen target list for a generation; the same one again while nothing changes."""

@@ -4,6 +4,7 @@ Nothing is ever dropped silently: every dead letter is counted, told, and kept w
 original bytes until it is replayed, removed by hand, or older than ``deadLetter.keep``.
 """
 
+import functools
 import math
 import typing
 
@@ -58,7 +59,8 @@ class DeadLetters:
         )
         self.works.changed(meter.route)
         if policy.on_full == "DropOldest" and self.tally.dead_bytes > policy.max_bytes:
-            self.prune(policy, -math.inf)
+            self.book.committer.after.append(functools.partial(self.prune, policy, -math.inf))  # once the row is there
+            self.book.committer.settle()
 
     def full(self, policy: plan.DeadLetters, size: int) -> bool:
         """No room for one more, and none may be made."""

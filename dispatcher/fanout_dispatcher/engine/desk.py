@@ -1,6 +1,7 @@
 """The desk: where the engine is looked at, and where people act on dead letters.
 
-Reads go to the journal's own thread, so no look at a million rows ever delays a delivery.
+Reads run on the journal's own thread, between two commits: a look never holds the loop, but a long one holds up the
+next 202. So every list has a limit.
 """
 
 import asyncio
@@ -57,8 +58,12 @@ class EngineDesk:
         return self.engine.readiness()
 
     def lane_meters(self) -> typing.Iterable[LaneMeter]:
-        """One per target in force."""
-        return [lane.tally.meter for lane in self.engine.table.lanes.values()]
+        """One per target; of one that owes under both durabilities, the one that takes new events."""
+        lanes = self.engine.table.lanes
+        meters = {(key, target): lane.tally.meter for (_, key, target), lane in lanes.items()}
+        for route in self.engine.table.by_key.values():
+            meters |= {(lane.route, lane.target.name): lane.tally.meter for lane in route.lanes}
+        return list(meters.values())
 
     def route_meters(self) -> typing.Iterable[RouteMeter]:
         """One per route in force."""
@@ -141,8 +146,8 @@ class EngineDesk:
         try:
             letter = await book.ask(lambda journal: journal.dead_letter(number))
             lane = None if letter is None else self._lane(book, letter)
-            if letter is None or lane is None:
-                return None
+            if letter is None or lane is None or lane.overfull(letter.row.size):
+                return None  # it stays the dead letter that it is
             answer: asyncio.Future[Answered] = self.clock.loop.create_future()
             frozen = book.freeze(lane.route, letter.event.frozen.generation, (lane.target.name,))
             self.engine.acceptance.take(
@@ -217,7 +222,7 @@ class EngineDesk:
         meter = lane.tally.meter
         return TargetView(
             name=lane.target.name,
-            circuit=circuit.state.value if circuit.rule.enabled else CircuitState.DISABLED.value,
+            circuit=circuit.shown.value,
             pending=meter.pending,
             in_flight=meter.in_flight,
             dead_letters=meter.dead_letters,

@@ -12,7 +12,7 @@ import typing
 import msgspec
 
 from fanout_crds import plan as plans
-from fanout_dispatcher.engine.acceptance import Acceptance, Reply
+from fanout_dispatcher.engine.acceptance import Acceptance
 from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.clock import Clock
 from fanout_dispatcher.engine.route import Route
@@ -22,12 +22,14 @@ from fanout_dispatcher.journal.disk import Disk
 from fanout_dispatcher.journal.protocol import Recovered
 from fanout_dispatcher.telemetry.seam import JournalDegraded, JournalRecovered, Seam
 from fanout_dispatcher.transport.protocol import SenderFactory
+from fanout_dispatcher.values.answers import Reply
 from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.sink import PlanRefused
 
 SWEEP: typing.Final = 1.0  # seconds between looks at what has expired
 HOUSEKEEPING: typing.Final = 60.0  # seconds between looks at what is kept too long
 HISTORY_KEPT: typing.Final = 24 * 3600.0  # seconds that finished events can still be asked for
+KEPT_ANYWAY: typing.Final = 168 * 3600.0  # seconds that dead letters of a target that is gone are kept
 FORGET: typing.Final = 1000  # finished events forgotten at a time
 POLL: typing.Final = 0.02  # seconds between looks at what is in flight while shutting down
 
@@ -118,9 +120,13 @@ class Engine:
         """Seconds that what is in flight may still take: the longest attempt timeout of any target."""
         return max((lane.rules.attempt for lane in self.table.lanes.values()), default=0.0)
 
+    def close_door(self) -> None:
+        """Take no more events: they are answered 503, and readiness says so."""
+        self.acceptance.closed = "this dispatcher is shutting down"
+
     async def drain(self, patience: float) -> None:
         """Accept nothing more, start nothing more, let what is in flight land, and commit it all."""
-        self.acceptance.closed = "this dispatcher is shutting down"
+        self.close_door()
         self.table.drain()
         give_up = self.clock.loop.time() + patience
         while self._in_flight() and self.clock.loop.time() < give_up:  # noqa: ASYNC110 (landing must not pay for this)
@@ -196,4 +202,5 @@ class Engine:
                 kept = lane.target.policy.dead_letter
                 lane.dead.prune(kept, now - kept.keep)
         for book in (self.durable, self.memory):
+            book.prune(now - KEPT_ANYWAY)
             book.disk.run(lambda journal: journal.forget(now - HISTORY_KEPT, FORGET), lambda answer: None)

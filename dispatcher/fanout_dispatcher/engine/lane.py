@@ -63,6 +63,7 @@ class Lane:
         self.expiry_due = -math.inf  # nothing in the index expires before this
         self.target = target
         self.rules = Rules.of(target.policy)
+        self.tally.meter.circuit = self.circuit.shown.value
 
     def __repr__(self) -> str:
         return f"<Lane {self.route}/{self.target.name} {self.held or self.circuit.state} {self.window}>"
@@ -80,6 +81,7 @@ class Lane:
         self.bulkhead.limit = target.policy.bulkhead.max_concurrent
         self.target = target
         self.rules = Rules.of(target.policy)
+        self.tally.meter.circuit = self.circuit.shown.value
         self.sender = sender
         self.ending = None
         self.expiry_due = -math.inf
@@ -124,6 +126,10 @@ class Lane:
             self.window.promised += 1
             return True
         return False
+
+    def unpromise(self) -> None:
+        """The event was refused after all: the place is free."""
+        self.window.promised -= 1
 
     def offer(self, pending: Pending, index: int) -> None:
         """The event is committed: the promised place is taken."""
@@ -221,7 +227,7 @@ class Lane:
         standing = Standing(delivery.attempts, delivery.pending.event.accepted, probe, self.clock.wall(now))
         verdict = decide(standing, outcome, self.rules, now, self.rng)
         if self.ending is not None and type(verdict) is Again:
-            return Dead(self.ending)
+            return Dead(self.ending, spent=verdict.spent)
         return verdict
 
     # --- settling --------------------------------------------------------------------------------------------------
@@ -233,10 +239,10 @@ class Lane:
                 self._settle(delivery, State.DELIVERED)
             case Again():
                 delivery.attempts += verdict.spent
-                self.tally.meter.retried += 1
+                self.tally.meter.retried += verdict.spent
                 self.index.put_back(delivery, verdict.at)
             case Dead():
-                delivery.attempts += 1
+                delivery.attempts += verdict.spent
                 self._give_up(delivery, verdict, now)
             case _:
                 typing.assert_never(verdict)
@@ -311,7 +317,7 @@ class Lane:
 
     def _circuit_changed(self, state: CircuitState) -> None:
         meter = self.tally.meter
-        before, meter.circuit = meter.circuit, state.value
+        before, meter.circuit = meter.circuit, self.circuit.shown.value
         opens_for = self.circuit.until - self.clock.now() if state is CircuitState.OPEN else None
         self.works.seam.tell(
             CircuitChanged(route=self.route, target=meter.target, before=before, after=state.value, opens_for=opens_for)

@@ -8,6 +8,7 @@ what is left then is dead-lettered. A route of the same name made within that ti
 """
 
 import asyncio
+import itertools
 import typing
 
 import msgspec
@@ -37,6 +38,7 @@ class Routes:
         self.senders = senders
         self.durable = durable
         self.memory = memory
+        self._books = (durable, memory)
         self.by_key: dict[str, Route] = {}
         self.by_path: dict[str, Route] = {}
         self.lanes: dict[LaneKey, Lane] = {}
@@ -59,10 +61,10 @@ class Routes:
         route = self._route(plan, credentials, before)
         if before is not None:
             del self.by_path[before.plan.path]
-            self._part(before, route)
+            self._part(before, plan)
         self.by_key[key] = self.by_path[plan.path] = route
-        self._returned(key, route)
-        self._left_behind(route)
+        self._returned(key, plan)
+        self._left_behind(plan, credentials)
         if before is None or before.plan.revision != plan.revision:
             route.book.committer.settle()
             self._keep(plan)
@@ -110,6 +112,9 @@ class Routes:
     def _route(self, plan: plans.Plan, credentials: plans.Credentials, before: Route | None) -> Route:
         book = self.durable if plan.durability == "Journal" else self.memory
         lanes = tuple(self._lane(book, plan, target, credentials) for target in plan.targets)
+        for other, target in itertools.product(self._books, plan.targets):
+            if other is not book and (other, plan.key, target.name) in self.lanes:
+                self._lane(other, plan, target, credentials)  # it still owes what came in under the other durability
         exact, prefixes = forwarding(plan)
         return Route(
             plan=plan,
@@ -152,27 +157,30 @@ class Routes:
         self.made[where] = wanted
         return sender, None
 
-    def _part(self, before: Route, route: Route) -> None:
-        """Targets that are gone, or that moved to the other book, end."""
-        for lane in before.lanes:
-            if lane not in route.lanes:
+    def _part(self, before: Route, plan: plans.Plan) -> None:
+        """The targets that are not in the plan any more end."""
+        names = {target.name for target in plan.targets}
+        for book, target in itertools.product(self._books, before.plan.targets):
+            lane = self.lanes.get((book, plan.key, target.name))
+            if lane is not None and target.name not in names:
                 lane.end(Reason.TARGET_REMOVED)
 
-    def _returned(self, key: str, route: Route) -> None:
+    def _returned(self, key: str, plan: plans.Plan) -> None:
         """The name was being retired: the backlog is the new route's."""
         retiring = self.retiring.pop(key, None)
         if retiring is not None:
             retiring[1].cancel()
-            self._part(retiring[0], route)
+            self._part(retiring[0], plan)
 
-    def _left_behind(self, route: Route) -> None:
-        """A crash came between a target's removal and the end of its backlog: finish what was begun."""
-        for book in (self.durable, self.memory):
-            for target in book.left_behind(route.plan.key):
-                stand_in = msgspec.structs.replace(route.plan.targets[0], name=target)
-                lane = Lane(route.plan.key, stand_in, book=book, works=self.works)
-                self.lanes[book, route.plan.key, target] = lane
-                lane.end(Reason.TARGET_REMOVED)
+    def _left_behind(self, plan: plans.Plan, credentials: plans.Credentials) -> None:
+        """Finish what a restart found: a backlog under the other durability, or of a target that had been removed."""
+        wanted = {target.name: target for target in plan.targets}
+        for book in self._books:
+            for name in book.left_behind(plan.key):
+                target = wanted.get(name) or msgspec.structs.replace(plan.targets[0], name=name)
+                lane = self._lane(book, plan, target, credentials)
+                if name not in wanted:
+                    lane.end(Reason.TARGET_REMOVED)
 
     def _keep(self, plan: plans.Plan) -> None:
         """The journal keeps the plan, so that a restart needs nobody else to go on."""
@@ -182,21 +190,35 @@ class Routes:
     def _end(self, key: str) -> None:
         route, _ = self.retiring.pop(key)
         self.ended[key] = route
-        for lane in route.lanes:
+        for lane in self._lanes_of(route):
             lane.end(Reason.ROUTE_DELETED)
 
+    def _lanes_of(self, route: Route) -> list[Lane]:
+        wanted = itertools.product(self._books, [route.plan.key], [target.name for target in route.plan.targets])
+        return [self.lanes[where] for where in wanted if where in self.lanes]
+
     def sweep(self, now: float) -> None:
-        """Look after every lane, and forget those that have ended and owe nothing more."""
+        """Look after every lane, and forget those that owe nothing more and that nothing can come to."""
         for where, lane in list(self.lanes.items()):
             lane.sweep(now)
-            if lane.ending is not None and not lane.tally.meter.pending:
-                del self.lanes[where]
-                self.made.pop(where, None)
-                if lane.sender is not None:
-                    lane.sender.close()
+            if not lane.tally.meter.pending and (lane.ending is not None or self._idle(where)):
+                self._forget(where, lane)
         for key, route in list(self.ended.items()):
-            if not any(lane.tally.meter.pending for lane in route.lanes):
+            if not self._lanes_of(route):
                 del self.ended[key]
                 if key not in self.by_key:
                     self.durable.committer.rest.plans.append((key, None))
                     self.durable.committer.settle()
+
+    def _idle(self, where: LaneKey) -> bool:
+        """The route takes its events into the other book."""
+        route = self.by_key.get(where[1])
+        return route is not None and route.book is not where[0]
+
+    def _forget(self, where: LaneKey, lane: Lane) -> None:
+        book, key, target = where
+        book.leave_behind(key, target, lane.tally.left_behind())
+        del self.lanes[where]
+        self.made.pop(where, None)
+        if lane.sender is not None:
+            lane.sender.close()

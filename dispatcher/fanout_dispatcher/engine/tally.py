@@ -60,3 +60,7 @@ class Tally:
         """Dead letters that are no longer kept: pruned, removed or replayed."""
         self.meter.dead_letters -= count
         self.dead_bytes -= size
+
+    def left_behind(self) -> Backlog:
+        """What stays when the lane is forgotten: its dead letters."""
+        return Backlog(dead=self.meter.dead_letters, dead_bytes=self.dead_bytes)

@@ -14,11 +14,10 @@ TICK: typing.Final = 0.02  # seconds
 
 
 class Wheel:
-    """Calls *expired* with each flight that is still in when its deadline (loop time) has passed."""
+    """Tells each flight's landing that it is late when its deadline (loop time) has passed and it is still in."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, expired: typing.Callable[[Flight], None]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self.expired = expired
         self.slots: dict[int, dict[Flight, None]] = {}  # in order: a set's would differ from run to run
         self.order: list[int] = []
         self.timer: asyncio.TimerHandle | None = None
@@ -61,6 +60,6 @@ class Wheel:
         passed = int(self.loop.time() / TICK + 1e-6)
         while self.order and self.order[0] <= passed:
             for flight in list(self.slots.pop(heapq.heappop(self.order))):
-                self.expired(flight)
+                flight.landing.late(flight)
         if self.order:
             self._arm()

@@ -1,4 +1,8 @@
-"""What all lanes share: one clock, one wheel of deadlines, one list of lanes that have something to do."""
+"""What all lanes share: one clock, one wheel of deadlines, one list of lanes that have something to do.
+
+A lane asks to be pumped whenever something may have changed, often many times in one turn of the loop; the list makes
+one pump of it, in the next turn. So a burst of landings is looked at once, and no lane calls into another.
+"""
 
 import random
 import typing
@@ -7,8 +11,14 @@ from fanout_dispatcher.engine.clock import Clock
 from fanout_dispatcher.engine.wheel import Wheel
 from fanout_dispatcher.telemetry.seam import Seam
 
-if typing.TYPE_CHECKING:
-    from fanout_dispatcher.engine.lane import Lane
+
+class Pumped(typing.Protocol):
+    """What can be pumped: a lane. ``dirty`` is ours: it is on the list already."""
+
+    dirty: bool
+
+    def pump(self) -> None:
+        """Start whatever may start now."""
 
 
 class Works:
@@ -20,14 +30,14 @@ class Works:
         self.seam = seam
         self.seed = seed
         self.changed = changed
-        self.wheel = Wheel(clock.loop, lambda flight: typing.cast("Lane", flight.landing).late(flight))
-        self.dirty: list[Lane] = []
+        self.wheel = Wheel(clock.loop)
+        self.dirty: list[Pumped] = []
 
     def rng(self, route: str, target: str) -> random.Random:
         """Chance for one lane, decided by the seed alone."""
         return random.Random(f"{self.seed}/{route}/{target}")
 
-    def soon(self, lane: "Lane") -> None:
+    def soon(self, lane: Pumped) -> None:
         """Pump *lane* in the next turn of the loop, once."""
         if not lane.dirty:
             lane.dirty = True

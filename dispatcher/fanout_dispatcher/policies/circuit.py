@@ -56,6 +56,11 @@ class Circuit:
         if not rule.enabled and self.state is not CircuitState.CLOSED:
             self._close()
 
+    @property
+    def shown(self) -> CircuitState:
+        """The state as the outside sees it: a breaker that is switched off is Disabled."""
+        return self.state if self.rule.enabled else CircuitState.DISABLED
+
     def forget(self) -> None:
         """The target is at another address now: what was learnt of the old one says nothing about it."""
         if self.state is CircuitState.CLOSED:

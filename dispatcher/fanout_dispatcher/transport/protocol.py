@@ -15,6 +15,9 @@ class Landing(typing.Protocol):
     def land(self, flight: "Flight", outcome: Outcome) -> None:
         """Take the outcome of *flight*. A second landing moves nothing."""
 
+    def late(self, flight: "Flight") -> None:
+        """The attempt's deadline has passed, and it has not landed."""
+
 
 class Flight(msgspec.Struct, kw_only=True, eq=False):
     """One attempt under way. The lane makes it; the sender may keep its connection in ``carrier``."""

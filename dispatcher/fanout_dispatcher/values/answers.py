@@ -4,6 +4,8 @@ The ingress hands an event over and is answered with one of these, once. They li
 words and neither may know the other.
 """
 
+import typing
+
 import msgspec
 
 
@@ -28,3 +30,4 @@ class Turned(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 Answered = Accepted | Turned
+Reply = typing.Callable[[Answered], None]

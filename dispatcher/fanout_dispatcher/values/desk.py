@@ -40,6 +40,17 @@ class RouteMeter(msgspec.Struct, kw_only=True):
     turned: dict[str, int] = msgspec.field(default_factory=dict)  # by reason
 
 
+class PortMeter(msgspec.Struct, kw_only=True):
+    """Plain counters of the data port: all that comes in, also what no route hears of."""
+
+    connected: int = 0  # now
+    connections: int = 0  # ever made
+    turned_away: int = 0  # connections over a cap
+    requests: int = 0
+    refused: dict[tuple[str, int], int] = msgspec.field(default_factory=dict)  # by the problem's type and its status
+    expired: int = 0  # connections ended by a deadline
+
+
 class Desk(typing.Protocol):
     """The engine as its operators see it. Nothing here may block the loop."""
 

@@ -75,10 +75,11 @@ class Again(msgspec.Struct, frozen=True, gc=False):
 
 
 class Dead(msgspec.Struct, frozen=True, gc=False):
-    """Give up and keep it as a dead letter."""
+    """Give up and keep it as a dead letter. *spent*: an attempt of its own led to this."""
 
     reason: Reason
     detail: str = ""
+    spent: bool = True
 
 
 Verdict = Done | Again | Dead

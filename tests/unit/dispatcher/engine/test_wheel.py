@@ -12,29 +12,38 @@ from tests.sim.loop import run
 from tests.unit.dispatcher.engine.scripted import event
 
 
-class Nowhere:
-    def land(self, flight: Flight, outcome: Outcome) -> None:
-        raise AssertionError("a wheel lands nothing")
-
-
-def flight(number: int = 1) -> Flight:
-    return Flight(landing=Nowhere(), event=event(number), target="a", number=number, started=0.0)
-
-
 class Watch:
     """A wheel on the running loop, and when each flight expired (by number)."""
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.expired: list[tuple[int, float]] = []
-        self.wheel = Wheel(self.loop, lambda flight: self.expired.append((flight.number, self.loop.time())))
+        self.wheel = Wheel(self.loop)
+
+    def flight(self, number: int) -> Flight:
+        return Flight(landing=self, event=event(number), target="a", number=number, started=0.0)
+
+    def land(self, flight: Flight, outcome: Outcome) -> None:
+        raise AssertionError("a wheel lands nothing")
+
+    def late(self, flight: Flight) -> None:
+        self.expired.append((flight.number, self.loop.time()))
+
+
+class Chain(Watch):
+    """Adds the next flight as one expires, up to the fifth."""
+
+    def late(self, flight: Flight) -> None:
+        super().late(flight)
+        if flight.number < 5:
+            self.wheel.add(self.flight(flight.number + 1), self.loop.time())
 
 
 def test_a_deadline_passes_at_most_a_tick_late_and_never_early() -> None:
     async def scenario() -> None:
         watch = Watch()
         for number in range(200):
-            watch.wheel.add(flight(number), number * 0.0137)
+            watch.wheel.add(watch.flight(number), number * 0.0137)
 
         await asyncio.sleep(10)
 
@@ -47,8 +56,8 @@ def test_a_deadline_passes_at_most_a_tick_late_and_never_early() -> None:
 def test_an_earlier_deadline_added_later_is_not_overslept() -> None:
     async def scenario() -> None:
         watch = Watch()
-        watch.wheel.add(flight(1), 10.0)
-        watch.wheel.add(flight(2), 1.0)
+        watch.wheel.add(watch.flight(1), 10.0)
+        watch.wheel.add(watch.flight(2), 1.0)
 
         await asyncio.sleep(2)
 
@@ -60,7 +69,7 @@ def test_an_earlier_deadline_added_later_is_not_overslept() -> None:
 def test_what_has_landed_does_not_expire() -> None:
     async def scenario() -> None:
         watch = Watch()
-        landed, hung = flight(1), flight(2)
+        landed, hung = watch.flight(1), watch.flight(2)
         watch.wheel.add(landed, 1.0)
         watch.wheel.add(hung, 1.0)
 
@@ -75,12 +84,12 @@ def test_what_has_landed_does_not_expire() -> None:
 def test_dropping_what_was_never_added_or_has_expired_is_harmless() -> None:
     async def scenario() -> None:
         watch = Watch()
-        late = flight(1)
+        late = watch.flight(1)
         watch.wheel.add(late, 1.0)
         await asyncio.sleep(2)
 
         watch.wheel.drop(late)
-        watch.wheel.drop(flight(2))
+        watch.wheel.drop(watch.flight(2))
 
         assert len(watch.expired) == 1
 
@@ -91,7 +100,7 @@ def test_a_deadline_that_has_passed_already_is_told_soon_not_inside_the_call() -
     async def scenario() -> None:
         watch = Watch()
         await asyncio.sleep(5)
-        watch.wheel.add(flight(1), 1.0)
+        watch.wheel.add(watch.flight(1), 1.0)
         assert watch.expired == []
 
         await asyncio.sleep(TICK)
@@ -106,7 +115,7 @@ def test_flights_of_one_tick_expire_in_the_order_in_which_they_were_added() -> N
 
     async def scenario() -> None:
         watch = Watch()
-        flights = [flight(number) for number in range(100)]
+        flights = [watch.flight(number) for number in range(100)]
         for one in reversed(flights):
             watch.wheel.add(one, 1.001)
 
@@ -119,19 +128,11 @@ def test_flights_of_one_tick_expire_in_the_order_in_which_they_were_added() -> N
 
 def test_one_that_expires_may_add_another() -> None:
     async def scenario() -> None:
-        loop = asyncio.get_running_loop()
-        expired = []
-
-        def again(late: Flight) -> None:
-            expired.append(late.number)
-            if late.number < 5:
-                wheel.add(flight(late.number + 1), loop.time())
-
-        wheel = Wheel(loop, again)
-        wheel.add(flight(1), 1.0)
+        watch = Chain()
+        watch.wheel.add(watch.flight(1), 1.0)
         await asyncio.sleep(2)
 
-        assert expired == [1, 2, 3, 4, 5]
+        assert [number for number, _ in watch.expired] == [1, 2, 3, 4, 5]
 
     run(scenario())
 
@@ -139,7 +140,7 @@ def test_one_that_expires_may_add_another() -> None:
 def test_a_closed_wheel_tells_nothing_any_more() -> None:
     async def scenario() -> None:
         watch = Watch()
-        watch.wheel.add(flight(1), 1.0)
+        watch.wheel.add(watch.flight(1), 1.0)
 
         watch.wheel.close()
         await asyncio.sleep(2)
@@ -156,7 +157,7 @@ def test_every_flight_expires_once_or_has_landed(plans: list[tuple[float, float,
     async def scenario() -> None:
         watch = Watch()
         for number, (start, seconds, lands) in enumerate(plans):
-            one = flight(number)
+            one = watch.flight(number)
             watch.loop.call_at(start, watch.wheel.add, one, start + seconds)
             if lands:
                 watch.loop.call_at(start + seconds / 2, watch.wheel.drop, one)

@@ -106,6 +106,9 @@ class Pad:
         self.outcomes[flight].append(outcome)
         self._news.set()
 
+    def late(self, flight: Flight) -> None:
+        raise AssertionError("deadlines are the lane's")
+
     async def outcome(self, flight: Flight) -> Outcome:
         async with asyncio.timeout(PATIENCE):
             while not self.outcomes[flight]:
