@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from fanout_crds.plan import Plan
 from fanout_dispatcher.transport.memory import NEVER, Reply, fault, status
 from fanout_dispatcher.transport.protocol import Flight
 from fanout_dispatcher.values.answers import Accepted
@@ -39,6 +40,16 @@ def moody(seed: int) -> Behave:
     return behave
 
 
+def edited(chance: random.Random) -> Plan:
+    """The plan after somebody's edit: suspended or not, other addresses, other bounds; the same targets."""
+    targets = [
+        a_target(name, url=f"http://127.0.0.1:9/{chance.random()}", policy={"bulkhead": {"max_concurrent": 2}})
+        for name in TARGETS
+    ]
+    number = chance.randrange(1 << 30)
+    return a_plan(*targets, suspend=chance.random() < 0.3, revision=f"{number}", generation=number)
+
+
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_every_accepted_event_is_settled_once_whatever_happens(seed: int) -> None:
     chance = random.Random(f"scenario/{seed}")
@@ -53,6 +64,8 @@ def test_every_accepted_event_is_settled_once_whatever_happens(seed: int) -> Non
             for _ in range(chance.randrange(1, 30)):
                 posted += 1
                 life.post(f"e{posted}")
+            if chance.random() < 0.1:
+                life.engine.adopt(edited(chance), {})
             pause = chance.choice([chance.uniform(0.0, 0.3), chance.uniform(0.0, 0.005)])
             await asyncio.sleep(min(pause, crash - life.clock.now()))  # the crash may come inside a commit
 

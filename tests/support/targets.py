@@ -29,6 +29,7 @@ class Target:
         self.name = name
         self.life = 0
         self.status = 204
+        self.delay = 0.0  # seconds that an answer takes
         self.frozen = False
         self.got: list[Got] = []
         self.connections: set[_Connection] = set()
@@ -95,5 +96,8 @@ class _Connection(asyncio.Protocol):
         got = Got(head["ce-id"], self.target.life, int(head["fanout-attempt"]), head["idempotency-key"], self.body)
         self.headers, self.body = {}, b""
         self.target.got.append(got)
+        asyncio.get_running_loop().call_later(self.target.delay, self.answer, got)
+
+    def answer(self, got: Got) -> None:
         self.transport.write(b"HTTP/1.1 %d X\r\ncontent-length: 0\r\n\r\n" % self.target.status)
         got.answered = True
