@@ -59,7 +59,7 @@ class Book:
         if number is None:
             number = self.last_lane = self.last_lane + 1
             self.lanes[route, target] = number
-            self.committer.rest.lanes.append((number, route, target))
+            self.committer.name_lane(number, route, target)
         return number, self.found.get(route, {}).pop(target, Backlog())
 
     def left_behind(self, route: str) -> list[str]:
@@ -97,7 +97,7 @@ class Book:
             lanes = tuple(self.lanes[route, target] for target in targets)
             frozen = Frozen(number=number, route=route, generation=generation, targets=targets, lanes=lanes)
             self.frozen[what] = frozen
-            self.committer.rest.frozen.append(frozen)
+            self.committer.freeze(frozen)
         return frozen
 
     async def ask(self, job: typing.Callable[[Journal], T]) -> T:

@@ -16,7 +16,7 @@ import msgspec
 from fanout_dispatcher.engine.pending import Pending
 from fanout_dispatcher.journal.disk import Disk
 from fanout_dispatcher.journal.protocol import Batch, DeadRow, DueRow, Finished, JournalAmbiguous, Replayed
-from fanout_dispatcher.values.event import Event
+from fanout_dispatcher.values.event import Event, Frozen
 
 SETTLE_LINGER: typing.Final = 0.005  # seconds a settle waits for an append to ride with
 RETRY_FIRST: typing.Final = 0.2  # seconds until a failed commit is tried again, doubling …
@@ -47,7 +47,11 @@ class Group(msgspec.Struct, frozen=True, gc=False):
 
 
 class Committer:
-    """Collects for one journal. *released* is told each Pending that nothing uncommitted refers to any more."""
+    """Collects for one journal; every verb sees to it that what it collects is committed soon.
+
+    *released* is told each Pending that nothing uncommitted refers to any more, *troubled* when commits begin to fail,
+    and None when they work again.
+    """
 
     def __init__(
         self,
@@ -86,24 +90,63 @@ class Committer:
             pending.touched = True
             pending.refs += 1
             self.touched.append(pending)
-            self.settle()
+            self._soon()
 
-    def settle(self) -> None:
-        """Something was added to ``rest`` or ``after``: write it, a little later."""
-        if not self.busy and not self.soon and self.linger is None and self.trouble is None:
-            self.linger = self.loop.call_later(SETTLE_LINGER, self._flush)
+    def index(self, row: DueRow, then: After) -> None:
+        """Put a delivery into the index; *then* once it is there."""
+        self.rest.due.append(row)
+        self.once_written(then)
+
+    def unindex(self, lane: int, seq: int, then: After) -> None:
+        """Take a settled delivery out of the index; *then* once it is gone."""
+        self.rest.undue.append((lane, seq))
+        self.once_written(then)
+
+    def bury(self, row: DeadRow) -> None:
+        """Keep a dead letter."""
+        self.rest.dead.append(row)
+        self._soon()
+
+    def remove(self, dead: int, then: After) -> None:
+        """Drop a dead letter; *then* once it is gone."""
+        self.rest.removed.append(dead)
+        self.once_written(then)
+
+    def name_lane(self, number: int, route: str, target: str) -> None:
+        """Say what a lane's number stands for."""
+        self.rest.lanes.append((number, route, target))
+        self._soon()
+
+    def freeze(self, frozen: Frozen) -> None:
+        """Keep a frozen target list, before the first event that refers to it."""
+        self.rest.frozen.append(frozen)
+        self._soon()
+
+    def keep_plan(self, route: str, plan: bytes | None) -> None:
+        """Keep the plan of a route, or forget it (None)."""
+        self.rest.plans.append((route, plan))
+        self._soon()
+
+    def once_written(self, then: After) -> None:
+        """Call *then* once everything collected up to now is committed."""
+        self.after.append(then)
+        self._soon()
 
     async def written(self) -> None:
         """Wait until everything collected up to now is committed; for as long as the disk does not take it."""
         waiter = self.loop.create_future()
-        self.after.append(lambda: None if waiter.done() else waiter.set_result(None))
-        self.settle()
+        self.once_written(lambda: None if waiter.done() else waiter.set_result(None))
         await waiter
 
     async def flushed(self) -> None:
         """Wait until nothing is left to commit. Only ends when no new work comes in: for shutting down."""
         while self.busy or self.appends or self.touched or self.trouble is not None or _any(self.rest):
             await self.written()
+
+    def _soon(self) -> None:
+        """Commit a little later, so that what was collected finds company; an append does not wait."""
+        if not self.busy and not self.soon and self.linger is None and self.trouble is None:
+            self.linger = self.loop.call_later(SETTLE_LINGER, self._flush)
 
     def _flush(self) -> None:
         self.soon = False
@@ -168,7 +211,7 @@ class Committer:
         if self.appends:
             self._commit()
         elif self.touched or self.after or _any(self.rest):
-            self.settle()
+            self._soon()
 
     def _failed(self, group: Group, fault: Exception) -> None:
         """Refuse the events, keep the settles for the next try."""

@@ -59,8 +59,7 @@ class DeadLetters:
         )
         self.works.changed(meter.route)
         if policy.on_full == "DropOldest" and self.tally.dead_bytes > policy.max_bytes:
-            self.book.committer.after.append(functools.partial(self.prune, policy, -math.inf))  # once the row is there
-            self.book.committer.settle()
+            self.book.committer.once_written(functools.partial(self.prune, policy, -math.inf))
 
     def full(self, policy: plan.DeadLetters, size: int) -> bool:
         """No room for one more, and none may be made."""

@@ -69,17 +69,13 @@ class Index:
 
     def put_back(self, delivery: Delivery, at: float) -> None:
         """Out of memory and into the index, due at *at*."""
-        committer = self.book.committer
-        seq = delivery.pending.event.seq
-        committer.rest.due.append(DueRow(self.number, seq, at, delivery.attempts, delivery.history))
-        committer.after.append(functools.partial(self._is_back, delivery.pending, at))
-        committer.settle()
+        row = DueRow(self.number, delivery.pending.event.seq, at, delivery.attempts, delivery.history)
+        self.book.committer.index(row, functools.partial(self._is_back, delivery.pending, at))
 
     def drop(self, delivery: Delivery) -> None:
         """The delivery is settled: its row goes with the same commit."""
         seq = delivery.pending.event.seq
-        self.book.committer.rest.undue.append((self.number, seq))
-        self.book.committer.after.append(functools.partial(self.window.claimed.discard, seq))
+        self.book.committer.unindex(self.number, seq, functools.partial(self.window.claimed.discard, seq))
 
     def _is_back(self, pending: Pending, at: float) -> None:
         self.window.claimed.discard(pending.event.seq)

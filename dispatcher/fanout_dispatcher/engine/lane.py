@@ -249,7 +249,7 @@ class Lane:
 
     def _give_up(self, delivery: Delivery, dead: Dead, now: float) -> None:
         row = self.dead.row(delivery, dead, now)
-        self.book.committer.rest.dead.append(row)
+        self.book.committer.bury(row)
         self._settle(delivery, State.DEAD)
         self.mourn(row)
 

@@ -66,7 +66,6 @@ class Routes:
         self._returned(key, plan)
         self._left_behind(plan, credentials)
         if before is None or before.plan.revision != plan.revision:
-            route.book.committer.settle()
             self._keep(plan)
             held = tuple(lane.target.name for lane in route.lanes if lane.held)
             self.works.seam.tell(
@@ -184,8 +183,7 @@ class Routes:
 
     def _keep(self, plan: plans.Plan) -> None:
         """The journal keeps the plan, so that a restart needs nobody else to go on."""
-        self.durable.committer.rest.plans.append((plan.key, plans.encode(plan)))
-        self.durable.committer.settle()
+        self.durable.committer.keep_plan(plan.key, plans.encode(plan))
 
     def _end(self, key: str) -> None:
         route, _ = self.retiring.pop(key)
@@ -207,8 +205,7 @@ class Routes:
             if not self._lanes_of(route):
                 del self.ended[key]
                 if key not in self.by_key:
-                    self.durable.committer.rest.plans.append((key, None))
-                    self.durable.committer.settle()
+                    self.durable.committer.keep_plan(key, None)
 
     def _idle(self, where: LaneKey) -> bool:
         """The route takes its events into the other book."""

@@ -156,11 +156,9 @@ def test_after_is_called_when_what_came_before_it_is_committed() -> None:
     async def scenario() -> None:
         bench = Bench()
         calls: list[str] = []
-        bench.committer.rest.undue.append((1, 1))
-        bench.committer.after.append(lambda: calls.append("first"))
-        bench.committer.settle()
+        bench.committer.unindex(1, 1, lambda: calls.append("first"))
         await bench.turn(1.0)
-        bench.committer.after.append(lambda: calls.append("second"))
+        bench.committer.once_written(lambda: calls.append("second"))
 
         bench.disk.step()
         assert calls == ["first"]

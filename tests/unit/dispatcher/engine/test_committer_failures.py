@@ -43,10 +43,9 @@ def test_settles_outlive_a_failed_commit(fault: Exception) -> None:
         calls: list[str] = []
         settled(bench, one, 0)
         due, dead = DueRow(1, 5, 9.0), DeadRow(2, 6, 0.0, "Expired", "", 1, (), 2)
-        bench.committer.rest.due.append(due)
-        bench.committer.rest.dead.append(dead)
-        bench.committer.rest.undue.append((1, 4))
-        bench.committer.after.append(lambda: calls.append("after"))
+        bench.committer.index(due, lambda: calls.append("indexed"))
+        bench.committer.bury(dead)
+        bench.committer.unindex(1, 4, lambda: calls.append("gone"))
         bench.append(2)
 
         await bench.commits(fault)
@@ -60,7 +59,7 @@ def test_settles_outlive_a_failed_commit(fault: Exception) -> None:
         assert (batch.due, batch.dead, batch.undue) == ([due], [dead], [(1, 4)])
         assert batch.finished == [Finished(1, 1, 0.0, b"\1\1")]
         assert batch.events == []
-        assert calls == ["after"]
+        assert calls == ["indexed", "gone"]
         assert (bench.released, one.refs) == ([1], 0)
 
     run(scenario())
@@ -72,10 +71,9 @@ def test_rows_kept_from_a_failed_commit_come_before_newer_ones() -> None:
     async def scenario() -> None:
         bench = Bench()
         old, new = DueRow(1, 1, 5.0, 1), DueRow(1, 1, 9.0, 2)
-        bench.committer.rest.due.append(old)
-        bench.committer.settle()
+        bench.committer.index(old, lambda: None)
         await bench.turn(1.0)
-        bench.committer.rest.due.append(new)
+        bench.committer.index(new, lambda: None)
 
         bench.disk.step(FULL)
         await bench.mends()

@@ -1,0 +1,151 @@
+"""Dead letters in people's hands: found, replayed to the target that failed, or removed for good.
+
+A replay is a new event owed to that one target, written in the same commit that takes the dead letter away: a crash at
+any moment leaves one or the other, never both and never neither.
+"""
+
+import asyncio
+import functools
+import re
+import typing
+
+from fanout_dispatcher.engine.acceptance import Acceptance
+from fanout_dispatcher.engine.book import Book
+from fanout_dispatcher.engine.lane import Lane
+from fanout_dispatcher.engine.routes import Routes
+from fanout_dispatcher.engine.views import target_of
+from fanout_dispatcher.journal.protocol import DeadLetter, Journal
+from fanout_dispatcher.values.answers import Accepted, Answered
+from fanout_dispatcher.values.desk import BadCursor
+from fanout_dispatcher.values.views import DeadLetterFilter
+
+TOGETHER: typing.Final = 64  # replays in one go: their bodies are in memory at once
+NUMBER: typing.Final = re.compile(r"[0-9]{1,18}")  # a dead letter's, within the journal's integers
+
+
+class Letters:
+    """The dead letters of both books, the durable one first."""
+
+    def __init__(self, acceptance: Acceptance, table: Routes) -> None:
+        self.acceptance = acceptance
+        self.table = table
+        self.books = (table.durable, table.memory)
+        self.taken: set[tuple[Book, int]] = set()  # those that somebody replays or removes right now
+
+    async def replay(self, wanted: DeadLetterFilter) -> tuple[str, ...]:
+        """Send them again, each to the target that failed; only what a route in force can take is replayed."""
+        letters = await self.find(wanted)
+        receipts: list[str | None] = []
+        for some in range(0, len(letters), TOGETHER):
+            batch = letters[some : some + TOGETHER]
+            receipts += await asyncio.gather(*(self._replay(book, letter.number) for book, letter in batch))
+        return tuple(receipt for receipt in receipts if receipt is not None)
+
+    async def remove(self, wanted: DeadLetterFilter) -> int:
+        """Drop them for good; how many went."""
+        letters = [(book, one) for book, one in await self.find(wanted) if (book, one.number) not in self.taken]
+        taken = {(book, letter.number) for book, letter in letters}
+        self.taken |= taken
+        try:
+            for book, letter in letters:
+                book.committer.remove(letter.number, functools.partial(self._gone, book, letter))
+            await asyncio.gather(*(book.committer.written() for book in self.books))
+        finally:
+            self.taken -= taken
+        return len(letters)
+
+    async def _replay(self, book: Book, number: int) -> str | None:
+        if (book, number) in self.taken:
+            return None  # somebody is at it already
+        self.taken.add((book, number))
+        try:
+            letter = await book.ask(lambda journal: journal.dead_letter(number))
+            lane = None if letter is None else self._lane(book, letter)
+            if letter is None or lane is None or lane.overfull(letter.row.size):
+                return None  # it stays the dead letter that it is
+            answer: asyncio.Future[Answered] = self.acceptance.clock.loop.create_future()
+            frozen = book.freeze(lane.route, letter.event.frozen.generation, (lane.target.name,))
+            self.acceptance.take(
+                book,
+                frozen,
+                (lane,),
+                letter.event.head,
+                letter.event.body,
+                reply=answer.set_result,
+                replayed=number,
+            )
+            answered = await answer
+        finally:
+            self.taken.discard((book, number))
+        if not isinstance(answered, Accepted):
+            return None
+        self._gone(book, letter)
+        lane.tally.meter.replayed += 1
+        return answered.receipt
+
+    async def find(self, wanted: DeadLetterFilter) -> list[tuple[Book, DeadLetter]]:
+        """The rows that *wanted* means, at most its limit, over both books."""
+        if wanted.after is not None and self.read(wanted.after)[0] is None:
+            raise BadCursor(f"{wanted.after[:80]} is not a dead letter's id")
+        found: list[tuple[Book, DeadLetter]] = []
+        for book in self.books:
+            local = self._local(book, wanted, wanted.limit - len(found))
+            if local is not None:
+                letters = await book.ask(_query(local))
+                found += [(book, letter) for letter in letters]
+        return found
+
+    def _local(self, book: Book, wanted: DeadLetterFilter, limit: int) -> DeadLetterFilter | None:
+        """*wanted* in the journal's own numbers; None when it cannot mean anything in this book."""
+        mine = [number for owner, number in map(self.read, wanted.ids) if owner is book]
+        if limit <= 0 or (wanted.ids and not mine):
+            return None
+        after = None
+        if wanted.after is not None:
+            cursor = self.read(wanted.after)
+            if cursor[0] is book:
+                after = str(cursor[1])
+            elif book is self.books[0]:
+                return None  # the cursor is past this book
+        return DeadLetterFilter(
+            route=wanted.route,
+            target=wanted.target,
+            reason=wanted.reason,
+            ids=tuple(str(number) for number in mine),
+            after=after,
+            limit=limit,
+        )
+
+    async def show(self, ident: str) -> tuple[Book, DeadLetter] | None:
+        """One dead letter with its original bytes."""
+        book, number = self.read(ident)
+        if book is None:
+            return None
+        letter = await book.ask(lambda journal: journal.dead_letter(number))
+        return None if letter is None else (book, letter)
+
+    def read(self, ident: str) -> tuple[Book | None, int]:
+        """The book and number that a dead letter's id names; no book when it names none."""
+        worker, _, number = ident.partition("-")
+        for book in self.books:
+            if book.receipts.worker == worker and NUMBER.fullmatch(number):
+                return book, int(number)
+        return None, 0
+
+    def _lane(self, book: Book, letter: DeadLetter) -> Lane | None:
+        """The lane that can take a replay: its route is in force and has the target."""
+        route = self.table.by_key.get(letter.event.frozen.route)
+        target = target_of(letter)
+        if route is None or route.book is not book:
+            return None
+        return next((lane for lane in route.lanes if lane.target.name == target), None)
+
+    def _gone(self, book: Book, letter: DeadLetter) -> None:
+        lane = self.table.lanes.get((book, letter.event.frozen.route, target_of(letter)))
+        if lane is not None:
+            lane.tally.dropped(1, letter.row.size)
+            self.table.works.changed(lane.route)
+
+
+def _query(wanted: DeadLetterFilter) -> typing.Callable[[Journal], list[DeadLetter]]:
+    return lambda journal: journal.dead_letters(wanted)

@@ -1,0 +1,140 @@
+"""How routes, events and dead letters look from outside: the engine's values made into views. No IO, nothing
+changes."""
+
+from fanout_dispatcher.engine.book import Book
+from fanout_dispatcher.engine.clock import Clock
+from fanout_dispatcher.engine.lane import Lane
+from fanout_dispatcher.engine.route import Route
+from fanout_dispatcher.engine.routes import Routes
+from fanout_dispatcher.journal.protocol import DeadLetter, DueRow, StoredEvent
+from fanout_dispatcher.policies.circuit import CircuitState
+from fanout_dispatcher.values.event import Attempt, State
+from fanout_dispatcher.values.views import DeadLetterView, DeliveryView, EventView, RouteView, TargetView
+
+
+class Views:
+    """Makes views; times in them are wall-clock times."""
+
+    def __init__(self, clock: Clock, table: Routes) -> None:
+        self.clock = clock
+        self.table = table
+
+    def route(self, route: Route) -> RouteView:
+        """A route in force."""
+        plan = route.plan
+        return RouteView(
+            route=plan.key,
+            uid=plan.uid,
+            path=plan.path,
+            revision=plan.revision,
+            generation=plan.generation,
+            suspended=plan.suspend,
+            targets=tuple(self.target(lane) for lane in route.lanes),
+            refused=self.table.refused.get(plan.key),
+        )
+
+    def target(self, lane: Lane) -> TargetView:
+        """One of its targets."""
+        circuit = lane.circuit
+        is_open = circuit.state is CircuitState.OPEN
+        meter = lane.tally.meter
+        return TargetView(
+            name=lane.target.name,
+            circuit=circuit.shown.value,
+            pending=meter.pending,
+            in_flight=meter.in_flight,
+            dead_letters=meter.dead_letters,
+            held=lane.why_held(),
+            held_until=self.clock.wall(circuit.until) if is_open and lane.held is None else None,
+            last_error=_why(lane),
+        )
+
+    def event(self, book: Book, seq: int, stored: StoredEvent) -> EventView:
+        """An event, as the journal has it: what is not committed has not happened yet."""
+        frozen = stored.frozen
+        head = None if stored.event is None else stored.event.head
+        return EventView(
+            receipt=book.receipts.make(seq),
+            route=frozen.route,
+            generation=frozen.generation,
+            accepted=self.clock.wall(stored.accepted),
+            settled=State.PENDING not in stored.states,
+            deliveries=tuple(self._delivery(book, stored, index) for index in range(len(frozen.targets))),
+            id=head.id if head else None,
+            source=head.source if head else None,
+            type=head.type if head else None,
+        )
+
+    def _delivery(self, book: Book, stored: StoredEvent, index: int) -> DeliveryView:
+        state, attempts = State.read(stored.states[index])
+        number = stored.frozen.lanes[index]
+        target = stored.frozen.targets[index]
+        due = next((row for row in stored.due if row.lane == number), None)
+        dead = next((row for row in stored.dead if row.lane == number), None)
+        replay = stored.replays.get(number)
+        lane = self.table.lanes.get((book, stored.frozen.route, target))
+        pending = state == State.PENDING
+        row = dead or (due if pending else None)
+        return DeliveryView(
+            target=target,
+            state=State.NAMES[state],
+            attempts=row.attempts if row else attempts,
+            due=self._due(due, lane) if due and pending else None,
+            held=lane.why_held() if lane is not None and pending else None,
+            reason=dead.reason if dead and state == State.DEAD else None,
+            history=self._dated(row.history) if row else (),
+            replayed_as=None if replay is None else book.receipts.make(replay),
+        )
+
+    def _due(self, row: DueRow, lane: Lane | None) -> float:
+        """When it is tried next, as far as one can know: an open circuit may be later than its own turn."""
+        until = lane.circuit.until if lane is not None and lane.why_held() == "CircuitOpen" else row.at
+        return self.clock.wall(max(row.at, until))
+
+    def letter(self, book: Book, letter: DeadLetter, body: bytes | None = None) -> DeadLetterView:
+        """A dead letter, with its *body* where one is shown alone."""
+        row, event = letter.row, letter.event
+        return DeadLetterView(
+            id=ident(book, letter.number),
+            receipt=book.receipts.make(row.seq),
+            route=event.frozen.route,
+            target=target_of(letter),
+            reason=row.reason,
+            detail=row.detail,
+            at=self.clock.wall(row.at),
+            attempts=row.attempts,
+            event_id=event.head.id,
+            source=event.head.source,
+            type=event.head.type,
+            size=row.size,
+            history=self._dated(row.history),
+            headers=_headers(event.head.attributes),
+            body=body,
+        )
+
+    def _dated(self, history: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
+        return tuple(Attempt(self.clock.wall(one.at), one.outcome, one.seconds) for one in history)
+
+
+def target_of(letter: DeadLetter) -> str:
+    """The name of the target that a dead letter was for."""
+    frozen = letter.event.frozen
+    return frozen.targets[frozen.lanes.index(letter.row.lane)]
+
+
+def ident(book: Book, number: int) -> str:
+    """A dead letter's id: its book's short name and its number there."""
+    return f"{book.receipts.worker}-{number}"
+
+
+def _why(lane: Lane) -> str | None:
+    """What is wrong with a target: the reference that does not resolve, if that holds it, else its last failure."""
+    held_by_reference = lane.held is not None and lane.held == lane.target.held
+    return lane.target.held_message if held_by_reference else lane.tally.last_error
+
+
+def _headers(attributes: bytes) -> tuple[tuple[str, str], ...]:
+    """The event's header block as pairs, for people."""
+    lines = attributes.decode("latin-1").split("\r\n")
+    pairs = (line.partition(":") for line in lines if line)
+    return tuple((name.strip(), value.strip()) for name, _, value in pairs)
