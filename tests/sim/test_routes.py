@@ -57,8 +57,9 @@ def test_what_a_removed_target_is_owed_becomes_dead_letters_and_its_siblings_go_
             life.post(f"e{number}")
         await asyncio.sleep(5)
         life.engine.adopt(a_plan("a", revision="2", generation=2), {})
-        await asyncio.sleep(5)
         life.post("e600")
+        await asyncio.sleep(20)
+        assert await life.reasons("b") == [], "for a while it may come back"
         await life.settle()
         dead = await life.desk.dead_letters(DeadLetterFilter(limit=1000))
         assert {(one.target, one.reason) for one in dead} == {("b", "TargetRemoved")}
@@ -67,6 +68,25 @@ def test_what_a_removed_target_is_owed_becomes_dead_letters_and_its_siblings_go_
     world.live(story)
 
     assert len(sent(world, "a")) == 601
+
+
+def test_a_target_that_was_left_out_for_a_moment_keeps_its_backlog() -> None:
+    world = World(a_plan("a", "b"), down("b"))
+
+    async def story(life: Life) -> None:
+        life.post("e1")
+        await asyncio.sleep(5)
+        life.engine.adopt(a_plan("a", revision="2"), {})  # a half-written file, say
+        await asyncio.sleep(5)
+        life.engine.adopt(a_plan("a", "b", revision="3"), {})
+        await asyncio.sleep(60)
+        world.behave = down()
+        await life.settle()
+        await life.look()
+
+    world.live(story)
+
+    assert world.history.states == {"e1": {"a": "Delivered", "b": "Delivered"}}
 
 
 def test_a_crash_between_the_removal_of_a_target_and_its_end_is_made_good_by_the_next_life() -> None:
@@ -95,7 +115,7 @@ def test_a_target_that_is_back_finds_its_dead_letters_counted() -> None:
         await life.post("e1", BODY)
         await asyncio.sleep(1)
         life.engine.adopt(a_plan("a", revision="2"), {})
-        await asyncio.sleep(5)
+        await asyncio.sleep(60)
         life.engine.adopt(a_plan("a", "b", revision="3"), {})
         assert life.target("b").dead_letters == 1
         world.behave = down()
@@ -226,6 +246,56 @@ def test_a_replay_that_finds_the_queue_full_stays_the_dead_letter_that_it_is() -
         assert await life.reasons("a") == ["TargetRejected"]
 
     world.live(story)
+
+
+def test_what_cannot_be_replayed_never_stands_in_the_way_of_what_can() -> None:
+    world = World(a_plan("a", "b"), lambda target, flight, now: status(422))
+
+    async def story(life: Life) -> None:
+        for number in range(5):
+            await life.post(f"e{number}")
+        await asyncio.sleep(1)
+        life.engine.adopt(a_plan("b", revision="2"), {})
+        world.behave = down()
+        receipts = await life.desk.replay(DeadLetterFilter(limit=5))
+        assert len(receipts) == 5
+        await life.settle()
+        assert await life.reasons("b") == []
+
+    world.live(story)
+
+
+def test_a_replay_that_dies_again_is_not_replayed_in_the_same_breath() -> None:
+    world = World(a_plan("a"), lambda target, flight, now: status(422))
+
+    async def story(life: Life) -> None:
+        await life.post("e1")
+        await asyncio.sleep(1)
+        assert len(await life.desk.replay(DeadLetterFilter(limit=100))) == 1
+
+    world.live(story)
+
+    assert len(sent(world, "a")) <= 2
+
+
+def test_one_poisoned_event_does_not_keep_a_healthy_targets_circuit_open() -> None:
+    policy = {"circuit_breaker": {"consecutive_failures": 3}}
+    world = World(
+        a_plan(a_target("a", policy=policy)),
+        lambda target, flight, now: status(500 if flight.event.head.id == "poison" else 200),
+    )
+
+    async def story(life: Life) -> None:
+        life.post("poison")
+        await asyncio.sleep(30)
+        assert life.target("a").circuit == "Open"
+        for number in range(12):
+            life.post(f"e{number}")
+        await asyncio.sleep(1200)
+
+    world.live(story)
+
+    assert {one.event for one in world.history.sent if one.yes} == {f"e{number}" for number in range(12)}
 
 
 def test_a_replay_asked_for_twice_at_once_is_one_replay() -> None:

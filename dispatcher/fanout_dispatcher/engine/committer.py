@@ -21,6 +21,7 @@ from fanout_dispatcher.values.event import Event, Frozen
 SETTLE_LINGER: typing.Final = 0.005  # seconds a settle waits for an append to ride with
 RETRY_FIRST: typing.Final = 0.2  # seconds until a failed commit is tried again, doubling …
 RETRY_LONGEST: typing.Final = 5.0  # … up to this
+STEADY: typing.Final = 30.0  # seconds; trouble that is back sooner goes on where it was: a full disk must not flap
 
 
 class Append(msgspec.Struct, frozen=True, gc=False):
@@ -75,6 +76,7 @@ class Committer:
         self.linger: asyncio.TimerHandle | None = None  # a settle has, a little later
         self.trouble: Exception | None = None
         self.pause = RETRY_FIRST
+        self.well_since = -STEADY
         self.after: list[After] = []
 
     def append(self, append: Append) -> None:
@@ -198,7 +200,7 @@ class Committer:
             return self._failed(group, answer)
         if self.trouble is not None:
             self.trouble = None
-            self.pause = RETRY_FIRST
+            self.well_since = self.loop.time()
             self.troubled(None)
         for append in group.appends:
             append.landed(append, None)
@@ -225,6 +227,8 @@ class Committer:
         self.after = group.after + self.after
         refused = group.appends + self.appends
         self.appends = []
+        if self.trouble is None and self.loop.time() - self.well_since > STEADY:
+            self.pause = RETRY_FIRST
         self.trouble = fault
         self.troubled(fault)
         for append in refused:

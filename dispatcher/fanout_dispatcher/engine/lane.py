@@ -63,6 +63,9 @@ class Lane:
         self.expiry_due = -math.inf  # nothing in the index expires before this
         self.target = target
         self.rules = Rules.of(target.policy)
+        self.most = 0
+        self.rejects = True
+        self._bounds(target.policy)
         self.tally.meter.circuit = self.circuit.shown.value
 
     def __repr__(self) -> str:
@@ -81,11 +84,17 @@ class Lane:
         self.bulkhead.limit = target.policy.bulkhead.max_concurrent
         self.target = target
         self.rules = Rules.of(target.policy)
+        self._bounds(target.policy)
         self.tally.meter.circuit = self.circuit.shown.value
         self.sender = sender
         self.ending = None
         self.expiry_due = -math.inf
         self.hold(held)
+
+    def _bounds(self, policy: plan.Policy) -> None:
+        """What acceptance asks of every event, worked out once."""
+        self.most = self.book.max_bytes // 4 if policy.queue.max_bytes is None else policy.queue.max_bytes
+        self.rejects = policy.queue.on_full == "Reject"
 
     def hold(self, reason: str | None) -> None:
         """Stop sending (None: go on). Nothing is spent; ``timeouts.total`` runs on."""
@@ -99,18 +108,16 @@ class Lane:
 
     def turns_away(self, size: int) -> Turned | None:
         """Why an event of *size* bytes cannot be owed to this target, if so: the route then answers 503."""
-        policy = self.target.policy
-        if policy.queue.on_full == "Reject" and self.overfull(size):
+        if self.rejects and self.overfull(size):
             return self._turned("QueueFull", QUEUE_FULL)
-        if self.dead.full(policy.dead_letter, size):
+        if self.tally.dead_bytes and self.dead.full(self.target.policy.dead_letter, size):
             return self._turned("DeadLettersFull", "its dead letters have reached deadLetter.maxBytes")
         return None
 
     def overfull(self, size: int) -> bool:
         """*size* more bytes would be more than the target may keep waiting (one event always may)."""
-        most = self.target.policy.queue.max_bytes
         waiting = self.tally.meter.pending_bytes
-        return waiting > 0 and waiting + size > (self.book.max_bytes // 4 if most is None else most)
+        return waiting > 0 and waiting + size > self.most
 
     def _turned(self, reason: str, why: str) -> Turned:
         detail = f"target {self.target.name} cannot take more: {why}; try again later"
@@ -228,6 +235,8 @@ class Lane:
         verdict = decide(standing, outcome, self.rules, now, self.rng)
         if self.ending is not None and type(verdict) is Again:
             return Dead(self.ending, spent=verdict.spent)
+        if type(verdict) is Again and not verdict.spent and probe and self.window.ready:
+            return Again(max(verdict.at, 2 * self.circuit.until - now), spent=False)  # the next probe is another's turn
         return verdict
 
     # --- settling --------------------------------------------------------------------------------------------------
@@ -285,6 +294,8 @@ class Lane:
 
     def _expire(self, rows: list[Pulled]) -> None:
         now = self.clock.now()
+        if rows and now >= self.rules.expires(rows[-1].event.accepted):
+            self.works.loop.call_soon(self.sweep, now)  # a page of nothing else: there may be more
         for row in rows:
             expires = self.rules.expires(row.event.accepted)
             if now < expires:
@@ -320,6 +331,13 @@ class Lane:
         before, meter.circuit = meter.circuit, self.circuit.shown.value
         opens_for = self.circuit.until - self.clock.now() if state is CircuitState.OPEN else None
         self.works.seam.tell(
-            CircuitChanged(route=self.route, target=meter.target, before=before, after=state.value, opens_for=opens_for)
+            CircuitChanged(
+                route=self.route,
+                target=meter.target,
+                before=before,
+                after=state.value,
+                why=self.tally.last_error or "",
+                opens_for=opens_for,
+            )
         )
         self.works.changed(self.route)

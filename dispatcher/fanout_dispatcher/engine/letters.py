@@ -9,11 +9,13 @@ import functools
 import re
 import typing
 
+import msgspec
+
 from fanout_dispatcher.engine.acceptance import Acceptance
 from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.lane import Lane
 from fanout_dispatcher.engine.routes import Routes
-from fanout_dispatcher.engine.views import target_of
+from fanout_dispatcher.engine.views import ident, target_of
 from fanout_dispatcher.journal.protocol import DeadLetter, Journal
 from fanout_dispatcher.values.answers import Accepted, Answered
 from fanout_dispatcher.values.desk import BadCursor
@@ -30,53 +32,51 @@ class Letters:
         self.acceptance = acceptance
         self.table = table
         self.books = (table.durable, table.memory)
-        self.taken: set[tuple[Book, int]] = set()  # those that somebody replays or removes right now
+        self.one_at_a_time = asyncio.Lock()  # finding and acting: nobody acts on what another has just taken away
 
     async def replay(self, wanted: DeadLetterFilter) -> tuple[str, ...]:
-        """Send them again, each to the target that failed; only what a route in force can take is replayed."""
-        letters = await self.find(wanted)
-        receipts: list[str | None] = []
-        for some in range(0, len(letters), TOGETHER):
-            batch = letters[some : some + TOGETHER]
-            receipts += await asyncio.gather(*(self._replay(book, letter.number) for book, letter in batch))
-        return tuple(receipt for receipt in receipts if receipt is not None)
+        """Send them again, each to the target that failed.
+
+        Those that no route in force can take are passed over, so that they never stand in the way of the others.
+        """
+        receipts: list[str] = []
+        begun = self.acceptance.clock.now()  # one that dies again meanwhile is a new dead letter, and not meant
+        async with self.one_at_a_time:
+            found = await self.find(wanted)
+            while found and found[0][1].row.at <= begun and len(receipts) < wanted.limit:
+                now = found[: min(TOGETHER, wanted.limit - len(receipts))]
+                answers = await asyncio.gather(*(self._replay(book, letter.number) for book, letter in now))
+                receipts += [receipt for receipt in answers if receipt is not None]
+                last = ident(now[-1][0], now[-1][1].number)
+                found = found[len(now) :] or await self.find(msgspec.structs.replace(wanted, after=last))
+        return tuple(receipts)
 
     async def remove(self, wanted: DeadLetterFilter) -> int:
         """Drop them for good; how many went."""
-        letters = [(book, one) for book, one in await self.find(wanted) if (book, one.number) not in self.taken]
-        taken = {(book, letter.number) for book, letter in letters}
-        self.taken |= taken
-        try:
+        async with self.one_at_a_time:
+            letters = await self.find(wanted)
             for book, letter in letters:
                 book.committer.remove(letter.number, functools.partial(self._gone, book, letter))
             await asyncio.gather(*(book.committer.written() for book in self.books))
-        finally:
-            self.taken -= taken
         return len(letters)
 
     async def _replay(self, book: Book, number: int) -> str | None:
-        if (book, number) in self.taken:
-            return None  # somebody is at it already
-        self.taken.add((book, number))
-        try:
-            letter = await book.ask(lambda journal: journal.dead_letter(number))
-            lane = None if letter is None else self._lane(book, letter)
-            if letter is None or lane is None or lane.overfull(letter.row.size):
-                return None  # it stays the dead letter that it is
-            answer: asyncio.Future[Answered] = self.acceptance.clock.loop.create_future()
-            frozen = book.freeze(lane.route, letter.event.frozen.generation, (lane.target.name,))
-            self.acceptance.take(
-                book,
-                frozen,
-                (lane,),
-                letter.event.head,
-                letter.event.body,
-                reply=answer.set_result,
-                replayed=number,
-            )
-            answered = await answer
-        finally:
-            self.taken.discard((book, number))
+        letter = await book.ask(lambda journal: journal.dead_letter(number))
+        lane = None if letter is None else self._lane(book, letter)
+        if letter is None or lane is None or lane.overfull(letter.row.size):
+            return None  # it stays the dead letter that it is
+        answer: asyncio.Future[Answered] = self.acceptance.clock.loop.create_future()
+        frozen = book.freeze(lane.route, letter.event.frozen.generation, (lane.target.name,))
+        self.acceptance.take(
+            book,
+            frozen,
+            (lane,),
+            letter.event.head,
+            letter.event.body,
+            reply=answer.set_result,
+            replayed=number,
+        )
+        answered = await answer
         if not isinstance(answered, Accepted):
             return None
         self._gone(book, letter)
@@ -116,17 +116,17 @@ class Letters:
             limit=limit,
         )
 
-    async def show(self, ident: str) -> tuple[Book, DeadLetter] | None:
+    async def show(self, name: str) -> tuple[Book, DeadLetter] | None:
         """One dead letter with its original bytes."""
-        book, number = self.read(ident)
+        book, number = self.read(name)
         if book is None:
             return None
         letter = await book.ask(lambda journal: journal.dead_letter(number))
         return None if letter is None else (book, letter)
 
-    def read(self, ident: str) -> tuple[Book | None, int]:
+    def read(self, name: str) -> tuple[Book | None, int]:
         """The book and number that a dead letter's id names; no book when it names none."""
-        worker, _, number = ident.partition("-")
+        worker, _, number = name.partition("-")
         for book in self.books:
             if book.receipts.worker == worker and NUMBER.fullmatch(number):
                 return book, int(number)

@@ -4,7 +4,8 @@ A plan replaces the one before as a whole, between two turns of the loop. Lanes 
 what they know of their target do: a lane is found by route and target name, told its new plan, and goes on.
 
 The backlog belongs to namespace/name. A route that is deleted takes no more events; its lanes go on for a while, and
-what is left then is dead-lettered. A route of the same name made within that time simply takes over.
+what is left then is dead-lettered. A route of the same name made within that time simply takes over. A target that is
+taken out of its route is treated alike.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.lane import Lane
 from fanout_dispatcher.engine.route import Route, forwarding
 from fanout_dispatcher.engine.works import Works
-from fanout_dispatcher.telemetry.seam import RouteAdopted, RouteRefused, RouteRetired
+from fanout_dispatcher.telemetry.seam import RouteAdopted, RouteRefused, RouteRetired, TargetHeld
 from fanout_dispatcher.transport.protocol import Sender, SenderFactory, Unsendable
 from fanout_dispatcher.values.desk import RouteMeter
 from fanout_dispatcher.values.outcome import Reason
@@ -45,6 +46,7 @@ class Routes:
         self.made: dict[LaneKey, Wanted] = {}
         self.refused: dict[str, str] = {}
         self.retiring: dict[str, tuple[Route, asyncio.TimerHandle]] = {}
+        self.parting: dict[LaneKey, asyncio.TimerHandle] = {}  # targets that were taken out of their route
         self.ended: dict[str, Route] = {}  # retired, and not empty yet
         self.draining = False
 
@@ -102,7 +104,7 @@ class Routes:
 
     def close(self) -> None:
         """Close every sender."""
-        for _, timer in self.retiring.values():
+        for timer in [*self.parting.values(), *(timer for _, timer in self.retiring.values())]:
             timer.cancel()
         for lane in self.lanes.values():
             if lane.sender is not None:
@@ -128,12 +130,18 @@ class Routes:
     def _lane(self, book: Book, plan: plans.Plan, target: plans.Target, credentials: plans.Credentials) -> Lane:
         where = (book, plan.key, target.name)
         lane = self.lanes.get(where)
+        if where in self.parting:
+            self.parting.pop(where).cancel()
         if lane is None:
             lane = self.lanes[where] = Lane(plan.key, target, book=book, works=self.works)
         sender, held = self._sender(where, lane, target, credentials)
         if plan.suspend:
             held = "Suspended"
+        before = lane.held
         lane.adopt(target, sender, "Draining" if self.draining else held)
+        if held is not None and held not in (before, "Suspended"):
+            why = target.held_message or lane.tally.last_error or ""
+            self.works.seam.tell(TargetHeld(route=plan.key, target=target.name, reason=held, why=why))
         return lane
 
     def _sender(
@@ -157,12 +165,17 @@ class Routes:
         return sender, None
 
     def _part(self, before: Route, plan: plans.Plan) -> None:
-        """The targets that are not in the plan any more end."""
+        """The targets that are not in the plan any more go on for a while too, then end: a slip can be mended."""
         names = {target.name for target in plan.targets}
         for book, target in itertools.product(self._books, before.plan.targets):
-            lane = self.lanes.get((book, plan.key, target.name))
-            if lane is not None and target.name not in names:
-                lane.end(Reason.TARGET_REMOVED)
+            where = (book, plan.key, target.name)
+            if where in self.lanes and target.name not in names and where not in self.parting:
+                self.parting[where] = self.works.loop.call_later(DRAIN, self._part_with, where)
+
+    def _part_with(self, where: LaneKey) -> None:
+        del self.parting[where]
+        if where in self.lanes:
+            self.lanes[where].end(Reason.TARGET_REMOVED)
 
     def _returned(self, key: str, plan: plans.Plan) -> None:
         """The name was being retired: the backlog is the new route's."""

@@ -11,6 +11,8 @@ import typing
 from fanout_dispatcher.transport.protocol import Flight
 
 TICK: typing.Final = 0.02  # seconds
+STALLED: typing.Final = 0.5  # seconds that a turn may be late before we take it that this process stood still …
+GRACE: typing.Final = 0.25  # … and let the answers that lie in the sockets be read first
 
 
 class Wheel:
@@ -21,6 +23,7 @@ class Wheel:
         self.slots: dict[int, dict[Flight, None]] = {}  # in order: a set's would differ from run to run
         self.order: list[int] = []
         self.timer: asyncio.TimerHandle | None = None
+        self.expected = 0.0  # when the timer should fire
 
     def add(self, flight: Flight, at: float) -> None:
         """Watch *flight* until *at*."""
@@ -53,10 +56,17 @@ class Wheel:
             if self.timer.when() <= first:
                 return
             self.timer.cancel()
-        self.timer = self.loop.call_at(first, self._turn)
+        self._schedule(first)
+
+    def _schedule(self, at: float) -> None:
+        self.expected = max(at, self.loop.time())
+        self.timer = self.loop.call_at(at, self._turn)
 
     def _turn(self) -> None:
         self.timer = None
+        if self.loop.time() - self.expected > STALLED:
+            self._schedule(self.loop.time() + GRACE)  # stopped, suspended or starved: no target is to blame for that
+            return
         passed = int(self.loop.time() / TICK + 1e-6)
         while self.order and self.order[0] <= passed:
             for flight in list(self.slots.pop(heapq.heappop(self.order))):

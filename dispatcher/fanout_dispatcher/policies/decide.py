@@ -16,6 +16,7 @@ from fanout_dispatcher.policies.statuses import statuses
 from fanout_dispatcher.values.outcome import Again, Dead, Delivered, Done, Failed, Outcome, Reason, Refused, Verdict
 
 DONE: typing.Final = Done()
+UNASKED: typing.Final = 0.5  # seconds until a delivery that we chose not to ask about is looked at again
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +66,7 @@ def decide(standing: Standing, outcome: Outcome, rules: Rules, now: float, rng: 
         case Delivered():
             return DONE
         case Refused():
-            return Again(now, spent=False)
+            return Again(now + UNASKED, spent=False)
         case Failed():
             return _failed(standing, outcome, rules, now, rng)
         case _:

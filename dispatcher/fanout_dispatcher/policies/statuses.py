@@ -1,4 +1,8 @@
-"""Sets of HTTP status codes, from the inclusive ranges that a plan carries."""
+"""Sets of HTTP status codes, from the inclusive ranges that a plan carries.
+
+A plan says ranges because a person wrote ``5xx``; a landing asks for one code, a few thousand times a second. `decide`
+and the circuit ask when they are built, once per plan, and then look a code up.
+"""
 
 import functools
 

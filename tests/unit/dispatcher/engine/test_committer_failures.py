@@ -16,6 +16,14 @@ BROKEN: typing.Final = JournalFault("the file is gone")
 IN_TURN: typing.Final = (FULL, BROKEN, FULL, BROKEN, FULL, BROKEN)
 
 
+async def failed(fault: Exception) -> Bench:
+    """A bench whose first commit, of one event, ended in *fault*."""
+    bench = Bench()
+    bench.append(1)
+    await bench.commits(fault)
+    return bench
+
+
 # --- failures -------------------------------------------------------------------------------------------------------
 
 
@@ -85,9 +93,7 @@ def test_rows_kept_from_a_failed_commit_come_before_newer_ones() -> None:
 
 def test_trouble_is_told_and_so_is_its_end() -> None:
     async def scenario() -> None:
-        bench = Bench()
-        bench.append(1)
-        await bench.commits(FULL)
+        bench = await failed(FULL)
         await bench.mends()
 
         assert bench.troubles == [FULL, None]
@@ -98,9 +104,7 @@ def test_trouble_is_told_and_so_is_its_end() -> None:
 
 def test_after_trouble_new_events_are_taken_again() -> None:
     async def scenario() -> None:
-        bench = Bench()
-        bench.append(1)
-        await bench.commits(FULL)
+        bench = await failed(FULL)
         await bench.mends()
 
         bench.append(2)
@@ -113,9 +117,7 @@ def test_after_trouble_new_events_are_taken_again() -> None:
 
 def test_each_try_waits_twice_as_long_as_the_last_up_to_a_bound() -> None:
     async def scenario() -> None:
-        bench = Bench()
-        bench.append(1)
-        await bench.commits(FULL)
+        bench = await failed(FULL)
         waits = []
         for fault in IN_TURN:
             begun = bench.loop.time()
@@ -167,9 +169,7 @@ def test_after_an_ambiguous_commit_its_events_are_repaired_away_before_anything_
 
 def test_a_repair_that_fails_is_tried_until_it_works() -> None:
     async def scenario() -> None:
-        bench = Bench()
-        bench.append(1)
-        await bench.commits(AMBIGUOUS)
+        bench = await failed(AMBIGUOUS)
         for _ in range(3):
             await bench.turn(RETRY_LONGEST + 1)
             bench.disk.step(BROKEN)
@@ -187,9 +187,7 @@ def test_a_repair_that_fails_is_tried_until_it_works() -> None:
 
 def test_a_clear_failure_needs_no_repair() -> None:
     async def scenario() -> None:
-        bench = Bench()
-        bench.append(1)
-        await bench.commits(FULL)
+        bench = await failed(FULL)
         await bench.mends()
 
         assert bench.disk.journal.asked == ["commit", "commit"]

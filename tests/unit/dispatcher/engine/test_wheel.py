@@ -171,3 +171,25 @@ def test_every_flight_expires_once_or_has_landed(plans: list[tuple[float, float,
         assert not watch.wheel.slots
 
     run(scenario())
+
+
+def test_a_process_that_stood_still_reads_the_answers_that_wait_before_it_calls_anybody_late() -> None:
+    """SIGSTOP, a suspended laptop: the loop finds deadlines passed and sockets full at the same moment."""
+
+    async def scenario() -> None:
+        watch = Watch()
+        answered, hung = watch.flight(1), watch.flight(2)
+        watch.wheel.add(answered, 1.0)
+        watch.wheel.add(hung, 1.0)
+
+        watch.loop.call_at(0.9, stand_still, watch.loop, 12.0)
+        watch.loop.call_at(12.95, watch.wheel.drop, answered)  # its answer, read in the first turn after the pause
+        await asyncio.sleep(20)
+
+        assert [number for number, _ in watch.expired] == [2]
+
+    run(scenario())
+
+
+def stand_still(loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+    loop._jump.now += seconds  # type: ignore[attr-defined]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanout_dispatcher.policies.decide import DONE, Rules, Standing, decide
+from fanout_dispatcher.policies.decide import DONE, UNASKED, Rules, Standing, decide
 from fanout_dispatcher.policies.statuses import statuses
 from fanout_dispatcher.values.outcome import Again, Dead, Delivered, Failed, Fault, Outcome, Reason, Refused, Verdict
 from tests.support.plans import a_policy, changed
@@ -32,8 +32,8 @@ def test_a_success_is_done(status: int) -> None:
     assert verdict(Delivered(status)) is DONE
 
 
-def test_what_we_chose_not_to_ask_is_due_again_at_once_and_spends_nothing() -> None:
-    assert verdict(Refused("the plan changed")) == Again(NOW, spent=False)
+def test_what_we_chose_not_to_ask_is_due_again_soon_and_spends_nothing() -> None:
+    assert verdict(Refused("the plan changed")) == Again(NOW + UNASKED, spent=False)
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 506, 520, 599])
