@@ -10,7 +10,7 @@ import typing
 import msgspec
 
 from fanout_crds import builtin, plan
-from fanout_crds.faults import Faults
+from fanout_crds.faults import Fault, Faults, Invalid
 from fanout_crds.inherit import merge, recheck
 from fanout_crds.policy import Policy
 from fanout_crds.references import References as References
@@ -24,6 +24,10 @@ from fanout_crds.route import CLASS_NAME, FanoutRoute, Request, Target
 
 MOST_BYTES: typing.Final = 900_000  # a ConfigMap holds 1 MiB, labels and annotations included
 _TOKEN = re.compile(rb"[!-~]+")  # what may follow "Bearer " in one header line (RFC 9110 §5.5)
+
+
+class PlanTooLarge(Invalid):
+    """The compiled plan does not fit where plans are kept."""
 
 
 class Installation(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +51,7 @@ class Compiled(msgspec.Struct, frozen=True, kw_only=True):
 def compile(route: FanoutRoute, installation: Installation, refs: Refs, revision: str) -> Compiled:  # noqa: A001 - the word
     """Make the plan of *route*.
 
-    Raises Invalid when merged policies contradict each other, or when the plan would not fit where plans are kept.
+    Raises Invalid when merged policies contradict each other, and PlanTooLarge.
     """
     policies = _policies(route, installation)
     resolved = [_Resolved(target, route.metadata.namespace, refs) for target in route.spec.targets]
@@ -81,7 +85,7 @@ def _policies(route: FanoutRoute, installation: Installation) -> list[plan.Polic
         said = merge(target.policy, shared) or Policy()
         recheck(said, f"spec.targets[{place}].policy", faults)
         out.append(builtin.complete(said, route.spec.durability))
-    faults.settle()
+    faults.check()
     return out
 
 
@@ -93,9 +97,7 @@ def _max_body_size(route: FanoutRoute) -> int:
 def _check_size(made: plan.Plan) -> None:
     size = len(plan.encode(made))
     if size > MOST_BYTES:
-        faults = Faults()
-        faults.add("spec.targets", f"PlanTooLarge: the compiled plan has {size} bytes, {MOST_BYTES} fit")
-        faults.settle()
+        raise PlanTooLarge((Fault("spec.targets", f"the compiled plan has {size} bytes, {MOST_BYTES} fit"),))
 
 
 class _Resolved:

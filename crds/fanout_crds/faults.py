@@ -72,7 +72,7 @@ class Faults:
         """Everything so far, in the order of reading."""
         return tuple(self._found)
 
-    def settle(self) -> None:
+    def check(self) -> None:
         """Raise Invalid when there is anything."""
         if self._found:
             raise Invalid(self.found())

@@ -130,7 +130,8 @@ class Duration:
     def read(self, value: object, path: str, faults: Faults) -> typing.Any:
         seconds = scalars.seconds(value) if isinstance(value, str) else None
         if seconds is None:
-            return faults.add(path, f'expected a duration such as "250ms", got {show(value)}')
+            expected = 'expected a duration such as "250ms" or "1m30s" (h, m, s, ms)'
+            return faults.add(path, f"{expected}, got {show(value)}")
         return first_broken(() if self.zero else (NOT_ZERO,), seconds, path, faults)
 
 

@@ -79,11 +79,12 @@ class Manifests:
                 case {"apiVersion": "v1"}, "Secret":
                     self._take_secret(typing.cast("dict[str, object]", value), at, lines)
                 case dict(), str() if kind != KIND and kind.casefold() != KIND.casefold():
-                    words = f"kind {show(kind)} is not a {KIND} or a Secret"
+                    words = f"{show(kind)} is not a {KIND} or a Secret"
                     if named:
                         faults.add(join(at, "kind"), words)
                     else:
-                        self.notices.append(Fault("", f"{words}: left alone", lines.file, lines.line(join(at, "kind"))))
+                        left = f"kind {words}: left alone"
+                        self.notices.append(Fault("", left, lines.file, lines.line(join(at, "kind"))))
                 case _:
                     self._take_route(parse(value, lines=lines, at=at), at, lines)
         except Invalid as wrong:
@@ -98,7 +99,7 @@ class Manifests:
         elif there := self._by_path.get(route.path):
             says = f"path {route.path} is already that of route {there.route.key} at {there.file}:{there.line}"
             faults.add(join(at, "spec.listen.path"), says)
-        faults.settle()
+        faults.check()
         taken = Sourced(route, lines.file, lines.line(at), lines, at)
         self.routes.append(taken)
         self._by_key[route.key] = self._by_path[route.path] = taken
@@ -112,7 +113,7 @@ class Manifests:
         key, here = (metadata.namespace, metadata.name), f"{lines.file}:{lines.line(at)}"
         if (there := self._secret_places.setdefault(key, here)) != here:
             faults.add(join(at, "metadata.name"), f"Secret {key[0]}/{key[1]} is already written at {there}")
-            faults.settle()
+            faults.check()
         self.secrets[key] = data
 
 

@@ -12,6 +12,9 @@ import typing
 
 import msgspec
 
+from fanout_crds.policy import BackoffType, DeadLettersFull, Jitter, QueueFull, WindowType
+from fanout_crds.route import Durability
+
 FORMAT: typing.Final = 1
 READABLE: typing.Final = frozenset({FORMAT})
 
@@ -34,11 +37,11 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class Backoff(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The wait before retry n (the first retry is 1), in seconds; the cap comes before the jitter."""
 
-    type: typing.Literal["Constant", "Linear", "Exponential"]
+    type: BackoffType
     base_delay: float
     multiplier: float
     max_delay: float
-    jitter: typing.Literal["None", "Equal", "Full"]
+    jitter: Jitter
 
 
 class Retry(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -57,7 +60,7 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class Window(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Over what the failure rate is taken: the last *size* seconds (Time) or calls (Count)."""
 
-    type: typing.Literal["Time", "Count"]
+    type: WindowType
     size: float
 
 
@@ -94,7 +97,7 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """How many bytes of events one target may keep waiting; None = a quarter of the journal."""
 
     max_bytes: int | None
-    on_full: typing.Literal["Reject", "DeadLetter"]
+    on_full: QueueFull
 
 
 class DeadLetters(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -102,7 +105,7 @@ class DeadLetters(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     keep: float
     max_bytes: int
-    on_full: typing.Literal["Reject", "DropOldest"]
+    on_full: DeadLettersFull
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -142,7 +145,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     generation: int
     path: str
     max_body_size: int
-    durability: typing.Literal["Journal", "Memory"]
+    durability: Durability
     suspend: bool
     targets: tuple[Target, ...]
 

@@ -1,7 +1,7 @@
 """A Policy: how patiently a target is served. The same one stands under `defaults` and under each target.
 
-Every field is optional and unset by default, also in the CRD: a default there would mask what the route or the
-installation says. What unset means in the end stands in each field's sentence and, as values, in `builtin.py`.
+Every field is optional and unset by default, also in the CRD: a default there would mask what the route says. What
+unset means in the end stands in each field's sentence and, as values, in `builtin.py`.
 Meanings follow resilience4j (circuit breaker, bulkhead), Envoy and AWS' "Exponential Backoff And Jitter" (retries).
 """
 

@@ -138,7 +138,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     policy: Annotated[
         Policy | None,
         POLICY,
-        "How patiently it is served. What is unset comes from defaults.policy, then the installation.",
+        "How patiently it is served. What is unset comes from defaults.policy, and then is as each field says.",
     ] = None
 
 
@@ -169,7 +169,7 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         Policy | None,
         POLICY,
         "The policy of every target, as far as the target does not say otherwise: objects are merged field by field;"
-        " lists, backoff and window are replaced whole. Unset: the installation's.",
+        " lists, backoff and window are replaced whole. Unset: as each field of a policy says.",
     ] = None
 
 
@@ -205,7 +205,6 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     namespace: str = "default"
     uid: str = ""  # empty in files
     generation: int = 0
-    creation_timestamp: str | None = None
 
 
 class FanoutRoute(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""Durations, sizes and decimals as manifests write them, and back.
+"""Durations, sizes and decimals as manifests write them.
 
 Durations are Gateway API strings (GEP-2257: h, m, s and ms, up to four of them), a subset of what Go and CEL parse.
 Sizes are Kubernetes quantities, as far as they make sense for bytes. Each pattern here is also the one in the CRD, so
@@ -33,17 +33,6 @@ def seconds(text: str) -> float | None:
     return sum(int(number) * _MILLISECONDS[unit] for number, unit in _parts.findall(text)) / 1000
 
 
-def duration(of: float) -> str:
-    """Write *of* seconds as a duration, to the millisecond: the inverse of `seconds` up to 99999h."""
-    left = round(of * 1000)
-    out = []
-    for unit, size in _MILLISECONDS.items():
-        number, left = divmod(left, size)
-        if number:
-            out.append(f"{number}{unit}")
-    return "".join(out) or "0s"
-
-
 def size(text: str) -> int | None:
     """Read a quantity such as ``1Mi`` in bytes, rounded up to whole ones as Kubernetes does; None when it is none."""
     if not _size.fullmatch(text):
@@ -52,14 +41,6 @@ def size(text: str) -> int | None:
     if suffix[:1] in ("e", "E"):
         return int(Decimal(text).to_integral_value(ROUND_CEILING))
     return int((Decimal(text.removesuffix(suffix)) * _BYTES[suffix]).to_integral_value(ROUND_CEILING))
-
-
-def quantity(of: int) -> str:
-    """Write *of* bytes in the largest binary unit that divides it."""
-    for suffix in ("Pi", "Ti", "Gi", "Mi", "Ki"):
-        if of and of % _BYTES[suffix] == 0:
-            return f"{of // _BYTES[suffix]}{suffix}"
-    return str(of)
 
 
 def decimal(text: str) -> float | None:

@@ -10,9 +10,10 @@ import msgspec
 
 from fanout_crds.kinds import Enum, Integer, Text
 from fanout_crds.objects import ListOf, Object
+from fanout_crds.report import CircuitWord
 
 Truth = Literal["True", "False", "Unknown"]
-Circuit = Literal["Closed", "Open", "HalfOpen", "Disabled", "Unknown"]
+Circuit = Literal[CircuitWord, "Unknown"]
 
 _count = Integer(0, 2**53 - 1)  # what JSON numbers hold; the API server checks bounds as floats
 _type = r"^[A-Za-z]([A-Za-z0-9_.-]*[A-Za-z0-9])?$"
@@ -51,7 +52,8 @@ class TargetStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     circuit: Annotated[
         Circuit | None,
         Enum(Circuit),
-        "Closed, Open (events are held), HalfOpen (probing) or Disabled; where dispatchers differ, the worst.",
+        "Closed, Open (events are held), HalfOpen (probing) or Disabled; where dispatchers differ, the worst; Unknown:"
+        " a word of a newer dispatcher.",
     ] = None
     pending: Annotated[int | None, _count, "Deliveries accepted and not settled."] = None
     dead_letters: Annotated[int | None, _count, "Deliveries given up on and kept for replay."] = None
@@ -72,9 +74,9 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What the operator has seen of the route."""
 
     observed_generation: Annotated[int | None, _count, "The newest generation the operator has judged."] = None
-    programmed_generation: Annotated[int | None, _count, "The newest generation that every ready dispatcher runs."] = (
-        None
-    )
+    programmed_generation: Annotated[
+        int | None, _count, "The newest generation that every ready dispatcher runs; absent while one runs none."
+    ] = None
     address: Annotated[Address | None, Object(Address), "Where events are posted to."] = None
     conditions: Annotated[
         tuple[Condition, ...] | None,

@@ -9,6 +9,7 @@ import ipaddress
 import re
 import typing
 
+from fanout_crds import headers
 from fanout_crds.kinds import Text
 from fanout_crds.rules import Rule, lacks, matches
 
@@ -104,22 +105,23 @@ Url = Text(
 
 # --- header fields ----------------------------------------------------------------------------------------------------
 
-_FRAMING = ["connection", "content-encoding", "content-length", "expect", "host", "http2-settings", "keep-alive"]
-_FRAMING += ["proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"]
-_CREDENTIALS = ["authorization", "cookie", "cookie2", "proxy-authenticate", "proxy-authorization", "set-cookie"]
-_OURS = ["content-type", "idempotency-key", "traceparent", "tracestate", "x-request-id"]
+_PREFIXED = "|".join(
+    "".join(f"[{one}{one.upper()}]" for one in name.removesuffix("-")) for name in headers.OUR_PREFIXES
+)
 
 
-def _none_of(names: list[str], says: str) -> Rule:
-    listed = ", ".join(f"'{name}'" for name in names)
+def _none_of(names: headers.Names, says: str) -> Rule:
+    listed = ", ".join(f"'{name}'" for name in sorted(names))
     return Rule(f"!(self.lowerAscii() in [{listed}])", says, lambda name: name.lower() not in names)
 
 
 _REFUSED = (
-    _none_of(_FRAMING, "this header belongs to the connection or frames the message (RFC 9110): HTTP sets it itself"),
-    _none_of(_CREDENTIALS, "credentials never stand in a manifest or come from a producer: use authentication"),
-    _none_of(_OURS, "Fanout sends this header itself, with every delivery"),
-    lacks(r"^([cC][eE]|[fF][aA][nN][oO][uU][tT])-", "headers ce-… (CloudEvents) and fanout-… are set by Fanout itself"),
+    _none_of(
+        headers.FRAMING, "this header belongs to the connection or frames the message (RFC 9110): HTTP sets it itself"
+    ),
+    _none_of(headers.CREDENTIALS, "credentials never stand in a manifest or come from a producer: use authentication"),
+    _none_of(headers.CARRIED | headers.OURS, "Fanout sends this header itself, with every delivery"),
+    lacks(rf"^({_PREFIXED})-", "headers ce-… (CloudEvents) and fanout-… are set by Fanout itself"),
 )
 HeaderName = Text(
     what='a header name such as "x-shop" (RFC 9110 token)', longest=128, pattern=rf"^{_TOKEN}$", rules=_REFUSED

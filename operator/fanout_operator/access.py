@@ -1,30 +1,30 @@
 """How the operator gets to the API server: from a kubeconfig, or from what a pod is given.
 
 An `Access` makes HTTP sessions that carry our token. A pod's token is rotated on disk by the kubelet, so it is read
-again with every request that comes after it may have changed; nothing else is ever read twice. Sessions never use a
-proxy from the environment.
+again with every request that comes after it may have changed. A `ReportAccess` is the same for the dispatchers' report
+ports, whose CA may be renewed too. Files are read in a thread. Sessions never use a proxy from the environment.
 """
 
+import asyncio
 import base64
 import os
 import ssl
 import tempfile
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 import aiohttp
 import msgspec
 import yaml
 
+from fanout_operator.options import Unstartable
+
 SERVICE_ACCOUNT: typing.Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 TOKEN_AGE: typing.Final = 30.0  # seconds; the kubelet rotates an hour's token well before its end
 
 Settings = Mapping[str, typing.Any]
-
-
-class NoAccess(Exception):
-    """There is no way to an API server, and why."""
+Token = Callable[[], Awaitable[str]]
 
 
 class TokenFile:
@@ -36,12 +36,19 @@ class TokenFile:
         self._read_at = -TOKEN_AGE
         self._token = ""
 
-    def __call__(self) -> str:
+    async def __call__(self) -> str:
+        """The token as it is now, or was a moment ago. Raises OSError."""
         now = self._now()
         if now - self._read_at >= TOKEN_AGE or not self._token:
-            self._token = self._path.read_text(encoding="ascii").strip()
+            self._token = await asyncio.to_thread(self._read)
             self._read_at = now
         return self._token
+
+    def _read(self) -> str:
+        text = self._path.read_text(encoding="utf-8", errors="replace").strip()
+        if not text.isascii() or not text.isprintable() or not text or " " in text:
+            raise OSError(f"{self._path} does not hold a token: one line of visible ASCII")
+        return text
 
     def __repr__(self) -> str:
         return f"<TokenFile {self._path}>"
@@ -52,7 +59,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
 
     server: str
     tls: ssl.SSLContext | None
-    token: Callable[[], str] | None
+    token: Token | None
 
     def session(self, *extra: aiohttp.ClientMiddlewareType) -> aiohttp.ClientSession:
         """Open a session that sends our token with every request; the caller closes it."""
@@ -66,19 +73,39 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
         if self.token:
-            request.headers["Authorization"] = f"Bearer {self.token()}"
+            request.headers["Authorization"] = f"Bearer {await self.token()}"
         return await handler(request)
 
     def __repr__(self) -> str:
         return f"<Access {self.server}>"
 
 
+class ReportAccess(msgspec.Struct, frozen=True, kw_only=True):
+    """How a dispatcher's report port proves itself, and how we do: asked anew with every connect."""
+
+    authority: Path | None = None  # CA certificates; None: the system's
+    token: Token | None = None
+
+    async def tls(self) -> ssl.SSLContext | bool:
+        """Whom to trust now, as aiohttp takes it. Raises OSError, which a certificate that is none is too."""
+        if self.authority is None:
+            return True
+        return await asyncio.to_thread(ssl.create_default_context, cafile=str(self.authority))
+
+    async def headers(self) -> dict[str, str]:
+        """What shows who we are. Raises OSError."""
+        return {"Authorization": f"Bearer {await self.token()}"} if self.token else {}
+
+
 def in_cluster(environment: Mapping[str, str], now: Callable[[], float], folder: Path = SERVICE_ACCOUNT) -> Access:
     """Use the address and the ServiceAccount that Kubernetes gives to every pod."""
     host, port = environment.get("KUBERNETES_SERVICE_HOST"), environment.get("KUBERNETES_SERVICE_PORT")
     if not host or not port:
-        raise NoAccess("neither a kubeconfig nor a pod of a cluster: use --kubeconfig FILE or KUBECONFIG")
-    tls = ssl.create_default_context(cafile=str(folder / "ca.crt"))
+        raise Unstartable("neither a kubeconfig nor a pod of a cluster: use --kubeconfig FILE or KUBECONFIG")
+    try:
+        tls = ssl.create_default_context(cafile=str(folder / "ca.crt"))
+    except OSError as fault:
+        raise Unstartable(f"{folder / 'ca.crt'}: the pod's service account cannot be used: {fault}") from fault
     address = f"[{host}]" if ":" in host else host
     return Access(server=f"https://{address}:{port}", tls=tls, token=TokenFile(folder / "token", now))
 
@@ -86,17 +113,11 @@ def in_cluster(environment: Mapping[str, str], now: Callable[[], float], folder:
 def from_kubeconfig(path: Path, now: Callable[[], float]) -> Access:
     """Use the current context of a kubeconfig. Tokens and client certificates are understood, exec plug-ins are not."""
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-        context = _named(config, "contexts", "context", config["current-context"])
-        cluster = _named(config, "clusters", "cluster", context["cluster"])
-        user = _named(config, "users", "user", context["user"])
-        server = str(cluster["server"]).rstrip("/")
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as fault:
-        raise NoAccess(f"{path}: not a kubeconfig that can be used: {fault!r}") from fault
-    if "exec" in user or "auth-provider" in user:
-        raise NoAccess(f"{path}: this user logs in through a plug-in; give the operator a token or a certificate")
-    tls = _tls(cluster, user, path.parent) if server.startswith("https://") else None
-    return Access(server=server, tls=tls, token=_token(user, path.parent, now))
+        return _from_kubeconfig(yaml.safe_load(path.read_text(encoding="utf-8")), path.parent, now)
+    except (OSError, yaml.YAMLError, ValueError) as fault:  # what ssl says is an OSError, base64 and UTF-8 a ValueError
+        raise Unstartable(f"{path}: not a kubeconfig that can be used: {fault}") from fault
+    except (KeyError, TypeError, AttributeError) as fault:
+        raise Unstartable(f"{path}: has no current context that can be used: {fault!r}") from fault
 
 
 def find(kubeconfig: Path | None, environment: Mapping[str, str], now: Callable[[], float]) -> Access:
@@ -109,6 +130,17 @@ def find(kubeconfig: Path | None, environment: Mapping[str, str], now: Callable[
     return from_kubeconfig(usual, now) if usual.exists() else in_cluster(environment, now)
 
 
+def _from_kubeconfig(config: Settings, folder: Path, now: Callable[[], float]) -> Access:
+    context = _named(config, "contexts", "context", config["current-context"])
+    cluster = _named(config, "clusters", "cluster", context["cluster"])
+    user = _named(config, "users", "user", context["user"])
+    if "exec" in user or "auth-provider" in user:
+        raise ValueError("its user logs in through a plug-in; give the operator a token or a certificate")
+    server = str(cluster["server"]).rstrip("/")
+    tls = _tls(cluster, user, folder) if server.startswith("https://") else None
+    return Access(server=server, tls=tls, token=_token(user, folder, now))
+
+
 def _named(config: Settings, group: str, item: str, name: str) -> Settings:
     for entry in config[group]:
         if entry["name"] == name:
@@ -116,11 +148,17 @@ def _named(config: Settings, group: str, item: str, name: str) -> Settings:
     raise KeyError(f"{group} has no {name}")
 
 
-def _token(user: Settings, folder: Path, now: Callable[[], float]) -> Callable[[], str] | None:
+def _token(user: Settings, folder: Path, now: Callable[[], float]) -> Token | None:
     if user.get("tokenFile"):
         return TokenFile(folder / user["tokenFile"], now)
-    token = user.get("token")
-    return (lambda: str(token)) if token else None
+    return _fixed(str(user["token"])) if user.get("token") else None
+
+
+def _fixed(token: str) -> Token:
+    async def same() -> str:
+        return token
+
+    return same
 
 
 def _tls(cluster: Settings, user: Settings, folder: Path) -> ssl.SSLContext:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Coroutine
 
 import structlog
 
+from fanout_crds.cluster_plan import selector
 from fanout_crds.compile import Installation
 from fanout_crds.faults import Invalid
 from fanout_crds.route import parse
@@ -24,7 +25,7 @@ from fanout_operator import plans, sweep
 from fanout_operator.backoff import Backoff
 from fanout_operator.bucket import Bucket
 from fanout_operator.claims import Claims, Holder
-from fanout_operator.conditions import Verdict
+from fanout_operator.conditions import Finding
 from fanout_operator.fleet import Fleet
 from fanout_operator.gather import Sources, things_of
 from fanout_operator.judge import Rules
@@ -62,14 +63,14 @@ class Operator:
         self._rules = Rules(class_name=options.class_name, any_path=options.any_path)
         self.routes = Routes()
         self.book = plans.Book()
-        self.verdicts: dict[str, Verdict] = {}
+        self.findings: dict[str, Finding] = {}
         self.dependants = Dependants()
         self.claims = Claims()
         self.fleet = Fleet(self._reported)
         self.status = StatusWriter(
             kube,
             self.routes,
-            self.verdicts,
+            self.findings,
             self.fleet,
             bucket=Bucket(STATUS_RATE, STATUS_BURST),
             rng=chances.rng,
@@ -125,11 +126,11 @@ class Operator:
             self._put_back(plan)
 
     def _put_back(self, plan: plans.Written) -> None:
-        if plan.route in self.verdicts:  # before its first reconcile there is nothing to put back
+        if plan.route in self.findings:  # before its first reconcile there is nothing to put back
             self.work.put(plan.route)
 
     def _reported(self, routes: Collection[str] | None) -> None:
-        for key in self.verdicts if routes is None else routes:
+        for key in self.findings if routes is None else routes:
             self.status.wake(key)
 
     # --- its life -----------------------------------------------------------------------------------------------------
@@ -205,7 +206,7 @@ class Operator:
         desk = Desk(
             routes=self.routes,
             book=self.book,
-            verdicts=self.verdicts,
+            findings=self.findings,
             judged=self.status.judged,
             wake=self.work.put,
             wake_later=self.work.put_later,
@@ -223,7 +224,7 @@ class Operator:
             scope = Scope(
                 kind=kind,
                 namespace=self._options.namespace,
-                labels=plans.selector(self._options.class_name),
+                labels=selector(self._options.class_name),
                 metadata_only=True,
             )
             yield Reflector(self._kube, scope, keep=plans.written, changed=changed, rng=self._chances.rng)

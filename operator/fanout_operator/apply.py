@@ -6,6 +6,7 @@ Secret that is not needed any more goes after it. All writes are idempotent: wha
 
 import structlog
 
+from fanout_crds.cluster_plan import name_of
 from fanout_operator import plans
 from fanout_operator.kube import CONFIG_MAPS, SECRETS, Conflict, Kind, Kube, NotFound
 from fanout_operator.render import Rendered
@@ -22,13 +23,13 @@ async def apply(kube: Kube, rendered: Rendered, namespace: str, class_name: str)
         written = plans.written(await kube.apply(CONFIG_MAPS, plans.config_map(plan, namespace, class_name)))
         log.info("plan.written", route=plan.key, revision=plan.revision, generation=plan.generation)
     if rendered.drop_secret:
-        await _delete(kube, SECRETS, namespace, plans.name_of(plan.uid))
+        await _delete(kube, SECRETS, namespace, name_of(plan.uid))
     return written
 
 
 async def withdraw(kube: Kube, route: str, uid: str, namespace: str) -> None:
     """Take the plan of a route that is gone out of force: the ConfigMap first, it is what dispatchers follow."""
-    name = plans.name_of(uid)
+    name = name_of(uid)
     await _delete(kube, CONFIG_MAPS, namespace, name)
     await _delete(kube, SECRETS, namespace, name)
     log.info("plan.removed", route=route, uid=uid)

@@ -1,7 +1,7 @@
-"""From a verdict and the fleet's view to the five conditions: pure tables of reasons, in the order they are asked.
+"""From a finding and the fleet's view to the five conditions: pure tables of reasons, in the order they are asked.
 
 Ready is the other three together; Healthy stands beside it, since a route with an open circuit does what it should.
-While the fleet is not settled, nothing new is said about what dispatchers run: the caller keeps what it said before.
+While the fleet is not complete, nothing new is said about what dispatchers run: the caller keeps what it said before.
 """
 
 import typing
@@ -10,7 +10,8 @@ from collections.abc import Iterable
 import msgspec
 
 from fanout_crds.references import Unresolved
-from fanout_operator.fleet import SILENCE, RouteReport, TargetReport, View
+from fanout_crds.report import SILENCE, CircuitWord, RouteReport, TargetReport
+from fanout_operator.fleet import View
 from fanout_operator.reasons import ConditionStatus, ConditionType, Said, say
 
 NAMED: typing.Final = 5  # names in a sentence before it says how many more
@@ -23,7 +24,7 @@ class InForce(msgspec.Struct, frozen=True):
     generation: int
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """What a reconcile found out about one generation of a route."""
 
     uid: str
@@ -45,39 +46,42 @@ class Condition(msgspec.Struct, frozen=True):
     message: str
 
 
-def conditions(verdict: Verdict, view: View) -> tuple[Condition, ...]:
+def conditions(finding: Finding, view: View) -> tuple[Condition, ...]:
     """All five, in the order in which they are shown."""
-    three = (accepted(verdict), resolved_refs(verdict), programmed(verdict, view))
-    return (*three, ready(three), healthy(verdict, view))
+    three = (accepted(finding), resolved_refs(finding), programmed(finding, view))
+    return (*three, ready(three), healthy(finding, view))
 
 
-def accepted(verdict: Verdict) -> Condition:
-    if verdict.objection:
-        return _condition("Accepted", "False", verdict.objection)
+def accepted(finding: Finding) -> Condition:
+    """Whether the spec may take effect; otherwise the last good plan stays."""
+    if finding.objection:
+        return _condition("Accepted", "False", finding.objection)
     return _condition("Accepted", "True", say("Accepted"))
 
 
-def resolved_refs(verdict: Verdict) -> Condition:
-    if verdict.objection:
+def resolved_refs(finding: Finding) -> Condition:
+    """Whether all that an accepted spec refers to is there; what is not holds its target, and every one is told."""
+    if finding.objection:
         return _condition("ResolvedRefs", "Unknown", say("NotAccepted"))
-    if not verdict.unresolved:
+    if not finding.unresolved:
         return _condition("ResolvedRefs", "True", say("ResolvedRefs"))
-    first = verdict.unresolved[0][1]
-    sentences = (f"target {target}: {one.message}" for target, one in verdict.unresolved)
+    first = finding.unresolved[0][1]
+    sentences = (f"target {target}: {one.message}" for target, one in finding.unresolved)
     return _condition("ResolvedRefs", "False", Said(first.reason, _some(sentences, "; ")))
 
 
-def programmed(verdict: Verdict, view: View) -> Condition:
-    if verdict.in_force is None:
+def programmed(finding: Finding, view: View) -> Condition:
+    """Whether every ready dispatcher runs the very plan that lies in the cluster; a refusal is told before a delay."""
+    if finding.in_force is None:
         return _condition("Programmed", "False", say("NoPlan"))
-    if verdict.objection:
-        return _condition("Programmed", "False", say("LastGoodPlan", generation=verdict.in_force.generation))
+    if finding.objection:
+        return _condition("Programmed", "False", say("LastGoodPlan", generation=finding.in_force.generation))
     if view.empty:
         return _condition("Programmed", "Unknown", say("NoDispatcher"))
     for name, report in view.reports:
-        if report and report.refused and report.revision != verdict.in_force.revision:
+        if report and report.refused and report.revision != finding.in_force.revision:
             return _condition("Programmed", "False", say("PlanRefused", dispatcher=name, why=report.refused))
-    waiting = [name for name, report in view.reports if report is None or report.revision != verdict.in_force.revision]
+    waiting = [name for name, report in view.reports if report is None or report.revision != finding.in_force.revision]
     if waiting:
         return _condition("Programmed", "False", say("Waiting", dispatchers=_some(waiting)))
     if view.silent:
@@ -87,7 +91,7 @@ def programmed(verdict: Verdict, view: View) -> Condition:
 
 
 def ready(three: tuple[Condition, Condition, Condition]) -> Condition:
-    """The first that is False says why, else the first that is Unknown."""
+    """Whether the three above hold: the first that is False says why, else the first that is Unknown."""
     for status in typing.get_args(ConditionStatus)[1:]:
         for one in three:
             if one.status == status:
@@ -95,7 +99,8 @@ def ready(three: tuple[Condition, Condition, Condition]) -> Condition:
     return _condition("Ready", "True", say("Ready"))
 
 
-def healthy(verdict: Verdict, view: View) -> Condition:
+def healthy(finding: Finding, view: View) -> Condition:
+    """Whether nothing waits for a person: no circuit is open and no dead letter kept, on any dispatcher."""
     if view.empty:
         return _condition("Healthy", "Unknown", say("NoDispatcher"))
     targets = summed(view)
@@ -111,10 +116,12 @@ def healthy(verdict: Verdict, view: View) -> Condition:
     return _condition("Healthy", "True", say("Healthy"))
 
 
-def programmed_generation(verdict: Verdict, view: View) -> int | None:
-    """The oldest generation that some dispatcher still runs; None when none runs any."""
-    running = [report.generation for report in _reports(view) if report.revision]
-    return min(running, default=None)
+def programmed_generation(view: View) -> int | None:
+    """The newest generation that every ready dispatcher runs; None while one runs none, or is not heard."""
+    reports = [report for _, report in view.reports]
+    if not reports or view.silent or not all(report and report.revision for report in reports):
+        return None
+    return min(report.generation for report in reports if report)
 
 
 def summed(view: View) -> tuple[TargetReport, ...]:
@@ -126,17 +133,16 @@ def summed(view: View) -> tuple[TargetReport, ...]:
     return tuple(_sum(name, found) for name, found in by_name.items())
 
 
-_WORST: typing.Final = ("Open", "HalfOpen", "Closed", "Disabled")
+_WORST: typing.Final[tuple[CircuitWord, ...]] = ("Open", "HalfOpen", "Closed", "Disabled")
 
 
 def _sum(name: str, found: list[TargetReport]) -> TargetReport:
     circuits = {one.circuit for one in found}
     return TargetReport(
         name=name,
-        circuit=next((one for one in _WORST if one in circuits), found[0].circuit),
+        circuit=next((one for one in _WORST if one in circuits), "Unknown"),  # a word that only a newer one knows
         pending=coarse(sum(one.pending for one in found)),
         dead_letters=coarse(sum(one.dead_letters for one in found)),
-        held=next((one.held for one in found if one.held), None),
         last_error=next((one.last_error for one in found if one.last_error), None),
     )
 

@@ -8,11 +8,12 @@ keeps its place in the fleet.
 import asyncio
 import random
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 import aiohttp
 import structlog
 
+from fanout_operator.access import ReportAccess
 from fanout_operator.fleet import Fleet
 from fanout_operator.kube import Document
 from fanout_operator.report import Endpoint, Follower
@@ -31,12 +32,12 @@ class Followers:
         self,
         fleet: Fleet,
         session: aiohttp.ClientSession,
-        headers: Callable[[], Mapping[str, str]],
+        access: ReportAccess,
         rng: random.Random,
     ) -> None:
         self._fleet = fleet
         self._session = session
-        self._headers = headers
+        self._access = access
         self._rng = rng
         self._running: dict[str, tuple[Endpoint, asyncio.Task[None]]] = {}
 
@@ -62,7 +63,7 @@ class Followers:
 
     async def _follow(self, name: str, endpoint: Endpoint) -> None:
         follower = Follower(
-            name, endpoint, session=self._session, headers=self._headers, fleet=self._fleet, rng=self._rng
+            name, endpoint, session=self._session, access=self._access, fleet=self._fleet, rng=self._rng
         )
         await follower.run()
 

@@ -3,44 +3,21 @@
 Pure. Discovery says which dispatchers are ready, the followers (report.py) feed what they hear, and `changed` is told
 the routes whose picture became another. A dispatcher counts from the end of its first snapshot; one that falls silent
 keeps its last picture for a while and is then `Silent`. Until every ready dispatcher is one or the other the fleet is
-not settled, and nobody should conclude anything from it: so a restart of the operator changes no status.
+not complete, and nobody should conclude anything from it: so a restart of the operator changes no status.
 """
 
 import enum
-import typing
 from collections.abc import Callable, Collection, Iterable
 
 import msgspec
 
-SILENCE: typing.Final = 15.0  # seconds without a line, heartbeats included
-
-
-class TargetReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One target as one dispatcher sees it. Fields we do not know are ignored: dispatchers may be newer."""
-
-    name: str
-    circuit: str = "Closed"
-    pending: int = 0
-    dead_letters: int = 0
-    held: str | None = None
-    last_error: str | None = None
-
-
-class RouteReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One route as one dispatcher runs it; `refused` says why a newer plan is not in force."""
-
-    route: str
-    uid: str = ""
-    revision: str = ""
-    generation: int = 0
-    refused: str | None = None
-    targets: tuple[TargetReport, ...] = ()
+from fanout_crds.report import RouteReport
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
     """A route across the fleet: by dispatcher what it runs, None where it runs nothing for this route."""
 
-    settled: bool
+    complete: bool
     silent: tuple[str, ...] = ()
     reports: tuple[tuple[str, RouteReport | None], ...] = ()
 
@@ -80,10 +57,10 @@ class Fleet:
         self._discovered = False
 
     def __repr__(self) -> str:
-        return f"<Fleet settled={self.settled} {self._ready}>"
+        return f"<Fleet complete={self.complete} {self._ready}>"
 
     @property
-    def settled(self) -> bool:
+    def complete(self) -> bool:
         """Whether what is here may be believed to be all."""
         return self._discovered and all(one.state is not State.CONNECTING for one in self._ready.values())
 
@@ -117,7 +94,7 @@ class Fleet:
         if one and (one.loading if one.loading is not None else one.routes).pop(route, None) and one.loading is None:
             self._tell((route,))
 
-    def complete(self, name: str) -> None:
+    def loaded(self, name: str) -> None:
         """The snapshot is complete: it is the picture now."""
         one = self._ready.get(name)
         if one is None or one.loading is None:
@@ -139,7 +116,7 @@ class Fleet:
     def view(self, route: str) -> View:
         """What the fleet says of one route."""
         return View(
-            settled=self.settled,
+            complete=self.complete,
             silent=tuple(sorted(name for name, one in self._ready.items() if one.state is State.SILENT)),
             reports=tuple(
                 (name, one.routes.get(route))
@@ -149,13 +126,13 @@ class Fleet:
         )
 
     def _everything(self) -> None:
-        """Only once settled: what changes before is told then, in one go."""
-        if self.settled:
+        """Only once complete: what changes before is told then, in one go."""
+        if self.complete:
             self._changed(None)
 
     def _tell(self, routes: Iterable[str]) -> None:
         keys = tuple(routes)
-        if keys and self.settled:
+        if keys and self.complete:
             self._changed(keys)
 
 

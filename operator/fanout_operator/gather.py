@@ -2,7 +2,7 @@
 
 The only module that looks things up for a reconcile. What it looks for it notes with the dependants first, so that a
 change which comes between the look and the plan brings the route back. References into other namespaces are not even
-looked up. The path is claimed last, with nothing awaited between that and the verdict.
+looked up. The path is claimed last, with nothing awaited between that and the judgement.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable
 
 import msgspec
 
+from fanout_crds.cluster_plan import name_of
 from fanout_crds.faults import Fault, Invalid
 from fanout_crds.references import References, references
 from fanout_crds.route import FanoutRoute, parse
@@ -83,7 +84,7 @@ async def _find(kube: Kube, kind: Kind, names: Collection[str], owner: str) -> d
 
 
 async def _plan(sources: Sources, uid: str) -> plans.Content | None:
-    name = plans.name_of(uid)
+    name = name_of(uid)
     config, secret = await asyncio.gather(
         _get(sources.kube, CONFIG_MAPS, sources.namespace, name), _get(sources.kube, SECRETS, sources.namespace, name)
     )

@@ -15,8 +15,9 @@ import aiohttp
 import kopf
 import structlog
 
+from fanout_crds.schema import NAME as DEFINITION_NAME
 from fanout_operator.access import Access
-from fanout_operator.kube import DEFINITION_NAME, DEFINITIONS, ROUTES, Document
+from fanout_operator.kube import DEFINITIONS, ROUTES, Document
 
 RENEW: typing.Final = 60  # whole seconds after which the server ends a watch, and kopf asks for the next
 

@@ -1,4 +1,4 @@
-"""Gathered facts to a verdict: may this route take effect?
+"""Gathered facts to a judgement: may this route take effect?
 
 Pure. Each check is named after its violation and looks at one frozen `Observed`; they stand in order and the first that
 objects is the reason that `Accepted` shows. A route that is not accepted changes nothing: its last good plan stays.
@@ -50,12 +50,14 @@ Check = Callable[[Observed, Rules], Said | None]
 
 
 def invalid(observed: Observed, rules: Rules) -> Said | None:
+    """The spec is not understood. (The API server refuses most of these; what only code can see comes here.)"""
     if observed.route is not None:
         return None
     return say("Invalid", faults="; ".join(str(fault) for fault in observed.faults))
 
 
 def path_not_allowed(observed: Observed, rules: Rules) -> Said | None:
+    """The path is another namespace's: a schema cannot see the namespace, so it is asked here."""
     route = observed.route
     if route is None or rules.permits(route):
         return None
@@ -63,6 +65,7 @@ def path_not_allowed(observed: Observed, rules: Rules) -> Said | None:
 
 
 def path_contested(observed: Observed, rules: Rules) -> Said | None:
+    """Another route had the path first, and keeps it."""
     if observed.route is None or observed.holder is None or observed.holder.route == observed.key:
         return None
     return say("PathContested", path=observed.route.path, holder=observed.holder.route)

@@ -10,6 +10,9 @@ from collections.abc import AsyncIterator, Mapping
 
 import msgspec
 
+from fanout_crds.route import GROUP, KIND, VERSION
+from fanout_crds.schema import PLURAL
+
 Document = dict[str, typing.Any]  # a Kubernetes object as JSON; only the modules that read one know its shape
 Reading = Mapping[str, typing.Any]
 
@@ -36,13 +39,12 @@ class Kind(msgspec.Struct, frozen=True):
         return "/".join([f"{root}{within}/{self.plural}", *(piece for piece in (name, part) if piece)])
 
 
-ROUTES: typing.Final = Kind("fanout.dev", "v1alpha1", "fanoutroutes", "FanoutRoute")
+ROUTES: typing.Final = Kind(GROUP, VERSION, PLURAL, KIND)
 SERVICES: typing.Final = Kind("", "v1", "services", "Service")
 SECRETS: typing.Final = Kind("", "v1", "secrets", "Secret")
 CONFIG_MAPS: typing.Final = Kind("", "v1", "configmaps", "ConfigMap")
 ENDPOINT_SLICES: typing.Final = Kind("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
 DEFINITIONS: typing.Final = Kind("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition")
-DEFINITION_NAME: typing.Final = f"{ROUTES.plural}.{ROUTES.group}"
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True):

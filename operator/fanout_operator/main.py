@@ -6,15 +6,13 @@ that no retry can mend with status 1, for Kubernetes to start it again.
 
 import asyncio
 import datetime
-import logging
 import os
 import random
 import secrets
 import signal
-import ssl
 import sys
 import typing
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -24,18 +22,22 @@ import structlog
 import uvloop
 from aiohttp import web
 
+from fanout_crds.logs import adopt_libraries, configure
+from fanout_crds.report import AUDIENCE
 from fanout_operator import handlers, health
-from fanout_operator.access import Access, NoAccess, TokenFile, find
+from fanout_operator.access import Access, ReportAccess, TokenFile, find
 from fanout_operator.app import Chances, Operator
 from fanout_operator.dispatchers import Followers, named, ready_in
 from fanout_operator.kube import ENDPOINT_SLICES, Scope
-from fanout_operator.options import Options
+from fanout_operator.options import Options, Unstartable
 from fanout_operator.reflector import Reflector
 from fanout_operator.report import Endpoint
 from fanout_operator.rest import Rest
 
 Job = Coroutine[typing.Any, typing.Any, None]
 Found = tuple[tuple[str, Endpoint], ...]
+
+RETRIED: typing.Final = (aiohttp.ClientError, TimeoutError, OSError)  # kopf asks again, and says so: no trace
 
 log = structlog.get_logger()
 
@@ -59,22 +61,28 @@ class _Address(click.ParamType[tuple[str, int]]):
 @click.option("--dispatcher", "dispatchers", multiple=True, help="Report port of a dispatcher, as URL (repeatable).")
 @click.option("--report-service", default="fanout-report", help="Headless Service of the dispatchers' report ports.")
 @click.option("--report-ca", type=click.Path(path_type=Path), help="CA that signed the report ports' certificate.")
-@click.option("--report-token", type=click.Path(path_type=Path), help="Token file with the audience fanout-report.")
+@click.option("--report-token", type=click.Path(path_type=Path), help=f"Token file with the audience {AUDIENCE}.")
 @click.option("--health", type=_Address(), help="HOST:PORT of /livez, /readyz and /metrics.")
 @click.option("--kubeconfig", type=click.Path(path_type=Path), help="How to reach the API server from outside.")
 @click.option("--log-level", default="info", type=click.Choice(["debug", "info", "warning", "error"]))
+@click.option(
+    "--log-format",
+    default="auto",
+    type=click.Choice(["auto", "json", "text"]),
+    help="auto: text on a terminal, JSON lines elsewhere.",
+)
 @click.version_option(package_name="fanout")
-def main(log_level: str, **options: typing.Any) -> None:
+def main(log_level: str, log_format: str, **options: typing.Any) -> None:
     """Turn FanoutRoutes into plans for the dispatcher and its reports into status.
 
     \b
     In a cluster the chart runs it. On a laptop, against any API server:
       fanout-operator --namespace fanout --dispatcher http://127.0.0.1:8082
     """
-    _log_to_stderr(log_level)
+    adopt_libraries(configure(sys.stderr, level=log_level, form=log_format), usual=RETRIED)
     try:
         uvloop.run(run(Options(**options)))
-    except NoAccess as fault:
+    except Unstartable as fault:
         raise click.ClickException(str(fault)) from fault
 
 
@@ -89,8 +97,9 @@ async def run(options: Options) -> None:
         session = await stack.enter_async_context(access.session())
         rest = Rest(session, access.server)
         operator = Operator(options, rest, chances)
-        reports = await stack.enter_async_context(_report_session(options))
-        followers = Followers(operator.fleet, reports, _report_headers(options, loop.time), chances.rng)
+        reports = await stack.enter_async_context(_report_session())
+        report_access = await _report_access(options, loop.time)
+        followers = Followers(operator.fleet, reports, report_access, chances.rng)
         stack.push_async_callback(followers.close)
         pulse = handlers.Pulse()
         slices = _slices(options, rest, followers, chances.rng)
@@ -163,16 +172,23 @@ def _slices(options: Options, rest: Rest, followers: Followers, rng: random.Rand
     return Reflector(rest, scope, keep=lambda document: ready_in(document, name), changed=changed, rng=rng, listed=tell)
 
 
-def _report_session(options: Options) -> aiohttp.ClientSession:
-    tls = ssl.create_default_context(cafile=str(options.report_ca)) if options.report_ca else True
-    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls, limit=0), trust_env=False)
+def _report_session() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), trust_env=False)
 
 
-def _report_headers(options: Options, now: Callable[[], float]) -> Callable[[], Mapping[str, str]]:
-    if options.report_token is None:
-        return dict
-    token = TokenFile(options.report_token, now)
-    return lambda: {"Authorization": f"Bearer {token()}"}
+async def _report_access(options: Options, now: Callable[[], float]) -> ReportAccess:
+    """Read the files once, so that a wrong path ends the start; from then on with every connect."""
+    token = TokenFile(options.report_token, now) if options.report_token else None
+    access = ReportAccess(authority=options.report_ca, token=token)
+    for flag, path, read in (
+        ("--report-ca", options.report_ca, access.tls),
+        ("--report-token", options.report_token, access.headers),
+    ):
+        try:
+            await read()
+        except OSError as fault:
+            raise Unstartable(f"{flag} {path}: {fault.strerror or fault}") from fault
+    return access
 
 
 def _vitals(operator: Operator, pulse: handlers.Pulse, rest: Rest, slices: Reflector[Found] | None) -> health.Vitals:
@@ -203,10 +219,13 @@ def repr_scope(scope: Scope) -> str:
 
 
 async def _serve(stack: AsyncExitStack, address: tuple[str, int], app: web.Application) -> None:
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    await web.TCPSite(runner, *address, shutdown_timeout=0.5).start()
+    try:
+        await web.TCPSite(runner, *address).start()
+    except OSError as fault:
+        raise Unstartable(f"--health: cannot listen on {address[0]}:{address[1]}: {fault.strerror or fault}") from fault
 
 
 def _on_signals(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
@@ -217,28 +236,3 @@ def _on_signals(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
 def _wall() -> str:
     now = datetime.datetime.now(datetime.UTC)  # noqa: TID251 - the composition root: the one place that asks
     return now.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _log_to_stderr(level: str) -> None:
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"], bool_as_flag=False),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
-    handler = logging.StreamHandler(sys.stderr)
-    handler.addFilter(_without_traceback)
-    logging.basicConfig(
-        level=level.upper(), handlers=[handler], format="level=%(levelname)s logger=%(name)s event=%(message)r"
-    )
-
-
-def _without_traceback(record: logging.LogRecord) -> bool:
-    """Libraries log a whole traceback for what they retry; one line is enough."""
-    record.exc_info = None
-    return True

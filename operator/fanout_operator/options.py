@@ -5,6 +5,10 @@ from pathlib import Path
 import msgspec
 
 
+class Unstartable(Exception):
+    """This operator cannot start; a sentence that says why."""
+
+
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """One operator's settings."""
 

@@ -1,8 +1,7 @@
-"""Plans as they lie in the cluster: a ConfigMap per route, and a Secret of the same name where credentials go along.
+"""Plans as they lie in the cluster (fanout_crds.cluster_plan), written and read back by the operator.
 
-Both live in the dispatcher's namespace, are named by the route's UID, and carry on their metadata all that the operator
-needs to know of them later, so that it can watch metadata alone. They have no owner references: the garbage collector
-deletes what is owned across namespaces.
+Their metadata carries all that the operator needs to know of them later, so that it can watch metadata alone. They have
+no owner references: the garbage collector deletes what is owned across namespaces.
 """
 
 import base64
@@ -12,19 +11,9 @@ from collections.abc import Mapping
 
 import msgspec
 
+from fanout_crds.cluster_plan import FILE, GENERATION, PATH, REVISION, ROUTE, ROUTE_UID, labels, name_of, note
 from fanout_crds.plan import Credentials, Plan, encode
 from fanout_operator.kube import CONFIG_MAPS, SECRETS, Document, Kind, Reading
-
-MANAGED_BY: typing.Final = "app.kubernetes.io/managed-by"
-OPERATOR: typing.Final = "fanout-operator"
-PLAN: typing.Final = "fanout.dev/plan"
-CLASS: typing.Final = "fanout.dev/class"
-ROUTE_UID: typing.Final = "fanout.dev/route-uid"
-ROUTE: typing.Final = "fanout.dev/route"
-REVISION: typing.Final = "fanout.dev/revision"
-GENERATION: typing.Final = "fanout.dev/generation"
-PATH: typing.Final = "fanout.dev/path"
-FILE: typing.Final = "plan.json"
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,24 +72,13 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
         return f"<Content revision={self.plan_revision} credentials={sorted(self.credentials)}>"
 
 
-def name_of(route_uid: str) -> str:
-    """The name of both objects of a route's plan."""
-    return f"fanout-plan-{route_uid}"
-
-
-def selector(class_name: str) -> str:
-    """The labels by which an installation knows its own plans."""
-    return f"{MANAGED_BY}={OPERATOR},{PLAN}=true,{CLASS}={class_name}"
-
-
 def written(document: Document) -> Written:
     """Read a plan's metadata; what somebody removed from it reads as empty and is put back by the next reconcile."""
-    labels = document["metadata"].get("labels") or {}
     return Written(
-        route=_note(document, ROUTE),
-        route_uid=labels.get(ROUTE_UID, ""),
-        revision=_note(document, REVISION),
-        path=_note(document, PATH),
+        route=note(document, ROUTE),
+        route_uid=(document["metadata"].get("labels") or {}).get(ROUTE_UID, ""),
+        revision=note(document, REVISION),
+        path=note(document, PATH),
         created=document["metadata"].get("creationTimestamp", ""),
     )
 
@@ -120,14 +98,14 @@ def content(config: Reading | None, secret: Reading | None) -> Content | None:
     """Read back what `config_map` and `secret` wrote; None when there is no plan."""
     if config is None:
         return None
-    generation = _note(config, GENERATION)
+    generation = note(config, GENERATION)
     return Content(
         plan=(config.get("data") or {}).get(FILE, "").encode("utf-8"),
-        plan_revision=_note(config, REVISION),
+        plan_revision=note(config, REVISION),
         generation=int(generation) if generation.isdecimal() else 0,
-        path=_note(config, PATH),
+        path=note(config, PATH),
         credentials=decoded(secret) if secret else {},
-        credentials_revision=_note(secret, REVISION) if secret else None,
+        credentials_revision=note(secret, REVISION) if secret else None,
     )
 
 
@@ -143,13 +121,12 @@ def _bytes(text: str) -> bytes:
         return b""
 
 
-def _note(document: Reading, annotation: str) -> str:
-    notes: Mapping[str, str] = document["metadata"].get("annotations") or {}
-    return notes.get(annotation, "")
-
-
 def _object(kind: Kind, plan: Plan, namespace: str, class_name: str) -> Document:
-    labels = {MANAGED_BY: OPERATOR, PLAN: "true", CLASS: class_name, ROUTE_UID: plan.uid}
     notes = {ROUTE: plan.key, REVISION: plan.revision, GENERATION: str(plan.generation), PATH: plan.path}
-    metadata = {"name": name_of(plan.uid), "namespace": namespace, "labels": labels, "annotations": notes}
+    metadata = {
+        "name": name_of(plan.uid),
+        "namespace": namespace,
+        "labels": labels(class_name, plan.uid),
+        "annotations": notes,
+    }
     return {"apiVersion": kind.api_version, "kind": kind.name, "metadata": metadata}

@@ -1,4 +1,4 @@
-"""One route, from what is: gather, judge, render, apply, and hand the verdict on to be reported.
+"""One route, from what is: gather, judge, render, apply, and hand the finding on to be reported.
 
 The handler of the work queue; it may be interrupted anywhere and is then done again. Three ways to go: the route is
 ours, it is another installation's, or it is gone. A plan is only ever taken away when the API server itself says that
@@ -14,12 +14,13 @@ import structlog
 
 from fanout_crds.compile import Installation
 from fanout_crds.route import CLASS_NAME
+from fanout_crds.schema import NAME as DEFINITION_NAME
 from fanout_operator import plans
 from fanout_operator.apply import apply, withdraw
-from fanout_operator.conditions import InForce, Verdict
+from fanout_operator.conditions import Finding, InForce
 from fanout_operator.gather import Sources, gather
 from fanout_operator.judge import Observed, Rules, judge
-from fanout_operator.kube import DEFINITION_NAME, DEFINITIONS, ROUTES, Document, NotFound
+from fanout_operator.kube import DEFINITIONS, ROUTES, Document, NotFound
 from fanout_operator.reasons import Said
 from fanout_operator.render import NewRevision, Rendered, render
 from fanout_operator.routes import Known, Routes
@@ -34,7 +35,7 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
 
     routes: Routes
     book: plans.Book
-    verdicts: dict[str, Verdict]
+    findings: dict[str, Finding]
     judged: Callable[[str], None]  # the status of a route may be another
     wake: Callable[[str], None]  # reconcile this one
     wake_later: Callable[[str, float], None]
@@ -53,7 +54,7 @@ class Reconciler:
         self._revision = revision
 
     def __repr__(self) -> str:
-        return f"<Reconciler class={self._rules.class_name} verdicts={len(self._desk.verdicts)}>"
+        return f"<Reconciler class={self._rules.class_name} findings={len(self._desk.findings)}>"
 
     async def __call__(self, key: str) -> None:
         """Reconcile ``namespace/name``."""
@@ -76,7 +77,7 @@ class Reconciler:
                 self._desk.book.note(written)
             await self._drop_namesakes(key, known.uid)
         self._settle_claims(observed, outcome)
-        self._desk.verdicts[key] = _verdict(observed, outcome)
+        self._desk.findings[key] = _finding(observed, outcome)
         self._desk.judged(key)
 
     async def _gone(self, key: str) -> None:
@@ -111,7 +112,7 @@ class Reconciler:
         for plan in self._desk.book.of(key):
             await self._withdraw(plan)
         self._sources.dependants.set(key, frozenset())
-        self._desk.verdicts.pop(key, None)
+        self._desk.findings.pop(key, None)
         self._release(key, frozenset())
 
     async def _drop_namesakes(self, key: str, uid: str) -> None:
@@ -144,9 +145,9 @@ def class_of(document: Document) -> str:
     return str(name)
 
 
-def _verdict(observed: Observed, outcome: Rendered | Said | None) -> Verdict:
+def _finding(observed: Observed, outcome: Rendered | Said | None) -> Finding:
     if isinstance(outcome, Rendered):
-        return Verdict(
+        return Finding(
             uid=observed.uid,
             generation=observed.generation,
             objection=None,
@@ -157,7 +158,7 @@ def _verdict(observed: Observed, outcome: Rendered | Said | None) -> Verdict:
             fresh=outcome.write,
         )
     route, plan = observed.route, observed.plan
-    return Verdict(
+    return Finding(
         uid=observed.uid,
         generation=observed.generation,
         objection=outcome,

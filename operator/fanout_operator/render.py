@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from fanout_crds.compile import Installation, Refs, Unresolved
+from fanout_crds.compile import Installation, PlanTooLarge
 from fanout_crds.compile import compile as compile_route
 from fanout_crds.faults import Invalid
 from fanout_crds.plan import Plan, encode
+from fanout_crds.references import Refs, Unresolved
 from fanout_crds.route import FanoutRoute
 from fanout_operator.judge import Observed
 from fanout_operator.plans import Content
@@ -42,8 +43,10 @@ def render(
     in_force = observed.plan
     try:
         compiled = compile_route(route, installation, refs, in_force.plan_revision if in_force else "")
-    except Invalid as invalid:
-        return _objection(invalid)
+    except PlanTooLarge as invalid:  # first: it is an Invalid too
+        return say("PlanTooLarge", faults=str(invalid))
+    except Invalid as invalid:  # policies that contradict each other once merged
+        return say("Invalid", faults="; ".join(str(fault) for fault in invalid.faults))
     same = in_force is not None and _same(in_force, encode(compiled.plan), compiled.credentials)
     return Rendered(
         plan=compiled.plan if same else msgspec.structs.replace(compiled.plan, revision=revision()),
@@ -52,13 +55,6 @@ def render(
         write=not same,
         drop_secret=bool(in_force and in_force.credentials_revision is not None and not compiled.credentials),
     )
-
-
-def _objection(invalid: Invalid) -> Said:
-    """Policies that contradict each other once merged, or a plan that does not fit: `compile` names the latter."""
-    too_large = any(fault.message.startswith("PlanTooLarge") for fault in invalid.faults)
-    faults = "; ".join(str(fault) for fault in invalid.faults)
-    return say("PlanTooLarge" if too_large else "Invalid", faults=faults)
 
 
 def _same(in_force: Content, plan: bytes, credentials: Mapping[str, bytes]) -> bool:

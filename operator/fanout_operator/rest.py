@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 import aiohttp
 import orjson
 
+from fanout_crds.lines import LineTooLong, Splitter
 from fanout_operator.kube import (
     FIELD_MANAGER,
     Document,
@@ -27,11 +28,12 @@ PAGE: typing.Final = 500
 WATCH_SECONDS: typing.Final = 290  # the server ends a watch after this; the next one goes on from its last version
 SILENCE: typing.Final = 90.0  # bookmarks come every minute: a quieter stream is dead
 ANSWER: typing.Final = aiohttp.ClientTimeout(total=20)
+LONGEST_LINE: typing.Final = 8 << 20  # bytes; an object has at most 1.5 MiB, its JSON may be some more
 STREAM: typing.Final = aiohttp.ClientTimeout(total=None, connect=20, sock_read=SILENCE)
 
 _JSON: typing.Final = "application/json"
 _METADATA: typing.Final = "application/json;as={kind};g=meta.k8s.io;v=v1"
-_BROKEN: typing.Final = (aiohttp.ClientError, TimeoutError, OSError, orjson.JSONDecodeError)
+_BROKEN: typing.Final = (aiohttp.ClientError, TimeoutError, OSError, orjson.JSONDecodeError, LineTooLong)
 
 Parameters = Mapping[str, str]
 
@@ -76,8 +78,12 @@ class Rest:
             async with self._session.get(url, params=parameters, headers=headers, timeout=STREAM) as answer:
                 if answer.status != 200:
                     raise _said(answer, await answer.read())
-                async for line in _lines(answer):
-                    yield _event(line)
+                lines = Splitter(LONGEST_LINE)
+                async for piece in answer.content.iter_any():
+                    for line in lines.feed(piece):
+                        yield _event(line)
+                if not lines.between:
+                    raise Unavailable("the stream ended in the middle of a line")
         except _BROKEN as fault:
             raise Unavailable(f"watch of {scope.kind.plural} broke off: {fault!r}") from fault
 
@@ -150,18 +156,3 @@ def _event(line: bytes) -> Event:
             raise Gone(status.get("message", ""))
         raise failure(int(status.get("code") or 500), status.get("message", ""))
     return Event(found["type"], found["object"])
-
-
-async def _lines(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    """Split a stream at newlines; aiohttp's own readline gives up at 128 KiB, and an object may have 3 MiB."""
-    rest = bytearray()
-    async for piece in answer.content.iter_any():
-        start = 0
-        while (end := piece.find(b"\n", start)) >= 0:
-            rest += piece[start:end]
-            yield bytes(rest)
-            rest.clear()
-            start = end + 1
-        rest += piece[start:]
-    if rest:
-        raise Unavailable("the stream ended in the middle of a line")

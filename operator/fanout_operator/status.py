@@ -3,7 +3,7 @@
 A route whose picture may have changed is looked at again; what its status should be is compared with what it is, and
 only a difference is written. Waiting for the bucket comes before the last look, so that a picture which changed back
 meanwhile costs no patch. Counters alone wait: a route's are written every COUNTERS seconds at most, and only when no
-condition waits. Until the fleet is settled, what was said about dispatchers is left as it stands.
+condition waits. Until the fleet is complete, what was said about dispatchers is left as it stands.
 """
 
 import asyncio
@@ -14,9 +14,10 @@ from collections.abc import Callable, Mapping
 import msgspec
 import structlog
 
+from fanout_crds.report import TargetReport
 from fanout_operator.bucket import Bucket
-from fanout_operator.conditions import Condition, Verdict, coarse, conditions, programmed_generation, ready, summed
-from fanout_operator.fleet import Fleet, TargetReport, View
+from fanout_operator.conditions import Condition, Finding, coarse, conditions, programmed_generation, ready, summed
+from fanout_operator.fleet import Fleet, View
 from fanout_operator.kube import ROUTES, Conflict, Document, Kube, NotFound, Reading
 from fanout_operator.reasons import say
 from fanout_operator.routes import Routes
@@ -44,7 +45,7 @@ class StatusWriter:
         self,
         kube: Kube,
         routes: Routes,
-        verdicts: Mapping[str, Verdict],
+        findings: Mapping[str, Finding],
         fleet: Fleet,
         *,
         bucket: Bucket,
@@ -54,7 +55,7 @@ class StatusWriter:
     ) -> None:
         self._kube = kube
         self._routes = routes
-        self._verdicts = verdicts
+        self._findings = findings
         self._fleet = fleet
         self._bucket = bucket
         self._wall = wall
@@ -77,8 +78,8 @@ class StatusWriter:
 
     def judged(self, key: str) -> None:
         """A route was reconciled. A new plan is told when dispatchers have had a moment to take it."""
-        verdict = self._verdicts.get(key)
-        if verdict and verdict.fresh and not self._fleet.view(key).empty:
+        finding = self._findings.get(key)
+        if finding and finding.fresh and not self._fleet.view(key).empty:
             self.urgent.put_later(key, REPORT)
         else:
             self.wake(key)
@@ -119,26 +120,26 @@ class StatusWriter:
         log.debug("status.written", route=key, fields=sorted(change.patch))
 
     def _change(self, key: str) -> Change | None:
-        known, verdict = self._routes.get(key), self._verdicts.get(key)
-        if known is None or verdict is None or known.uid != verdict.uid:
+        known, finding = self._routes.get(key), self._findings.get(key)
+        if known is None or finding is None or known.uid != finding.uid:
             return None
         before: Reading = known.document().get("status") or {}
-        wanted = status(verdict, self._fleet.view(key), before, now=self._wall(), public_url=self._public_url)
+        wanted = status(finding, self._fleet.view(key), before, now=self._wall(), public_url=self._public_url)
         patch = {field: value for field, value in wanted.items() if before.get(field) != value}
         patch |= {field: None for field in before if field not in wanted}
         return Change(patch, urgent=not patch.keys() <= COUNTER_FIELDS) if patch else None
 
 
-def status(verdict: Verdict, view: View, before: Reading, *, now: str, public_url: str | None) -> Document:
+def status(finding: Finding, view: View, before: Reading, *, now: str, public_url: str | None) -> Document:
     """The whole status as it should be. Times of transition and what is not known yet come from `before`."""
-    wanted: Document = {"observedGeneration": verdict.generation, "targetCount": len(verdict.targets)}
-    if public_url and verdict.path and verdict.in_force:
-        wanted["address"] = {"url": public_url.rstrip("/") + verdict.path}
+    wanted: Document = {"observedGeneration": finding.generation, "targetCount": len(finding.targets)}
+    if public_url and finding.path and finding.in_force:
+        wanted["address"] = {"url": public_url.rstrip("/") + finding.path}
     said = _by_type(before)
-    now_said = conditions(verdict, view) if view.settled else _unsettled(verdict, view, said)
-    wanted["conditions"] = [_dated(one, said.get(one.type, {}), verdict.generation, now) for one in now_said]
-    if view.settled:
-        wanted |= _from_dispatchers(verdict, view)
+    now_said = conditions(finding, view) if view.complete else _incomplete(finding, view, said)
+    wanted["conditions"] = [_dated(one, said.get(one.type, {}), finding.generation, now) for one in now_said]
+    if view.complete:
+        wanted |= _from_dispatchers(finding, view)
     else:
         wanted |= {field: before[field] for field in (*COUNTER_FIELDS, "programmedGeneration") if field in before}
     return wanted
@@ -149,18 +150,18 @@ def _by_type(before: Reading) -> dict[str, Reading]:
     return {one["type"]: one for one in found if isinstance(one, dict) and isinstance(one.get("type"), str)}
 
 
-def _unsettled(verdict: Verdict, view: View, said: Mapping[str, Reading]) -> tuple[Condition, ...]:
+def _incomplete(finding: Finding, view: View, said: Mapping[str, Reading]) -> tuple[Condition, ...]:
     """Say of dispatchers what was said before, if that was about this plan, else that nobody knows yet."""
-    fresh = conditions(verdict, view)
-    kept = tuple(_kept(one, said.get(one.type, {}), verdict) if one.type in FROM_DISPATCHERS else one for one in fresh)
+    fresh = conditions(finding, view)
+    kept = tuple(_kept(one, said.get(one.type, {}), finding) if one.type in FROM_DISPATCHERS else one for one in fresh)
     accepted, resolved, programmed, _, healthy = kept
     return accepted, resolved, programmed, ready((accepted, resolved, programmed)), healthy
 
 
-def _kept(now: Condition, before: Reading, verdict: Verdict) -> Condition:
-    if verdict.objection and now.type == "Programmed":
+def _kept(now: Condition, before: Reading, finding: Finding) -> Condition:
+    if finding.objection and now.type == "Programmed":
         return now  # says nothing about dispatchers
-    if verdict.fresh or before.get("observedGeneration") != verdict.generation:
+    if finding.fresh or before.get("observedGeneration") != finding.generation:
         said = say("Pending")
         return Condition(now.type, "Unknown", said.reason, said.message)
     return Condition(now.type, before["status"], before["reason"], before["message"])
@@ -178,16 +179,16 @@ def _dated(one: Condition, before: Reading, generation: int, now: str) -> Docume
     }
 
 
-def _from_dispatchers(verdict: Verdict, view: View) -> Document:
+def _from_dispatchers(finding: Finding, view: View) -> Document:
     targets = {one.name: one for one in summed(view)}
-    known = [targets[name] for name in verdict.targets if name in targets]
+    known = [targets[name] for name in finding.targets if name in targets]
     found: Document = {
         "pending": coarse(sum(one.pending for one in known)),
         "deadLetters": coarse(sum(one.dead_letters for one in known)),
         "openCircuits": sum(one.circuit in {"Open", "HalfOpen"} for one in known),
-        "targets": [_target(name, targets.get(name)) for name in verdict.targets],
+        "targets": [_target(name, targets.get(name)) for name in finding.targets],
     }
-    generation = programmed_generation(verdict, view)
+    generation = programmed_generation(view)
     return found if generation is None else found | {"programmedGeneration": generation}
 
 

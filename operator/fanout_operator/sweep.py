@@ -19,7 +19,9 @@ from fanout_operator.routes import Routes
 
 EVERY: typing.Final = 300.0  # seconds between two looks
 FIRST: typing.Final = 20.0  # the second look after a start comes early: what was deleted while we were away goes soon
-FEW: typing.Final = 10  # so many plans may vanish at once, or half of all, whichever is more
+# So many plans may vanish at once, or half of all, whichever is more. A dispatcher lets only 2 go (plans.census): it
+# believes its lists, while here the API server is asked for each route by name before its plan goes.
+FEW: typing.Final = 10
 LISTS: typing.Final = 2
 LISTS_WHEN_MANY: typing.Final = 4
 

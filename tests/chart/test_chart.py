@@ -4,8 +4,10 @@ import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
 
+from fanout_crds.report import AUDIENCE
 from fanout_crds.schema import crd
 from fanout_dispatcher.cli.run import run
+from fanout_operator.dispatchers import PORT
 from fanout_operator.main import main as operator
 from tests.chart.render import CHART, NAMESPACE, Document, one, pods, rendered
 from tests.harness.helm import HelmError, helm
@@ -142,10 +144,17 @@ def test_the_operator_finds_the_dispatchers_by_the_services_that_the_chart_makes
 
     assert "--report-service=mine-fanout-report" in flags
     assert f"--public-url=http://mine-fanout.{NAMESPACE}.svc" in flags
+    assert [port["name"] for port in report["spec"]["ports"]] == [PORT]
     assert report["spec"]["clusterIP"] == "None"
-    assert [port["name"] for port in report["spec"]["ports"]] == ["report"]
     assert report["spec"]["selector"].items() <= dispatcher["spec"]["template"]["metadata"]["labels"].items()
     assert dispatcher["spec"]["serviceName"] == "mine-fanout-report"
+
+
+def test_the_operators_token_for_the_report_is_of_the_reports_audience() -> None:
+    (volume,) = [each for each in pods(rendered())["fanout-operator"]["spec"]["volumes"] if each["name"] == "report"]
+    tokens = [each["serviceAccountToken"] for each in volume["projected"]["sources"] if "serviceAccountToken" in each]
+
+    assert [each["audience"] for each in tokens] == [AUDIENCE]
 
 
 def test_a_volume_with_accepted_events_is_never_deleted_by_the_release() -> None:
@@ -172,3 +181,16 @@ def test_every_value_is_told_by_the_schema() -> None:
     assert set(values) == set(schema["properties"]) - {"global"}
     for part in ("image", "operator", "dispatcher"):
         assert set(values[part]) == set(schema["properties"][part]["properties"])
+
+
+@pytest.mark.parametrize(("release", "secret"), [("fanout", "fanout-admin-token"), ("mine", "mine-fanout-admin-token")])
+def test_the_notes_say_how_to_reach_the_admin_port_in_lines_that_work(release: str, secret: str) -> None:
+    documents = rendered(release=release)
+
+    notes = helm("install", release, str(CHART), f"--namespace={NAMESPACE}", "--dry-run=client").partition("NOTES:")[2]
+
+    service = secret.removesuffix("-token")
+    assert f"port-forward service/{one(documents, 'Service', service)['metadata']['name']} 8081" in notes
+    assert "token" in one(documents, "Secret", secret)["data"]
+    assert f"get secret {secret} -o jsonpath='{{.data.token}}' | base64 -d" in notes
+    assert "export FANOUT_ADMIN=http://127.0.0.1:8081" in notes

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 
+from fanout_crds.report import PATH
 from tests.controlplane.installed import Installation
 from tests.controlplane.waiting import Document
 from tests.harness.process import end, free_ports, spawn, tail
@@ -43,7 +44,7 @@ class Dispatcher:
     def runs(self, plan: Document) -> None:
         """Wait until it says that it runs this very plan."""
         timeout = httpx.Timeout(20)
-        with httpx.stream("GET", f"http://127.0.0.1:{self.report}/v1/report", timeout=timeout, trust_env=False) as told:
+        with httpx.stream("GET", f"http://127.0.0.1:{self.report}{PATH}", timeout=timeout, trust_env=False) as told:
             next(line for line in told.iter_lines() if json.loads(line).get("revision") == plan["revision"])
 
     def post(self, path: str) -> httpx.Response:

@@ -14,15 +14,18 @@ from pathlib import Path
 
 import httpx
 
-from fanout_crds.generate import FILE
+from fanout_crds.cluster_plan import FILE, PLAN, REVISION, ROUTE, name_of, note
+from fanout_crds.generate import FILE as DEFINITION
+from fanout_crds.route import API_VERSION, KIND
 from fanout_crds.schema import NAME
+from fanout_operator.kube import CONFIG_MAPS, ROUTES, SECRETS
 from tests.controlplane.waiting import PATIENCE, Document, until
 from tests.harness.apiserver import ApiServer
 from tests.harness.helm import helm
 from tests.harness.process import end, free_ports, spawn, tail
 
 CHART = Path(__file__).parents[2] / "charts" / "fanout"
-PLANS = "fanout.dev/plan=true"
+PLANS = f"{PLAN}=true"
 
 
 class Operator:
@@ -55,14 +58,12 @@ class Operator:
             assert time.monotonic() < deadline, f"the operator did not say {words}:\n{tail(self.log)}"
             time.sleep(0.02)
 
-    def stop(self) -> float:
-        """End it as Kubernetes does, and say how many seconds it took; it must end well."""
+    def stop(self) -> None:
+        """End it as Kubernetes does; it must end well, and long before Kubernetes would lose patience."""
         assert self._process is not None
-        started = time.monotonic()
         self._process.terminate()
         status = self._process.wait(PATIENCE)
         assert status == 0, tail(self.log)
-        return time.monotonic() - started
 
     def kill(self) -> None:
         """End it at once, whatever state it is in."""
@@ -129,8 +130,8 @@ class Installation:
     def route(self, namespace: str, name: str, *targets: Document, **spec: object) -> Document:
         """A manifest of this installation's class."""
         return {
-            "apiVersion": "fanout.dev/v1alpha1",
-            "kind": "FanoutRoute",
+            "apiVersion": API_VERSION,
+            "kind": KIND,
             "metadata": {"name": name, "namespace": namespace},
             "spec": {"className": self.class_name, "targets": list(targets), **spec},
         }
@@ -139,11 +140,11 @@ class Installation:
         """Wait for a route's plan, with these values at its top, and give it."""
 
         def found(items: list[Document]) -> Document | None:
-            plans = [json.loads(one["data"]["plan.json"]) for one in items]
+            plans = [json.loads(one["data"][FILE]) for one in items]
             mine = [one for one in plans if (one["namespace"], one["name"]) == (namespace, name)]
             return next((one for one in mine if all(one[key] == value for key, value in wanted.items())), None)
 
-        items = until(self.server, f"/api/v1/namespaces/{self.namespace}/configmaps", found, labels=PLANS)
+        items = until(self.server, CONFIG_MAPS.path(self.namespace), found, labels=PLANS)
         plan = found(items)
         assert plan is not None
         return plan
@@ -152,11 +153,11 @@ class Installation:
         """Wait for the plan that follows another of the same route."""
 
         def other(items: list[Document]) -> bool:
-            return any(one["metadata"]["annotations"]["fanout.dev/revision"] != plan["revision"] for one in items)
+            return any(note(one, REVISION) != plan["revision"] for one in items)
 
-        path = f"/api/v1/namespaces/{self.namespace}/configmaps"
-        (found,) = until(self.server, path, other, name=f"fanout-plan-{plan['uid']}")
-        made: Document = json.loads(found["data"]["plan.json"])
+        path = CONFIG_MAPS.path(self.namespace)
+        (found,) = until(self.server, path, other, name=name_of(plan["uid"]))
+        made: Document = json.loads(found["data"][FILE])
         return made
 
     def plans(self) -> dict[str, Document]:
@@ -166,21 +167,15 @@ class Installation:
                 "get", "configmaps", f"--namespace={self.namespace}", f"--selector={PLANS}", "-o", "json"
             )
         )
-        return {one["metadata"]["annotations"]["fanout.dev/route"]: one for one in listed["items"]}
+        return {note(one, ROUTE): one for one in listed["items"]}
 
     def without_plan(self, namespace: str, name: str) -> None:
         """Wait until nothing of a route's plan is left."""
-        for kind in ("configmaps", "secrets"):
+        for kind in (CONFIG_MAPS, SECRETS):
             until(
                 self.server,
-                f"/api/v1/namespaces/{self.namespace}/{kind}",
-                lambda items: (
-                    not [
-                        one
-                        for one in items
-                        if one["metadata"]["annotations"]["fanout.dev/route"] == f"{namespace}/{name}"
-                    ]
-                ),
+                kind.path(self.namespace),
+                lambda items: all(note(one, ROUTE) != f"{namespace}/{name}" for one in items),
                 labels=PLANS,
             )
 
@@ -193,7 +188,7 @@ class Installation:
             found |= {f"{of['type']}={of['status']}/{of['reason']}" for of in said}
             return {f"{kind}={wanted}" for kind, wanted in conditions.items()} <= found
 
-        path = f"/apis/fanout.dev/v1alpha1/namespaces/{namespace}/fanoutroutes"
+        path = ROUTES.path(namespace)
         (route,) = until(self.server, path, holds, name=name)
         status: Document = route["status"]
         return status
@@ -201,7 +196,7 @@ class Installation:
 
 def define(server: ApiServer) -> None:
     """Make the API server know routes."""
-    server.kubectl("apply", "-f", str(FILE))
+    server.kubectl("apply", "-f", str(DEFINITION))
     established(server)
 
 

@@ -8,6 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 
+from fanout_crds.report import FORMAT
+
 Line = dict[str, Any]
 
 
@@ -25,8 +27,8 @@ class Reports:
         self.routes[key] = {
             "kind": "route",
             "route": key,
-            **{name: plan[name] for name in ("uid", "path", "revision", "generation")},
-            "suspended": plan["suspend"],
+            "revision": plan["revision"],
+            "generation": plan["generation"],
             "targets": [quiet(one["name"]) | targets.get(one["name"], {}) for one in plan["targets"]],
             "refused": None,
         }
@@ -43,7 +45,7 @@ class Reports:
         """What one reader is told."""
         reader: queue.Queue[Line] = queue.Queue()
         self._readers.append(reader)
-        yield {"kind": "hello", "format": 1, "epoch": "e1"}
+        yield {"kind": "hello", "format": FORMAT, "epoch": "e1"}
         yield from list(self.routes.values())
         yield {"kind": "snapshotEnd"}
         while True:
@@ -59,7 +61,7 @@ class Reports:
 
 def quiet(name: str) -> Line:
     """A target with nothing to say."""
-    return {"name": name, "circuit": "Closed", "pending": 0, "inFlight": 0, "deadLetters": 0}
+    return {"name": name, "circuit": "Closed", "pending": 0, "deadLetters": 0}
 
 
 @contextmanager

@@ -11,6 +11,8 @@ from threading import Thread
 import pytest
 import trustme
 
+from fanout_crds.report import AUDIENCE
+from fanout_crds.schema import NAME
 from tests.controlplane.dispatcher import Dispatcher
 from tests.controlplane.installed import Installation, condition, define, running_operator
 from tests.controlplane.waiting import Document
@@ -97,7 +99,7 @@ def test_over_tls_the_report_is_for_a_token_of_its_audience_and_for_nobody_else(
     leaf.private_key_pem.write_to_path(str(tmp_path / "tls.key"))
     leaf.cert_chain_pems[0].write_to_path(str(tmp_path / "tls.crt"))
     account = (fanout.namespace, "fanout-operator")
-    (tmp_path / "token").write_text(fanout.server.token_for(*account, audience="fanout-report"))
+    (tmp_path / "token").write_text(fanout.server.token_for(*account, audience=AUDIENCE))
     (tmp_path / "other").write_text(fanout.server.token_for(*account))
     dispatcher = Dispatcher(
         fanout, tmp_path, f"--report-cert={tmp_path / 'tls.crt'}", f"--report-key={tmp_path / 'tls.key'}"
@@ -141,7 +143,7 @@ def test_a_deleted_definition_takes_nothing_from_what_the_dispatcher_serves(
     ):
         fanout.apply(fanout.route(namespace, "orders", {"name": "crm", "url": url}))
         fanout.status(namespace, "orders", Ready="True")
-        own_server.kubectl("delete", "crd", "fanoutroutes.fanout.dev", "--timeout=10s")
+        own_server.kubectl("delete", "crd", NAME, "--timeout=10s")
         answer = dispatcher.post(f"/{namespace}/orders")
         got.get(timeout=10)
 

@@ -1,6 +1,7 @@
 """The CRD in a real API server: the same manifests are refused, with the same sentences, as in files."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,12 +9,13 @@ import httpx
 import pytest
 
 from fanout_crds.schema import NAME
+from fanout_operator import kube
 from tests.controlplane.installed import define
 from tests.harness.apiserver import ApiServer, KubectlError
 from tests.unit.crds.corpus import CORPUS, By, Json, changed, good
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "01-fan-out" / "route.yaml"
-ROUTES = "/apis/fanout.dev/v1alpha1/namespaces/{}/fanoutroutes"
+EXAMPLES = Path(__file__).parents[2] / "examples"
+ROUTES = kube.ROUTES.path("{}")
 
 
 @pytest.fixture(scope="module")
@@ -102,9 +104,13 @@ def test_the_largest_route_there_can_be_is_within_the_budget_for_rules(admin: ht
     assert answer.status_code == 201, answer.text
 
 
-def test_kubectl_apply_takes_the_example_and_get_shows_its_columns(cluster: ApiServer, namespace: str) -> None:
-    text = EXAMPLE.read_text(encoding="utf-8").replace("namespace: shop", f"namespace: {namespace}")
-    cluster.kubectl("apply", "-f", "-", input=text)
+@pytest.mark.parametrize("example", sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir()))
+def test_kubectl_apply_takes_each_example_and_get_shows_its_columns(
+    cluster: ApiServer, namespace: str, example: str
+) -> None:
+    for file in sorted((EXAMPLES / example).glob("*.yaml")):
+        text = re.sub(r"namespace: \S+", f"namespace: {namespace}", file.read_text(encoding="utf-8"))
+        cluster.kubectl("apply", "-f", "-", input=text)
 
     narrow = cluster.kubectl("get", "fr", "--namespace", namespace)
     wide = cluster.kubectl("get", "fanout", "--namespace", namespace, "-o", "wide")

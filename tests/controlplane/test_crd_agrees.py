@@ -11,6 +11,7 @@ import pytest
 
 from fanout_crds.faults import Invalid
 from fanout_crds.route import parse
+from fanout_operator.kube import ROUTES
 from tests.controlplane.installed import define
 from tests.harness.apiserver import ApiServer
 from tests.unit.crds.corpus import Json, changed, good
@@ -71,7 +72,7 @@ def test_files_and_the_api_server_agree(cluster: ApiServer, namespace: str, at: 
                 document = changed(document, whole, {"name": "x", "value": "y"})
             document = changed(document, at, value)
             answer = admin.post(
-                f"/apis/fanout.dev/v1alpha1/namespaces/{namespace}/fanoutroutes",
+                ROUTES.path(namespace),
                 params={"dryRun": "All", "fieldValidation": "Strict"},
                 json=document,
             )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from fanout_crds.cluster_plan import REVISION, name_of, note
 from tests.controlplane.installed import Installation, Operator, condition, define, running_operator
 from tests.controlplane.reports import Reports, reporting
 from tests.controlplane.waiting import Document, until
@@ -64,8 +65,8 @@ def credentials(fanout: Installation, plan: Document) -> Document:
     (found,) = until(
         fanout.server,
         path,
-        lambda items: items and items[0]["metadata"]["annotations"]["fanout.dev/revision"] == plan["revision"],
-        name=f"fanout-plan-{plan['uid']}",
+        lambda items: items and note(items[0], REVISION) == plan["revision"],
+        name=name_of(plan["uid"]),
     )
     return found
 
@@ -189,7 +190,7 @@ def test_a_removed_secret_takes_the_credentials_away_and_holds_the_target(fanout
         fanout.server,
         f"/api/v1/namespaces/{fanout.namespace}/secrets",
         lambda items: not items,
-        name=f"fanout-plan-{plan['uid']}",
+        name=name_of(plan["uid"]),
     )
 
     assert f"there is no Secret {namespace}/mail" in condition(status, "ResolvedRefs")["message"]
@@ -271,7 +272,7 @@ def test_a_route_made_again_has_a_plan_of_its_own_and_the_old_one_goes(fanout: I
         fanout.server,
         f"/api/v1/namespaces/{fanout.namespace}/configmaps",
         lambda items: not items,
-        name=f"fanout-plan-{old['uid']}",
+        name=name_of(old["uid"]),
     )
 
     assert fanout.plan(namespace, "orders")["uid"] != old["uid"]
@@ -280,11 +281,11 @@ def test_a_route_made_again_has_a_plan_of_its_own_and_the_old_one_goes(fanout: I
 def test_a_plan_that_somebody_removed_or_spoilt_is_put_back(fanout: Installation, namespace: str) -> None:
     fanout.apply(fanout.route(namespace, "orders", CRM))
     first = fanout.plan(namespace, "orders")
-    name = f"fanout-plan-{first['uid']}"
+    name = name_of(first["uid"])
     fanout.server.kubectl("delete", "configmap", name, f"--namespace={fanout.namespace}")
     second = fanout.another_plan(first)
     fanout.server.kubectl(
-        "annotate", "configmap", name, "fanout.dev/revision=spoilt", "--overwrite", f"--namespace={fanout.namespace}"
+        "annotate", "configmap", name, f"{REVISION}=spoilt", "--overwrite", f"--namespace={fanout.namespace}"
     )
     third = fanout.plan(namespace, "orders")
 

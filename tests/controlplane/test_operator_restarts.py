@@ -5,7 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.controlplane.installed import Installation, Operator, condition, define, running_operator
+from fanout_crds.cluster_plan import ROUTE_UID
+from fanout_crds.schema import NAME
+from tests.controlplane.installed import PLANS, Installation, Operator, condition, define, running_operator
 from tests.controlplane.reports import Reports, reporting
 from tests.controlplane.waiting import Document, until
 from tests.harness.apiserver import ApiServer
@@ -118,21 +120,14 @@ def test_at_a_cold_start_the_older_of_two_routes_gets_the_path(fanout: Installat
         fanout.status(namespace, "a-younger", Accepted="False/PathContested")
 
 
-def test_sigterm_ends_it_well_and_soon(fanout: Installation, operator: Operator) -> None:
-    assert operator.stop() < 3
-
-
-def test_a_quiet_minute_has_no_patch(
+def test_sigterm_while_a_dispatcher_is_followed_ends_it_well(
     fanout: Installation, reports: Reports, operator: Operator, namespace: str
 ) -> None:
-    """A short one here; heartbeats, bookmarks and resyncs are the only things that go on."""
     fanout.apply(fanout.route(namespace, "orders", CRM))
     reports.run(fanout.plan(namespace, "orders"))
     fanout.status(namespace, "orders", Ready="True")
-    before = operator.patches()
-    time.sleep(3)
 
-    assert operator.patches() == before
+    operator.stop()  # asserts exit status 0
 
 
 def test_the_definition_deleted_under_it_goes_at_once_and_the_plans_stay(own_server: ApiServer) -> None:
@@ -144,7 +139,7 @@ def test_the_definition_deleted_under_it_goes_at_once_and_the_plans_stay(own_ser
         fanout.apply(fanout.route(namespace, "orders", CRM), fanout.route(namespace, "invoices", CRM))
         fanout.plan(namespace, "orders")
         fanout.plan(namespace, "invoices")
-        own_server.kubectl("delete", "crd", "fanoutroutes.fanout.dev", "--timeout=10s")
+        own_server.kubectl("delete", "crd", NAME, "--timeout=10s")
         kept = fanout.plans()
         define(own_server)
         fanout.apply(fanout.route(namespace, "orders", CRM))  # made again: its old plan makes way
@@ -153,13 +148,13 @@ def test_the_definition_deleted_under_it_goes_at_once_and_the_plans_stay(own_ser
             own_server,
             f"/api/v1/namespaces/{fanout.namespace}/configmaps",
             lambda items: len(items) == 2,
-            labels="fanout.dev/plan=true",
+            labels=PLANS,
         )
         after = fanout.plans()
         operator.stop()
 
     assert set(kept) == set(after) == {f"{namespace}/orders", f"{namespace}/invoices"}
-    assert after[f"{namespace}/orders"]["metadata"]["labels"]["fanout.dev/route-uid"] == plan["uid"]
+    assert after[f"{namespace}/orders"]["metadata"]["labels"][ROUTE_UID] == plan["uid"]
 
 
 def _uid(fanout: Installation, namespace: str) -> str:
@@ -201,7 +196,7 @@ def test_started_before_its_definition_is_there_it_waits_and_then_serves(own_ser
     operator = fanout.operator()
     try:
         operator.spawn()
-        operator.says("event=operator.waiting")
+        operator.says("operator.waiting")
         define(own_server)
         fanout.apply(fanout.route(namespace, "orders", CRM))
         plan = fanout.plan(namespace, "orders")

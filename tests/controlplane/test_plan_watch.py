@@ -8,6 +8,7 @@ import typing
 
 import msgspec
 
+from fanout_crds import cluster_plan
 from fanout_crds import plan as plans
 from fanout_dispatcher.admin.review import TokenReviewer
 from fanout_dispatcher.cluster import connect
@@ -55,7 +56,7 @@ class Operator:
 def config_map(name: str, revision: str, *, class_name: str = "fanout", bearer: bool = False) -> Object:
     plan = pairing.plan(revision=revision, bearer=bearer)
     plan = msgspec.structs.replace(plan, name=name, path=f"/shop/{name}")
-    data = {"plan.json": plans.encode(plan).decode()}
+    data = {cluster_plan.FILE: plans.encode(plan).decode()}
     return _marked("ConfigMap", name, revision, class_name) | {"data": data}
 
 
@@ -65,9 +66,9 @@ def secret(name: str, revision: str, value: str) -> Object:
 
 def _marked(kind: str, name: str, revision: str, class_name: str) -> Object:
     metadata = {
-        "name": f"fanout-plan-{name}",
-        "labels": {"fanout.dev/plan": "true", "fanout.dev/class": class_name},
-        "annotations": {"fanout.dev/route": f"shop/{name}", "fanout.dev/revision": revision},
+        "name": cluster_plan.name_of(name),
+        "labels": cluster_plan.labels(class_name, name),
+        "annotations": {cluster_plan.ROUTE: f"shop/{name}", cluster_plan.REVISION: revision},
     }
     return {"apiVersion": "v1", "kind": kind, "metadata": metadata}
 
@@ -104,7 +105,7 @@ async def test_a_plan_is_followed_from_its_first_revision_to_its_deletion(apiser
         await sink.until(lambda: sink.adopted == ["r1"])
         await operator.write(config_map("a", "r2"), config_map("b", "r3"))
         await sink.until(lambda: sink.adopted == ["r1", "r2", "r3"])
-        await operator.kubectl("delete", "configmap", "fanout-plan-a")
+        await operator.kubectl("delete", "configmap", cluster_plan.name_of("a"))
         await sink.until(lambda: sink.retired == ["shop/a"])
 
         assert list(sink.plans) == ["shop/b"]

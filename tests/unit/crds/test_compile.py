@@ -3,9 +3,18 @@
 import pytest
 
 from fanout_crds import plan
-from fanout_crds.compile import Compiled, Installation, References, Refs, SecretKey, ServiceKey, Unresolved, references
+from fanout_crds.compile import (
+    Compiled,
+    Installation,
+    PlanTooLarge,
+    References,
+    Refs,
+    SecretKey,
+    ServiceKey,
+    Unresolved,
+    references,
+)
 from fanout_crds.compile import compile as compile_route
-from fanout_crds.faults import Invalid
 from fanout_crds.route import FanoutRoute, parse
 from tests.unit.crds.corpus import Json, changed, good
 
@@ -141,7 +150,7 @@ def test_a_plan_that_fits_nowhere_is_refused() -> None:
     headers = [{"name": f"x-{number}", "value": "v" * 2048} for number in range(16)]
     targets = [{"name": f"t{n}", "url": "http://a.example", "request": {"headers": headers}} for n in range(64)]
 
-    with pytest.raises(Invalid, match=r"spec.targets: PlanTooLarge: the compiled plan has \d+ bytes, 900000 fit"):
+    with pytest.raises(PlanTooLarge, match=r"spec.targets: the compiled plan has \d+ bytes, 900000 fit"):
         compiled(route(*targets))
 
 

@@ -16,7 +16,7 @@ from tests.unit.crds.corpus import Json, changed, good
 def read(policy: Json) -> Policy:
     faults = Faults()
     found = POLICY.read(policy, "policy", faults)
-    faults.settle()
+    faults.check()
     return typing.cast("Policy", found)
 
 

@@ -57,7 +57,8 @@ def test_each_fault_has_its_line(tmp_path: Path) -> None:
 
     assert faults(found) == [
         '11: spec.targets[1].name: "billing" is already the name of spec.targets[0]',
-        '14: spec.targets[1].policy.retry.backoff.baseDelay: expected a duration such as "250ms", got 5',
+        "14: spec.targets[1].policy.retry.backoff.baseDelay: "
+        'expected a duration such as "250ms" or "1m30s" (h, m, s, ms), got 5',
     ]
     assert found.routes == []
 
@@ -138,7 +139,7 @@ def test_json_is_read_with_lines_and_tabs_and_any_character(tmp_path: Path) -> N
         (
             "a.yaml",
             "kind: Deployment\napiVersion: apps/v1\n",
-            '1: kind: kind "Deployment" is not a FanoutRoute or a Secret',
+            '1: kind: "Deployment" is not a FanoutRoute or a Secret',
         ),
         ("a.yaml", "kind: fanoutroute\n", '1: kind: expected "FanoutRoute", got "fanoutroute"'),
     ],

@@ -1,28 +1,29 @@
-"""From verdict and view to conditions: one test per reason."""
+"""From finding and view to conditions: one test per reason."""
 
 import pytest
 
 from fanout_crds.references import Unresolved
+from fanout_crds.report import RouteReport, TargetReport
 from fanout_operator import reasons
-from fanout_operator.conditions import Condition, InForce, Verdict, coarse, conditions, summed
-from fanout_operator.fleet import RouteReport, TargetReport, View
+from fanout_operator.conditions import Condition, Finding, InForce, coarse, conditions, programmed_generation, summed
+from fanout_operator.fleet import View
 from fanout_operator.reasons import say
 
-GOOD = Verdict(uid="u", generation=2, objection=None, targets=("crm",), path="/shop/orders", in_force=InForce("r2", 2))
-NOBODY = View(settled=True)
+GOOD = Finding(uid="u", generation=2, objection=None, targets=("crm",), path="/shop/orders", in_force=InForce("r2", 2))
+NOBODY = View(complete=True)
 
 
-def runs(revision: str = "r2", refused: str | None = None, **target: object) -> RouteReport:
+def runs(revision: str = "r2", refused: str | None = None, generation: int = 2, **target: object) -> RouteReport:
     targets = (TargetReport(name="crm", **target),)  # type: ignore[arg-type]
-    return RouteReport(route="shop/orders", revision=revision, generation=2, refused=refused, targets=targets)
+    return RouteReport(route="shop/orders", revision=revision, generation=generation, refused=refused, targets=targets)
 
 
 def view(*reports: RouteReport | None, silent: tuple[str, ...] = ()) -> View:
-    return View(settled=True, silent=silent, reports=tuple((f"d{n}", one) for n, one in enumerate(reports)))
+    return View(complete=True, silent=silent, reports=tuple((f"d{n}", one) for n, one in enumerate(reports)))
 
 
-def said(verdict: Verdict, seen: View) -> dict[str, str]:
-    return {one.type: f"{one.status}/{one.reason}" for one in conditions(verdict, seen)}
+def said(finding: Finding, seen: View) -> dict[str, str]:
+    return {one.type: f"{one.status}/{one.reason}" for one in conditions(finding, seen)}
 
 
 def test_all_is_well() -> None:
@@ -72,7 +73,7 @@ def test_healthy_says_what_waits_for_people_and_ready_does_not_follow(seen: View
 
 
 def test_an_objection_keeps_the_last_good_plan_and_says_which() -> None:
-    objected = Verdict(
+    objected = Finding(
         uid="u", generation=3, objection=say("PathContested", path="/x", holder="a/b"), in_force=InForce("r2", 2)
     )
     found = {one.type: one for one in conditions(objected, view(runs()))}
@@ -84,7 +85,7 @@ def test_an_objection_keeps_the_last_good_plan_and_says_which() -> None:
 
 
 def test_an_objection_without_an_earlier_plan_programs_nothing() -> None:
-    objected = Verdict(uid="u", generation=1, objection=say("Invalid", faults="spec.targets: is required"))
+    objected = Finding(uid="u", generation=1, objection=say("Invalid", faults="spec.targets: is required"))
 
     assert said(objected, view(None))["Programmed"] == "False/NoPlan"
 
@@ -95,7 +96,7 @@ def test_unresolved_references_are_all_told_with_their_targets() -> None:
         ("mail", Unresolved("SecretNotFound", "there is no Secret shop/mail")),
     )
     found = conditions(
-        Verdict(uid="u", generation=2, objection=None, unresolved=why, in_force=InForce("r2", 2)), view(runs())
+        Finding(uid="u", generation=2, objection=None, unresolved=why, in_force=InForce("r2", 2)), view(runs())
     )
 
     assert found[1] == Condition(
@@ -113,6 +114,27 @@ def test_targets_are_summed_over_dispatchers_and_the_worst_circuit_is_told() -> 
     assert summed(view(first, None, second)) == (
         TargetReport(name="crm", circuit="HalfOpen", pending=5, dead_letters=1, last_error="connect failed"),
     )
+
+
+def test_a_circuits_word_that_only_a_newer_dispatcher_knows_is_told_as_unknown() -> None:
+    assert [one.circuit for one in summed(view(runs(circuit="Bent")))] == ["Unknown"]
+    assert [one.circuit for one in summed(view(runs(circuit="Bent"), runs(circuit="Closed")))] == ["Closed"]
+
+
+@pytest.mark.parametrize(
+    ("seen", "generation"),
+    [
+        (view(runs(generation=3)), 3),
+        (view(runs(generation=3), runs(generation=2)), 2),
+        (view(runs(generation=3), None), None),
+        (view(runs(generation=3), runs("", refused="format 9", generation=0)), None),
+        (view(runs(generation=3), silent=("d9",)), None),
+        (view(), None),
+    ],
+    ids=["all", "one behind", "one runs nothing", "one refused its first", "one is silent", "nobody"],
+)
+def test_the_programmed_generation_is_one_that_every_ready_dispatcher_runs(seen: View, generation: int | None) -> None:
+    assert programmed_generation(seen) == generation
 
 
 @pytest.mark.parametrize(("count", "told"), [(0, 0), (7, 7), (99, 99), (123, 120), (98765, 98000)])

@@ -2,7 +2,8 @@
 
 from collections.abc import Collection
 
-from fanout_operator.fleet import Fleet, RouteReport, TargetReport
+from fanout_crds.report import RouteReport, TargetReport
+from fanout_operator.fleet import Fleet
 
 
 class Told:
@@ -20,13 +21,13 @@ def report(route: str = "shop/orders", revision: str = "r1", **target: object) -
 
 
 def connected(*names: str) -> tuple[Fleet, Told]:
-    """A settled fleet of dispatchers that run nothing."""
+    """A complete fleet of dispatchers that run nothing."""
     told = Told()
     fleet = Fleet(told)
     fleet.expect(names)
     for name in names:
         fleet.hello(name)
-        fleet.complete(name)
+        fleet.loaded(name)
     told.all.clear()
     return fleet, told
 
@@ -34,21 +35,21 @@ def connected(*names: str) -> tuple[Fleet, Told]:
 def test_nothing_is_concluded_before_discovery_or_a_snapshot_is_complete() -> None:
     told = Told()
     fleet = Fleet(told)
-    before = fleet.view("shop/orders").settled
+    before = fleet.view("shop/orders").complete
     fleet.expect({"d0"})
     fleet.hello("d0")
     fleet.route("d0", report())
-    during = fleet.view("shop/orders").settled
-    fleet.complete("d0")
+    during = fleet.view("shop/orders").complete
+    fleet.loaded("d0")
 
-    assert (before, during, fleet.view("shop/orders").settled) == (False, False, True)
+    assert (before, during, fleet.view("shop/orders").complete) == (False, False, True)
     assert told.all == [None]
 
 
-def test_no_dispatcher_at_all_is_settled_and_empty() -> None:
+def test_no_dispatcher_at_all_is_complete_and_empty() -> None:
     fleet, _ = connected()
 
-    assert fleet.view("shop/orders").settled
+    assert fleet.view("shop/orders").complete
     assert fleet.view("shop/orders").empty
 
 
@@ -71,7 +72,7 @@ def test_a_new_snapshot_takes_effect_as_a_whole_and_wakes_only_what_differs() ->
     fleet.route("d0", report("shop/changed", "r2"))
     fleet.route("d0", report("shop/new"))
     during = fleet.view("shop/gone").reports
-    fleet.complete("d0")
+    fleet.loaded("d0")
 
     assert during == (("d0", report("shop/gone")),)
     assert told.all == [("shop/changed", "shop/gone", "shop/new")]

@@ -6,14 +6,16 @@ from itertools import count
 
 import pytest
 
+from fanout_crds import cluster_plan
 from fanout_crds import plan as plans_format
 from fanout_crds.compile import Installation
+from fanout_crds.schema import NAME as DEFINITION_NAME
 from fanout_operator import plans
 from fanout_operator.claims import Claims
-from fanout_operator.conditions import Verdict
+from fanout_operator.conditions import Finding
 from fanout_operator.gather import Sources
 from fanout_operator.judge import Rules
-from fanout_operator.kube import CONFIG_MAPS, DEFINITION_NAME, DEFINITIONS, ROUTES, SECRETS, Document, Unavailable
+from fanout_operator.kube import CONFIG_MAPS, DEFINITIONS, ROUTES, SECRETS, Document, Unavailable
 from fanout_operator.reconcile import Desk, Reconciler
 from fanout_operator.routes import Dependants, Routes
 from tests.unit.operator.cluster import Cluster
@@ -34,7 +36,7 @@ class Scene:
     def __init__(self, rules: Rules | None = None) -> None:
         self.cluster = Cluster()
         self.routes, self.book = Routes(), plans.Book()
-        self.verdicts: dict[str, Verdict] = {}
+        self.findings: dict[str, Finding] = {}
         self.woken: list[str] = []
         self.later: list[str] = []
         self.dependants, self.claims = Dependants(), Claims()
@@ -46,7 +48,7 @@ class Scene:
             Desk(
                 routes=self.routes,
                 book=self.book,
-                verdicts=self.verdicts,
+                findings=self.findings,
                 judged=lambda _key: None,
                 wake=self.woken.append,
                 wake_later=lambda key, _seconds: self.later.append(key),
@@ -79,14 +81,14 @@ class Scene:
 
     def plan(self, key: str = KEY) -> plans_format.Plan:
         (written,) = self.book.of(key)
-        config = self.cluster.objects["configmaps", DISPATCHERS, plans.name_of(written.route_uid)]
-        return plans_format.decode(config["data"]["plan.json"])
+        config = self.cluster.objects["configmaps", DISPATCHERS, cluster_plan.name_of(written.route_uid)]
+        return plans_format.decode(config["data"][cluster_plan.FILE])
 
     def writes(self) -> list[str]:
         return [call for call in self.cluster.calls if not call.startswith(("GET", "LIST", "WATCH"))]
 
     def reason(self, key: str = KEY) -> str | None:
-        objection = self.verdicts[key].objection
+        objection = self.findings[key].objection
         return objection.reason if objection else None
 
 
@@ -97,18 +99,29 @@ async def test_a_route_becomes_a_plan_and_reconciling_it_again_writes_nothing() 
     await scene.reconcile(KEY)
 
     assert plan.targets[0].url == "https://crm.example.com/"
-    assert first == scene.writes() == [f"PATCH configmaps {DISPATCHERS}/{plans.name_of(plan.uid)}"]
+    assert first == scene.writes() == [f"PATCH configmaps {DISPATCHERS}/{cluster_plan.name_of(plan.uid)}"]
+
+
+async def test_a_plan_that_fits_nowhere_is_not_accepted_with_a_reason_of_its_own() -> None:
+    scene = Scene()
+    headers = [{"name": f"x-{number}", "value": "v" * 2048} for number in range(16)]
+    targets = [{"name": f"t{n}", "url": "http://a.example", "request": {"headers": headers}} for n in range(64)]
+    scene.put(route("orders", *targets))
+    await scene.reconcile(KEY)
+
+    assert scene.reason() == "PlanTooLarge"
+    assert scene.writes() == []
 
 
 async def test_the_secret_is_written_before_the_plan_and_with_its_revision() -> None:
     scene = Scene()
     secret(scene.cluster, "mail", token="Zmlyc3Q=")
     plan = await scene.made(route("orders", MAIL))
-    name = plans.name_of(plan.uid)
+    name = cluster_plan.name_of(plan.uid)
     kept = scene.cluster.objects["secrets", DISPATCHERS, name]
 
     assert [call.split()[1] for call in scene.writes()] == ["secrets", "configmaps"]
-    assert kept["metadata"]["annotations"][plans.REVISION] == plan.revision
+    assert kept["metadata"]["annotations"][cluster_plan.REVISION] == plan.revision
     assert base64.b64decode(kept["data"]["mail.bearer"]) == b"first"
     assert "first" not in str(scene.cluster.objects["configmaps", DISPATCHERS, name])
 
@@ -124,8 +137,8 @@ async def test_interrupted_between_secret_and_plan_it_ends_the_same() -> None:
     await scene.reconcile(KEY)
     plan = scene.plan()
 
-    kept = scene.cluster.objects["secrets", DISPATCHERS, plans.name_of(plan.uid)]
-    assert kept["metadata"]["annotations"][plans.REVISION] == plan.revision
+    kept = scene.cluster.objects["secrets", DISPATCHERS, cluster_plan.name_of(plan.uid)]
+    assert kept["metadata"]["annotations"][cluster_plan.REVISION] == plan.revision
 
 
 async def test_a_rotated_secret_is_another_revision_of_the_same_plan() -> None:
@@ -178,7 +191,7 @@ async def test_an_invalid_spec_changes_nothing_and_the_plan_in_force_is_named() 
 
     assert scene.reason() == "Invalid"
     assert scene.plan() == good
-    assert scene.verdicts[KEY].in_force is not None
+    assert scene.findings[KEY].in_force is not None
 
 
 @pytest.mark.parametrize(("rules", "reason"), [(Rules(), "PathNotAllowed"), (Rules(any_path=True), None)])
@@ -225,7 +238,7 @@ async def test_a_deleted_route_takes_its_plan_and_secret_along() -> None:
     await scene.reconcile(KEY)
 
     assert not [address for address in scene.cluster.objects if address[1] == DISPATCHERS]
-    assert scene.verdicts == {}
+    assert scene.findings == {}
     assert scene.dependants.of("Secret/shop/mail") == ()
 
 
@@ -277,7 +290,7 @@ async def test_a_route_made_again_gets_a_plan_of_its_own_before_the_old_one_goes
 
     assert new.uid != old.uid
     assert [call.split()[0] for call in scene.writes()] == ["PATCH", "PATCH", "DELETE", "DELETE"]
-    assert [one[2] for one in scene.cluster.objects if one[0] == CONFIG_MAPS.plural] == [plans.name_of(new.uid)]
+    assert [one[2] for one in scene.cluster.objects if one[0] == CONFIG_MAPS.plural] == [cluster_plan.name_of(new.uid)]
 
 
 async def test_a_route_that_changes_its_class_takes_its_plan_along_and_a_strangers_is_left_alone() -> None:
@@ -289,25 +302,25 @@ async def test_a_route_that_changes_its_class_takes_its_plan_along_and_a_strange
     await scene.reconcile("shop/stranger")
 
     assert list(scene.book) == []
-    assert scene.verdicts == {}
+    assert scene.findings == {}
 
 
 async def test_a_spoilt_plan_is_made_anew() -> None:
     scene = Scene()
     secret(scene.cluster, "mail", token="Zmlyc3Q=")
     plan = await scene.made(route("orders", MAIL))
-    scene.cluster.remove(SECRETS, DISPATCHERS, plans.name_of(plan.uid))
+    scene.cluster.remove(SECRETS, DISPATCHERS, cluster_plan.name_of(plan.uid))
     await scene.reconcile(KEY)
 
     assert scene.plan().revision != plan.revision
-    assert scene.cluster.objects["secrets", DISPATCHERS, plans.name_of(plan.uid)]
+    assert scene.cluster.objects["secrets", DISPATCHERS, cluster_plan.name_of(plan.uid)]
 
 
 async def test_no_value_of_a_secret_shows_in_what_is_logged() -> None:
     scene = Scene()
     secret(scene.cluster, "mail", token="Zmlyc3Q=")
     await scene.made(route("orders", MAIL))
-    kept = scene.cluster.objects["secrets", DISPATCHERS, plans.name_of(scene.plan().uid)]
-    config = scene.cluster.objects["configmaps", DISPATCHERS, plans.name_of(scene.plan().uid)]
+    kept = scene.cluster.objects["secrets", DISPATCHERS, cluster_plan.name_of(scene.plan().uid)]
+    config = scene.cluster.objects["configmaps", DISPATCHERS, cluster_plan.name_of(scene.plan().uid)]
 
     assert "first" not in repr(plans.content(config, kept))

@@ -10,12 +10,14 @@ import orjson
 import pytest
 from aiohttp import web
 
+from fanout_crds.report import FORMAT, LONGEST_LINE, PATH
 from fanout_operator import report
+from fanout_operator.access import ReportAccess
 from fanout_operator.fleet import Fleet
 from fanout_operator.report import Endpoint, Follower
 from tests.unit.operator.made import rng
 
-ROUTE = {"kind": "route", "route": "shop/orders", "uid": "u", "revision": "r1", "generation": 1, "targets": []}
+ROUTE = {"kind": "route", "route": "shop/orders", "revision": "r1", "generation": 1, "targets": []}
 Speak = Callable[["Speaker"], Coroutine[Any, Any, None]]
 
 
@@ -30,7 +32,11 @@ class Speaker:
             await self._response.write(line if isinstance(line, bytes) else orjson.dumps(line) + b"\n")
 
     async def snapshot(self, *routes: dict[str, Any]) -> None:
-        await self.say({"kind": "hello", "format": 1, "epoch": "e"}, *routes, {"kind": "snapshotEnd"})
+        await self.say({"kind": "hello", "format": FORMAT, "epoch": "e"}, *routes, {"kind": "snapshotEnd"})
+
+
+async def token() -> str:
+    return "t"
 
 
 class Scene:
@@ -70,7 +76,7 @@ async def following(*streams: Speak) -> AsyncIterator[Scene]:
         return response
 
     app = web.Application()
-    app.router.add_get("/v1/report", serve)
+    app.router.add_get(PATH, serve)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -81,7 +87,7 @@ async def following(*streams: Speak) -> AsyncIterator[Scene]:
             "d0",
             Endpoint(url),
             session=session,
-            headers=lambda: {"Authorization": "Bearer t"},
+            access=ReportAccess(token=token),
             fleet=scene.fleet,
             rng=rng(),
         )
@@ -109,7 +115,9 @@ async def test_a_snapshot_and_what_changes_after_it_reach_the_fleet_with_our_tok
 
 async def test_lines_may_come_in_any_pieces() -> None:
     async def speak(to: Speaker) -> None:
-        text = b"".join(orjson.dumps(line) + b"\n" for line in ({"kind": "hello"}, ROUTE, {"kind": "snapshotEnd"}))
+        text = b"".join(
+            orjson.dumps(line) + b"\n" for line in ({"kind": "hello", "format": FORMAT}, ROUTE, {"kind": "snapshotEnd"})
+        )
         for byte in text:
             await to.say(bytes([byte]))
 
@@ -123,9 +131,10 @@ async def test_lines_may_come_in_any_pieces() -> None:
         b"this is no report\n",
         b'{"kind":"route","route":7}\n',
         b'{"kind":"hello","format":9}\n',
-        b"x" * (report.LONGEST_LINE + 2),
+        b"x" * (LONGEST_LINE + 2),
+        b'{"kind":"heartbeat","x":"' + b"x" * LONGEST_LINE + b'"}\n',
     ],
-    ids=["no JSON", "another shape", "another format", "an endless line"],
+    ids=["no JSON", "another shape", "another format", "an endless line", "a long line that is whole"],
 )
 async def test_a_stream_that_is_not_one_is_left_and_begun_anew(wrong: bytes) -> None:
     async def broken(to: Speaker) -> None:
@@ -146,11 +155,19 @@ async def test_a_stream_that_ends_keeps_its_picture_until_the_next_snapshot() ->
         await to.snapshot(ROUTE)
 
     async def changed(to: Speaker) -> None:
+        begun.set()
+        await go_on.wait()
         await to.snapshot(ROUTE | {"revision": "r2"})
 
+    begun, go_on = asyncio.Event(), asyncio.Event()
     async with following(short, changed) as scene:
         await scene.until(lambda: scene.revision() == "r1")
+        await begun.wait()
+        between = scene.revision()
+        go_on.set()
         await scene.until(lambda: scene.revision() == "r2")
+
+    assert between == "r1"
 
 
 async def test_a_dispatcher_that_says_nothing_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,7 +187,9 @@ async def test_a_dispatcher_that_cannot_be_reached_is_silent_after_a_while(monke
     fleet = Fleet(lambda _routes: silent.set())
     fleet.expect({"d0"})
     async with aiohttp.ClientSession() as session, asyncio.timeout(5):
-        follower = Follower("d0", Endpoint("http://127.0.0.1:9"), session=session, headers=dict, fleet=fleet, rng=rng())
+        follower = Follower(
+            "d0", Endpoint("http://127.0.0.1:9"), session=session, access=ReportAccess(), fleet=fleet, rng=rng()
+        )
         task = asyncio.create_task(follower.run())
         await silent.wait()
         task.cancel()

@@ -6,28 +6,30 @@ from typing import Any
 import msgspec
 import pytest
 
+from fanout_crds.report import RouteReport, TargetReport
 from fanout_operator.bucket import Bucket
-from fanout_operator.conditions import InForce, Verdict
-from fanout_operator.fleet import Fleet, RouteReport, TargetReport, View
+from fanout_operator.conditions import Finding, InForce
+from fanout_operator.fleet import Fleet, View
 from fanout_operator.kube import ROUTES, Document
 from fanout_operator.routes import Routes
 from fanout_operator.status import StatusWriter, status
+from tests.sim import loop as virtual
 from tests.unit.operator.cluster import Cluster
 from tests.unit.operator.made import rng, route
 
-VERDICT = Verdict(
+FINDING = Finding(
     uid="u", generation=1, objection=None, targets=("crm",), path="/shop/orders", in_force=InForce("r", 1)
 )
 KEY = "shop/orders"
 
 
-def seen(*, settled: bool = True, **target: Any) -> View:
+def seen(*, complete: bool = True, **target: Any) -> View:
     report = RouteReport(route=KEY, revision="r", generation=1, targets=(TargetReport(name="crm", **target),))
-    return View(settled=settled, reports=(("d0", report),))
+    return View(complete=complete, reports=(("d0", report),))
 
 
-def told(verdict: Verdict, view: View, before: Document | None = None, now: str = "T1") -> Document:
-    return status(verdict, view, before or {}, now=now, public_url="http://in.example/")
+def told(finding: Finding, view: View, before: Document | None = None, now: str = "T1") -> Document:
+    return status(finding, view, before or {}, now=now, public_url="http://in.example/")
 
 
 def times(of: Document) -> dict[str, str]:
@@ -35,41 +37,41 @@ def times(of: Document) -> dict[str, str]:
 
 
 def test_a_condition_keeps_its_time_until_its_status_changes() -> None:
-    first = told(VERDICT, seen(), now="T1")
-    second = told(VERDICT, seen(circuit="Open"), first, now="T2")
+    first = told(FINDING, seen(), now="T1")
+    second = told(FINDING, seen(circuit="Open"), first, now="T2")
 
     assert times(second) == times(first) | {"Healthy": "T2"}
 
 
 def test_the_same_again_is_the_same() -> None:
-    first = told(VERDICT, seen(pending=5))
+    first = told(FINDING, seen(pending=5))
 
-    assert told(VERDICT, seen(pending=5), first, now="T2") == first
+    assert told(FINDING, seen(pending=5), first, now="T2") == first
 
 
 def test_the_address_is_told_once_there_is_a_plan() -> None:
-    without = Verdict(uid="u", generation=1, objection=None, targets=("crm",), path="/shop/orders")
+    without = Finding(uid="u", generation=1, objection=None, targets=("crm",), path="/shop/orders")
 
-    assert told(VERDICT, seen())["address"] == {"url": "http://in.example/shop/orders"}
+    assert told(FINDING, seen())["address"] == {"url": "http://in.example/shop/orders"}
     assert "address" not in told(without, seen())
 
 
-def test_until_the_fleet_is_settled_what_was_said_about_dispatchers_stays() -> None:
-    before = told(VERDICT, seen(circuit="Open", pending=7))
+def test_until_the_fleet_is_complete_what_was_said_about_dispatchers_stays() -> None:
+    before = told(FINDING, seen(circuit="Open", pending=7))
 
-    assert told(VERDICT, View(settled=False), before, now="T2") == before
+    assert told(FINDING, View(complete=False), before, now="T2") == before
 
 
 @pytest.mark.parametrize(
-    "verdict",
+    "finding",
     [
-        Verdict(uid="u", generation=2, objection=None, in_force=InForce("r", 2)),
-        Verdict(uid="u", generation=1, objection=None, in_force=InForce("s", 1), fresh=True),
+        Finding(uid="u", generation=2, objection=None, in_force=InForce("r", 2)),
+        Finding(uid="u", generation=1, objection=None, in_force=InForce("s", 1), fresh=True),
     ],
 )
-def test_what_was_said_about_another_plan_does_not_stay(verdict: Verdict) -> None:
-    before = told(VERDICT, seen())
-    found = {one["type"]: one["reason"] for one in told(verdict, View(settled=False), before)["conditions"]}
+def test_what_was_said_about_another_plan_does_not_stay(finding: Finding) -> None:
+    before = told(FINDING, seen())
+    found = {one["type"]: one["reason"] for one in told(finding, View(complete=False), before)["conditions"]}
 
     assert found["Programmed"] == found["Ready"] == found["Healthy"] == "Pending"
 
@@ -78,7 +80,7 @@ def test_what_was_said_about_another_plan_does_not_stay(verdict: Verdict) -> Non
     "garbage", [{"conditions": None}, {"conditions": ["x", {"type": 7}, {"no": "type"}]}, {"nonsense": {"a": 1}}]
 )
 def test_garbage_in_a_status_is_written_over(garbage: Document) -> None:
-    assert told(VERDICT, seen(), garbage) == told(VERDICT, seen())
+    assert told(FINDING, seen(), garbage) == told(FINDING, seen())
 
 
 class Scene:
@@ -88,11 +90,11 @@ class Scene:
         self.cluster = Cluster()
         self.routes = Routes()
         self.fleet = Fleet(lambda _routes: None)
-        self.verdicts: dict[str, Verdict] = {}
+        self.findings: dict[str, Finding] = {}
         self.writer = StatusWriter(
             self.cluster,
             self.routes,
-            self.verdicts,
+            self.findings,
             self.fleet,
             bucket=Bucket(rate=1000, burst=burst),
             rng=rng(),
@@ -101,12 +103,12 @@ class Scene:
         )
         self.fleet.expect({"d0"})
         self.fleet.hello("d0")
-        self.fleet.complete("d0")
+        self.fleet.loaded("d0")
 
     def add(self, name: str) -> None:
         document = self.cluster.put(ROUTES, route(name))
         self.routes.note(document)
-        self.verdicts[f"shop/{name}"] = Verdict(
+        self.findings[f"shop/{name}"] = Finding(
             uid=document["metadata"]["uid"], generation=1, objection=None, targets=("crm",), in_force=InForce("r", 1)
         )
 
@@ -154,6 +156,26 @@ async def test_counters_alone_wait_and_a_condition_takes_them_along() -> None:
     assert scene.cluster.objects["fanoutroutes", "shop", "orders"]["status"]["pending"] == 60
 
 
+def test_counters_that_never_rest_are_written_every_ten_seconds_and_a_quiet_minute_writes_nothing() -> None:
+    async def minute(*, busy: bool) -> int:
+        scene = Scene()
+        scene.add("orders")
+        scene.report("orders", pending=1)
+        scene.writer.wake(KEY)
+        task = asyncio.create_task(scene.writer.run())
+        await asyncio.sleep(1)
+        before = scene.patches()
+        for second in range(60):
+            scene.report("orders", pending=2 + second if busy else 1)
+            scene.writer.wake(KEY)  # even a route that is looked at without need
+            await asyncio.sleep(1)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return scene.patches() - before
+
+    assert (virtual.run(minute(busy=False)), virtual.run(minute(busy=True))) == (0, 6)
+
+
 async def test_what_changed_back_while_it_waited_for_the_bucket_costs_no_patch() -> None:
     scene = Scene(burst=1)
     for name in ("first", "second"):
@@ -197,7 +219,7 @@ async def test_a_route_that_is_gone_is_no_fault() -> None:
 async def test_a_new_plan_and_the_report_that_it_runs_cost_one_patch() -> None:
     scene = Scene()
     scene.add("orders")
-    scene.verdicts["shop/orders"] = msgspec.structs.replace(scene.verdicts["shop/orders"], fresh=True)
+    scene.findings["shop/orders"] = msgspec.structs.replace(scene.findings["shop/orders"], fresh=True)
     scene.writer.judged("shop/orders")
     scene.report("orders")
     patches = await scene.look("orders")
@@ -211,7 +233,7 @@ async def test_without_dispatchers_a_new_plan_is_told_at_once() -> None:
     scene = Scene()
     scene.fleet.expect(())
     scene.add("orders")
-    scene.verdicts["shop/orders"] = msgspec.structs.replace(scene.verdicts["shop/orders"], fresh=True)
+    scene.findings["shop/orders"] = msgspec.structs.replace(scene.findings["shop/orders"], fresh=True)
     scene.writer.judged("shop/orders")
 
     assert len(scene.writer.urgent) == 1

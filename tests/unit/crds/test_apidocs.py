@@ -1,0 +1,61 @@
+"""The reference for readers: every field has its row, every link its section, and nothing is lost in Markdown."""
+
+import re
+import typing
+
+import pytest
+
+from fanout_crds import apidocs
+from fanout_crds.faults import Faults
+from fanout_crds.kinds import Schema
+from fanout_crds.route import SPEC
+
+PAGE = apidocs.text()
+
+
+def keys(schema: typing.Any) -> typing.Iterator[str]:
+    """Give every field name of a schema."""
+    for key, inner in schema.get("properties", {}).items():
+        yield key
+        yield from keys(inner)
+    if "items" in schema:
+        yield from keys(schema["items"])
+
+
+def test_every_field_of_the_schema_has_a_row() -> None:
+    rows = {match[1] for match in re.finditer(r"^\| \[?`(\w+)`.* \| .+ \| .+ \|$", PAGE, re.MULTILINE)}
+
+    assert set(keys(SPEC.schema())) == rows
+
+
+def test_every_link_leads_to_a_section_and_every_section_stands_once() -> None:
+    headings = [heading.lower() for heading in re.findall(r"^## (.+)$", PAGE, re.MULTILINE)]
+    anchors = [re.sub(r"[^a-z0-9]", "", heading) for heading in headings]
+
+    assert set(re.findall(r"\(#(\w+)\)", PAGE)) <= set(anchors)
+    assert len(set(anchors)) == len(anchors)
+
+
+def test_a_policy_is_told_once_with_the_places_where_it_stands() -> None:
+    assert "It stands at `spec.defaults.policy`, `spec.targets[].policy`." in PAGE
+    assert PAGE.count("| `maxAttempts` |") == 1
+    assert "\n## policy.circuitBreaker.halfOpen\n" in PAGE
+
+
+def test_nothing_is_swallowed_as_html() -> None:
+    prose = re.sub(r"<!--.*?-->|`[^`]*`", "", PAGE)
+
+    assert "&lt;namespace>" in prose
+    assert "<" not in prose
+
+
+def test_a_kind_without_words_is_refused_so_that_nobody_forgets_it() -> None:
+    class Odd:
+        def schema(self) -> Schema:
+            return {}
+
+        def read(self, value: object, path: str, faults: Faults) -> object:
+            return value
+
+    with pytest.raises(TypeError, match="no words for"):
+        apidocs._words(Odd())
