@@ -18,7 +18,7 @@ demo-cluster: install binaries  ## The same by kubectl apply, against a real Kub
 test: install check binaries  ## Everything CI runs: check, the harness binaries (built once), every test
 	$(PYTHON_ENV) -m pytest $(PYTEST_ARGS)
 
-check: install  ## Format, lint, types, layers, and whether the CRD still matches its types
+check: install  ## Format, lint, types, layers, and whether the CRD and docs/api.md still match their types
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
@@ -38,7 +38,7 @@ faults: install binaries  ## The long fault runs: 200 kills at random moments un
 binaries: install  ## Build etcd, kube-apiserver, kubectl and helm into a cache outside the checkout (about 7 minutes, once)
 	@$(PYTHON_ENV) -m tests.harness.binaries
 
-crd: install  ## Write the CRD from its types
+crd: install  ## Write the CRD and docs/api.md from their types
 	$(PYTHON_ENV) -m fanout_crds.generate
 
 lock: install  ## Pin every dependency anew, with hashes

@@ -66,7 +66,8 @@ def _table(found: dict[str, Result]) -> Table:
         table.add_column(name, justify="right" if justify == "right" else "left", overflow="fold")
     for key, one in found.items():
         spread = f"{one.least:.2f}–{one.most:.2f}"
-        table.add_row(key, f"{one.number:.2f} {one.unit}", spread, one.must, one.note)
+        mark = {True: "[green]✔[/]", False: "[red]✘[/]", None: ""}[one.met]
+        table.add_row(key, f"{one.number:.2f} {one.unit}", spread, f"{one.must} {mark}", one.note)
     return table
 
 

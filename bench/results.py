@@ -1,9 +1,14 @@
 """What a case found: the number that is judged, and the runs behind it."""
 
+import operator
 import statistics
 import typing
 
 import msgspec
+
+Bound = typing.Callable[[float, float], bool]
+
+HOLDS: typing.Final[dict[str, Bound]] = {"≥": operator.ge, "≤": operator.le, "<": operator.lt}
 
 
 class Result(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -17,6 +22,14 @@ class Result(msgspec.Struct, kw_only=True, omit_defaults=True):
     most: float = 0.0
     must: str = ""
     note: str = ""
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the median is what it must be; None where nothing is asked."""
+        if not self.must:
+            return None
+        how, bound = self.must.split()
+        return HOLDS[how](self.number, float(bound))
 
     @property
     def number(self) -> float:

@@ -18,11 +18,10 @@ from demo.errors import prove
 from demo.kube import Kube
 from demo.ledger import Ledger
 from demo.main import ROOT
-from demo.ports import manifests, reserved
+from demo.ports import manifests, placed
 from demo.process import Program
 from demo.show import Show
 from demo.stage import Stage, cloudevent, opened, order
-from demo.targets import three
 from tests.harness.apiserver import ApiServer, running
 from tests.harness.process import free_ports
 
@@ -39,8 +38,7 @@ async def demo(show: Show, ledger: Ledger) -> None:
         server = stack.enter_context(running())  # on this thread, with which its processes end
         kube = Kube(server, show)
         await _prepare(kube)
-        ports, _ = stack.enter_context(reserved())
-        targets = three(ports)
+        targets = stack.enter_context(placed())
         dispatcher, operator, door, admin = programs(server)
         async with opened(
             show, ledger, targets=targets, programs=(dispatcher, operator), door=door, admin=admin
@@ -87,8 +85,8 @@ def programs(server: ApiServer) -> tuple[Program, Program, str, str]:
 async def _program(kube: Kube, stage: Stage, home: Path) -> None:
     """Apply the example, and wait until the route says that it is Ready."""
     stage.show.heading("1  Three targets: billing is well, crm stumbles, warehouse is down")
-    ports = {name: target.port for name, target in stage.targets.items()}
-    await kube.shown("apply", "-f", f"{manifests(home, ports)}/")
+    stage.show.say("the example is copied, with free ports for its targets: what else runs here is left alone")
+    await kube.shown("apply", "-f", f"{manifests(home, stage.targets)}/")
     applied = time.monotonic()
     await kube.quietly("wait", "--for=condition=Ready", "fr/order-placed", "-n", "shop", "--timeout=20s")
     took = time.monotonic() - applied

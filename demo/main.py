@@ -1,7 +1,7 @@
 """`make demo`: the main job on this machine, in about twenty seconds, with nothing left behind.
 
-A real `fanout run` on examples/01-fan-out with its journal in a temporary folder, three real targets, events by plain
-HTTP. Ends with status 0 when every proof held, with 1 and a sentence when one did not.
+A real `fanout run` on a copy of examples/01-fan-out, with its journal in a temporary folder, three real targets, events
+by plain HTTP. Ends with status 0 when every proof held, with 1 and a sentence when one did not.
 """
 
 import os
@@ -12,11 +12,10 @@ from demo import acts
 from demo.curtain import play
 from demo.errors import prove
 from demo.ledger import Ledger
-from demo.ports import manifests, reserved
+from demo.ports import manifests, placed
 from demo.process import Program
 from demo.show import Show
 from demo.stage import opened
-from demo.targets import three
 from tests.harness.process import free_ports
 from tests.harness.workdir import workdir
 
@@ -26,11 +25,10 @@ ROOT: typing.Final = Path(__file__).parents[1]
 async def demo(show: Show, ledger: Ledger) -> None:
     """Play the three acts."""
     os.chdir(ROOT)
-    with workdir("fanout-demo") as home, reserved() as (ports, why):
-        if why:
-            show.say(f"{why}: a copy of the example uses other ports")
-        dispatcher, door, admin = program(home, manifests(home, ports))
-        async with opened(show, ledger, targets=three(ports), programs=(dispatcher,), door=door, admin=admin) as stage:
+    with workdir("fanout-demo") as home, placed() as targets:
+        dispatcher, door, admin = program(home, manifests(home, targets))
+        show.say(f"the example is copied to {home}, with free ports for its targets: what else runs here is left alone")
+        async with opened(show, ledger, targets=targets, programs=(dispatcher,), door=door, admin=admin) as stage:
             show.heading("1  Three targets: billing is well, crm stumbles, warehouse is down")
             await acts.fan_out(stage)
             show.heading("2  The warehouse comes up, crm is mended")

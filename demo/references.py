@@ -22,7 +22,7 @@ metadata: {{name: order-shipped, namespace: shop}}
 spec:
   targets:
   - name: billing
-    url: http://127.0.0.1:{port}/events
+    url: {url}
   - name: printer
     {place}
     policy:
@@ -58,8 +58,8 @@ async def refuse(kube: Kube, stage: Stage) -> None:
 async def missing(kube: Kube, first: Stage) -> None:
     """Play the missing Service."""
     stage = _beside(first)
-    port = stage.targets["billing"].port
-    await kube.apply("order-shipped.yaml", MANIFEST.format(port=port, place=IN_CLUSTER))
+    url = stage.targets["billing"].url
+    await kube.apply("order-shipped.yaml", MANIFEST.format(url=url, place=IN_CLUSTER))
     await kube.until("ServiceNotFound", *_reason("ResolvedRefs"))
     await kube.shown("get", "fr", "-n", "shop")
     said = await kube.condition(ROUTE, "ResolvedRefs")
@@ -72,7 +72,7 @@ async def missing(kube: Kube, first: Stage) -> None:
     await kube.until("Ready", *_reason("Ready"))
     stage.show.proof("the Service appeared: ResolvedRefs=True and Ready=True, without touching the route")
     stage.show.say("(there is no cluster DNS here, so printer gets a url: what is owed goes where the route says now)")
-    await kube.apply("order-shipped.yaml", MANIFEST.format(port=port, place=f"url: http://127.0.0.1:{port}/events"))
+    await kube.apply("order-shipped.yaml", MANIFEST.format(url=url, place=f"url: {url}"))
     await stage.watch.until(lambda sight: sight.settled(), "the held delivery arrived")
     stage.show.proof(f"arrived: the held delivery of order {ORDER}")
 

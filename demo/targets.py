@@ -5,23 +5,24 @@
     warehouse   is down, until somebody opens it
 
 Each is a real server on a port of its own. What a target notes is the other side's truth: the ledger compares it with
-what was answered 202.
+what was answered 202. A request that is not of this demo is answered 404 and noted nowhere.
 """
 
 import asyncio
 import collections
 import dataclasses
 import json
+import socket
 import time
 import typing
 
 from aiohttp import web
 
-PATH: typing.Final = "/events"
 NAMES: typing.Final = ("billing", "crm", "warehouse")
 OK: typing.Final = 200
 BUSY: typing.Final = 503
 UNREADABLE: typing.Final = 422
+UNKNOWN: typing.Final = 404
 STUMBLES: typing.Final = 2  # tries
 
 Order = dict[str, typing.Any]
@@ -40,14 +41,17 @@ class Arrival:
 
 
 class Target:
-    """A server that answers as its *behaviour* says, after *slow* seconds."""
+    """A server that answers as its *behaviour* says, after *slow* seconds; at *door*, a bound socket, and at *path*."""
 
-    def __init__(self, name: str, port: int, behaviour: Behaviour) -> None:
+    def __init__(self, name: str, door: socket.socket, path: str, behaviour: Behaviour) -> None:
         self.name = name
-        self.port = port
+        self.port: int = door.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}{path}"
         self.behaviour = behaviour
         self.slow = 0.0
         self.arrivals: list[Arrival] = []
+        self._door = door
+        self._path = path
         self._tries: collections.Counter[int] = collections.Counter()
         self._runner: web.AppRunner | None = None
 
@@ -57,10 +61,10 @@ class Target:
     async def open(self) -> None:
         """Listen."""
         app = web.Application()
-        app.router.add_post(PATH, self._answer)
+        app.router.add_post(self._path, self._answer)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
+        await web.SockSite(self._runner, self._door).start()
 
     async def close(self) -> None:
         """Listen no more."""
@@ -69,18 +73,27 @@ class Target:
             self._runner = None
 
     async def _answer(self, request: web.Request) -> web.Response:
-        order = json.loads(await request.read())
-        arrival = Arrival(
-            order=order["id"],
-            attempt=request.headers["Fanout-Attempt"],
-            key=request.headers["Idempotency-Key"],
-            at=time.monotonic(),
-        )
+        order = read(await request.read())
+        attempt, key = request.headers.get("Fanout-Attempt"), request.headers.get("Idempotency-Key")
+        if order is None or attempt is None or key is None:
+            return web.Response(status=UNKNOWN)
+        arrival = Arrival(order=order["id"], attempt=attempt, key=key, at=time.monotonic())
         self.arrivals.append(arrival)
         self._tries[arrival.order] += 1
         await asyncio.sleep(self.slow)
         arrival.status = self.behaviour(order, self._tries[arrival.order])
         return web.Response(status=arrival.status)
+
+
+def read(body: bytes) -> Order | None:
+    """Read an order as `stage.order` makes them; None for anything else."""
+    try:
+        order = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(order, dict) or order.keys() != {"id", "status", "total"}:
+        return None
+    return order if type(order["id"]) is int and isinstance(order["status"], str) else None
 
 
 def healthy(_order: Order, _tries: int) -> int:
@@ -95,7 +108,7 @@ def stumbling(order: Order, tries: int) -> int:
     return BUSY if order["status"] == "placed" and tries <= STUMBLES else OK
 
 
-def three(ports: typing.Mapping[str, int]) -> dict[str, Target]:
+def three(doors: typing.Mapping[str, socket.socket], *, path: str) -> dict[str, Target]:
     """Make the three targets, not yet open."""
     behaviours = (healthy, stumbling, healthy)
-    return {name: Target(name, ports[name], behaviour) for name, behaviour in zip(NAMES, behaviours, strict=True)}
+    return {name: Target(name, doors[name], path, behaviour) for name, behaviour in zip(NAMES, behaviours, strict=True)}

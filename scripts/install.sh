@@ -48,7 +48,7 @@ install_venv() {
     else
         rm -rf .venv
     fi
-    echo "install: making .venv from requirements/dev.txt" >&2
+    echo "install: making .venv from requirements/dev.txt; the first time this takes about half a minute and the network" >&2
     [ -d .venv ] || make_venv .venv
     pwd >.venv/.home
     pinned .venv/bin/python requirements/dev.txt

@@ -18,6 +18,7 @@ import aiohttp
 import yaml
 
 from fanout_dispatcher.settings import Unstartable
+from fanout_dispatcher.values.address import bracketed
 
 POD: typing.Final = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount")
 CONNECT: typing.Final = 10.0  # seconds
@@ -68,8 +69,9 @@ def from_pod(host: str, port: str, folder: pathlib.Path = POD) -> Cluster:
         tls = ssl.create_default_context(cafile=str(folder / "ca.crt"))
     except OSError as error:
         raise Unstartable(f"the pod has no service account token: {error}") from None
-    server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
-    return Cluster(server=server, tls=tls, namespace=namespace, token_file=folder / "token")
+    return Cluster(
+        server=f"https://{bracketed(host)}:{port}", tls=tls, namespace=namespace, token_file=folder / "token"
+    )
 
 
 def from_kubeconfig(path: pathlib.Path) -> Cluster:

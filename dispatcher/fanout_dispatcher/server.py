@@ -31,7 +31,6 @@ from fanout_dispatcher.engine.clock import Clock
 from fanout_dispatcher.engine.desk import EngineDesk
 from fanout_dispatcher.engine.engine import Engine, Opened
 from fanout_dispatcher.engine.route import Route
-from fanout_dispatcher.ingress.engine import Reply
 from fanout_dispatcher.ingress.engine import Route as RouteAtDoor
 from fanout_dispatcher.ingress.listener import CannotListen, Ingress, listen
 from fanout_dispatcher.journal.clock import Clock as MachineClock
@@ -45,6 +44,8 @@ from fanout_dispatcher.settings import Settings, Unstartable
 from fanout_dispatcher.telemetry.logs import LogSeam, adopt_libraries, logger
 from fanout_dispatcher.transport.guard import Guard
 from fanout_dispatcher.transport.senders import HttpSenders
+from fanout_dispatcher.values.address import bracketed
+from fanout_dispatcher.values.answers import Reply
 from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.views import EventView
 
@@ -249,4 +250,4 @@ def _new_id() -> str:
 
 def _url(address: tuple[typing.Any, ...]) -> str:
     host, port = address[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"http://{bracketed(host)}:{port}"

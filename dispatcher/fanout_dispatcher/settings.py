@@ -10,41 +10,16 @@ import pathlib
 import typing
 
 from fanout_crds.references import ServiceKey
+from fanout_crds.route import CLASS_NAME
+from fanout_dispatcher.values.address import Address
 
 GIB: typing.Final = 1 << 30
+DATA_PORT: typing.Final = Address("127.0.0.1", 8080)
+ADMIN_PORT: typing.Final = Address("127.0.0.1", 8081)
 
 
 class Unstartable(Exception):
     """The dispatcher cannot start as it was told; the sentence says what to change."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Address:
-    """Where a port listens. Port 0 takes any free one."""
-
-    host: str
-    port: int
-
-    @property
-    def loopback(self) -> bool:
-        """Whether only this machine can reach it."""
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
-
-    @classmethod
-    def parse(cls, text: str) -> typing.Self:
-        """Read ``host:port``, ``[::1]:port`` or ``:port`` (every interface). Raises ValueError with a sentence."""
-        host, colon, port = text.rpartition(":")
-        bare = host.removeprefix("[").removesuffix("]")
-        if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535 or (":" in host and host == bare):
-            raise ValueError(f'expected an address such as 127.0.0.1:8080 or [::1]:8080, got "{text}"')
-        return cls(bare or "0.0.0.0", int(port))  # ":8080" says so in as many words
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -71,10 +46,10 @@ class Settings:
     paths: tuple[pathlib.Path, ...] = ()
     """Manifest files and folders; at least one with plans "folder", none with "kubernetes"."""
 
-    listen: Address = Address("127.0.0.1", 8080)
+    listen: Address = DATA_PORT
     """The data port, where events come in."""
 
-    admin: Address = Address("127.0.0.1", 8081)
+    admin: Address = ADMIN_PORT
     """Health, metrics and the admin API. Beyond loopback it needs *admin_token*."""
 
     admin_token: str | None = dataclasses.field(default=None, repr=False)
@@ -104,7 +79,7 @@ class Settings:
     kubeconfig: pathlib.Path | None = None
     """How to reach the API server; unset: as the pod that this is."""
 
-    class_name: str = "fanout"
+    class_name: str = CLASS_NAME
     """Which installation's routes are served."""
 
     log_level: str = "info"

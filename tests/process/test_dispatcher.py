@@ -251,6 +251,19 @@ async def test_a_restart_needs_no_api_server_to_go_on(bench: Bench) -> None:
     assert answer.status_code == 202
 
 
+async def test_a_target_on_this_machine_is_held_with_a_warning_that_names_the_flag(bench: Bench) -> None:
+    bench.route(await bench.target("a"))
+    process = bench.dispatcher()
+    process.command.remove("--allow-loopback")
+    await process.start()
+
+    log = [json.loads(line) for line in process.log.read_text().splitlines()]
+
+    [held] = [line for line in log if line["event"] == "target.held"]
+    assert (held["level"], held["target"], held["reason"]) == ("warning", "a", "Unsendable")
+    assert "--allow-loopback" in held["why"]
+
+
 async def test_a_port_in_use_is_said_with_what_to_do(bench: Bench) -> None:
     bench.route(await bench.target("a"))
     process = await bench.started()
@@ -265,7 +278,7 @@ async def test_a_port_in_use_is_said_with_what_to_do(bench: Bench) -> None:
     )
 
     assert other.returncode == 1
-    assert f"--listen {taken}: address already in use" in other.stderr
+    assert f"cannot listen on {taken}: address already in use" in other.stderr
 
 
 async def test_two_dispatchers_never_share_a_journal(bench: Bench) -> None:

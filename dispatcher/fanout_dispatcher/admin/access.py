@@ -7,7 +7,6 @@ Origin, where there is one, must be this port itself. Probes ask /livez and /rea
 """
 
 import hmac
-import ipaddress
 import typing
 
 import yarl
@@ -15,6 +14,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from fanout_dispatcher.admin.problems import Problem
+from fanout_dispatcher.values.address import is_loopback
 
 OPEN: typing.Final = frozenset({"/livez", "/readyz"})
 
@@ -48,7 +48,7 @@ def _check_token(request: web.Request, token: str) -> None:
 
 def _check_host(request: web.Request) -> None:
     name = _host(f"http://{request.headers.get('Host', '')}")
-    if name is None or not _is_loopback(name):
+    if name is None or not is_loopback(name):
         raise Problem(421, "this port only answers to localhost: the Host header names another machine")
 
 
@@ -67,10 +67,3 @@ def _host(url: str) -> str | None:
         return yarl.URL(url).host
     except ValueError:
         return None
-
-
-def _is_loopback(name: str) -> bool:
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return name.lower() == "localhost"

@@ -18,18 +18,24 @@ from structlog.typing import FilteringBoundLogger
 
 from fanout_dispatcher.admin import access, dead_letters, health, problems, wire
 from fanout_dispatcher.admin.problems import Problem
-from fanout_dispatcher.values.desk import Desk
+from fanout_dispatcher.values.desk import Desk, PortMeter
 
 BODY: typing.Final = 64 << 10  # bytes; a filter with 1000 ids fits
 
 
 def application(
-    desk: Desk, log: FilteringBoundLogger, *, token: str | None, loopback: bool, public: str | None = None
+    desk: Desk,
+    log: FilteringBoundLogger,
+    *,
+    token: str | None,
+    loopback: bool,
+    public: str | None = None,
+    port: PortMeter | None = None,
 ) -> web.Application:
     """Make the admin port's application.
 
     *token* None asks for none: only with *loopback*, which says that the port cannot be reached from outside. *public*
-    is the base URL of the data port, from which routes get their `url`.
+    is the base URL of the data port, from which routes get their `url`; *port* has that port's counters, for /metrics.
     """
     if token is None and not loopback:
         raise ValueError("an admin port that can be reached from outside needs a token")
@@ -41,7 +47,7 @@ def application(
             access.middleware(token=token, loopback=loopback),  # inside problems: what it raises is answered as one
         ],
     )
-    health.add(app, desk)
+    health.add(app, desk, port)
     _Routes(desk, public).add(app)
     _Events(desk).add(app)
     dead_letters.DeadLetters(desk).add(app)

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from fanout_dispatcher.admin import problems
 from fanout_dispatcher.telemetry import metrics
-from fanout_dispatcher.values.desk import Desk
+from fanout_dispatcher.values.desk import Desk, PortMeter
 
 BEAT: typing.Final = 1.0  # seconds between beats
 LATE: typing.Final = 15.0  # seconds without one
@@ -42,9 +42,9 @@ class Heartbeat:
         return age if age > LATE else None
 
 
-def add(app: web.Application, desk: Desk) -> None:
+def add(app: web.Application, desk: Desk, port: PortMeter | None) -> None:
     """Put /livez, /readyz and /metrics into *app*."""
-    heartbeat, meters = Heartbeat(), metrics.Metrics(desk)
+    heartbeat, meters = Heartbeat(), metrics.Metrics(desk, port)
 
     async def beating(_app: web.Application) -> typing.AsyncIterator[None]:
         heartbeat.start()

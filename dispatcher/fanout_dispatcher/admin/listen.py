@@ -1,12 +1,12 @@
 """Serving an aiohttp application on a port, plain or with TLS whose certificate may change while it runs."""
 
-import os
 import ssl
 import typing
 
 from aiohttp import web
 
-from fanout_dispatcher.settings import Address, TlsFiles, Unstartable
+from fanout_dispatcher.settings import TlsFiles, Unstartable
+from fanout_dispatcher.values.address import Address
 
 GRACE: typing.Final = 2.0  # seconds that open requests get when the port closes
 
@@ -36,7 +36,7 @@ async def listen(app: web.Application, address: Address, tls: TlsFiles | None = 
         await site.start()
     except OSError as error:
         await runner.cleanup()
-        raise Unstartable(f"cannot listen on {address}: {os.strerror(error.errno or 0).lower()}") from None
+        raise Unstartable(address.unopened(error)) from None
     return Listening(runner, Address(address.host, runner.addresses[0][1]))
 
 

@@ -1,27 +1,35 @@
-"""The report stream: what this dispatcher runs, as NDJSON, for an operator that follows it.
-
-    {"kind":"hello","format":1,"epoch":…}  one {"kind":"route",…} each  {"kind":"snapshotEnd"}
-    then {"kind":"route",…} as they change, {"kind":"gone","route":…,"uid":…}, {"kind":"heartbeat"}
+"""The report stream's server: what this dispatcher runs, for an operator that follows it (fanout_crds.report).
 
 Per reader there is a set of routes that changed, never a queue of lines: a route that changes a thousand times while a
 reader is slow costs one line. A reader that takes nothing for `PATIENCE` seconds is dropped; it comes back and gets a
-snapshot. Lines stay below 256 KiB because a route has at most 64 targets and texts from outside are cut (`wire.SHOWN`).
+snapshot. Lines stay below `LONGEST_LINE` because a route has at most 64 targets and texts from outside are cut
+(`wire.SHOWN`).
 """
 
 import asyncio
 import dataclasses
 import typing
 
-import orjson
+import msgspec
 from aiohttp import web
 from structlog.typing import FilteringBoundLogger
 
+from fanout_crds.report import (
+    FORMAT,
+    HEARTBEAT,
+    PATH,
+    Gone,
+    Heartbeat,
+    Hello,
+    RouteReport,
+    SnapshotEnd,
+    encode,
+)
 from fanout_dispatcher.admin import access, problems, wire
 from fanout_dispatcher.admin.problems import Problem
 from fanout_dispatcher.values.desk import Desk
+from fanout_dispatcher.values.views import RouteView
 
-FORMAT: typing.Final = 1
-HEARTBEAT: typing.Final = 5.0  # seconds without another line
 COALESCE: typing.Final = 0.1  # seconds between two lines of one route
 PATIENCE: typing.Final = 10.0  # seconds that a write may take
 READERS: typing.Final = 16
@@ -49,7 +57,7 @@ def stream(
     """
     app = web.Application(client_max_size=0, middlewares=[problems.middleware(log)])
     report = _Report(desk, epoch, allowed, pace or Pace())
-    app.router.add_get("/v1/report", report.serve)
+    app.router.add_get(PATH, report.serve)
     app.on_shutdown.append(report.close)
     return app
 
@@ -95,7 +103,7 @@ class _Reader:
         self._response = response
         self._pace = pace
         self._changed: set[str] = set()
-        self._sent: dict[str, tuple[str, int]] = {}  # route -> uid, hash of its last line
+        self._sent: dict[str, int] = {}  # route -> hash of its last line
         self._wake = asyncio.Event()
         self._ended = False
 
@@ -109,12 +117,12 @@ class _Reader:
 
     async def follow(self, epoch: str) -> None:
         """Write the snapshot, then changes, until the reader is gone or the dispatcher ends."""
-        await self._write([_line("hello", format=FORMAT, epoch=epoch)])
+        await self._write([encode(Hello(format=FORMAT, epoch=epoch))])
         await self._flush(self._snapshot())
-        await self._write([_line("snapshotEnd")])
+        await self._write([encode(SnapshotEnd())])
         while not self._ended:
             if not await self._woken():
-                await self._write([_line("heartbeat")])
+                await self._write([encode(Heartbeat())])
                 continue
             self._wake.clear()
             changed, self._changed = self._changed, set()
@@ -137,16 +145,13 @@ class _Reader:
     def _now(self, route: str) -> typing.Iterator[bytes]:
         """Give the line that *route* needs now; none when the reader knows already."""
         view = self._desk.route(route)
-        known = self._sent.get(route)
         if view is None:
-            if known:
-                del self._sent[route]
-                yield _line("gone", route=route, uid=known[0])
+            if self._sent.pop(route, None) is not None:
+                yield encode(Gone(route=route))
             return
-        line = _line("route", **wire.of_route(view))
-        state = (view.uid, hash(line))
-        if state != known:
-            self._sent[route] = state
+        line = encode(_told(view))
+        if hash(line) != self._sent.get(route):
+            self._sent[route] = hash(line)
             yield line
 
     async def _flush(self, lines: typing.Iterable[bytes]) -> None:
@@ -165,5 +170,6 @@ class _Reader:
             await self._response.write(b"".join(lines))
 
 
-def _line(kind: str, **fields: object) -> bytes:
-    return orjson.dumps({"kind": kind, **fields}, option=orjson.OPT_APPEND_NEWLINE)
+def _told(view: RouteView) -> RouteReport:
+    """Tell of a route what the report has a field for; what only the admin port shows changes far more often."""
+    return msgspec.convert(wire.of_route(view), RouteReport)

@@ -14,9 +14,9 @@ import aiohttp
 import orjson
 from structlog.typing import FilteringBoundLogger
 
+from fanout_crds.report import AUDIENCE
 from fanout_dispatcher.cluster import Cluster
 
-AUDIENCE: typing.Final = "fanout-report"
 KEEP: typing.Final = 60.0  # seconds
 KEPT: typing.Final = 256  # answers
 LONGEST: typing.Final = 16 << 10  # characters of a token that are worth asking about

@@ -5,6 +5,7 @@ body) and the caps that give a line of the report stream a bound.
 """
 
 import base64
+import re
 import typing
 
 import msgspec
@@ -76,7 +77,7 @@ def limit(text: str | None) -> int:
     """Read how many items are wanted: 1 to 1000, 100 when not said."""
     if text is None:
         return LIMIT
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MOST:
+    if not re.fullmatch(r"[1-9][0-9]{0,3}", text) or int(text) > MOST:
         raise Problem(400, f'limit: expected a number from 1 to {MOST}, got "{text[:20]}"')
     return int(text)
 
@@ -86,7 +87,8 @@ def query(request: web.Request, *known: str) -> dict[str, str]:
     read: dict[str, str] = {}
     for name, value in request.query.items():
         if name not in known:
-            raise Problem(400, f'unknown parameter "{name[:40]}": there are {", ".join(known)}')
+            there_are = f"there are {', '.join(known)}" if known else "there are none here"
+            raise Problem(400, f'unknown parameter "{name[:40]}": {there_are}')
         if name in read:
             raise Problem(400, f"{name}: given twice")
         read[name] = value

@@ -34,7 +34,8 @@ def admin_option(command: Command) -> Command:
         metavar="URL",
         envvar="FANOUT_ADMIN",
         show_envvar=True,
-        help="Base URL of the admin port. Unset: the dispatcher that runs on this machine's data folder.",
+        help="Base URL of the admin port; its bearer token is taken from FANOUT_ADMIN_TOKEN. Unset: the dispatcher that"
+        " runs on this machine's data folder.",
     )(command)
 
 
@@ -61,6 +62,10 @@ class Admin:
         wanted = {name: value for name, value in query.items() if value is not None}
         return answer(lambda: self._ask("GET", path, params=wanted))
 
+    def has(self, path: str) -> bool:
+        """Say whether there is anything at *path*."""
+        return reached(lambda: self._ask("GET", path)).status_code != httpx.codes.NOT_FOUND
+
     def post(self, path: str, body: Json) -> Json:
         """POST a JSON body; fields that are None are left away."""
         wanted = {name: value for name, value in body.items() if value is not None}
@@ -78,14 +83,19 @@ def client(base: str, headers: typing.Mapping[str, str]) -> httpx.Client:
 
 def answer(ask: typing.Callable[[], httpx.Response]) -> Json:
     """Ask, and give the JSON of the answer; raises the sentence of whatever went wrong."""
-    try:
-        response = ask()
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        raise fail(_sentence(error)) from None
+    response = reached(ask)
     if response.is_success:
         return _json(response)
     detail = _json(response).get("detail") if "json" in response.headers.get("content-type", "") else None
     raise fail(f"{detail or response.reason_phrase} ({response.status_code})")
+
+
+def reached(ask: typing.Callable[[], httpx.Response]) -> httpx.Response:
+    """Ask, and give the answer whatever it says; raises the sentence of why there was none."""
+    try:
+        return ask()
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        raise fail(_sentence(error)) from None
 
 
 def _sentence(error: Exception) -> str:

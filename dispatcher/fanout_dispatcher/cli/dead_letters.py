@@ -6,12 +6,27 @@ import click
 
 from fanout_dispatcher.cli import output
 from fanout_dispatcher.cli.client import Admin, Json, admin_option
-from fanout_dispatcher.cli.output import fail
+from fanout_dispatcher.cli.output import Column, fail
 
-COLUMNS: typing.Final = {
-    "ID": "id", "AT": "at", "ROUTE": "route", "TARGET": "target", "REASON": "reason", "DETAIL": "detail",
-    "ATTEMPTS": "attempts", "TYPE": "type", "BYTES": "size",
-}  # fmt: skip
+COLUMNS: typing.Final = (
+    Column("ID", "id"),
+    Column("AT", "at", when=True),
+    Column("ROUTE", "route"),
+    Column("TARGET", "target"),
+    Column("REASON", "reason"),
+    Column("DETAIL", "detail", folds=True),
+    Column("ATTEMPTS", "attempts"),
+    Column("TYPE", "type", folds=True),
+    Column("BYTES", "size"),
+)
+HISTORY: typing.Final = (
+    Column("ATTEMPT AT", "at"),
+    Column("OUTCOME", "outcome", folds=True),
+    Column("SECONDS", "seconds"),
+)
+NOT_IN_FORCE: typing.Final = (
+    "the route or target is not in force; put it back (fanout routes shows what is), then replay"
+)
 Command = typing.TypeVar("Command", bound=typing.Callable[..., typing.Any])
 
 
@@ -82,8 +97,8 @@ def show(ident: str, admin: str | None, form: str) -> None:
         return
     for name, value in found.items():
         if name not in ("history", "headers", "body", "bodyBase64"):
-            click.echo(f"{name}: {output.cell(value)}")
-    output.write_table(found["history"], {"ATTEMPT AT": "at", "OUTCOME": "outcome", "SECONDS": "seconds"}, empty="")
+            click.echo(f"{name}: {output.text(value)}")
+    output.write_table(found["history"], HISTORY, empty="")
     for header in found["headers"]:
         click.echo(output.plain(f"{header['name']}: {header['value']}"))
     click.echo("\n" + output.plain(found.get("body") or f"(base64) {found.get('bodyBase64', '')}", keep="\n\t"))
@@ -104,13 +119,14 @@ def replay(admin: str | None, form: str, **wanted: typing.Any) -> None:
       fanout dead-letters replay 0-17 0-18
       fanout dead-letters replay --route shop/order-placed --target crm --limit 1000
     """
-    found = Admin(admin).post("/v1/dead-letters/replay", _filter(**wanted))
+    api = Admin(admin)
+    found = api.post("/v1/dead-letters/replay", _filter(**wanted))
     if form == "json":
         output.write_json(found)
     else:
         for receipt in found["receipts"]:
             click.echo(receipt)
-    _conclude(len(found["receipts"]), "replayed", found, wanted["ids"])
+    _conclude(api, len(found["receipts"]), "replayed", found, wanted["ids"])
 
 
 @dead_letters.command()
@@ -131,10 +147,11 @@ def remove(admin: str | None, form: str, *, yes: bool, **wanted: typing.Any) -> 
     body = _filter(**wanted)
     if not yes:
         click.confirm("They cannot be brought back. Go on?", abort=True, err=True)
-    found = Admin(admin).post("/v1/dead-letters/remove", body)
+    api = Admin(admin)
+    found = api.post("/v1/dead-letters/remove", body)
     if form == "json":
         output.write_json(found)
-    _conclude(found["removed"], "removed", found, wanted["ids"])
+    _conclude(api, found["removed"], "removed", found, wanted["ids"])
 
 
 def _filter(*, ids: tuple[str, ...], all_: bool, limit: int, **fields: str | None) -> Json:
@@ -148,11 +165,20 @@ def _filter(*, ids: tuple[str, ...], all_: bool, limit: int, **fields: str | Non
     return {"ids": list(ids) or None, "all": all_ or None, "limit": None if ids else limit, **fields}
 
 
-def _conclude(done: int, word: str, found: Json, ids: tuple[str, ...]) -> None:
+def _conclude(api: Admin, done: int, word: str, found: Json, ids: tuple[str, ...]) -> None:
     """Say how many it were, and fail when fewer than were named, or none of those there are."""
     if done < len(ids):
-        raise fail(f"{done} of {len(ids)} {word}: the others are not there any more, or their routes are not in force")
+        raise fail(f"{done} of {len(ids)} {word}: {_why_not(api, len(ids) - done, ids)}")
     if not done and found["remaining"]:
-        raise fail(f"none {word}: their routes or targets are not in force")
+        raise fail(f"none {word}: {NOT_IN_FORCE}")
     more = "; more remain: run it again for the next" if found["remaining"] else ""
     click.echo(f"{done} {word}{more}", err=True)
+
+
+def _why_not(api: Admin, left: int, ids: tuple[str, ...]) -> str:
+    """Tell the two causes apart: what was done is gone, so those of *ids* that are there could not be."""
+    kept = [ident for ident in ids if api.has(f"/v1/dead-letters/{ident}")]
+    causes = [f"{', '.join(kept)} cannot be: {NOT_IN_FORCE}"] if kept else []
+    if len(kept) < left:
+        causes.append(f"{'the rest' if kept else 'the others'} are not there (any more)")
+    return "; ".join(causes)

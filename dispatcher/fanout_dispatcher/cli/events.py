@@ -8,14 +8,26 @@ import rich.live
 
 from fanout_dispatcher.cli import output
 from fanout_dispatcher.cli.client import Admin, Json, admin_option
+from fanout_dispatcher.cli.output import Column
 
-COLUMNS: typing.Final = {
-    "TARGET": "target", "STATE": "state", "ATTEMPTS": "attempts", "DUE": "due", "HELD": "held", "REASON": "reason",
-    "LAST": "last", "REPLAYED AS": "replayedAs",
-}  # fmt: skip
-LIST: typing.Final = {
-    "RECEIPT": "receipt", "ACCEPTED": "accepted", "ROUTE": "route", "TYPE": "type", "ID": "id", "DELIVERIES": "states",
-}  # fmt: skip
+COLUMNS: typing.Final = (
+    Column("TARGET", "target"),
+    Column("STATE", "state"),
+    Column("ATTEMPTS", "attempts"),
+    Column("DUE", "due", when=True),
+    Column("HELD", "held"),
+    Column("REASON", "reason"),
+    Column("LAST", "last", folds=True),
+    Column("REPLAYED AS", "replayedAs"),
+)
+LIST: typing.Final = (
+    Column("RECEIPT", "receipt"),
+    Column("ACCEPTED", "accepted", when=True),
+    Column("ROUTE", "route"),
+    Column("TYPE", "type", folds=True),
+    Column("ID", "id", folds=True),
+    Column("DELIVERIES", "states", folds=True),
+)
 POLL: typing.Final = 0.25  # seconds
 
 
@@ -38,9 +50,11 @@ def events() -> None:
 def get(receipt: str, admin: str | None, form: str, *, watch: bool) -> None:
     """Show one event and each of its deliveries. Exits 1 when, followed to its end, any is dead.
 
+    ATTEMPTS counts what was spent: a probe of an open circuit that fails costs a delivery nothing.
+
     \b
     Example:
-      fanout events get 0-1-3161eb8a48b7fd90 --watch
+      fanout events get RECEIPT --watch
     """
     api = Admin(admin)
 
@@ -61,7 +75,7 @@ def get(receipt: str, admin: str | None, form: str, *, watch: bool) -> None:
 @admin_option
 @output.formats
 def list_(admin: str | None, form: str, **wanted: str | int | None) -> None:
-    """List events, newest first.
+    """List events, newest first. TYPE and ID are known until an event is settled.
 
     \b
     Example:
@@ -90,7 +104,7 @@ def follow(ask: typing.Callable[[], Json], form: str, *, timeout: float | None =
         while True:
             found = ask()
             if form == "table":
-                live.update(output.table(rows(found), COLUMNS), refresh=screen.is_terminal or found["settled"])
+                live.update(output.listing(rows(found), COLUMNS), refresh=screen.is_terminal or found["settled"])
             if found["settled"] or (end is not None and time.monotonic() >= end):  # noqa: TID251
                 return found
             time.sleep(POLL)  # noqa: TID251 (a command, not the engine)

@@ -1,21 +1,22 @@
 """What commands write: tables for people, JSON for programs, and one sentence on stderr when it did not work.
 
 Exit codes: 0 done, 1 it failed or something is dead, 2 the command was used wrongly. Text from outside (errors, ids) is
-escaped, so that it can neither style a table nor steer a terminal.
+shown as it stands but for what would steer a terminal; `listing` shows many rows of it.
 """
 
+import datetime
 import typing
+from collections.abc import Sequence
 
 import click
 import orjson
-import rich.box
 import rich.console
-import rich.markup
-import rich.table
 
-Row = typing.Mapping[str, typing.Any]
-Columns = typing.Mapping[str, str]  # heading -> field
-WIDE: typing.Final = 200  # columns when nobody's terminal says
+from fanout_dispatcher.cli.listing import Column, Listing, Row, plain, text
+
+__all__ = ["Column", "Row", "console", "fail", "formats", "listing", "plain", "text", "write_json", "write_table"]
+
+UNBOUNDED: typing.Final = 1_000_000  # columns where no terminal sets a bound
 
 formats = click.option(
     "--output",
@@ -38,39 +39,23 @@ def write_json(value: object) -> None:
     click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
 
 
-def write_table(rows: typing.Iterable[Row], columns: Columns, *, empty: str) -> None:
+def write_table(rows: typing.Iterable[Row], columns: Sequence[Column], *, empty: str) -> None:
     """Write *rows*, or the sentence *empty* when there are none."""
     found = list(rows)
     if not found:
         click.echo(empty, err=True)
         return
-    console().print(table(found, columns))
+    console().print(listing(found, columns))
 
 
-def table(rows: typing.Iterable[Row], columns: Columns) -> rich.table.Table:
-    """Make a plain table."""
-    made = rich.table.Table(*columns, box=rich.box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for row in rows:
-        made.add_row(*(cell(row.get(field)) for field in columns.values()))
-    return made
-
-
-def cell(value: object) -> str:
-    """Write one value; nothing for nothing."""
-    if value is None:
-        return ""
-    text = value if isinstance(value, str) else orjson.dumps(value).decode()
-    return rich.markup.escape(plain(text))
-
-
-def plain(text: str, *, keep: str = "") -> str:
-    """Replace what a terminal would obey, but for the characters in *keep*."""
-    return "".join(one if one.isprintable() or one in keep else "·" for one in text)
+def listing(rows: typing.Iterable[Row], columns: Sequence[Column]) -> Listing:
+    """Make a listing as of now."""
+    return Listing(rows, columns, datetime.datetime.now().astimezone())  # noqa: TID251 (a command's own clock)
 
 
 def console() -> rich.console.Console:
-    """Make a console on stdout; wide when it is a pipe, so that no id is cut."""
+    """Make a console on stdout; without a bound when it is a pipe, so that each row stays one line."""
     made = rich.console.Console(soft_wrap=False, highlight=False)
     if not made.is_terminal:
-        made.width = WIDE
+        made.width = UNBOUNDED
     return made

@@ -6,11 +6,20 @@ import click
 
 from fanout_dispatcher.cli import output
 from fanout_dispatcher.cli.client import Admin, admin_option
+from fanout_dispatcher.cli.output import Column
 
-COLUMNS: typing.Final = {
-    "ROUTE": "route", "PATH": "path", "TARGET": "target", "CIRCUIT": "circuit", "PENDING": "pending",
-    "IN FLIGHT": "inFlight", "DEAD": "deadLetters", "HELD": "held", "LAST ERROR": "lastError", "REFUSED": "refused",
-}  # fmt: skip
+COLUMNS: typing.Final = (
+    Column("ROUTE", "route"),
+    Column("PATH", "path"),
+    Column("TARGET", "target"),
+    Column("CIRCUIT", "circuit"),
+    Column("PENDING", "pending"),
+    Column("IN FLIGHT", "inFlight"),
+    Column("DEAD", "deadLetters"),
+    Column("HELD", "held"),
+    Column("LAST ERROR", "lastError", folds=True),
+    Column("REFUSED", "refused", folds=True),
+)
 
 
 @click.command()
@@ -19,6 +28,9 @@ COLUMNS: typing.Final = {
 @output.formats
 def routes(route: str | None, admin: str | None, form: str) -> None:
     """Show the routes in force and the state of their targets.
+
+    PATH is shown where it is not /NAMESPACE/NAME; HELD and REFUSED say why
+    nothing is sent, and why a newer manifest is not in force. Columns without a word in them are left out.
 
     \b
     Example:
@@ -39,7 +51,7 @@ def _rows(route: typing.Any) -> typing.Iterator[output.Row]:
         yield {
             **target,
             "route": route["route"],
-            "path": route["path"],
+            "path": None if route["path"] == f"/{route['route']}" else route["path"],
             "target": target["name"],
             "refused": route["refused"],
         }

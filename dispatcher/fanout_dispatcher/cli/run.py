@@ -1,5 +1,6 @@
 """``fanout run``: turns flags into `Settings` and calls `server.serve`, which does the rest."""
 
+import dataclasses
 import ipaddress
 import os
 import pathlib
@@ -11,9 +12,11 @@ from fanout_crds.references import ServiceKey
 from fanout_crds.scalars import size
 from fanout_dispatcher import state
 from fanout_dispatcher.cli.output import fail
-from fanout_dispatcher.settings import Address, Network, Settings, TlsFiles, Unstartable
+from fanout_dispatcher.settings import GIB, Network, Settings, TlsFiles, Unstartable
+from fanout_dispatcher.values.address import Address
 
 FILE: typing.Final = click.Path(exists=True, dir_okay=False, path_type=pathlib.Path)
+UNSET: typing.Final[dict[str, typing.Any]] = {one.name: one.default for one in dataclasses.fields(Settings)}
 Parsed = typing.TypeVar("Parsed")
 Callback = typing.Callable[[click.Context, click.Parameter, typing.Any], typing.Any]
 
@@ -52,17 +55,19 @@ def _size(text: str) -> int:
 
 @click.command(context_settings={"show_default": True})
 @click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=pathlib.Path), metavar="[PATH]…")
-@click.option("--plans", type=click.Choice(["folder", "kubernetes"]), default="folder", help="Where plans come from.")
+@click.option(
+    "--plans", type=click.Choice(["folder", "kubernetes"]), default=UNSET["plans"], help="Where plans come from."
+)
 @click.option(
     "--listen",
-    default="127.0.0.1:8080",
+    default=str(UNSET["listen"]),
     callback=_parse(Address.parse),
     metavar="HOST:PORT",
     help="The data port, where events come in.",
 )
 @click.option(
     "--admin",
-    default="127.0.0.1:8081",
+    default=str(UNSET["admin"]),
     callback=_parse(Address.parse),
     metavar="HOST:PORT",
     help="Health, metrics, admin API. Beyond loopback it needs FANOUT_ADMIN_TOKEN or --admin-token-file.",
@@ -84,7 +89,7 @@ def _size(text: str) -> int:
 @click.option(
     "--journal-size",
     "journal_bytes",
-    default="10Gi",
+    default=f"{UNSET['journal_bytes'] // GIB}Gi",
     callback=_parse(_size),
     metavar="SIZE",
     help="How much the journal may hold; past it producers get 503.",
@@ -107,14 +112,17 @@ def _size(text: str) -> int:
 )
 @click.option("--namespace", help="Namespace of the plans, for --plans kubernetes. Unset: our own.")
 @click.option("--kubeconfig", type=FILE, help="How to reach the API server. Unset: as a pod, or KUBECONFIG.")
-@click.option("--class-name", default="fanout", help="Serve routes of this spec.className.")
+@click.option("--class-name", default=UNSET["class_name"], help="Serve routes of this spec.className.")
 @click.option(
-    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", help="From here on."
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default=UNSET["log_level"],
+    help="From here on.",
 )
 @click.option(
     "--log-format",
     type=click.Choice(["auto", "json", "text"]),
-    default="auto",
+    default=UNSET["log_format"],
     help="auto: text on a terminal, JSON lines elsewhere.",
 )
 def run(**flags: typing.Any) -> None:

@@ -48,8 +48,11 @@ def send(to: str, admin: str | None, form: str, *, wait: bool, timeout: float, *
         accepted = answer(lambda: http.post(url, content=body, headers=headers))
         if "receipt" not in accepted:
             raise fail(f"{url} answered without a receipt: is it a route of a dispatcher?")
+        if form != "json":
+            click.echo(accepted["receipt"])
         if not wait:
-            output.write_json(accepted) if form == "json" else click.echo(accepted["receipt"])
+            if form == "json":
+                output.write_json(accepted)
             return
         _wait(http, str(httpx.URL(url).join(accepted["status"])), form, timeout)
 

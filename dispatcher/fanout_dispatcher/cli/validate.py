@@ -18,6 +18,7 @@ def validate(paths: tuple[pathlib.Path, ...], form: str) -> None:
     """Check FanoutRoute manifests in files and folders.
 
     Prints one line per fault, `file:line: spec.targets[0].url: sentence`, and exits 1; or what was checked and exits 0.
+    Where there is nothing to check it exits 1 too.
 
     \b
     Example:
@@ -30,6 +31,13 @@ def validate(paths: tuple[pathlib.Path, ...], form: str) -> None:
     _write(found, faults, form)
     if faults:
         raise SystemExit(1)
+    if _empty(found):
+        raise output.fail("nothing was checked: no FanoutRoute and no Secret was found")
+
+
+def _empty(found: manifests.Manifests) -> bool:
+    """Say whether there was nothing to check: a mistyped folder must not look like a good one."""
+    return not (found.routes or found.secrets or found.faults)
 
 
 def _compiled(one: manifests.Sourced) -> list[Fault]:
@@ -37,25 +45,28 @@ def _compiled(one: manifests.Sourced) -> list[Fault]:
     try:
         compiler.compile(one.route, compiler.Installation(), Refs(), "")
     except Invalid as invalid:
-        return [Fault(fault.path, fault.message, one.file, one.line) for fault in invalid.faults]
+        return [one.placed(fault) for fault in invalid.faults]
     return []
 
 
 def _write(found: manifests.Manifests, faults: list[Fault], form: str) -> None:
     if form == "json":
         written = [{"file": one.file, "line": one.line, "path": one.path, "message": one.message} for one in faults]
-        output.write_json({"valid": not faults, "routes": [one.route.key for one in found.routes], "faults": written})
+        routes, valid = [one.route.key for one in found.routes], not (faults or _empty(found))
+        output.write_json({"valid": valid, "routes": routes, "faults": written})
         return
     for fault in faults:
         click.echo(str(fault))
     for notice in found.notices:
         click.echo(str(notice), err=True)
-    if not faults:
+    if faults:
+        click.echo(_count(len(faults), "fault"), err=True)
+    elif not _empty(found):
         for one in found.routes:
-            click.echo(
-                f"{one.file}:{one.line}: {one.route.key}: {_count(len(one.route.spec.targets), 'target')}, valid"
-            )
-        click.echo(f"{_count(len(found.routes), 'route')} checked, no faults")
+            targets = _count(len(one.route.spec.targets), "target")
+            click.echo(f"{one.file}:{one.line}: {one.route.key}: {targets}, valid")
+        secrets = f" and {_count(len(found.secrets), 'Secret')}" if found.secrets else ""
+        click.echo(f"{_count(len(found.routes), 'route')}{secrets} checked, no faults")
 
 
 def _count(number: int, word: str) -> str:

@@ -10,7 +10,7 @@ import typing
 import urllib.parse
 
 from fanout_dispatcher.ingress import answer, cloudevents, problems
-from fanout_dispatcher.ingress.answer import STATUS, Answer
+from fanout_dispatcher.ingress.answer import STATUS
 from fanout_dispatcher.ingress.attributes import Invalid
 from fanout_dispatcher.ingress.cloudevents import NotJson
 from fanout_dispatcher.ingress.engine import Engine
@@ -18,10 +18,12 @@ from fanout_dispatcher.ingress.exchange import Exchange
 from fanout_dispatcher.ingress.problems import Refusal
 from fanout_dispatcher.ingress.request import Request
 from fanout_dispatcher.values.render import render
+from fanout_dispatcher.values.views import EventView
 
 OURS: typing.Final = "/-/"
 _ALLOW_POST: typing.Final = ((b"allow", b"POST"),)
 _ALLOW_GET: typing.Final = ((b"allow", b"GET, HEAD"),)
+_NO_STORE: typing.Final = ((b"cache-control", b"no-store"),)
 _IDENTITY: typing.Final = ((b"accept-encoding", b"identity"),)
 _FORMATS: typing.Final = b"application/cloudevents"
 
@@ -35,7 +37,7 @@ class Acceptor:
         self.loop = loop
         self.engine = engine
         self.reader = cloudevents.Reader(ids)
-        self.asking: set[asyncio.Task[Answer]] = set()
+        self.asking: set[asyncio.Task[EventView | None]] = set()
 
     def open(self, request: Request) -> Refusal | None:
         """Judge the head: set ``route`` and ``limit``, or say no before the body is read."""
@@ -74,25 +76,29 @@ class Acceptor:
 
     def _tell(self, exchange: Exchange) -> None:
         """Say what became of an event; the journal may have to be asked, so this alone is a task."""
-        task = self.loop.create_task(self._status(exchange.request))
+        task = self.loop.create_task(self._view(exchange.request))
         self.asking.add(task)
 
-        def told(done: asyncio.Task[Answer]) -> None:
+        def told(done: asyncio.Task[EventView | None]) -> None:
             self.asking.discard(done)
             if done.cancelled() or (wrong := done.exception()) is not None:
                 exchange.refuse(problems.INTERNAL("the event's state could not be read"))
                 if not done.cancelled():
                     self.loop.call_exception_handler({"message": "status of an event", "exception": wrong})
             else:
-                exchange.respond(done.result())
+                _show(exchange, done.result())
 
         task.add_done_callback(told)
 
-    async def _status(self, request: Request) -> Answer:
-        view = await self.engine.event(request.path.removeprefix(STATUS))
-        if view is None:
-            return answer.refused(request, problems.NO_EVENT("no event has this receipt, or it is past its time"))
-        return answer.answer(request, 200, render(view), headers=((b"cache-control", b"no-store"),))
+    async def _view(self, request: Request) -> EventView | None:
+        return await self.engine.event(request.path.removeprefix(STATUS))
+
+
+def _show(exchange: Exchange, view: EventView | None) -> None:
+    if view is None:
+        exchange.refuse(problems.NO_EVENT("no event has this receipt, or it is past its time"))
+    else:
+        exchange.respond(answer.answer(exchange.request, 200, render(view), headers=_NO_STORE))
 
 
 def _judge_ours(request: Request) -> Refusal | None:

@@ -11,6 +11,8 @@ import typing
 
 import msgspec
 
+from fanout_crds import headers
+from fanout_crds.headers import encoded
 from fanout_dispatcher.ingress import attributes, bodies, structured
 from fanout_dispatcher.ingress.attributes import Invalid
 from fanout_dispatcher.ingress.engine import Route
@@ -20,12 +22,7 @@ from fanout_dispatcher.values.event import Head
 LARGEST_BLOCK: typing.Final = 32 * 1024  # what binary mode could have brought; targets refuse larger heads
 PLAIN_TYPE: typing.Final = "dev.fanout.request"
 STRUCTURED: typing.Final = b"application/cloudevents+json"
-CARRIED: typing.Final = frozenset({b"traceparent", b"tracestate", b"x-request-id"})  # to every target, as they came
-KEPT_BACK: typing.Final = CARRIED | frozenset(  # never forwarded by name: ours to say, hop-by-hop, or secret
-    b"host content-length content-type authorization cookie idempotency-key connection keep-alive proxy-connection "
-    b"proxy-authenticate proxy-authorization te trailer transfer-encoding upgrade expect http2-settings".split()
-)
-
+CARRIED: typing.Final = encoded(headers.CARRIED - {"content-type"})  # the content type is said once, by `_typed`
 SAID_ELSEWHERE: typing.Final = frozenset({"datacontenttype", "data", "data_base64"})  # in binary mode
 
 Event = tuple[Head, bytes]
@@ -117,13 +114,13 @@ def _event(request: Request, route: Route, name: tuple[str, str, str], block: by
 
 def _forwarded(request: Request, route: Route) -> tuple[tuple[bytes, bytes], ...]:
     """Keep the producer's headers that at least one target asks for."""
-    kept_back = KEPT_BACK | _hop_by_hop(request)
+    hop_by_hop = _hop_by_hop(request)
     return tuple(
         (name, value)
         for name, value in request.lines
         if (name in route.forwardable or name.startswith(route.forward_prefixes))
-        and name not in kept_back
-        and not name.startswith(b"ce-")
+        and headers.settable(name)
+        and name not in hop_by_hop
     )
 
 

@@ -3,11 +3,9 @@
 import typing
 
 from fanout_crds.plan import Plan
-from fanout_dispatcher.values.answers import Answered
+from fanout_dispatcher.values.answers import Reply
 from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.views import EventView
-
-Reply = typing.Callable[[Answered], None]
 
 
 class Route(typing.Protocol):

@@ -6,23 +6,18 @@ await ingress.drain(seconds)
 """
 
 import asyncio
-import errno
 import socket
 import typing
 
 from fanout_dispatcher.ingress.accept import Acceptor
 from fanout_dispatcher.ingress.engine import Engine
-from fanout_dispatcher.ingress.port import Counts, Port
+from fanout_dispatcher.ingress.port import Port
 from fanout_dispatcher.ingress.protocol import Connection
 from fanout_dispatcher.ingress.settings import Settings
+from fanout_dispatcher.values.address import Address
+from fanout_dispatcher.values.desk import PortMeter
 
 DEFAULTS: typing.Final = Settings()
-
-_SENTENCES: typing.Final = {
-    errno.EADDRINUSE: "address already in use: stop the other process or choose another port",
-    errno.EADDRNOTAVAIL: "this machine has no such address",
-    errno.EACCES: "permission denied: choose a port above 1023",
-}
 
 
 class CannotListen(Exception):
@@ -38,14 +33,9 @@ class Ingress:
         self.addresses = tuple(one.getsockname() for one in server.sockets)
 
     @property
-    def counts(self) -> Counts:
-        """What came in so far."""
-        return self.port.counts
-
-    @property
-    def connected(self) -> int:
-        """How many connections are open."""
-        return len(self.port.guests)
+    def meter(self) -> PortMeter:
+        """What came in so far, and who is connected."""
+        return self.port.meter
 
     async def drain(self, seconds: float) -> int:
         """Take no new connection, answer what was asked, close; how many had to be cut off after *seconds*."""
@@ -81,12 +71,5 @@ async def listen(
         port.close()
         if isinstance(at, socket.socket):
             raise
-        raise CannotListen(unopened("--listen", *at, wrong)) from wrong
+        raise CannotListen(Address(*at).unopened(wrong)) from wrong
     return Ingress(server, port)
-
-
-def unopened(flag: str, host: str, port: int, wrong: OSError) -> str:
-    """Say why *flag* could not be followed and what to do."""
-    shown = f"[{host}]" if ":" in host else host
-    sentence = _SENTENCES.get(wrong.errno or 0) or wrong.strerror or str(wrong)
-    return f"{flag} {shown}:{port}: {sentence}"

@@ -9,10 +9,9 @@ import email.utils
 import socket
 import typing
 
-import msgspec
-
 from fanout_dispatcher.ingress.accept import Acceptor
 from fanout_dispatcher.ingress.settings import Settings
+from fanout_dispatcher.values.desk import PortMeter
 
 NEVER: typing.Final = float("inf")
 
@@ -32,16 +31,6 @@ class Guest(typing.Protocol):
         """Go now."""
 
 
-class Counts(msgspec.Struct):
-    """Plain counters, read at scrape."""
-
-    connections: int = 0  # ever made
-    turned_away: int = 0  # connections over a cap
-    requests: int = 0
-    refused: dict[str, int] = msgspec.field(default_factory=dict)  # by the slug of the problem
-    expired: int = 0  # connections ended by a deadline
-
-
 class Port:
     """The shared part of one data port."""
 
@@ -56,7 +45,7 @@ class Port:
         self.acceptor = acceptor
         self.settings = settings
         self.wall = wall
-        self.counts = Counts()
+        self.meter = PortMeter()
         self.guests: dict[Guest, str] = {}  # with the peer each came from
         self.peers: dict[str, int] = {}
         self.gone = asyncio.Event()  # set while nobody is connected
@@ -71,14 +60,15 @@ class Port:
     def enter(self, guest: Guest, address: object) -> str | None:
         """Let a connection in; else the sentence that says which cap it is over."""
         peer = peer_of(address)
-        self.counts.connections += 1
+        self.meter.connections += 1
         here = self.peers.get(peer, 0)
         if len(self.guests) >= self.settings.connections or (peer and here >= self.settings.connections_per_peer):
-            self.counts.turned_away += 1
+            self.meter.turned_away += 1
             over = "connections" if len(self.guests) >= self.settings.connections else "connections from one address"
             return f"there are too many {over}"
         self.guests[guest] = peer
         self.peers[peer] = here + 1
+        self.meter.connected = len(self.guests)
         self.gone.clear()
         return None
 
@@ -87,6 +77,7 @@ class Port:
         peer = self.guests.pop(guest, None)
         if peer is None:
             return
+        self.meter.connected = len(self.guests)
         self.peers[peer] -= 1
         if not self.peers[peer]:
             del self.peers[peer]

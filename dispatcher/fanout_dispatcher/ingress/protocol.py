@@ -128,7 +128,7 @@ class Connection(asyncio.Protocol):
         if self.paused and self.phase in {HEAD, BODY}:
             self.deadline = self.port.now + self.seconds[self.phase]  # it is us who do not read
             return
-        self.port.counts.expired += 1
+        self.port.meter.expired += 1
         if self.phase == HEAD:
             self.intake.refuse(problems.TIMEOUT("the head of the request did not arrive in time"))
         elif self.phase == BODY:
@@ -179,15 +179,15 @@ class Connection(asyncio.Protocol):
         self.intake.feed(stash[:size])
 
     def _begin(self, request: Request) -> None:
-        self.port.counts.requests += 1
+        self.port.meter.requests += 1
         exchange = Exchange(self, request)
         self.queue.append(exchange)
         self.port.acceptor.begin(exchange)
 
     def refused(self, refusal: Refusal) -> None:
         """Count a no by its kind."""
-        refused, slug = self.port.counts.refused, refusal.problem.slug
-        refused[slug] = refused.get(slug, 0) + 1
+        refused, kind = self.port.meter.refused, (refusal.problem.slug, refusal.problem.status)
+        refused[kind] = refused.get(kind, 0) + 1
 
     # --- answers -----------------------------------------------------------------------------------------------------
 

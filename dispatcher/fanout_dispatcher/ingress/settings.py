@@ -1,4 +1,7 @@
-"""What the data port allows a client, and for how long. Every figure is a promise of docs/security.md (P31)."""
+"""What the data port allows a client, and for how long. docs/security.md promises each figure that a client can meet.
+
+One value per data port, made in the composition root; tests make smaller ones, so that no test waits for a real figure.
+"""
 
 import msgspec
 

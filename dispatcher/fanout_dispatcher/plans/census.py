@@ -10,7 +10,9 @@ import typing
 import msgspec
 
 CONFIRM: typing.Final = 1.0  # seconds
-FEW: typing.Final = 2  # routes that may go at once, whatever their share
+# Routes that may go at once, whatever their share. Fewer than the operator's sweep lets go (10): that asks the API
+# server for each route by name before it takes a plan away, and here a list is all there is.
+FEW: typing.Final = 2
 
 
 class Absences(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,11 +16,15 @@ from fanout_crds.manifests import Manifests, Secrets, Sourced, load
 from fanout_crds.references import ServiceKey
 from fanout_dispatcher.plans.census import Absences, Census
 from fanout_dispatcher.plans.compiling import Compiling
-from fanout_dispatcher.plans.sink import PlanRefused, PlanSink
 from fanout_dispatcher.plans.watch import SWEEP, Watch
 from fanout_dispatcher.telemetry.seam import PlansFaulty, PlansHeld, PlansSynced, Seam
+from fanout_dispatcher.values.sink import PlanRefused, PlanSink
 
 SOURCE: typing.Final = "folder"
+MANY_GONE: typing.Final = (
+    "many routes are gone at once: they stay in force until they are back; to let them go, put them back and take one"
+    " or two away at a time, or start on a fresh --data folder"
+)
 
 
 class FolderSource:
@@ -93,7 +97,10 @@ class FolderSource:
             made = self._compiling.compile(one, secrets)
             self._check_path(made.plan.path, route)
             self._sink.adopt(made.plan, made.credentials)
-        except (Invalid, PlanRefused) as why:
+        except Invalid as wrong:
+            self._sink.refuse(route, "; ".join(str(one.placed(fault)) for fault in wrong.faults))
+            return
+        except PlanRefused as why:
             self._sink.refuse(route, f"{one.file}:{one.line}: {why}")
             return
         self._path = {path: owner for path, owner in self._path.items() if owner != route} | {made.plan.path: route}
@@ -125,8 +132,7 @@ class FolderSource:
             self._origin.pop(route, None)
             self._path = {path: owner for path, owner in self._path.items() if owner != route}
         if absences.held and absences.held != self._held:
-            why = "many routes are gone at once: they stay in force until they are back or go in smaller steps"
-            self._seam.tell(PlansHeld(source=SOURCE, why=why, routes=absences.held))
+            self._seam.tell(PlansHeld(source=SOURCE, why=MANY_GONE, routes=absences.held))
         self._held = absences.held
 
     def _foreign(self, found: Manifests) -> set[str]:

@@ -9,12 +9,13 @@ import asyncio
 import random
 import typing
 
+from fanout_crds.cluster_plan import selector
 from fanout_dispatcher.cluster import Cluster
 from fanout_dispatcher.plans.census import Census
 from fanout_dispatcher.plans.pairing import Adopt, Object, Refuse, Wait, decide, name_of, route_of
 from fanout_dispatcher.plans.reflector import SILENCE, Reflector
-from fanout_dispatcher.plans.sink import PlanRefused, PlanSink
 from fanout_dispatcher.telemetry.seam import PlansFaulty, PlansHeld, PlansSynced, Seam
+from fanout_dispatcher.values.sink import PlanRefused, PlanSink
 
 SOURCE: typing.Final = "kubernetes"
 
@@ -33,21 +34,20 @@ class KubernetesSource:
         rng: random.Random,
         silence: float = SILENCE,
     ) -> None:
-        selector = f"fanout.dev/plan=true,fanout.dev/class={class_name}"
         self._sink = sink
         self._seam = seam
         self._census = Census()
         self._plans: dict[str, Object] = {}
         self._secrets: dict[str, Object] = {}
         self._owners: dict[str, str] = {}  # route -> its newest ConfigMap: one made again may be there twice
-        self._turned: set[str] = set()  # names of plans that the sink refused: a freed path may change its mind
+        self._refused: set[str] = set()  # names of plans that the sink refused: a freed path may change its mind
         self._held: tuple[str, ...] = ()
         self._listed: set[str] = set()
         self._reflectors = tuple(
             Reflector(
                 cluster,
                 f"/api/v1/namespaces/{namespace}/{listener.kind}",
-                selector,
+                selector(class_name),
                 listener=listener,
                 rng=rng,
                 silence=silence,
@@ -128,20 +128,20 @@ class KubernetesSource:
     def _retire(self, routes: typing.Iterable[str]) -> None:
         for route in routes:
             self._sink.retire(route)
-            for name in sorted(self._turned):
+            for name in sorted(self._refused):
                 self._consider(name)
 
     def _consider(self, name: str) -> None:
         config_map = self._plans.get(name)
         if config_map is None or self._owners.get(route_of(config_map)) != name:
             return
-        self._turned.discard(name)
+        self._refused.discard(name)
         match decide(config_map, self._secrets.get(name)):
             case Adopt(plan, credentials):
                 try:
                     self._sink.adopt(plan, credentials)
                 except PlanRefused as refused:
-                    self._turned.add(name)
+                    self._refused.add(name)
                     self._sink.refuse(plan.key, str(refused))
             case Refuse(route, why):
                 self._sink.refuse(route, why)

@@ -10,10 +10,8 @@ import typing
 
 import msgspec
 
+from fanout_crds import cluster_plan
 from fanout_crds import plan as plans
-
-ROUTE: typing.Final = "fanout.dev/route"
-REVISION: typing.Final = "fanout.dev/revision"
 
 Object = dict[str, typing.Any]
 
@@ -46,7 +44,7 @@ Decision = Adopt | Refuse | Wait
 
 def route_of(item: Object) -> str:
     """Give the route that an object was written for; empty when it does not say."""
-    return str((item["metadata"].get("annotations") or {}).get(ROUTE, ""))
+    return cluster_plan.note(item, cluster_plan.ROUTE)
 
 
 def name_of(item: Object) -> str:
@@ -58,7 +56,7 @@ def decide(config_map: Object, secret: Object | None) -> Decision:
     """Say what to do with what is there of one plan."""
     route = route_of(config_map)
     try:
-        plan = plans.decode((config_map.get("data") or {}).get("plan.json", ""))
+        plan = plans.decode((config_map.get("data") or {}).get(cluster_plan.FILE, ""))
     except (plans.UnknownFormat, ValueError) as error:
         return Refuse(route, f"ConfigMap {name_of(config_map)}: {error}")
     if plan.key != route:
@@ -66,7 +64,7 @@ def decide(config_map: Object, secret: Object | None) -> Decision:
     handles = {handle for target in plan.targets for handle in (target.bearer, target.ca) if handle}
     if not handles:
         return Adopt(plan, {})
-    if secret is None or (secret["metadata"].get("annotations") or {}).get(REVISION) != plan.revision:
+    if secret is None or cluster_plan.note(secret, cluster_plan.REVISION) != plan.revision:
         return Wait(route)
     try:
         credentials = {key: base64.b64decode(value, validate=True) for key, value in (secret.get("data") or {}).items()}

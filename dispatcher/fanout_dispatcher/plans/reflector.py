@@ -13,6 +13,7 @@ import typing
 import aiohttp
 import orjson
 
+from fanout_crds.lines import Splitter
 from fanout_dispatcher.cluster import CONNECT, Cluster
 
 PAGE: typing.Final = 500
@@ -78,7 +79,7 @@ class Reflector:
             while True:
                 try:
                     if self._version is None:
-                        self._version = await self._settled(session)
+                        self._version = await self._believed(session)
                     await self._watch(session, self._version)
                 except Gone:
                     self._version = None
@@ -99,7 +100,7 @@ class Reflector:
         self._failures = 0
         self._listener.away(None)
 
-    async def _settled(self, session: aiohttp.ClientSession) -> str:
+    async def _believed(self, session: aiohttp.ClientSession) -> str:
         """List until the listener believes what it saw; the version from which to watch."""
         while True:
             items, version = await self._list(session)
@@ -131,9 +132,11 @@ class Reflector:
             "timeoutSeconds": str(LASTS),
         }
         async with self._get(session, query) as response:
-            async for line in _lines(response.content):
-                self._well()
-                self._take(*_event(line))
+            lines = Splitter(LINE)
+            async for piece in response.content.iter_any():
+                for line in lines.feed(piece):
+                    self._well()
+                    self._take(*_event(line))
 
     @contextlib.asynccontextmanager
     async def _get(
@@ -187,14 +190,3 @@ def _event(line: bytes) -> tuple[str, Object, str]:
     if code == 410:
         raise Gone
     raise Away(f"the watch failed: {message}")
-
-
-async def _lines(content: aiohttp.StreamReader) -> typing.AsyncIterator[bytes]:
-    """Split a stream into lines longer than aiohttp's own reader takes."""
-    rest = b""
-    async for chunk in content.iter_any():
-        *lines, rest = (rest + chunk).split(b"\n")
-        if len(rest) > LINE:
-            raise Away(f"a line of the watch is longer than {LINE} bytes")
-        for line in lines:
-            yield line

@@ -14,7 +14,7 @@ import prometheus_client
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from fanout_dispatcher.values.desk import BUCKETS, Desk, LaneMeter, RouteMeter
+from fanout_dispatcher.values.desk import BUCKETS, Desk, LaneMeter, PortMeter, RouteMeter
 
 CONTENT_TYPE: typing.Final = "text/plain; version=0.0.4; charset=utf-8"
 CIRCUITS: typing.Final = ("Closed", "Open", "HalfOpen", "Disabled")
@@ -25,10 +25,11 @@ LANE: typing.Final = ("route", "target")
 
 
 class Metrics:
-    """The metrics page of one desk and this process."""
+    """The metrics page of one desk, its data port (where there is one) and this process."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, port: PortMeter | None = None) -> None:
         self._desk = desk
+        self._port = port or PortMeter()
         self._process = prometheus_client.CollectorRegistry()
         prometheus_client.ProcessCollector(registry=self._process)
         prometheus_client.PlatformCollector(registry=self._process)
@@ -40,24 +41,43 @@ class Metrics:
         Text format 0.0.4: OpenMetrics would not let a gauge and a counter share the name fanout_dead_letters.
         """
         meters = prometheus_client.CollectorRegistry()
-        meters.register(Meters(list(self._desk.route_meters()), list(self._desk.lane_meters())))
+        meters.register(Meters(self._port, list(self._desk.route_meters()), list(self._desk.lane_meters())))
         return lambda: prometheus_client.generate_latest(meters) + prometheus_client.generate_latest(self._process)
 
 
 class Meters(Collector):
     """Plain counters as metric families."""
 
-    def __init__(self, routes: list[RouteMeter], lanes: list[LaneMeter]) -> None:
+    def __init__(self, port: PortMeter, routes: list[RouteMeter], lanes: list[LaneMeter]) -> None:
+        self._port = port
         self._routes = routes
         self._lanes = lanes
 
     def collect(self) -> typing.Iterator[Metric]:
         """Every family, complete for all routes and lanes."""
+        yield from _ingress(self._port)
         yield from _doors(self._routes)
         yield from _attempts(self._lanes)
         yield from _dead(self._lanes)
         yield from _waiting(self._lanes)
         yield _durations(self._lanes)
+
+
+def _ingress(port: PortMeter) -> typing.Iterator[Metric]:
+    yield GaugeMetricFamily("fanout_ingress_connected", "Connections to the data port now.", port.connected)
+    for name, says, count in (
+        ("connections", "Connections to the data port ever made.", port.connections),
+        ("connections_turned_away", "Connections over a cap, refused at once.", port.turned_away),
+        ("requests", "Requests to the data port.", port.requests),
+        ("expired", "Connections ended by a deadline.", port.expired),
+    ):
+        yield CounterMetricFamily(f"fanout_ingress_{name}", says, count)
+    refused = CounterMetricFamily(
+        "fanout_ingress_refused", "Requests answered with a problem, by its type.", labels=("problem", "status")
+    )
+    for (problem, status), count in port.refused.copy().items():
+        refused.add_metric((problem, str(status)), count)
+    yield refused
 
 
 def _doors(routes: list[RouteMeter]) -> typing.Iterator[Metric]:

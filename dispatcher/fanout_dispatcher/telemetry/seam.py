@@ -41,6 +41,15 @@ class RouteAdopted(msgspec.Struct, frozen=True, kw_only=True):
     held: tuple[str, ...] = ()  # targets whose references do not resolve
 
 
+class TargetHeld(msgspec.Struct, frozen=True, kw_only=True):
+    """A plan came into force in which nothing can be sent to a target: its deliveries wait. ``why`` is a sentence."""
+
+    route: str
+    target: str
+    reason: str
+    why: str = ""
+
+
 class RouteRefused(msgspec.Struct, frozen=True, kw_only=True):
     """A newer plan is not in force; the last good one, if there is one, stays."""
 
@@ -92,6 +101,7 @@ Change = (
     CircuitChanged
     | DeliveryDead
     | RouteAdopted
+    | TargetHeld
     | RouteRefused
     | RouteRetired
     | JournalDegraded

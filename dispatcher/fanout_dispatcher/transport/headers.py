@@ -8,29 +8,17 @@ Grammar: RFC 9110 §5.1 (names), §5.5 (values).
 import re
 import typing
 
+from fanout_crds.headers import CREDENTIALS, FRAMING, OURS, encoded
+
 _NAME = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
 _CHARACTERS = rb"[\t\x20-\x7e\x80-\xff]*+"
 
-# Hop-by-hop (RFC 9110 §7.6.1), the message's framing, credentials of the producer, and what is ours to say.
-NEVER_FORWARDED: typing.Final = frozenset(
-    {
-        b"connection", b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"proxy-authorization",
-        b"te", b"trailer", b"transfer-encoding", b"upgrade", b"http2-settings",
-        b"host", b"content-length", b"expect",
-        b"authorization", b"cookie", b"cookie2",
-        b"idempotency-key", b"fanout-attempt",
-    }
-)  # fmt: skip
-# What a manifest's literal headers may not name either. (A literal Cookie is the author's own.)
-NEVER_LITERAL: typing.Final = NEVER_FORWARDED - {b"cookie", b"cookie2"}
-# Names that every event carries itself (Head.attributes), so that none is sent twice.
-_CARRIED: typing.Final = frozenset({b"content-type", b"traceparent", b"tracestate", b"x-request-id"})
+# What an event's own block may not say: the connection's headers, credentials, and what is put in for each send.
+_NOT_AN_EVENTS: typing.Final = sorted(map(re.escape, encoded(FRAMING | CREDENTIALS | OURS)))
 
 _name = re.compile(_NAME)
 _value = re.compile(_CHARACTERS)
-_block = re.compile(
-    rb"(?:(?!(?i:%b):)%b:%b\r\n)*+" % (b"|".join(sorted(map(re.escape, NEVER_FORWARDED))), _NAME, _CHARACTERS)
-)
+_block = re.compile(rb"(?:(?!(?i:(?:%b):|fanout-))%b:%b\r\n)*+" % (b"|".join(_NOT_AN_EVENTS), _NAME, _CHARACTERS))
 _KNOWN_BLOCKS: typing.Final = 1024
 _LONGEST_KNOWN: typing.Final = 1024
 
@@ -47,11 +35,6 @@ def is_name(name: bytes) -> bool:
 def is_value(value: bytes) -> bool:
     """Say whether *value* holds only what a header's value may hold."""
     return _value.fullmatch(value) is not None
-
-
-def is_carried(name: bytes) -> bool:
-    """Say whether a header of this (lower-case) name is part of every event's own block."""
-    return name in _CARRIED or name.startswith(b"ce-")
 
 
 class Blocks:

@@ -12,6 +12,8 @@ import typing
 
 import msgspec
 
+from fanout_dispatcher.values.address import bracketed
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _URL_CHARACTERS = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")
@@ -58,7 +60,7 @@ def parse(url: str) -> Origin:
     if parts["fragment"] is not None:
         raise BadUrl("a URL must not carry a fragment: it is never sent")
     host, port, address = _authority(parts["authority"], _DEFAULT_PORTS[scheme])
-    shown = f"[{host}]" if ":" in host else host
+    shown = bracketed(host)
     return Origin(
         secure=scheme == "https",
         host=host,

@@ -9,16 +9,9 @@ import hashlib
 import re
 import typing
 
+from fanout_crds.headers import settable
 from fanout_crds.plan import Target
-from fanout_dispatcher.transport.headers import (
-    NEVER_FORWARDED,
-    NEVER_LITERAL,
-    Blocks,
-    Illegal,
-    is_carried,
-    is_name,
-    is_value,
-)
+from fanout_dispatcher.transport.headers import Blocks, Illegal, is_name, is_value
 from fanout_dispatcher.transport.origin import Origin
 from fanout_dispatcher.values.event import Event
 
@@ -26,23 +19,24 @@ Request = tuple[bytes, bytes]  # what is sent first (head, and body when small),
 
 KEY_BYTES: typing.Final = 16
 _JOINED: typing.Final = 16 * 1024  # up to here copying the body is cheaper than handing the kernel two pieces
+_AGENT: typing.Final = b"user-agent: fanout\r\n"
 _NOTHING: typing.Final = b""
 
 
 class Template:
     """One target's request, compiled. Raises Illegal when the target's own headers cannot be sent."""
 
-    __slots__ = ("_blocks", "_exact", "_key", "_literal", "_prefixes", "_replaced", "_takes", "_top")
+    __slots__ = ("_agent", "_blocks", "_exact", "_key", "_literal", "_prefixes", "_takes", "_top")
 
     def __init__(self, target: Target, origin: Origin, *, token: bytes | None, blocks: Blocks) -> None:
         literal = _literal(target)
         self._top = _top(origin, literal, token)
         self._blocks = blocks
         self._literal = frozenset(name for name, _ in literal)
-        self._replaced = _replacing(self._literal)
         self._exact = frozenset(name.encode() for name in target.forward_headers if not name.endswith("*"))
         self._prefixes = tuple(name[:-1].encode() for name in target.forward_headers if name.endswith("*"))
         self._takes = bool(target.forward_headers)
+        self._agent = _NOTHING if b"user-agent" in self._literal else _AGENT
         # The name first, so that hashing it is paid once; identities are of one length, so no two pairs read alike.
         self._key = hashlib.blake2b(target.name.encode(), digest_size=KEY_BYTES)
 
@@ -51,9 +45,7 @@ class Template:
         head = event.head
         attributes = head.attributes
         self._blocks.check(attributes)
-        if self._replaced is not None:
-            attributes = self._replaced.sub(_NOTHING, attributes)
-        forwarded = self._forward(head.forwarded) if self._takes and head.forwarded else _NOTHING
+        forwarded = self._forward(head.forwarded) if self._takes and head.forwarded else self._agent
         key = self._key.copy()
         key.update(head.identity)
         body = event.body
@@ -67,15 +59,17 @@ class Template:
         return b"".join((self._top, attributes, forwarded, tail)), body
 
     def _forward(self, headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
-        lines = []
+        lines = [self._agent]
         for given, value in headers:
             name = given.lower()
             if not (name in self._exact or name.startswith(self._prefixes)):
                 continue
-            if name in NEVER_FORWARDED or name in self._literal or is_carried(name):
+            if name in self._literal or not settable(name):
                 continue
             if not (is_name(name) and is_value(value)):
                 raise Illegal("a forwarded header is not one that may be sent")
+            if name == b"user-agent":
+                lines[0] = _NOTHING  # the producer's, in place of ours: there is one (RFC 9110 §10.1.5)
             lines.append(b"%b: %b\r\n" % (name, value))
         return b"".join(lines)
 
@@ -87,7 +81,7 @@ def _literal(target: Target) -> list[tuple[bytes, bytes]]:
         name, value = shown.lower().encode(), text.encode()
         if not is_name(name):
             raise Illegal(f"{shown!r} is not a header name")
-        if name in NEVER_LITERAL:
+        if not settable(name):
             raise Illegal(f"the header {shown} is not one that a manifest may set")
         if not is_value(value):
             raise Illegal(f"the value of the header {shown} holds characters that a header cannot carry")
@@ -97,8 +91,6 @@ def _literal(target: Target) -> list[tuple[bytes, bytes]]:
 
 def _top(origin: Origin, literal: list[tuple[bytes, bytes]], token: bytes | None) -> bytes:
     lines = [b"POST %b HTTP/1.1" % origin.path, b"host: %b" % origin.authority]
-    if not any(name == b"user-agent" for name, _ in literal):
-        lines.append(b"user-agent: fanout")
     lines += [b"%b: %b" % header for header in literal]
     if token is not None:
         lines.append(b"authorization: Bearer %b" % _bearer(token))
@@ -110,9 +102,3 @@ def _bearer(token: bytes) -> bytes:
     if not re.fullmatch(rb"[\x21-\x7e]+", stripped):
         raise Illegal("the bearer token is empty or holds characters that a header cannot carry")
     return stripped
-
-
-def _replacing(literal: frozenset[bytes]) -> re.Pattern[bytes] | None:
-    """Match the lines of an event's block that the manifest's literal headers stand in for."""
-    names = b"|".join(re.escape(name) for name in sorted(literal) if is_carried(name))
-    return re.compile(rb"^(?:%b):[^\n]*\n" % names, re.IGNORECASE | re.MULTILINE) if names else None

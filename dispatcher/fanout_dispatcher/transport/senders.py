@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import ssl
+import typing
 
 from fanout_crds.plan import Credentials, Target
 from fanout_dispatcher.transport.connect import Dialer, Resolve, system_resolver
@@ -12,6 +13,11 @@ from fanout_dispatcher.transport.origin import BadUrl, Origin, parse
 from fanout_dispatcher.transport.protocol import Unsendable
 from fanout_dispatcher.transport.request import Template
 from fanout_dispatcher.transport.sender import IDLE, HttpSender
+
+HINTS: typing.Final = {
+    "a loopback address": " (fanout run --allow-loopback allows it)",
+    "a private address": " (fanout run --allow-cidr allows it)",
+}
 
 
 class HttpSenders:
@@ -54,7 +60,7 @@ class HttpSenders:
     def _origin(self, target: Target) -> Origin:
         refused = self._guard.check_url(target.url, private=target.private)
         if refused is not None:
-            raise Unsendable(f"the target's URL is refused: {refused}")
+            raise Unsendable(f"the target's URL is refused: {refused}{HINTS.get(refused, '')}")
         try:
             return parse(target.url)
         except BadUrl as fault:

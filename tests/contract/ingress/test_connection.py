@@ -188,7 +188,7 @@ async def test_a_drain_answers_what_was_asked_and_then_closes(serve: Serve, engi
     await busy.send(post(b"1") + post(b"2"))
     await half.send(post(b"3")[:-1])
     await taken(engine, 2)
-    await until(lambda: client.ingress.connected == 3 and half_arrived(client.ingress.port.guests))
+    await until(lambda: client.ingress.meter.connected == 3 and half_arrived(client.ingress.port.guests))
 
     draining = asyncio.create_task(client.ingress.drain(20))
 
@@ -233,7 +233,7 @@ async def test_a_port_in_use_is_reported_with_what_to_do(serve: Serve, engine: S
         await listen(engine, (host, port), ids=str, wall=lambda: WALL)
 
     assert str(caught.value) == (
-        f"--listen 127.0.0.1:{port}: address already in use: stop the other process or choose another port"
+        f"cannot listen on 127.0.0.1:{port}: address already in use: stop the other process or choose another port"
     )
 
 
@@ -242,6 +242,8 @@ async def test_what_came_in_is_counted(serve: Serve) -> None:
 
     await client.ask(post())
     await client.ask(post(path="/nowhere"))
+    await client.ask(b"GET /-/events/nothing HTTP/1.1\r\nHost: data.example\r\n\r\n")
 
-    counts = client.ingress.counts
-    assert (counts.connections, counts.requests, counts.refused) == (2, 2, {"no-route": 1})
+    meter = client.ingress.meter
+    assert (meter.connections, meter.requests) == (3, 3)
+    assert meter.refused == {("no-route", 404): 1, ("no-event", 404): 1}

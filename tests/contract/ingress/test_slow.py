@@ -87,7 +87,7 @@ async def test_a_slow_request_does_not_cost_the_answers_before_it(serve: Serve, 
     wire = await client.connect()
 
     await wire.send(post() + BODY)
-    await until(lambda: client.ingress.counts.expired)
+    await until(lambda: client.ingress.meter.expired)
     engine.release()
 
     assert (await wire.answer()).status == 202
@@ -104,7 +104,7 @@ async def test_who_does_not_read_is_cut_off(serve: Serve) -> None:
     wire.writer.write(post(path="/" + "n" * 4000) * 4000)
     await client.ingress.port.gone.wait()
 
-    assert client.ingress.counts.expired == 1
+    assert client.ingress.meter.expired == 1
 
 
 async def test_the_engine_may_take_its_time(serve: Serve, engine: StubEngine) -> None:
@@ -185,5 +185,5 @@ async def test_four_hundred_slow_clients_are_all_let_go(serve: Serve) -> None:
 
     await client.ingress.port.gone.wait()
 
-    assert client.ingress.counts.expired >= 400
+    assert client.ingress.meter.expired >= 400
     assert client.ingress.port.bodies == 0

@@ -5,7 +5,8 @@ import typing
 
 import pytest
 
-from fanout_dispatcher.settings import Address, Settings, TlsFiles, Unstartable
+from fanout_dispatcher.settings import Settings, TlsFiles, Unstartable
+from fanout_dispatcher.values.address import Address
 
 HERE = pathlib.Path("/data")
 ANYWHERE = Address("0.0.0.0", 1)

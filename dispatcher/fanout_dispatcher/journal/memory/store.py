@@ -1,4 +1,9 @@
-"""What a journal in memory holds, and how a batch changes it."""
+"""What a journal in memory holds, and how a batch changes it.
+
+The same states as schema.sql has, in dicts: events with their progress, due rows by lane, dead letters, what is
+finished. `MemoryJournal` is the one caller: it refuses (full, closed, torn) before it applies, so that nothing here has
+a way to say no, and it dresses what is found as rows of the protocol.
+"""
 
 import msgspec
 

@@ -1,5 +1,5 @@
--- Every statement the journal runs, by name. A VALUES row of a query that wide.py runs is repeated as often as there are
--- rows, padded with nulls to a power of two; carray(?) is a whole array in one parameter. So a commit is O(1) statements,
+-- Every statement the journal runs, by name. A VALUES row of a query that Statements.put runs is repeated as often as
+-- there are rows, padded with nulls to a power of two; carray(?) is a whole array in one parameter. So a commit is O(1) statements,
 -- whatever its size: between two of them the interpreter's lock goes round, and a busy loop is slow to give it back.
 
 -- ---------------------------------------------------------------------------------------------------- facts and plans

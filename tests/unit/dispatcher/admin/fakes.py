@@ -10,8 +10,9 @@ from aiohttp import web
 from structlog.typing import FilteringBoundLogger
 
 from fanout_dispatcher.admin.listen import listen
-from fanout_dispatcher.settings import Address, TlsFiles
+from fanout_dispatcher.settings import TlsFiles
 from fanout_dispatcher.telemetry.logs import logger
+from fanout_dispatcher.values.address import Address
 from fanout_dispatcher.values.desk import LaneMeter, RouteMeter
 from fanout_dispatcher.values.event import Attempt
 from fanout_dispatcher.values.views import (
@@ -35,6 +36,7 @@ class FakeDesk:
         self.known: list[EventView] = []  # newest first
         self.letters: list[DeadLetterView] = []  # oldest first
         self.asked: list[DeadLetterFilter] = []
+        self.stuck: set[str] = set()  # dead letters that no route in force can take
         self.why: str | None = None
         self.lanes: list[LaneMeter] = []
         self.doors: list[RouteMeter] = []
@@ -69,14 +71,14 @@ class FakeDesk:
         return next((one for one in self.letters if one.id == ident), None)
 
     async def replay(self, wanted: DeadLetterFilter) -> tuple[str, ...]:
-        return tuple(f"again-{one.id}" for one in await self._take(wanted))
+        return tuple(f"again-{one.id}" for one in await self._take(wanted, but=self.stuck))
 
     async def remove(self, wanted: DeadLetterFilter) -> int:
         return len(await self._take(wanted))
 
-    async def _take(self, wanted: DeadLetterFilter) -> list[DeadLetterView]:
+    async def _take(self, wanted: DeadLetterFilter, but: typing.Container[str] = ()) -> list[DeadLetterView]:
         self.asked.append(wanted)
-        taken = await self.dead_letters(wanted)
+        taken = [one for one in await self.dead_letters(wanted) if one.id not in but]
         self.letters = [one for one in self.letters if one not in taken]
         return taken
 

@@ -101,6 +101,8 @@ async def test_a_page_that_ends_exactly_at_the_last_event_has_no_next() -> None:
         ("limit=ten", "limit: expected"),
         ("limit=٣", "limit: expected"),
         ("limit=" + "9" * 400, "limit: expected"),
+        ("limit=00000000199999", "limit: expected"),
+        ("limit=1e3", "limit: expected"),
         ("rout=shop/order", 'unknown parameter "rout": there are route, after, limit'),
         ("route=a/b&route=c/d", "route: given twice"),
     ],
@@ -111,3 +113,11 @@ async def test_a_query_that_would_answer_another_question_is_refused(query: str,
 
         assert answer.status == 400
         assert sentence in (await answer.json())["detail"]
+
+
+async def test_a_parameter_where_there_are_none_is_refused_in_a_whole_sentence() -> None:
+    async with asking(application(FakeDesk(), log(), token=None, loopback=True)) as client:
+        answer = await client.get("/v1/routes?limit=1")
+
+        assert answer.status == 400
+        assert (await answer.json())["detail"] == 'unknown parameter "limit": there are none here'

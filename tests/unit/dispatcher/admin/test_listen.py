@@ -9,7 +9,8 @@ import trustme
 from aiohttp import web
 
 from fanout_dispatcher.admin.listen import listen
-from fanout_dispatcher.settings import Address, TlsFiles, Unstartable
+from fanout_dispatcher.settings import TlsFiles, Unstartable
+from fanout_dispatcher.values.address import Address
 from tests.unit.dispatcher.admin.fakes import LOOPBACK, serving
 
 
@@ -36,7 +37,8 @@ async def name_of(base: str, authority: trustme.CA) -> str:
 async def test_a_taken_port_is_a_sentence() -> None:
     listening = await listen(web.Application(), LOOPBACK)
     with pytest.raises(
-        Unstartable, match=rf"cannot listen on 127.0.0.1:{listening.address.port}: address already in use"
+        Unstartable,
+        match=rf"cannot listen on 127.0.0.1:{listening.address.port}: address already in use: stop the other process",
     ):
         await listen(web.Application(), listening.address)
     await listening.close()

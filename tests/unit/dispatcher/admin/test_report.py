@@ -8,6 +8,7 @@ import aiohttp
 import orjson
 import pytest
 
+from fanout_crds.report import FORMAT, LONGEST_LINE, PATH
 from fanout_dispatcher.admin import report
 from fanout_dispatcher.admin.report import Pace, stream
 from tests.unit.dispatcher.admin.fakes import FakeDesk, asking, log, route_view, serving, target_view
@@ -38,7 +39,7 @@ class Reader:
 @contextlib.asynccontextmanager
 async def reading(desk: FakeDesk, pace: Pace = CALM) -> typing.AsyncIterator[Reader]:
     app = stream(desk, log(), epoch="e1", allowed=None, pace=pace)
-    async with asking(app) as client, client.get("/v1/report") as response:
+    async with asking(app) as client, client.get(PATH) as response:
         yield Reader(response)
 
 
@@ -49,7 +50,7 @@ async def test_a_reader_gets_hello_each_route_and_the_end_of_the_snapshot() -> N
     async with reading(desk) as reader:
         lines = await reader.until("snapshotEnd")
 
-    assert lines[0] == {"kind": "hello", "format": 1, "epoch": "e1"}
+    assert lines[0] == {"kind": "hello", "format": FORMAT, "epoch": "e1"}
     assert [(one["kind"], one.get("route"), one.get("refused")) for one in lines[1:]] == [
         ("route", "shop/a", None),
         ("route", "shop/b", "format 9"),
@@ -83,7 +84,7 @@ async def test_many_changes_at_once_are_one_line_with_the_last_state() -> None:
         assert [(one["route"], one["generation"]) for one in lines] == [("shop/order", 499), ("shop/z", 1)]
 
 
-async def test_a_route_that_went_is_gone_once_with_its_uid() -> None:
+async def test_a_route_that_went_is_gone_once() -> None:
     desk = FakeDesk()
     desk.change(route_view())
     async with reading(desk) as reader:
@@ -92,7 +93,7 @@ async def test_a_route_that_went_is_gone_once_with_its_uid() -> None:
         desk.tell("shop/order")
         desk.tell("never/seen")
 
-        assert await reader.line() == {"kind": "gone", "route": "shop/order", "uid": "uid-shop/order"}
+        assert await reader.line() == {"kind": "gone", "route": "shop/order"}
 
 
 async def test_what_the_reader_knows_already_is_not_said_again() -> None:
@@ -101,6 +102,17 @@ async def test_what_the_reader_knows_already_is_not_said_again() -> None:
     async with reading(desk) as reader:
         await reader.until("snapshotEnd")
         desk.tell("shop/order")
+        desk.change(route_view("shop/z"))
+
+        assert (await reader.line())["route"] == "shop/z"
+
+
+async def test_what_the_report_has_no_field_for_costs_no_line() -> None:
+    desk = FakeDesk()
+    desk.change(route_view())
+    async with reading(desk) as reader:
+        await reader.until("snapshotEnd")
+        desk.change(route_view(targets=(target_view(in_flight=7, held="Window"),)))
         desk.change(route_view("shop/z"))
 
         assert (await reader.line())["route"] == "shop/z"
@@ -121,7 +133,7 @@ async def test_a_line_of_the_largest_route_stays_below_its_cap() -> None:
     async with reading(desk) as reader:
         await reader.line()
 
-        assert len(await reader.response.content.readuntil(b"\n")) < 256 * 1024
+        assert len(await reader.response.content.readuntil(b"\n")) <= LONGEST_LINE
 
 
 async def test_a_reader_that_does_not_read_is_dropped_and_costs_nothing_more() -> None:
@@ -133,7 +145,7 @@ async def test_a_reader_that_does_not_read_is_dropped_and_costs_nothing_more() -
     async with serving(stream(desk, log(), epoch="e1", allowed=None, pace=pace)) as base:
         host, port = base.removeprefix("http://").split(":")
         reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
-        writer.write(b"GET /v1/report HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        writer.write(f"GET {PATH} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         await desk.watched.wait()
         await desk.unwatched.wait()  # it was dropped
 
@@ -145,10 +157,10 @@ async def test_a_reader_that_does_not_read_is_dropped_and_costs_nothing_more() -
 async def test_one_reader_too_many_is_told_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "READERS", 1)
     app = stream(FakeDesk(), log(), epoch="e1", allowed=None, pace=CALM)
-    async with asking(app) as client, client.get("/v1/report") as first:
+    async with asking(app) as client, client.get(PATH) as first:
         await Reader(first).until("snapshotEnd")
 
-        async with client.get("/v1/report") as second:
+        async with client.get(PATH) as second:
             assert second.status == 503
             assert second.headers["Retry-After"] == "10"
 
@@ -156,7 +168,7 @@ async def test_one_reader_too_many_is_told_to_come_back(monkeypatch: pytest.Monk
 async def test_a_reader_that_leaves_is_forgotten() -> None:
     desk = FakeDesk()
     async with serving(stream(desk, log(), epoch="e1", allowed=None, pace=QUICK)) as base:
-        async with aiohttp.ClientSession(base) as client, client.get("/v1/report") as response:
+        async with aiohttp.ClientSession(base) as client, client.get(PATH) as response:
             await Reader(response).until("snapshotEnd")
             assert len(desk.watchers) == 1
         await desk.unwatched.wait()
@@ -166,7 +178,7 @@ async def test_closing_the_port_ends_the_streams_at_once() -> None:
     desk = FakeDesk()
     async with serving(stream(desk, log(), epoch="e1", allowed=None, pace=CALM)) as base:
         client = aiohttp.ClientSession(base)
-        response = await client.get("/v1/report")
+        response = await client.get(PATH)
         await Reader(response).until("snapshotEnd")
     rest = await response.content.read()
     await client.close()
@@ -182,5 +194,5 @@ async def test_where_tokens_are_asked_for_only_the_right_one_reads(header: str |
 
     app = stream(FakeDesk(), log(), epoch="e1", allowed=allowed, pace=CALM)
     headers = {"Authorization": header} if header else {}
-    async with asking(app) as client, client.get("/v1/report", headers=headers) as response:
+    async with asking(app) as client, client.get(PATH, headers=headers) as response:
         assert response.status == status

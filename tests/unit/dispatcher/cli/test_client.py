@@ -86,3 +86,13 @@ def test_no_routes_are_said_on_stderr(fanout: Run, dispatcher: FakeDispatcher) -
     found = fanout("routes", "--admin", dispatcher.admin)
 
     assert (found.stdout, found.stderr) == ("", "no route is in force\n")
+
+
+@pytest.mark.parametrize(
+    "command", [("routes",), ("send",), ("events", "get"), ("events", "list"), ("dead-letters", "list")]
+)
+def test_the_help_of_each_client_names_both_variables(fanout: Run, command: tuple[str, ...]) -> None:
+    said = fanout(*command, "--help").stdout
+
+    assert "FANOUT_ADMIN_TOKEN" in said
+    assert "[env var: FANOUT_ADMIN]" in said

@@ -94,7 +94,21 @@ def test_an_id_that_is_not_there_fails_the_replay_after_the_others_went(fanout: 
     found = fanout("dead-letters", "replay", "3", "9", *admin)
 
     assert (found.exit_code, found.stdout) == (1, "again-3\n")
-    assert found.stderr.startswith("Error: 1 of 2 replayed")
+    assert found.stderr == "Error: 1 of 2 replayed: the others are not there (any more)\n"
+
+
+def test_one_that_cannot_be_replayed_is_told_from_one_that_is_not_there(
+    fanout: Run, admin: tuple[str, str], dispatcher: FakeDispatcher
+) -> None:
+    dispatcher.desk.stuck = {"2"}
+
+    found = fanout("dead-letters", "replay", "1", "2", "9", *admin)
+    alone = fanout("dead-letters", "replay", "2", *admin)
+
+    assert (found.exit_code, found.stdout) == (1, "again-1\n")
+    assert "Error: 1 of 3 replayed: 2 cannot be: the route or target is not in force" in found.stderr
+    assert found.stderr.endswith("; the rest are not there (any more)\n")
+    assert "are not there" not in alone.stderr
 
 
 def test_a_removal_asks_first_and_yes_answers(fanout: Run, admin: tuple[str, str], dispatcher: FakeDispatcher) -> None:

@@ -43,7 +43,7 @@ def test_policies_that_contradict_each_other_only_after_merging_are_found(fanout
     found = fanout("validate", str(tmp_path))
 
     assert found.exit_code == 1
-    assert "spec.targets[0].policy" in found.stdout
+    assert found.stdout.startswith(f"{tmp_path}/a.yaml:7: spec.targets[0].policy.circuitBreaker: ")
 
 
 def test_a_duplicate_route_and_a_contested_path_name_both_places(fanout: Run, tmp_path: pathlib.Path) -> None:
@@ -72,3 +72,22 @@ def test_json_carries_the_same_faults(fanout: Run, tmp_path: pathlib.Path) -> No
 def test_a_path_that_is_not_there_is_a_usage_error(fanout: Run, tmp_path: pathlib.Path) -> None:
     assert fanout("validate", str(tmp_path / "none")).exit_code == 2
     assert fanout("validate").exit_code == 2
+
+
+def test_where_nothing_was_checked_nothing_is_valid(fanout: Run, tmp_path: pathlib.Path) -> None:
+    found = fanout("validate", str(tmp_path))
+    told = fanout("validate", str(tmp_path), "-o", "json")
+
+    assert (found.exit_code, found.stdout) == (1, "")
+    assert "Error: nothing was checked: no FanoutRoute and no Secret was found" in found.stderr
+    assert (told.exit_code, json.loads(told.stdout)["valid"]) == (1, False)
+
+
+def test_secrets_are_counted_too_and_so_are_faults(fanout: Run, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "s.yaml").write_text("{apiVersion: v1, kind: Secret, metadata: {name: a}, stringData: {k: v}}")
+    good = fanout("validate", str(tmp_path))
+    (tmp_path / "a.yaml").write_text(manifest("a", url="ftp://x/"))
+    bad = fanout("validate", str(tmp_path))
+
+    assert (good.exit_code, good.stdout) == (0, "0 routes and 1 Secret checked, no faults\n")
+    assert (bad.exit_code, bad.stderr) == (1, "1 fault\n")

@@ -7,11 +7,11 @@ import msgspec
 
 from fanout_crds.plan import Plan
 from fanout_dispatcher.ingress.accept import Acceptor
-from fanout_dispatcher.ingress.engine import Reply, Route
+from fanout_dispatcher.ingress.engine import Route
 from fanout_dispatcher.ingress.port import Port
 from fanout_dispatcher.ingress.protocol import Connection
 from fanout_dispatcher.ingress.settings import Settings
-from fanout_dispatcher.values.answers import Accepted, Answered
+from fanout_dispatcher.values.answers import Accepted, Answered, Reply
 from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.views import EventView
 

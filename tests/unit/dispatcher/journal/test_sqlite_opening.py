@@ -154,6 +154,10 @@ def test_a_first_start_that_was_cut_off_is_begun_again(path: pathlib.Path) -> No
     db.close()
 
     filled(path)
+    journal = a_journal(path)
+
+    assert journal.open().unfinished == 8
+    journal.close()
 
 
 def test_a_file_that_is_no_database_is_refused_and_left_alone(path: pathlib.Path) -> None:

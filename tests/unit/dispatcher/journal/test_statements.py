@@ -2,11 +2,13 @@
 
 import itertools
 import pathlib
+import re
 
 import apsw.ext
 import pytest
 
 from fanout_dispatcher.journal.sqlite import opening
+from fanout_dispatcher.journal.sqlite.coding import SEQ_BITS
 from fanout_dispatcher.journal.sqlite.statements import MOST_ROWS, Statements, queries, text, widened
 
 
@@ -28,6 +30,13 @@ def test_every_query_is_used_and_says_what_it_does() -> None:
 
     assert [name for name in queries() if f'"{name}"' not in code] == []
     assert [line for line, prose in itertools.pairwise(lines) if "-- name:" in line and "-- " not in prose] == []
+
+
+def test_keys_are_packed_in_sql_as_they_are_in_code() -> None:
+    everywhere = "\n".join(queries().values())
+
+    assert set(re.findall(r"(?:<<|>>) (\w+)", everywhere)) == {str(SEQ_BITS)}
+    assert set(re.findall(r"& (\w+)", everywhere)) == {hex((1 << SEQ_BITS) - 1)}
 
 
 def test_a_row_of_parameters_is_repeated() -> None:

@@ -5,8 +5,25 @@ import pathlib
 import typing
 
 from fanout_crds.plan import Credentials, Plan
-from fanout_dispatcher.plans.sink import PlanRefused
 from fanout_dispatcher.telemetry.seam import Change
+from fanout_dispatcher.values.sink import PlanRefused
+
+
+class News:
+    """Lets a test wait for a state; whoever changes something says so by `come`."""
+
+    def __init__(self) -> None:
+        self._come = asyncio.Event()
+
+    def come(self) -> None:
+        self._come.set()
+
+    async def until(self, state: typing.Callable[[], object]) -> None:
+        """Wait until *state* is true; it is asked again after every change."""
+        while not state():
+            self._come.clear()
+            async with asyncio.timeout(20):
+                await self._come.wait()
 
 
 class Bell:
@@ -14,18 +31,12 @@ class Bell:
 
     def __init__(self) -> None:
         self.changes: list[Change] = []
-        self._rung = asyncio.Event()
+        self._news = News()
+        self.until = self._news.until
 
     def tell(self, change: Change) -> None:
         self.changes.append(change)
-        self._rung.set()
-
-    async def until(self, state: typing.Callable[[], object]) -> None:
-        """Wait until *state* is true; it is asked again after every change."""
-        while not state():
-            self._rung.clear()
-            async with asyncio.timeout(20):
-                await self._rung.wait()
+        self._news.come()
 
 
 class FakeSink:
@@ -38,7 +49,8 @@ class FakeSink:
         self.retired: list[str] = []
         self.adopted: list[str] = []  # revisions that were new
         self.ready = False
-        self._moved = asyncio.Event()
+        self._news = News()
+        self.until = self._news.until
 
     def adopt(self, plan: Plan, credentials: Credentials) -> None:
         for other in self.plans.values():
@@ -50,30 +62,23 @@ class FakeSink:
         self.plans[plan.key] = plan
         self.credentials[plan.key] = credentials
         self.refused.pop(plan.key, None)
-        self._moved.set()
+        self._news.come()
 
     def refuse(self, route: str, why: str) -> None:
         self.refused[route] = why
-        self._moved.set()
+        self._news.come()
 
     def retire(self, route: str) -> None:
         del self.plans[route]
         self.retired.append(route)
-        self._moved.set()
+        self._news.come()
 
     def routes(self) -> list[str]:
         return list(self.plans)
 
     def synced(self) -> None:
         self.ready = True
-        self._moved.set()
-
-    async def until(self, state: typing.Callable[[], object]) -> None:
-        """Wait until *state* is true; it is asked again after every call."""
-        while not state():
-            self._moved.clear()
-            async with asyncio.timeout(20):
-                await self._moved.wait()
+        self._news.come()
 
     def url(self, route: str) -> str:
         """The URL of a route's first target."""

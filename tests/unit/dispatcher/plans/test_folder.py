@@ -279,7 +279,9 @@ async def test_a_route_of_another_class_is_left_alone_and_said(tmp_path: pathlib
     assert "of class other" in setup.said(PlansFaulty)[0].why
 
 
-async def test_policies_that_contradict_each_other_after_merging_are_refused(tmp_path: pathlib.Path) -> None:
+async def test_policies_that_contradict_each_other_after_merging_are_refused_at_the_target_s_line(
+    tmp_path: pathlib.Path,
+) -> None:
     text = manifest("a", spec="  defaults: {policy: {circuitBreaker: {openDuration: 10m}}}").replace(
         "{name: t,", "{name: t, policy: {circuitBreaker: {maxOpenDuration: 1s}},"
     )
@@ -288,7 +290,7 @@ async def test_policies_that_contradict_each_other_after_merging_are_refused(tmp
     await setup.load()
 
     assert setup.sink.plans == {}
-    assert setup.sink.refused["shop/a"].startswith(f"{tmp_path}/a.yaml:2: spec.targets[0].policy")
+    assert setup.sink.refused["shop/a"].startswith(f"{tmp_path}/a.yaml:7: spec.targets[0].policy.circuitBreaker: ")
 
 
 # --- following --------------------------------------------------------------------------------------------------------

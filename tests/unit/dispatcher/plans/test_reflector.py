@@ -12,6 +12,7 @@ from aiohttp import web
 from fanout_dispatcher.cluster import Cluster
 from fanout_dispatcher.plans.reflector import Object, Reflector
 from tests.unit.dispatcher.admin.fakes import serving
+from tests.unit.dispatcher.plans.fakes import News
 
 Script = typing.Callable[[web.Request, web.StreamResponse], typing.Awaitable[None]]
 OVER = web.AppKey("over", asyncio.Event)
@@ -85,32 +86,27 @@ class Heard:
         self.changes: list[tuple[str, str]] = []
         self.troubles: list[str] = []
         self.doubts = 0  # how many lists are not believed at once
-        self._moved = asyncio.Event()
+        self._news = News()
+        self.until = self._news.until
 
     def listed(self, items: list[Object]) -> float | None:
         self.lists.append([one["metadata"]["name"] for one in items])
-        self._moved.set()
+        self._news.come()
         self.doubts -= 1
         return 0.01 if self.doubts >= 0 else None
 
     def put(self, item: Object) -> None:
         self.changes.append(("put", item["metadata"]["name"]))
-        self._moved.set()
+        self._news.come()
 
     def gone(self, item: Object) -> None:
         self.changes.append(("gone", item["metadata"]["name"]))
-        self._moved.set()
+        self._news.come()
 
     def away(self, why: str | None) -> None:
         if why:
             self.troubles.append(why)
-            self._moved.set()
-
-    async def until(self, state: typing.Callable[[], object]) -> None:
-        while not state():
-            self._moved.clear()
-            async with asyncio.timeout(20):
-                await self._moved.wait()
+            self._news.come()
 
 
 @contextlib.asynccontextmanager

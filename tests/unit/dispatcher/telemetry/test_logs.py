@@ -13,7 +13,7 @@ from fanout_dispatcher.telemetry.seam import Change, CircuitChanged, DeliveryDea
 
 def told(change: Change, form: str = "json") -> str:
     said = io.StringIO()
-    LogSeam(logger(said, form=form)).tell(change)
+    LogSeam(logger(said, level="debug", form=form)).tell(change)
     return said.getvalue()
 
 
@@ -37,7 +37,7 @@ def test_a_change_is_one_json_line_with_word_level_time_and_fields() -> None:
     ("change", "word", "level"),
     [
         (CircuitChanged(route="a/b", target="t", before="Closed", after="Open"), "circuit.opened", "warning"),
-        (CircuitChanged(route="a/b", target="t", before="Open", after="HalfOpen"), "circuit.probing", "info"),
+        (CircuitChanged(route="a/b", target="t", before="Open", after="HalfOpen"), "circuit.probing", "debug"),
         (CircuitChanged(route="a/b", target="t", before="HalfOpen", after="Closed"), "circuit.closed", "info"),
         (JournalDegraded(why="disk full"), "journal.degraded", "error"),
     ],

@@ -6,17 +6,17 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from fanout_dispatcher.telemetry.metrics import Metrics, fold
-from fanout_dispatcher.values.desk import BUCKETS, LaneMeter, RouteMeter
+from fanout_dispatcher.values.desk import BUCKETS, LaneMeter, PortMeter, RouteMeter
 from tests.unit.dispatcher.admin.fakes import FakeDesk
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 PAYMENT = {"route": "shop/order", "target": "payment"}
 
 
-def samples(*lanes: LaneMeter, doors: typing.Sequence[RouteMeter] = ()) -> Samples:
+def samples(*lanes: LaneMeter, doors: typing.Sequence[RouteMeter] = (), port: PortMeter | None = None) -> Samples:
     desk = FakeDesk()
     desk.lanes, desk.doors = list(lanes), list(doors)
-    page = Metrics(desk).page()().decode()
+    page = Metrics(desk, port).page()().decode()
     return {
         (one.name, tuple(sorted(one.labels.items()))): one.value
         for family in text_string_to_metric_families(page)
@@ -33,10 +33,25 @@ def of(found: Samples, name: str, **labels: str) -> float:
 
 
 def test_front_doors_count_what_came_in_and_what_was_turned_away() -> None:
-    found = samples(doors=[RouteMeter(route="shop/order", accepted=5, turned={"BodyTooLarge": 2})])
+    found = samples(doors=[RouteMeter(route="shop/order", accepted=5, turned={"QueueFull": 2})])
 
     assert of(found, "fanout_events_accepted_total", route="shop/order") == 5
-    assert of(found, "fanout_events_refused_total", route="shop/order", reason="BodyTooLarge") == 2
+    assert of(found, "fanout_events_refused_total", route="shop/order", reason="QueueFull") == 2
+
+
+def test_the_data_port_counts_connections_requests_and_each_no() -> None:
+    port = PortMeter(connected=3, connections=9, turned_away=1, requests=20, expired=2)
+    port.refused = {("no-route", 404): 4, ("queue-full", 503): 5}
+
+    found = samples(port=port)
+
+    assert of(found, "fanout_ingress_connected") == 3
+    assert of(found, "fanout_ingress_connections_total") == 9
+    assert of(found, "fanout_ingress_connections_turned_away_total") == 1
+    assert of(found, "fanout_ingress_requests_total") == 20
+    assert of(found, "fanout_ingress_refused_total", problem="no-route", status="404") == 4
+    assert of(found, "fanout_ingress_refused_total", problem="queue-full", status="503") == 5
+    assert of(found, "fanout_ingress_expired_total") == 2
 
 
 def test_lanes_count_attempts_retries_and_the_dead_by_reason() -> None:

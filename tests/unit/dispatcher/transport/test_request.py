@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanout_dispatcher.transport.headers import NEVER_FORWARDED, Blocks, Illegal
+from fanout_crds.headers import CREDENTIALS, FRAMING, OURS, encoded
+from fanout_dispatcher.transport.headers import Blocks, Illegal
 from fanout_dispatcher.transport.origin import parse
 from fanout_dispatcher.transport.request import Template
 from tests.unit.dispatcher.transport.support import event, target
@@ -37,12 +38,12 @@ def test_a_request_reads_like_this() -> None:
     assert head.split(b"\r\n") == [
         b"POST /charges?x=1 HTTP/1.1",
         b"host: payment.shop.svc:8080",
-        b"user-agent: fanout",
         b"x-shop: 7",
         b"authorization: Bearer s3cret",
         b"content-type: application/json",
         b"ce-id: 7",
         b"ce-source: /shop",
+        b"user-agent: fanout",
         b"x-github-event: push",
         b"fanout-attempt: 3",
         b"idempotency-key: " + hashlib.blake2b(b"payment" + b"i" * 16, digest_size=16).hexdigest().encode(),
@@ -70,7 +71,7 @@ def test_a_large_body_is_not_copied() -> None:
     assert rest is body
 
 
-@pytest.mark.parametrize("name", sorted(NEVER_FORWARDED))
+@pytest.mark.parametrize("name", [*sorted(encoded(FRAMING | CREDENTIALS | OURS)), b"fanout-attempt"])
 def test_what_is_ours_or_hop_by_hop_is_never_taken_from_the_producer(name: bytes) -> None:
     made, _ = template(forward=("*", name.decode())).render(
         event(forwarded=((name.upper(), b"EVIL"), (b"x-a", b"1"))), 1
@@ -87,16 +88,38 @@ def test_what_the_event_carries_itself_is_not_sent_twice(name: bytes) -> None:
     assert b"TWICE" not in made
 
 
-def test_a_literal_header_stands_in_for_the_events_own_and_the_producers() -> None:
-    written = template(headers=(("Content-Type", "text/plain"), ("x-a", "ours")), forward=("x-a",))
+def test_a_literal_header_stands_in_for_the_producers_and_for_ours() -> None:
+    written = template(headers=(("User-Agent", "shop"), ("x-a", "ours")), forward=("x-a", "user-agent"))
 
-    made, _ = written.render(event(forwarded=((b"x-a", b"theirs"),)), 1)
+    made, _ = written.render(event(forwarded=((b"x-a", b"theirs"), (b"user-agent", b"theirs"))), 1)
 
-    assert [line for line in head_of(made) if line.startswith((b"content-type", b"x-a"))] == [
-        b"content-type: text/plain",
+    assert [line for line in head_of(made) if line.startswith((b"user-agent", b"x-a"))] == [
+        b"user-agent: shop",
         b"x-a: ours",
     ]
-    assert b"ce-id: 7" in head_of(made)
+
+
+@pytest.mark.parametrize(
+    ("forward", "forwarded", "sent"),
+    [
+        ((), (), b"user-agent: fanout"),
+        (("user-agent",), (), b"user-agent: fanout"),
+        (("x-*",), ((b"user-agent", b"shop"),), b"user-agent: fanout"),
+        (("user-*",), ((b"user-agent", b"shop"),), b"user-agent: shop"),
+    ],
+)
+def test_there_is_one_user_agent_the_producers_where_it_is_forwarded(
+    forward: tuple[str, ...], forwarded: tuple[tuple[bytes, bytes], ...], sent: bytes
+) -> None:
+    made, _ = template(forward=forward).render(event(forwarded=forwarded), 1)
+
+    assert [line for line in head_of(made) if line.startswith(b"user-agent")] == [sent]
+
+
+@pytest.mark.parametrize("name", ["Content-Type", "ce-id", "Cookie", "Host", "Fanout-Attempt"])
+def test_a_literal_header_that_no_manifest_may_name_is_not_sent(name: str) -> None:
+    with pytest.raises(Illegal, match="not one that a manifest may set"):
+        template(headers=((name, "x"),))
 
 
 @pytest.mark.parametrize(

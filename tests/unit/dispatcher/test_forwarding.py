@@ -1,0 +1,58 @@
+"""What a manifest may ask to be forwarded is, and nothing else: the API, the data port and the sender agree."""
+
+import string
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from fanout_crds import headers
+from fanout_crds.faults import Faults
+from fanout_crds.texts import ForwardHeader
+from fanout_dispatcher.ingress.cloudevents import Reader
+from fanout_dispatcher.ingress.request import read
+from fanout_dispatcher.transport.headers import Blocks
+from fanout_dispatcher.transport.origin import parse
+from fanout_dispatcher.transport.request import Template
+from fanout_dispatcher.values.event import Event, Frozen
+from tests.unit.dispatcher.ingress.stub import route
+from tests.unit.dispatcher.transport.support import target
+
+URL = "http://payment.example/"
+KNOWN = sorted(headers.FRAMING | headers.CREDENTIALS | headers.CARRIED | headers.OURS)
+BINARY = [(b"ce-specversion", b"1.0"), (b"ce-id", b"7"), (b"ce-source", b"/shop"), (b"ce-type", b"order.placed")]
+names = st.sampled_from([*KNOWN, "user-agent", "accept", "cookie3", "ceased", "fanout-attempt", "fanouts"])
+names |= st.text(string.ascii_lowercase + string.digits + "!#$%&'+.^_`|~-", min_size=1, max_size=12)
+
+
+def sent(name: str, *, forward: str) -> bool:
+    """Whether a producer's header of this name reaches a target that forwards *forward*."""
+    producers = [(b"host", b"x"), *BINARY, (name.encode(), b"the-producers")]
+    request = read(b"POST", b"/shop/orders", "1.1", producers, keep_alive=True)
+    if request.refusal is not None:
+        return False
+    head, body = Reader(lambda: "1").read(request, route(forward=(forward,)))
+    frozen = Frozen(number=1, route="shop/orders", generation=1, targets=("payment",), lanes=(1,))
+    template = Template(target(URL, forward=(forward,)), parse(URL), token=None, blocks=Blocks())
+    made, _ = template.render(Event(seq=1, frozen=frozen, accepted=0.0, head=head, body=body), 1)
+    return b"\r\n%b: the-producers\r\n" % name.encode() in made
+
+
+def legal(name: str) -> bool:
+    faults = Faults()
+    ForwardHeader.read(name, "forwardHeaders[0]", faults)
+    return not faults
+
+
+@given(name=names)
+@example(name="content-encoding")
+@example(name="set-cookie")
+def test_a_header_that_a_manifest_may_name_is_forwarded_and_one_that_it_may_not_never_is(name: str) -> None:
+    carried = name in headers.CARRIED
+
+    assert sent(name, forward=name) == (legal(name) or carried)
+    assert sent(name, forward="*") == (legal(name) or carried)
+
+
+@given(name=names)
+def test_the_rule_in_code_is_the_rule_of_the_api(name: str) -> None:
+    assert headers.settable(name.encode()) == legal(name)

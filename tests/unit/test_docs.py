@@ -1,0 +1,65 @@
+"""What people look up when something is wrong is in the docs: every reason, every problem, every flag."""
+
+import ast
+import pathlib
+import re
+import typing
+
+import click
+import pytest
+
+import fanout_dispatcher.engine
+from fanout_crds import kinds, policy, references, route
+from fanout_dispatcher.cli.run import run
+from fanout_dispatcher.ingress import problems
+from fanout_dispatcher.values.answers import Turned
+from fanout_dispatcher.values.outcome import Fault, Reason
+from fanout_operator.reasons import REASONS
+
+DOCS = pathlib.Path(__file__).parents[2] / "docs"
+OPERATIONS = (DOCS / "operations.md").read_text(encoding="utf-8")
+PROBLEMS = (DOCS / "problems.md").read_text(encoding="utf-8")
+NEVER_TRIED_AGAIN = {Fault.ANSWER_TOO_LARGE, Fault.ADDRESS_REFUSED}  # so no policy can name them
+GOOD = {"Accepted", "ResolvedRefs", "Programmed", "Ready", "Healthy"}  # reasons of conditions that are True
+API = (policy.QueueFull, policy.DeadLettersFull, route.Durability)
+
+
+def words_of_the_engine() -> set[str]:
+    """Every word in the engine's code that could be a reason: why a delivery is held, why an event is turned away."""
+    (folder,) = fanout_dispatcher.engine.__path__
+    trees = [ast.parse(file.read_text(encoding="utf-8")) for file in sorted(pathlib.Path(folder).glob("*.py"))]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    types = {node.name for node in nodes if isinstance(node, ast.ClassDef)}
+    words = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    api = {word for literal in API for word in typing.get_args(literal)}
+    return {word for word in words if re.fullmatch(r"([A-Z][a-z]+)+", word)} - types - api
+
+
+def slug_of(reason: str) -> str:
+    return problems.turned(Turned(status=503, reason=reason, detail="")).problem.slug
+
+
+@pytest.mark.parametrize("reason", [*map(str, Reason), *typing.get_args(references.Reason), *sorted({*REASONS} - GOOD)])
+def test_every_reason_has_its_line_in_operations(reason: str) -> None:
+    assert f"`{reason}`" in OPERATIONS
+
+
+def test_every_word_of_the_engine_is_explained_as_a_reason_or_as_a_problem() -> None:
+    words = words_of_the_engine()
+
+    assert {"Suspended", "JournalFull"} <= words
+    assert [word for word in words if f"`{word}`" not in OPERATIONS and f"| `{slug_of(word)}` |" not in PROBLEMS] == []
+
+
+@pytest.mark.parametrize("problem", problems.ALL, ids=lambda one: one.slug)
+def test_every_problem_has_its_row_with_its_status(problem: problems.Problem) -> None:
+    assert f"| `{problem.slug}` | {problem.status} |" in PROBLEMS
+
+
+@pytest.mark.parametrize("flag", [one.opts[0] for one in run.params if isinstance(one, click.Option)])
+def test_every_flag_of_the_dispatcher_is_in_operations(flag: str) -> None:
+    assert re.search(rf"{flag}[` ]", OPERATIONS)
+
+
+def test_a_policy_can_name_each_fault_that_may_be_tried_again() -> None:
+    assert set(kinds.FAULT_NAMES) == set(Fault) - NEVER_TRIED_AGAIN
