@@ -261,7 +261,7 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What one target may keep waiting."""
 
     max_bytes: Annotated[
-        int | None, Quantity(), "Bytes of events that may wait for the target. Unset: a quarter of the journal."
+        int | None, Quantity(), "Bytes of event bodies that may wait for the target. Unset: a quarter of the journal."
     ] = None
     on_full: Annotated[
         QueueFull | None,
@@ -275,7 +275,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """How dead letters are kept for replay."""
 
     keep: Annotated[float | None, Duration(), "How long a dead letter is kept. Unset: 168h."] = None
-    max_bytes: Annotated[int | None, Quantity(), "Bytes of dead letters kept for the target. Unset: 1Gi."] = None
+    max_bytes: Annotated[int | None, Quantity(), "Bytes of the bodies of dead letters kept for the target. Unset: 1Gi."] = None
     on_full: Annotated[
         DeadLettersFull | None,
         Enum(DeadLettersFull),
