@@ -170,3 +170,26 @@ def test_a_target_at_a_new_address_is_asked_at_once_although_its_circuit_was_ope
     world.live(story)
 
     assert {one.event for one in world.history.sent if one.yes} == {f"e{number}" for number in range(10)}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_retries_that_cross_each_other_are_never_forgotten(seed: int) -> None:
+    """A few deliveries out of step, waits as short as a commit: reads of the index meet writes to it."""
+    chance = random.Random(f"crossing/{seed}")
+    retry = {"backoff": {"type": "Constant", "base_delay": 0.05, "jitter": "Full"}}
+    policy = {"retry": retry, "circuit_breaker": {"enabled": False}}
+    world = World(
+        a_plan(a_target("a", policy=policy)),
+        lambda target, flight, now: status(200 if chance.random() < 0.3 else 503, chance.uniform(0.0, 0.05)),
+        seed=seed,
+    )
+    world.disk = (0.001, 0.03)
+
+    async def story(life: Life) -> None:
+        for number in range(40):
+            for part in "abc":
+                life.post(f"{number}{part}")
+                await asyncio.sleep(chance.uniform(0.0, 0.05))
+            await life.settle(patience=30)
+
+    world.live(story)

@@ -40,7 +40,7 @@ class Life:
         self.number = number
         recovered = world.journal.open()
         scratch = MemoryJournal(key=b"scratch")
-        self.disk = LoopDisk(world.journal, rng=world.chance, latency=COMMIT)
+        self.disk = LoopDisk(world.journal, rng=world.chance, latency=world.disk)
         self.clock = Clock(loop, base=recovered.now, wall=recovered.now)
         self.engine = Engine(
             self.clock,
@@ -122,6 +122,7 @@ class World:
         self.mishaps = mishaps
         self.history = History()
         self.seam = Recorder()
+        self.disk = COMMIT  # seconds that a call to the journal takes, from … to
         self.has_source = True  # the plan comes from somewhere besides the journal
         self.lives = 0
         self.now: typing.Callable[[], float] = lambda: 0.0  # engine time in the current life

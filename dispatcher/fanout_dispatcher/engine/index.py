@@ -6,7 +6,6 @@ from: so a row is never pulled twice, and a wake-up is never lost.
 """
 
 import functools
-import math
 import typing
 
 from fanout_dispatcher.engine.book import Book
@@ -32,7 +31,7 @@ class Index:
     def pull(self, until: float) -> None:
         """Fetch the next rows that are due by *until* into the window."""
         number, claimed = self.number, frozenset(self.window.claimed)
-        self.window.pulling = True
+        self.window.pull_begins()
 
         def job(journal: Journal) -> Rows:
             return journal.pull(number, until, PULL, claimed)
@@ -84,12 +83,11 @@ class Index:
         self.woken()
 
     def _pulled(self, answer: Rows | Exception) -> None:
-        window = self.window
-        window.pulling = False
         if isinstance(answer, Exception):
+            self.window.pulling = False
             return  # the next sweep wakes the lane again
         rows, next_due = answer
-        window.next_due = math.inf if next_due is None else next_due
+        self.window.pull_ends(next_due)
         for row in rows:
-            window.push(self.claim(row))
+            self.window.push(self.claim(row))
         self.woken()

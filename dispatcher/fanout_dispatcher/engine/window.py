@@ -1,7 +1,8 @@
 """What a lane has at hand: a bounded window of ready deliveries, and what it knows of its index in the journal.
 
-``next_due`` is all that has to be known of the index: the time of its earliest row that is not claimed. It is changed
-only by what the journal has committed or handed out, in that order, so it can be early but never late.
+``next_due`` is all that has to be known of the index: the time of its earliest row that is not claimed. It may be
+early but never late. So what a pull says is due next is not the whole story: a row that came back after the pull was
+asked for was still claimed at that time, and the pull knows nothing of it.
 """
 
 import collections
@@ -26,6 +27,7 @@ class Window:
         self.claimed: set[int] = set()  # seqs whose due row is in the window or in flight
         self.next_due = -math.inf if indexed else EMPTY
         self.pulling = False
+        self.meanwhile = EMPTY  # the earliest row that was added since the pull was asked for
 
     def __repr__(self) -> str:
         return f"<Window ready={len(self.ready)} claimed={len(self.claimed)} next_due={self.next_due:.3f}>"
@@ -52,3 +54,14 @@ class Window:
     def row_added(self, at: float) -> None:
         """A row that is in the index now, not claimed."""
         self.next_due = min(self.next_due, at)
+        self.meanwhile = min(self.meanwhile, at)
+
+    def pull_begins(self) -> None:
+        """Rows are asked for, without those that are claimed at this moment."""
+        self.pulling = True
+        self.meanwhile = EMPTY
+
+    def pull_ends(self, next_due: float | None) -> None:
+        """They are here; *next_due* is the earliest row that stayed behind, as the pull saw it."""
+        self.pulling = False
+        self.next_due = min(EMPTY if next_due is None else next_due, self.meanwhile)

@@ -1,5 +1,7 @@
 """A lane's window: bounded in deliveries and in bytes, and never a way to overtake what waits in the index."""
 
+import math
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -96,3 +98,26 @@ def test_it_asks_for_more_only_below_its_low_mark_and_once_at_a_time() -> None:
 
     assert not asked_twice
     assert not window.wants(0.0)
+
+
+def test_a_row_that_comes_back_while_rows_are_pulled_is_never_overslept() -> None:
+    """The pull was asked for while the row was still claimed, so its answer knows nothing of it."""
+    window = Window(indexed=True)
+
+    window.pull_begins()
+    window.row_added(7.0)
+    window.pull_ends(None)
+
+    assert window.next_due == 7.0
+
+
+def test_after_a_pull_the_journal_says_what_is_due_next() -> None:
+    window = Window(indexed=True)
+
+    window.pull_begins()
+    window.pull_ends(9.0)
+    assert window.next_due == 9.0
+    window.pull_begins()
+    window.pull_ends(None)
+
+    assert window.next_due == math.inf
