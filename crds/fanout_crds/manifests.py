@@ -2,27 +2,33 @@
 
 For `fanout run`, `fanout validate` and whoever else has no API server. One bad document never hides another: what is
 good is given, what is wrong is a fault. A kind that is not ours is a fault in a file that was named, and a notice in a
-folder, which may hold the rest of an application too.
+folder, which may hold the rest of an application too; but one that was probably meant to be ours is a fault everywhere,
+and so is a blank file: whoever follows a folder must be able to tell a slip from a removal.
 """
 
 import base64
 import binascii
+import difflib
 import os
 import pathlib
+import stat
 import typing
 from collections.abc import Iterable, Iterator
 
 import msgspec
 
 from fanout_crds.faults import Fault, Faults, Invalid, Lines, show
+from fanout_crds.nearest import hint
 from fanout_crds.objects import join
-from fanout_crds.route import KIND, FanoutRoute, parse, read_metadata
+from fanout_crds.route import GROUP, KIND, FanoutRoute, parse, read_metadata
 from fanout_crds.texts import SecretName
 from fanout_crds.yamltree import MOST_BYTES, Document, Unreadable, documents
 
 SUFFIXES: typing.Final = (".yaml", ".yml", ".json")
 MOST_FILES: typing.Final = 10_000
 SECRET_BYTES: typing.Final = 1024**2  # what the API server takes
+ROUTES: typing.Final = f"{KIND}List"
+NEAR: typing.Final = 0.83  # the likeness of "Sceret" and "Secret"; SealedSecret, SecretStore and HTTPRoute are below it
 
 Secrets = dict[tuple[str, str], dict[str, bytes]]
 
@@ -76,11 +82,15 @@ class Manifests:
                 case {"items": list(items)}, "List" | "FanoutRouteList":
                     for place, item in enumerate(items):
                         self._take(item, join(at, f"items[{place}]"), lines, named=named)
+                case dict(), "List" | "FanoutRouteList":
+                    faults.add(join(at, "items"), "expected a list")
                 case {"apiVersion": "v1"}, "Secret":
                     self._take_secret(typing.cast("dict[str, object]", value), at, lines)
                 case dict(), str() if kind != KIND and kind.casefold() != KIND.casefold():
                     words = f"{show(kind)} is not a {KIND} or a Secret"
-                    if named:
+                    if slip := _slip(value.get("apiVersion"), kind):
+                        faults.add(join(at, slip[0]), slip[1])
+                    elif named:
                         faults.add(join(at, "kind"), words)
                     else:
                         left = f"kind {words}: left alone"
@@ -115,6 +125,18 @@ class Manifests:
             faults.add(join(at, "metadata.name"), f"Secret {key[0]}/{key[1]} is already written at {there}")
             faults.check()
         self.secrets[key] = data
+
+
+def _slip(api: object, kind: str) -> tuple[str, str] | None:
+    """Say what is wrong with a document that is none of ours but was probably meant to be; None when it was not."""
+    group = api.rpartition("/")[0] if isinstance(api, str) else ""
+    if group == GROUP:
+        return "kind", f"{show(kind)} is not a kind of {GROUP}; {hint(kind, (KIND, ROUTES))}"
+    if not group and kind == "Secret":
+        return "apiVersion", f'expected "v1" with a Secret, {"it is missing" if api is None else f"got {show(api)}"}'
+    known = {one.casefold(): one for one in (KIND, ROUTES, *(() if group else ("Secret",)))}  # others have Secrets too
+    close = difflib.get_close_matches(kind.casefold()[:100], known, n=1, cutoff=NEAR)
+    return ("kind", f'{show(kind)} is not a {KIND} or a Secret; did you mean "{known[close[0]]}"?') if close else None
 
 
 def _secret_data(value: dict[str, object], at: str, faults: Faults) -> Iterator[tuple[str, bytes]]:
@@ -158,14 +180,17 @@ def load(paths: Iterable[str | os.PathLike[str]]) -> Manifests:
         if path.is_dir():
             files = list(_files(path))
             if not files:
-                found.notices.append(Fault("", "no .yaml, .yml or .json file in this folder", str(path)))
+                found.notices.append(Fault("", "no .yaml, .yml or .json file in this folder", shown(path)))
             if len(files) > MOST_FILES:
                 found.faults.append(
-                    Fault("", f"{len(files)} files in this folder, up to {MOST_FILES} are read", str(path))
+                    Fault("", f"{len(files)} files in this folder, up to {MOST_FILES} are read", shown(path))
                 )
                 continue
             for file in files:
-                _load(file, found, named=False)
+                if _irregular(file):
+                    found.notices.append(Fault("", "is no regular file: left alone", shown(file)))
+                else:
+                    _load(file, found, named=False)
         else:
             _load(path, found, named=True)
     return found
@@ -183,17 +208,33 @@ def _files(folder: pathlib.Path) -> Iterator[pathlib.Path]:
                 yield pathlib.Path(here, name)
 
 
+def shown(path: pathlib.Path) -> str:
+    """Give *path* as it is told to people: a name that is no UTF-8 with what cannot be written escaped."""
+    return str(path).encode(errors="backslashreplace").decode()
+
+
+def _irregular(file: pathlib.Path) -> bool:
+    """Whether *file* is a pipe, a socket or a device: to open one may wait, or do something."""
+    try:
+        return not stat.S_ISREG(file.stat().st_mode)
+    except OSError:
+        return False  # opening it tells why
+
+
 def _load(file: pathlib.Path, found: Manifests, *, named: bool) -> None:
+    name = shown(file)
     try:
         with file.open("rb") as stream:
             data = stream.read(MOST_BYTES + 1)
-        read = documents(data, str(file), is_json=file.suffix.lower() == ".json")
+        read = documents(data, name, is_json=file.suffix.lower() == ".json")
     except OSError as wrong:
-        found.faults.append(Fault("", f"cannot be read: {wrong.strerror or wrong}", str(file)))
+        found.faults.append(Fault("", f"cannot be read: {wrong.strerror or wrong}", name))
     except Unreadable as wrong:
-        found.faults.append(Fault("", wrong.sentence, str(file), wrong.line))
+        found.faults.append(Fault("", wrong.sentence, name, wrong.line))
     else:
         for document in read:
             found.take(document, named=named)
         if not read and named:
-            found.faults.append(Fault("", "there is no manifest in this file", str(file)))
+            found.faults.append(Fault("", "there is no manifest in this file", name))
+        elif not data.strip():
+            found.faults.append(Fault("", "the file is empty: remove it if it shall hold nothing", name))

@@ -9,11 +9,14 @@ import ipaddress
 import pathlib
 import typing
 
+from fanout_crds.faults import Faults
 from fanout_crds.references import ServiceKey
 from fanout_crds.route import CLASS_NAME
+from fanout_crds.texts import ClassName
 from fanout_dispatcher.values.address import Address
 
 GIB: typing.Final = 1 << 30
+LEAST_JOURNAL: typing.Final = 4 << 20  # bytes; with less, tables and indexes leave hardly any room for events
 DATA_PORT: typing.Final = Address("127.0.0.1", 8080)
 ADMIN_PORT: typing.Final = Address("127.0.0.1", 8081)
 
@@ -62,7 +65,7 @@ class Settings:
     """TLS of the report stream; unset: plain HTTP."""
 
     journal_bytes: int = 10 * GIB
-    """How many bytes of events the journal may hold; past it producers get 503 before anything is accepted."""
+    """Bytes the journal may hold, 4 MiB at least; past it producers get 503 before anything is accepted."""
 
     allow_loopback: bool = False
     """Let targets be on this machine: for laptops and tests."""
@@ -97,6 +100,12 @@ class Settings:
             raise Unstartable(f"the admin port {self.admin} can be reached from outside: set FANOUT_ADMIN_TOKEN")
         if self.report and not self.report.loopback and self.plans != "kubernetes":
             raise Unstartable(f"the report stream {self.report} can be reached from outside: that needs a cluster")
+        if self.journal_bytes < LEAST_JOURNAL:
+            raise Unstartable(f"the journal needs {LEAST_JOURNAL >> 20}Mi at least, not {self.journal_bytes} bytes")
+        faults = Faults()
+        ClassName.read(self.class_name, "the class name", faults)
+        if faults:
+            raise Unstartable(str(faults.found()[0]))
 
     @property
     def report_checked(self) -> bool:

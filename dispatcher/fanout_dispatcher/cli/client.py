@@ -6,15 +6,17 @@ token is ``FANOUT_ADMIN_TOKEN``. No proxy and no netrc from the environment: an 
 
 import dataclasses
 import os
+import re
 import typing
 
 import click
 import httpx
 
 from fanout_dispatcher import state
-from fanout_dispatcher.cli.output import fail
+from fanout_dispatcher.cli.output import fail, plain
 
 PATIENCE: typing.Final = 30.0  # seconds
+NAME: typing.Final = re.compile(r"[A-Za-z0-9_-]+")  # of an event or a dead letter, as it stands in a path
 Json = dict[str, typing.Any]
 Command = typing.TypeVar("Command", bound=typing.Callable[..., typing.Any])
 
@@ -74,6 +76,13 @@ class Admin:
     def _ask(self, method: str, path: str, **what: typing.Any) -> httpx.Response:
         with client(self.place.admin, self._headers) as http:
             return http.request(method, path, **what)
+
+
+def named(name: str, what: str) -> str:
+    """Give *name* as it goes into a path; what cannot be one of ours is said to be no *what*, and never asked for."""
+    if not NAME.fullmatch(name):
+        raise fail(f'"{plain(name)}" is not {what}')
+    return name
 
 
 def client(base: str, headers: typing.Mapping[str, str]) -> httpx.Client:

@@ -5,7 +5,7 @@ import typing
 import click
 
 from fanout_dispatcher.cli import output
-from fanout_dispatcher.cli.client import Admin, Json, admin_option
+from fanout_dispatcher.cli.client import NAME, Admin, Json, admin_option, named
 from fanout_dispatcher.cli.output import Column, fail
 
 COLUMNS: typing.Final = (
@@ -24,8 +24,8 @@ HISTORY: typing.Final = (
     Column("OUTCOME", "outcome", folds=True),
     Column("SECONDS", "seconds"),
 )
-NOT_IN_FORCE: typing.Final = (
-    "the route or target is not in force; put it back (fanout routes shows what is), then replay"
+NO_WAY: typing.Final = (
+    "the route or target is not in force, or its queue is full; mend that (fanout routes shows both), then replay"
 )
 Command = typing.TypeVar("Command", bound=typing.Callable[..., typing.Any])
 
@@ -91,7 +91,7 @@ def show(ident: str, admin: str | None, form: str) -> None:
     Example:
       fanout dead-letters show 0-17 --output json
     """
-    found = Admin(admin).get(f"/v1/dead-letters/{ident}")
+    found = Admin(admin).get(f"/v1/dead-letters/{named(ident, 'the id of a dead letter')}")
     if form == "json":
         output.write_json(found)
         return
@@ -126,7 +126,11 @@ def replay(admin: str | None, form: str, **wanted: typing.Any) -> None:
     else:
         for receipt in found["receipts"]:
             click.echo(receipt)
-    _conclude(api, len(found["receipts"]), "replayed", found, wanted["ids"])
+    done = len(found["receipts"])
+    if 0 < done < wanted["limit"] and found["remaining"] and not wanted["ids"]:  # every one that is meant was tried
+        click.echo(f"{done} replayed; the rest cannot be: {NO_WAY}", err=True)
+    else:
+        _conclude(api, done, "replayed", found, wanted["ids"])
 
 
 @dead_letters.command()
@@ -170,15 +174,15 @@ def _conclude(api: Admin, done: int, word: str, found: Json, ids: tuple[str, ...
     if done < len(ids):
         raise fail(f"{done} of {len(ids)} {word}: {_why_not(api, len(ids) - done, ids)}")
     if not done and found["remaining"]:
-        raise fail(f"none {word}: {NOT_IN_FORCE}")
+        raise fail(f"none {word}: {NO_WAY}")
     more = "; more remain: run it again for the next" if found["remaining"] else ""
     click.echo(f"{done} {word}{more}", err=True)
 
 
 def _why_not(api: Admin, left: int, ids: tuple[str, ...]) -> str:
     """Tell the two causes apart: what was done is gone, so those of *ids* that are there could not be."""
-    kept = [ident for ident in ids if api.has(f"/v1/dead-letters/{ident}")]
-    causes = [f"{', '.join(kept)} cannot be: {NOT_IN_FORCE}"] if kept else []
+    kept = [ident for ident in ids if NAME.fullmatch(ident) and api.has(f"/v1/dead-letters/{ident}")]
+    causes = [f"{', '.join(kept)} cannot be: {NO_WAY}"] if kept else []
     if len(kept) < left:
         causes.append(f"{'the rest' if kept else 'the others'} are not there (any more)")
     return "; ".join(causes)

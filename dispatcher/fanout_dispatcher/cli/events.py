@@ -7,7 +7,7 @@ import click
 import rich.live
 
 from fanout_dispatcher.cli import output
-from fanout_dispatcher.cli.client import Admin, Json, admin_option
+from fanout_dispatcher.cli.client import Admin, Json, admin_option, named
 from fanout_dispatcher.cli.output import Column
 
 COLUMNS: typing.Final = (
@@ -57,9 +57,10 @@ def get(receipt: str, admin: str | None, form: str, *, watch: bool) -> None:
       fanout events get RECEIPT --watch
     """
     api = Admin(admin)
+    path = f"/v1/events/{named(receipt, 'a receipt')}"
 
     def ask() -> Json:
-        return api.get(f"/v1/events/{receipt}")
+        return api.get(path)
 
     found = follow(ask, form) if watch else ask()
     if not watch or form == "json":

@@ -29,18 +29,28 @@ class Census:
     def __init__(self) -> None:
         self._missing: dict[str, float] = {}
 
-    def take(self, present: typing.AbstractSet[str], in_force: typing.Iterable[str], now: float) -> Absences:
-        """Compare a complete list with what is in force."""
+    def take(
+        self,
+        present: typing.AbstractSet[str],
+        in_force: typing.Iterable[str],
+        now: float,
+        restless: typing.AbstractSet[str] = frozenset(),
+    ) -> Absences:
+        """Compare a complete list with what is in force.
+
+        Where a *restless* route was written has just changed: if it is missing, it counts as missing from now on only.
+        """
         known = set(in_force)
         missing = known - present
         if _many(len(missing), len(known)):
             self._missing.clear()  # once they are few again, two lists have to say so
             return Absences(held=tuple(sorted(missing)))
-        self._missing = {route: self._missing.get(route, now) for route in sorted(missing)}
+        known_since = {route: since for route, since in self._missing.items() if route not in restless}
+        self._missing = {route: known_since.get(route, now) for route in sorted(missing)}
         gone = tuple(route for route, since in self._missing.items() if now - since >= CONFIRM)
         for route in gone:
             del self._missing[route]
-        waits = [since + CONFIRM - now for since in self._missing.values()]
+        waits = [CONFIRM - (now - since) for since in self._missing.values()]  # more than 0: as it was asked above
         return Absences(gone=gone, again=min(waits, default=None))
 
     def __repr__(self) -> str:

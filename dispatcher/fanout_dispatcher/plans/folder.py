@@ -2,7 +2,8 @@
 
 What is wrong never takes effect and never takes anything away: a faulty file keeps its routes as they were, a folder
 that cannot be read keeps all of them, and a route whose file is gone stays until a second look, or longer when many
-went at once (`census`). Every load looks at everything there is, so it does not matter which change woke it.
+went at once (`census`). A target that is gone from its file has its second look too, and neither counts while the file
+still changes (`settling`). Every load looks at everything there is, so it does not matter which change woke it.
 """
 
 import asyncio
@@ -10,13 +11,18 @@ import pathlib
 import random
 import typing
 
-from fanout_crds.compile import Installation
+import msgspec
+
+from fanout_crds.compile import Compiled, Installation
 from fanout_crds.faults import Fault, Invalid
-from fanout_crds.manifests import Manifests, Secrets, Sourced, load
+from fanout_crds.manifests import Manifests, Secrets, Sourced, load, shown
 from fanout_crds.references import ServiceKey
-from fanout_dispatcher.plans.census import Absences, Census
+from fanout_dispatcher.plans.aside import aside
+from fanout_dispatcher.plans.census import CONFIRM, Absences, Census
 from fanout_dispatcher.plans.compiling import Compiling
-from fanout_dispatcher.plans.watch import SWEEP, Watch
+from fanout_dispatcher.plans.conflicts import turns
+from fanout_dispatcher.plans.settling import Mark, Settling
+from fanout_dispatcher.plans.watch import SWEEP, Watch, fingerprint
 from fanout_dispatcher.telemetry.seam import PlansFaulty, PlansHeld, PlansSynced, Seam
 from fanout_dispatcher.values.sink import PlanRefused, PlanSink
 
@@ -25,6 +31,14 @@ MANY_GONE: typing.Final = (
     "many routes are gone at once: they stay in force until they are back; to let them go, put them back and take one"
     " or two away at a time, or start on a fresh --data folder"
 )
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """A route that this source put in force: the file it came from, its path and its targets."""
+
+    file: str
+    path: str
+    targets: frozenset[str]
 
 
 class FolderSource:
@@ -49,8 +63,8 @@ class FolderSource:
         self._compiling = Compiling(installation, resolve, rng)
         self._watch = Watch(paths, sweep=sweep)
         self._census = Census()
-        self._origin: dict[str, str] = {}  # route -> file
-        self._path: dict[str, str] = {}  # listen path -> route that has it
+        self._settling = Settling()
+        self._standing: dict[str, Standing] = {}  # by route
         self._said: frozenset[str] = frozenset()
         self._held: tuple[str, ...] = ()
 
@@ -70,74 +84,107 @@ class FolderSource:
     async def load(self) -> float | None:
         """Look at everything once. Gives the seconds after which to look again although nothing changes."""
         try:
-            found = await asyncio.to_thread(self._read)
+            marks, found = await aside(self._look)
         except OSError as error:  # a folder that went or may not be read: what it held stays in force
             self._say({f"{error.filename}: {(error.strerror or str(error)).lower()}; its routes stay as they were"})
-            return None
+            return CONFIRM
+        now = _now()
+        changed = self._settling.look(marks, now)
         served = {one.route.key: one for one in found.routes if one.route.spec.class_name == self._class_name}
         self._say({str(one) for one in (*found.faults, *found.notices)} | self._foreign(found))
         spoilt = self._spoilt(found.faults, served)
-        absences = self._census.take(served.keys() | self._sheltered(found.faults), self._sink.routes(), _now())
+        restless = {route for route, one in self._standing.items() if one.file in changed}
+        present = served.keys() | self._sheltered(found.faults)
+        absences = self._census.take(present, self._sink.routes(), now, restless)
         self._retire(absences)
         for route, why in spoilt.items():
             self._sink.refuse(route, why)
-        for one in sorted(served.values(), key=lambda one: one.route.key not in self._origin):  # they may leave a path
-            if one.route.key not in spoilt:
-                self._adopt(one, found.secrets)
-        return absences.again
+        made = self._compiled([one for route, one in served.items() if route not in spoilt], found.secrets)
+        waits = {route: self._wait(*one, now) for route, one in made.items()}
+        self._adopt_all({route: one for route, one in made.items() if not waits[route]})
+        return min((one for one in (absences.again, *waits.values()) if one), default=None)
 
-    def _read(self) -> Manifests:
+    def _look(self) -> tuple[dict[str, Mark], Manifests]:
+        """Read everything there is, and how each file was before it was read."""
         for folder in self._folders:
             next(folder.iterdir(), None)  # raises OSError: an unreadable folder must not look like an empty one
-        return load([path for path in self._paths if path.exists()])
+        marks = {shown(pathlib.Path(name)): tuple(mark) for name, *mark in fingerprint(self._paths)}
+        there = [path for path in self._paths if path.exists()]
+        found = load([path for path in there if path.is_dir() or path.is_file()])
+        again = "neither a file nor a folder: it cannot be read again when it changes"
+        found.faults += [Fault("", again, shown(path)) for path in there if not (path.is_dir() or path.is_file())]
+        return typing.cast("dict[str, Mark]", marks), found
 
-    def _adopt(self, one: Sourced, secrets: Secrets) -> None:
-        route = one.route.key
+    def _compiled(self, served: typing.Iterable[Sourced], secrets: Secrets) -> dict[str, tuple[Sourced, Compiled]]:
+        made = {}
+        for one in served:
+            try:
+                made[one.route.key] = (one, self._compiling.compile(one, secrets))
+            except Invalid as wrong:
+                self._sink.refuse(one.route.key, "; ".join(str(one.placed(fault)) for fault in wrong.faults))
+        return made
+
+    def _wait(self, one: Sourced, made: Compiled, now: float) -> float:
+        """Give the seconds for which a plan that drops targets is not believed yet: what they are owed would end."""
+        before = self._standing.get(one.route.key)
+        names = {target.name for target in made.plan.targets}
+        return self._settling.wait(one.file, now) if before and before.targets - names else 0.0
+
+    def _adopt_all(self, made: typing.Mapping[str, tuple[Sourced, Compiled]]) -> None:
+        owners = {one.path: route for route, one in self._standing.items()}
+        rooms, ordered = turns({route: one.plan.path for route, (_, one) in made.items()}, owners)
+        for route in rooms:  # it is back before the loop turns: nothing that was accepted notices
+            self._sink.retire(route)
+            del self._standing[route]
+        for route in ordered:
+            self._adopt(*made[route])
+
+    def _adopt(self, one: Sourced, made: Compiled) -> None:
+        route, plan = one.route.key, made.plan
         try:
-            made = self._compiling.compile(one, secrets)
-            self._check_path(made.plan.path, route)
-            self._sink.adopt(made.plan, made.credentials)
-        except Invalid as wrong:
-            self._sink.refuse(route, "; ".join(str(one.placed(fault)) for fault in wrong.faults))
-            return
+            self._check_path(plan.path, route)
+            self._sink.adopt(plan, made.credentials)
         except PlanRefused as why:
             self._sink.refuse(route, f"{one.file}:{one.line}: {why}")
             return
-        self._path = {path: owner for path, owner in self._path.items() if owner != route} | {made.plan.path: route}
-        self._origin[route] = one.file
+        targets = frozenset(target.name for target in plan.targets)
+        self._standing[route] = Standing(file=one.file, path=plan.path, targets=targets)
 
     def _check_path(self, path: str, route: str) -> None:
-        incumbent = self._path.get(path, route)
-        if incumbent != route:
-            raise PlanRefused(f"path {path} belongs to {incumbent} ({self._origin[incumbent]})")
+        for incumbent, one in self._standing.items():
+            if one.path == path and incumbent != route:
+                raise PlanRefused(f"path {path} belongs to {incumbent} ({one.file})")
 
     def _spoilt(self, faults: typing.Iterable[Fault], served: typing.Mapping[str, Sourced]) -> dict[str, str]:
         """Give the routes that came from a file which has a fault now and that do not come from it any more."""
         said = {fault.file: str(fault) for fault in faults}
         return {
-            route: said[file]
-            for route, file in self._origin.items()
-            if file in said and (route not in served or served[route].file != file)
+            route: said[one.file]
+            for route, one in self._standing.items()
+            if one.file in said and (route not in served or served[route].file != one.file)
         }
 
     def _sheltered(self, faults: typing.Iterable[Fault]) -> set[str]:
         """Give the routes that may stand in a faulty file: its own, and those of unknown origin (after a restart)."""
         faulty = {fault.file for fault in faults}
-        return {route for route in self._sink.routes() if faulty and self._origin.get(route) in (faulty | {None})}
+        origin = {route: one.file for route, one in self._standing.items()}
+        return {route for route in self._sink.routes() if faulty and origin.get(route) in (faulty | {None})}
 
     def _retire(self, absences: Absences) -> None:
         for route in absences.gone:
             self._sink.retire(route)
             self._compiling.forget(route)
-            self._origin.pop(route, None)
-            self._path = {path: owner for path, owner in self._path.items() if owner != route}
+            self._standing.pop(route, None)
         if absences.held and absences.held != self._held:
             self._seam.tell(PlansHeld(source=SOURCE, why=MANY_GONE, routes=absences.held))
         self._held = absences.held
 
     def _foreign(self, found: Manifests) -> set[str]:
+        in_force = set(self._sink.routes())
+        ends = f": what is in force of it is retired, unless its class is {self._class_name} again"
         return {
             f"{one.file}:{one.line}: {one.route.key} is of class {one.route.spec.class_name}, not served here"
+            + (ends if one.route.key in in_force else "")
             for one in found.routes
             if one.route.spec.class_name != self._class_name
         }

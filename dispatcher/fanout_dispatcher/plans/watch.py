@@ -5,6 +5,7 @@ swaps a symlink, a network file system. The sweep misses nothing and is cheap; a
 """
 
 import asyncio
+import functools
 import os
 import pathlib
 import typing
@@ -12,6 +13,7 @@ import typing
 import watchfiles
 
 from fanout_crds.manifests import SUFFIXES
+from fanout_dispatcher.plans.aside import aside
 
 SWEEP: typing.Final = 2.0  # seconds between sweeps that nothing hastens
 SETTLE: typing.Final = 50  # ms without a further change: an editor writes more than once
@@ -21,7 +23,14 @@ Print = frozenset[tuple[str, int, int, int]]
 
 def fingerprint(paths: typing.Iterable[pathlib.Path]) -> Print:
     """Tell the manifests under *paths* apart from every other state of them."""
-    return frozenset(_stat(file) for path in paths for file in (_walk(path) if path.is_dir() else (path,)))
+    return frozenset(_stat(file) for path in paths for file in (_walk(path) if _is_folder(path) else (path,)))
+
+
+def _is_folder(path: pathlib.Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False  # it stands where we may not look
 
 
 def _walk(folder: pathlib.Path) -> typing.Iterator[pathlib.Path]:
@@ -55,7 +64,7 @@ class Watch:
             while True:
                 await self._rest()
                 self._hint.clear()
-                seen = await asyncio.to_thread(fingerprint, self._paths)
+                seen = await aside(functools.partial(fingerprint, self._paths))
                 if seen != self._seen:
                     self._seen = seen
                     changed()
@@ -69,15 +78,17 @@ class Watch:
             pass
 
     async def _listen(self) -> None:
-        """Let the kernel hasten the sweep; watch anew when what is watched was replaced."""
+        """Let the kernel hasten the sweep; watch anew when what is watched was replaced, or watching failed."""
         while True:
             roots = self._roots()
             stop = asyncio.Event()
             async with asyncio.TaskGroup() as group:
                 task = group.create_task(self._notified(tuple(roots), stop))
-                while self._roots() == roots:
+                while True:
                     self._stale.clear()
                     await self._stale.wait()
+                    if task.done() or self._roots() != roots:
+                        break
                 stop.set()
                 await task
 
@@ -92,5 +103,5 @@ class Watch:
         try:
             async for _ in watchfiles.awatch(*roots, watch_filter=None, step=SETTLE, stop_event=stop):
                 self._hint.set()
-        except (OSError, RuntimeError):
-            pass  # no inotify left, or the path went: the sweep goes on
+        except Exception:  # noqa: BLE001 (it is only a hint: without it the sweep goes on)
+            pass  # a path that went, no inotify left, or, in a group, a file's name that is no UTF-8

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,12 @@ def test_json_is_read_with_lines_and_tabs_and_any_character(tmp_path: Path) -> N
             "kind: Deployment\napiVersion: apps/v1\n",
             '1: kind: "Deployment" is not a FanoutRoute or a Secret',
         ),
+        (
+            "a.yaml",
+            "kind: Gadget\napiVersion: fanout.dev/v1alpha1\n",
+            '1: kind: "Gadget" is not a kind of fanout.dev; known here: FanoutRoute, FanoutRouteList',
+        ),
+        ("a.yaml", "kind: List\napiVersion: v1\nitmes: []\n", "1: items: expected a list"),
         ("a.yaml", "kind: fanoutroute\n", '1: kind: expected "FanoutRoute", got "fanoutroute"'),
     ],
 )
@@ -220,6 +227,90 @@ def test_a_folder_is_read_in_order_and_leaves_other_kinds_alone_aloud(tmp_path: 
     assert [str(one) for one in found.notices] == [
         f'{tmp_path}/c.yaml:2: kind "ConfigMap" is not a FanoutRoute or a Secret: left alone'
     ]
+
+
+@pytest.mark.parametrize(
+    ("api", "kind", "meant"),
+    [
+        ("fanout.dev/v1alpha1", "FanoutRout", "FanoutRoute"),
+        ("fanout.dev/v1alpha1", "Route", "FanoutRoute"),
+        ("fanout.dev/v2", "FanoutRoutes", "FanoutRoute"),
+        ("fanuot.dev/v1alpha1", "FanoutRuote", "FanoutRoute"),
+        ("v1", "Secrets", "Secret"),
+        ("v1", "secret", "Secret"),
+        ("V1", "Sceret", "Secret"),
+    ],
+)
+def test_a_misspelt_kind_is_a_fault_even_in_a_folder(tmp_path: Path, api: str, kind: str, meant: str) -> None:
+    (tmp_path / "a.yaml").write_text(f"apiVersion: {api}\nkind: {kind}\nmetadata: {{name: a}}\n")
+
+    found = load([tmp_path])
+
+    assert found.notices == []
+    assert [(one.line, one.path) for one in found.faults] == [(2, "kind")]
+    assert found.faults[0].message.endswith(f'did you mean "{meant}"?')
+
+
+def test_a_secret_of_another_version_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("apiVersion: v2\nkind: Secret\nmetadata: {name: a}\n")
+
+    assert [str(one) for one in load([tmp_path]).faults] == [
+        f'{tmp_path}/a.yaml:1: apiVersion: expected "v1" with a Secret, got "v2"'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("api", "kind"),
+    [
+        ("bitnami.com/v1alpha1", "SealedSecret"),
+        ("external-secrets.io/v1", "ExternalSecret"),
+        ("external-secrets.io/v1", "SecretStore"),
+        ("secretsmanager.services.k8s.aws/v1alpha1", "Secret"),
+        ("gateway.networking.k8s.io/v1", "HTTPRoute"),
+        ("route.openshift.io/v1", "Route"),
+        ("v1", "Service"),
+    ],
+)
+def test_the_kinds_of_others_are_left_alone_in_a_folder(tmp_path: Path, api: str, kind: str) -> None:
+    (tmp_path / "a.yaml").write_text(f"apiVersion: {api}\nkind: {kind}\nmetadata: {{name: a}}\n")
+
+    found = load([tmp_path])
+
+    assert (found.faults, len(found.notices)) == ([], 1)
+
+
+def test_a_blank_file_is_a_fault_and_one_that_is_all_comments_is_meant(tmp_path: Path) -> None:
+    (tmp_path / "blank.yaml").write_text(" \n\n")
+    (tmp_path / "comments.yaml").write_text("# nothing here for now\n")
+
+    found = load([tmp_path])
+
+    assert [str(one) for one in found.faults] == [
+        f"{tmp_path}/blank.yaml: the file is empty: remove it if it shall hold nothing"
+    ]
+    assert found.notices == []
+
+
+def test_what_is_no_file_is_not_opened_whatever_it_is_called(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "zero.yaml").symlink_to("/dev/zero")
+    (tmp_path / "route.json").write_text(json.dumps(good()))
+
+    found = load([tmp_path])
+
+    assert (len(found.routes), found.faults) == (1, [])
+    assert [str(one) for one in found.notices] == [
+        f"{tmp_path}/pipe.yaml: is no regular file: left alone",
+        f"{tmp_path}/zero.yaml: is no regular file: left alone",
+    ]
+
+
+def test_the_name_of_a_file_that_is_no_utf8_is_told_in_plain_text(tmp_path: Path) -> None:
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.yaml")).write_text(json.dumps(good()))
+
+    found = load([tmp_path])
+
+    assert [one.file for one in found.routes] == [f"{tmp_path}/caf\\udce9.yaml"]
 
 
 def test_an_empty_folder_says_so(tmp_path: Path) -> None:

@@ -55,6 +55,9 @@ def test_an_address_reads_back_as_it_is_written() -> None:
         ({"plans": "kubernetes"}, "leave the paths away"),
         ({"admin": ANYWHERE}, "set FANOUT_ADMIN_TOKEN"),
         ({"report": ANYWHERE}, "that needs a cluster"),
+        ({"class_name": ""}, "the class name: expected the name of an installation"),
+        ({"class_name": "Fan out"}, "the class name: "),
+        ({"journal_bytes": 1}, "the journal needs 4Mi at least"),
     ],
 )
 def test_what_cannot_work_or_is_not_safe_is_refused(told: dict[str, typing.Any], sentence: str) -> None:

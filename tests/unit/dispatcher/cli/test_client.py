@@ -60,10 +60,16 @@ def test_the_token_of_the_environment_is_shown_and_a_missing_one_is_said(fanout:
     assert without.stderr == "Error: this port needs its bearer token (401)\n"
 
 
-def test_what_answers_without_json_is_no_dispatcher(fanout: Run, dispatcher: FakeDispatcher) -> None:
-    found = fanout("events", "get", "../../readyz", "--admin", dispatcher.admin)
+@pytest.mark.parametrize("name", ["../../v1/routes", "..", "", "a?b", "a#b", "%2e%2e", "é"])
+@pytest.mark.parametrize(
+    ("command", "what"), [(("events", "get"), "a receipt"), (("dead-letters", "show"), "the id of a dead letter")]
+)
+def test_a_name_cannot_lead_elsewhere(
+    fanout: Run, dispatcher: FakeDispatcher, command: tuple[str, str], what: str, name: str
+) -> None:
+    found = fanout(*command, name, "--admin", dispatcher.admin)
 
-    assert found.exit_code == 1
+    assert (found.exit_code, found.stderr) == (1, f'Error: "{name}" is not {what}\n')
 
 
 def test_a_problem_is_told_by_its_sentence_and_status(fanout: Run, dispatcher: FakeDispatcher) -> None:

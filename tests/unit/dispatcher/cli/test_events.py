@@ -111,6 +111,19 @@ def test_one_that_cannot_be_replayed_is_told_from_one_that_is_not_there(
     assert "are not there" not in alone.stderr
 
 
+def test_a_filter_that_also_means_some_that_cannot_be_replayed_says_so_instead_of_more(
+    fanout: Run, admin: tuple[str, str], dispatcher: FakeDispatcher
+) -> None:
+    dispatcher.desk.stuck = {"2"}
+
+    some = fanout("dead-letters", "replay", "--all", *admin)
+    none = fanout("dead-letters", "replay", "--all", *admin)
+
+    assert (some.exit_code, some.stdout) == (0, "again-1\nagain-3\n")
+    assert some.stderr.startswith("2 replayed; the rest cannot be: the route or target is not in force, or its queue")
+    assert (none.exit_code, none.stderr.split(" is ")[0]) == (1, "Error: none replayed: the route or target")
+
+
 def test_a_removal_asks_first_and_yes_answers(fanout: Run, admin: tuple[str, str], dispatcher: FakeDispatcher) -> None:
     refused = fanout("dead-letters", "remove", "--all", *admin, input="n\n")
     left = len(dispatcher.desk.letters)

@@ -68,3 +68,12 @@ def test_after_a_hold_a_single_absence_needs_two_lists_again() -> None:
     second = census.take({"a"}, ["a", "b"], now=101.0)
 
     assert (first.gone, second.gone) == ((), ("b",))
+
+
+def test_while_its_file_still_changes_an_absence_counts_from_the_last_change_on() -> None:
+    census = Census()
+    lists = [(0.0, {"b"}), (1.0, {"b"}), (1.5, set[str]()), (2.0, set[str]())]
+    takes = [census.take({"a"}, ["a", "b"], now, restless) for now, restless in lists]
+
+    assert [one.gone for one in takes] == [(), (), (), ("b",)]
+    assert [one.again for one in takes] == [1.0, 1.0, 0.5, None]

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import pathlib
 import random
 import typing
@@ -192,6 +193,7 @@ async def test_a_folder_that_looks_empty_takes_nothing_away_and_says_so_once(tmp
     assert setup.sink.retired == []
     (told,) = setup.said(PlansHeld)
     assert told.routes == ("shop/a", "shop/b", "shop/c")
+    assert "start on a fresh --data folder" in told.why
 
 
 async def test_a_folder_that_is_gone_takes_nothing_away_even_with_a_single_route(tmp_path: pathlib.Path) -> None:
@@ -291,6 +293,188 @@ async def test_policies_that_contradict_each_other_after_merging_are_refused_at_
 
     assert setup.sink.plans == {}
     assert setup.sink.refused["shop/a"].startswith(f"{tmp_path}/a.yaml:7: spec.targets[0].policy.circuitBreaker: ")
+
+
+# --- what a file lacks, and since when --------------------------------------------------------------------------------
+
+TWO = '{name: t, url: "https://example.com/"}, {name: u, url: "https://example.com/"}'
+ONE = '{name: t, url: "https://example.com/"}'
+
+
+def targets(setup: Setup, route: str) -> list[str]:
+    plan = setup.sink.plans[route]
+    assert plan is not None
+    return [one.name for one in plan.targets]
+
+
+async def test_a_target_that_is_gone_is_believed_at_the_second_look_at_an_unchanged_file(
+    tmp_path: pathlib.Path,
+) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text(manifest("a").replace(ONE, TWO))
+    setup = Setup(tmp_path)
+    await setup.load()
+    file.write_text(manifest("a"))
+    again = await setup.load()
+    at_first = targets(setup, "shop/a")
+    await setup.load()
+
+    assert (at_first, again) == (["t", "u"], 1.0)
+    assert targets(setup, "shop/a") == ["t"]
+
+
+async def test_a_file_that_is_written_bit_by_bit_takes_no_target_away(tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "a.yaml"
+    whole = manifest("a").replace(ONE, TWO)
+    file.write_text(whole)
+    setup = Setup(tmp_path)
+    await setup.load()
+    for comment in range(4):
+        file.write_text(manifest("a") + "# more" * comment)
+        await setup.load()
+    in_between = targets(setup, "shop/a")
+    file.write_text(whole)
+    await setup.load()
+
+    assert in_between == targets(setup, "shop/a") == ["t", "u"]
+
+
+async def test_a_change_that_takes_nothing_away_is_not_waited_for(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a.yaml").write_text(manifest("a"))
+    setup = Setup(tmp_path)
+    await setup.load()
+    (tmp_path / "a.yaml").write_text(manifest("a").replace(ONE, TWO))
+
+    assert await setup.load() is None
+    assert targets(setup, "shop/a") == ["t", "u"]
+
+
+async def test_a_route_that_a_file_lacks_stays_while_the_file_still_grows(tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "ab.yaml"
+    file.write_text(manifest("a") + manifest("b"))
+    (tmp_path / "c.yaml").write_text(manifest("c"))
+    setup = Setup(tmp_path)
+    await setup.load()
+    for comment in range(4):
+        file.write_text(manifest("a") + "# more" * comment)
+        await setup.load()
+    while_growing = list(setup.sink.retired)
+    await setup.load()
+
+    assert while_growing == []
+    assert setup.sink.retired == ["shop/b"]
+
+
+@pytest.mark.parametrize("in_force", [(), ("shop/a",)], ids=["served", "restarted"])
+async def test_a_file_that_is_emptied_is_a_fault_and_takes_nothing_away(
+    tmp_path: pathlib.Path, in_force: tuple[str, ...]
+) -> None:
+    (tmp_path / "a.yaml").write_text("" if in_force else manifest("a"))
+    setup = Setup(tmp_path, sink=FakeSink(*in_force))
+    await setup.load()
+    (tmp_path / "a.yaml").write_text("")
+    for _ in range(3):
+        await setup.load()
+
+    assert setup.sink.retired == []
+    assert "the file is empty" in setup.said(PlansFaulty)[0].why
+
+
+async def test_a_misspelt_kind_takes_nothing_away(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a.yaml").write_text(manifest("a"))
+    setup = Setup(tmp_path)
+    await setup.load()
+    (tmp_path / "a.yaml").write_text(manifest("a").replace("FanoutRoute", "FanoutRout"))
+    for _ in range(3):
+        await setup.load()
+
+    assert setup.sink.retired == []
+    assert 'did you mean "FanoutRoute"?' in setup.sink.refused["shop/a"]
+
+
+async def test_a_route_that_goes_to_another_class_is_said_to_end_before_it_ends(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a.yaml").write_text(manifest("a"))
+    setup = Setup(tmp_path)
+    await setup.load()
+    (tmp_path / "a.yaml").write_text(manifest("a", spec="  className: fanuot"))
+    await setup.load()
+    told, retired = setup.said(PlansFaulty)[0].why, list(setup.sink.retired)
+    await setup.load()
+
+    assert retired == []
+    assert told.endswith(
+        "a.yaml:2: shop/a is of class fanuot, not served here:"
+        " what is in force of it is retired, unless its class is fanout again"
+    )
+    assert setup.sink.retired == ["shop/a"]
+
+
+# --- paths that change hands ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("names", ["ab", "abc"])
+async def test_routes_that_swap_their_paths_all_get_what_they_want(tmp_path: pathlib.Path, names: str) -> None:
+    def write(paths: str) -> None:
+        for name, path in zip(names, paths, strict=True):
+            (tmp_path / f"{name}.yaml").write_text(manifest(name, spec=f"  listen: {{path: /{path}}}"))
+
+    write(names)
+    setup = Setup(tmp_path)
+    await setup.load()
+    write(names[1:] + names[0])
+    await setup.load()
+
+    assert {route: plan and plan.path for route, plan in setup.sink.plans.items()} == {
+        f"shop/{name}": f"/{path}" for name, path in zip(names, names[1:] + names[0], strict=True)
+    }
+    assert setup.sink.refused == {}
+
+
+async def test_a_route_that_cannot_move_keeps_its_path_from_the_one_that_wants_it(tmp_path: pathlib.Path) -> None:
+    for name in "ab":
+        (tmp_path / f"{name}.yaml").write_text(manifest(name, spec=f"  listen: {{path: /{name}}}"))
+    setup = Setup(tmp_path)
+    await setup.load()
+    (tmp_path / "a.yaml").write_text(manifest("a", spec="  listen: {path: /b}"))
+    (tmp_path / "b.yaml").write_text(manifest("b", spec="  listen: {path: /a}", url="ftp://example.com"))
+    await setup.load()
+
+    assert sorted(setup.sink.plans) == ["shop/a", "shop/b"]
+    assert setup.sink.retired == []
+    assert "belongs to shop/b" in setup.sink.refused["shop/a"]
+
+
+# --- what is no file --------------------------------------------------------------------------------------------------
+
+
+async def test_a_pipe_in_the_folder_holds_nothing_up_and_is_said(tmp_path: pathlib.Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "a.yaml").write_text(manifest("a"))
+    setup = Setup(tmp_path)
+    await setup.load()
+
+    assert list(setup.sink.plans) == ["shop/a"]
+    assert "no regular file" in setup.said(PlansFaulty)[0].why
+
+
+async def test_a_named_pipe_is_not_followed(tmp_path: pathlib.Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    setup = Setup(tmp_path / "pipe", sink=FakeSink("shop/a"))
+    for _ in range(3):
+        await setup.load()
+
+    assert "neither a file nor a folder" in setup.said(PlansFaulty)[0].why
+    assert setup.sink.retired == []
+
+
+async def test_a_name_that_is_no_utf8_is_refused_in_text_that_can_be_written(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a.yaml").write_text(manifest("a", spec="  listen: {path: /orders}"))
+    pathlib.Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.yaml")).write_text(manifest("b", url="ftp://x"))
+    setup = Setup(tmp_path)
+    await setup.load()
+
+    assert list(setup.sink.plans) == ["shop/a"]
+    assert setup.said(PlansFaulty)[0].why.encode("utf-8").startswith(f"{tmp_path}/caf\\udce9.yaml:".encode())
 
 
 # --- following --------------------------------------------------------------------------------------------------------
