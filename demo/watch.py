@@ -9,7 +9,7 @@ import typing
 
 from demo.admin import Admin, Json, Sight
 from demo.errors import Unproven
-from demo.show import Show
+from demo.show import Show, summary
 
 EVERY: typing.Final = 0.04  # seconds between two looks
 
@@ -26,18 +26,20 @@ class Watch:
 
     async def until(self, reached: typing.Callable[[Sight], bool], what: str, *, patience: float = 20.0) -> Sight:
         """Look until it is *reached* and give that sight; *what* it was says the error when it never is."""
+        seen = "nothing"
         with self._show.live() as live:
             try:
                 async with asyncio.timeout(patience):
                     while True:
                         sight = await self._admin.look()
+                        seen = summary(sight)
                         self._remember(sight)
                         live(sight)
                         if reached(sight):
                             return sight
                         await asyncio.sleep(EVERY)
             except TimeoutError:
-                raise Unproven(f"not so after {patience:.0f} s: {what}") from None
+                raise Unproven(f"not so after {patience:.0f} s: {what}; last seen: {seen}") from None
 
     def _remember(self, sight: Sight) -> None:
         for event in sight.events:

@@ -6,6 +6,8 @@ cannot forge a line or steer a terminal: it is quoted. It is here because both p
 is known to both; what is said, and when, is theirs.
 """
 
+import functools
+import json
 import logging
 import typing
 
@@ -13,26 +15,31 @@ import orjson
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
+from fanout_crds.outlet import Outlet
+
 LEVELS: typing.Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 SECRET: typing.Final = frozenset(
     {"authorization", "bearer", "token", "password", "secret", "credentials", "cookie", "key"}
 )
 
 Faults = tuple[type[BaseException], ...]
+Stream = typing.TextIO | Outlet  # a process gives an Outlet, so that nobody ever waits for whoever reads its log
 
 
-def logger(stream: typing.TextIO, *, level: str = "info", form: str = "auto") -> FilteringBoundLogger:
+def logger(stream: Stream, *, level: str = "info", form: str = "auto") -> FilteringBoundLogger:
     """Make the logger that writes to *stream*; *form* is json, text or auto (text on a terminal)."""
     made: FilteringBoundLogger = structlog.wrap_logger(
-        structlog.WriteLogger(stream), wrapper_class=_at(level), processors=_processors(stream, form)
+        structlog.WriteLogger(typing.cast(typing.TextIO, stream)),
+        wrapper_class=_at(level),
+        processors=_processors(stream, form),
     )
     return made
 
 
-def configure(stream: typing.TextIO, *, level: str = "info", form: str = "auto") -> FilteringBoundLogger:
+def configure(stream: Stream, *, level: str = "info", form: str = "auto") -> FilteringBoundLogger:
     """Have every `structlog.get_logger()` of this process write to *stream*, in the form that `logger` gives."""
     structlog.configure(
-        logger_factory=structlog.WriteLoggerFactory(stream),
+        logger_factory=structlog.WriteLoggerFactory(typing.cast(typing.TextIO, stream)),
         wrapper_class=_at(level),
         processors=_processors(stream, form),
     )
@@ -52,15 +59,26 @@ def _at(level: str) -> type[FilteringBoundLogger]:
     return structlog.make_filtering_bound_logger(LEVELS[level])
 
 
-def _processors(stream: typing.TextIO, form: str) -> list[Processor]:
+def _processors(stream: Stream, form: str) -> list[Processor]:
     text = form == "text" or (form == "auto" and stream.isatty())
-    return [
+    processors: list[Processor] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
         structlog.processors.format_exc_info,
         _redact,  # last before rendering: nothing can add a field after it
         _text if text else _json,
     ]
+    if isinstance(stream, Outlet):
+        stream.notice = functools.partial(_dropped, processors)
+    return processors
+
+
+def _dropped(processors: list[Processor], lines: int) -> str:
+    """The line that stands for lines that were lost."""
+    said: typing.Any = {"event": "log.dropped", "lines": lines}
+    for process in processors:
+        said = process(None, "warning", said)
+    return str(said)
 
 
 class _Bridge(logging.Handler):
@@ -81,7 +99,10 @@ def _redact(_logger: WrappedLogger, _method: str, fields: EventDict) -> EventDic
 
 
 def _json(_logger: WrappedLogger, _method: str, fields: EventDict) -> str:
-    return orjson.dumps(_ordered(fields), default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    try:
+        return orjson.dumps(_ordered(fields), default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:  # text that is none, such as a file's name in another encoding, or a number beyond 64 bits
+        return json.dumps(_ordered(fields), default=str)
 
 
 def _text(_logger: WrappedLogger, _method: str, fields: EventDict) -> str:

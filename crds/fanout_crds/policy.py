@@ -275,7 +275,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """How dead letters are kept for replay."""
 
     keep: Annotated[float | None, Duration(), "How long a dead letter is kept. Unset: 168h."] = None
-    max_bytes: Annotated[int | None, Quantity(), "Bytes of the bodies of dead letters kept for the target. Unset: 1Gi."] = None
+    max_bytes: Annotated[int | None, Quantity(), "Bytes of bodies of the dead letters kept. Unset: 1Gi."] = None
     on_full: Annotated[
         DeadLettersFull | None,
         Enum(DeadLettersFull),

@@ -10,6 +10,7 @@ import contextlib
 import os
 import pathlib
 import random
+import resource
 import secrets
 import signal
 import sys
@@ -21,6 +22,7 @@ import uvloop
 from structlog.typing import FilteringBoundLogger
 
 from fanout_crds.compile import Installation
+from fanout_crds.outlet import Outlet
 from fanout_dispatcher import state
 from fanout_dispatcher.admin import app, report
 from fanout_dispatcher.admin.listen import Listening
@@ -32,6 +34,7 @@ from fanout_dispatcher.engine.desk import EngineDesk
 from fanout_dispatcher.engine.engine import Engine, Opened
 from fanout_dispatcher.engine.route import Route
 from fanout_dispatcher.ingress.engine import Route as RouteAtDoor
+from fanout_dispatcher.ingress.listener import DEFAULTS as PORT
 from fanout_dispatcher.ingress.listener import CannotListen, Ingress, listen
 from fanout_dispatcher.journal.clock import Clock as MachineClock
 from fanout_dispatcher.journal.disk import LoopDisk, ThreadDisk, ask
@@ -52,6 +55,7 @@ from fanout_dispatcher.values.views import EventView
 JOURNAL: typing.Final = "journal.db"
 MEMORY_BYTES: typing.Final = 64 << 20  # what routes with durability Memory may keep waiting in all
 ANY: typing.Final = ("0.0.0.0", "::")  # listening here is listening on loopback too
+MOST_DESCRIPTORS: typing.Final = 1 << 20  # where the limit is "unlimited": what the kernel gives a process by default
 GRACE: typing.Final = 3.0  # seconds, beyond the longest attempt, that stopping may take
 
 
@@ -87,16 +91,17 @@ def serve(settings: Settings) -> None:
 
     Raises Unstartable (or JournalRefused) with a sentence for what the user can mend.
     """
-    log = logger(sys.stderr, level=settings.log_level, form=settings.log_format)
-    adopt_libraries(log)
-    uvloop.run(_serve(settings, log))
+    with Outlet(sys.stderr) as stderr:
+        log = logger(stderr, level=settings.log_level, form=settings.log_format)
+        adopt_libraries(log)
+        uvloop.run(_serve(settings, log, stderr))
 
 
-async def _serve(settings: Settings, log: FilteringBoundLogger) -> None:
+async def _serve(settings: Settings, log: FilteringBoundLogger, stderr: Outlet) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _asked_to_stop, stop, log)
+        loop.add_signal_handler(number, _asked_to_stop, stop, log, stderr)
     async with contextlib.AsyncExitStack() as stack:
         cluster = connect(settings.kubeconfig) if settings.plans == "kubernetes" else None
         disk, recovered = await _open_journal(settings, stack)
@@ -109,7 +114,10 @@ async def _serve(settings: Settings, log: FilteringBoundLogger) -> None:
         plans = asyncio.create_task(_source(settings, log, engine, cluster).run(), name="plans")
         stack.callback(plans.cancel)
         running = state.Running(admin=f"http://{ports[0].address}", listen=base, pid=os.getpid())
-        stack.enter_context(state.announced(settings.data, running))
+        try:
+            stack.enter_context(state.announced(settings.data, running))
+        except OSError as error:  # a full disk: `fanout events` needs --admin then, and nothing else is worse for it
+            log.warning("state.unwritten", file=str(settings.data / state.NAME), why=error.strerror)
         log.info("dispatcher.started", listen=base, admin=running.admin, events=recovered.unfinished)
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({stopping, plans}, return_when=asyncio.FIRST_COMPLETED)
@@ -127,9 +135,10 @@ async def _stop(engine: Engine, ingress: Ingress, log: FilteringBoundLogger) -> 
     log.info("dispatcher.stopped")
 
 
-def _asked_to_stop(stop: asyncio.Event, log: FilteringBoundLogger) -> None:
+def _asked_to_stop(stop: asyncio.Event, log: FilteringBoundLogger, stderr: Outlet) -> None:
     if stop.is_set():
         log.warning("dispatcher.killed", why="asked twice: what is in flight will be sent again at the next start")
+        stderr.close()
         os._exit(1)
     stop.set()
 
@@ -156,7 +165,11 @@ def _close(journal: Journal) -> None:
 async def _open_data_port(settings: Settings, engine: Engine, desk: EngineDesk) -> Ingress:
     try:
         return await listen(
-            Door(engine, desk), (settings.listen.host, settings.listen.port), ids=_new_id, wall=time.time
+            Door(engine, desk),
+            (settings.listen.host, settings.listen.port),
+            ids=_new_id,
+            wall=time.time,
+            settings=PORT.within(_descriptors()),
         )
     except CannotListen as error:
         raise Unstartable(str(error)) from None
@@ -237,6 +250,17 @@ def _source(settings: Settings, log: FilteringBoundLogger, engine: Engine, clust
         resolve=settings.resolve,
         rng=chance,
     )
+
+
+def _descriptors() -> int:
+    """Raise the soft limit of file descriptors to the hard one, and say how many that are."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else hard
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    except (OSError, ValueError):
+        return soft  # a sandbox may forbid it: then the caps fit what there is
+    return most
 
 
 def _machine_clock() -> MachineClock:

@@ -31,10 +31,14 @@ def default_data(environ: typing.Mapping[str, str]) -> pathlib.Path:
 
 @contextlib.contextmanager
 def announced(data: pathlib.Path, running: Running) -> typing.Iterator[None]:
-    """Keep the state file in *data* while the block runs."""
+    """Keep the state file in *data* while the block runs. Raises OSError where it cannot be written."""
     path, fresh = data / NAME, data / f".{NAME}.{running.pid}"
-    fresh.write_bytes(msgspec.json.encode(running))
-    fresh.replace(path)
+    try:
+        fresh.write_bytes(msgspec.json.encode(running))
+        fresh.replace(path)
+    except OSError:
+        fresh.unlink(missing_ok=True)
+        raise
     try:
         yield
     finally:

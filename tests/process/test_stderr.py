@@ -44,7 +44,7 @@ async def test_a_log_that_cannot_be_written_costs_no_delivery_and_no_clean_exit(
     assert await asyncio.to_thread(process.stop) == 0
 
 
-async def test_a_pipe_that_nobody_reads_stops_nothing_and_what_was_lost_is_counted(bench: Bench) -> None:
+async def test_a_pipe_that_nobody_reads_stops_nothing(bench: Bench) -> None:
     good, bad = await bench.target("good"), await bench.target("bad")
     bad.status = 422  # every event dies at once, and each death is a line
     bench.route(good, bad)
@@ -65,7 +65,7 @@ async def test_a_pipe_that_nobody_reads_stops_nothing_and_what_was_lost_is_count
     lines = piped(reading)
     assert statuses == [202] * MANY
     assert (ready.status_code, code) == (200, 0)
-    assert lines[0]["event"] != "log.dropped"
+    assert 0 < len([line for line in lines if line["event"] == "delivery.dead"]) < MANY, "the pipe was full"
 
 
 async def test_what_was_said_last_is_written_before_the_process_ends(bench: Bench) -> None:
@@ -81,4 +81,4 @@ async def test_what_was_said_last_is_written_before_the_process_ends(bench: Benc
 def piped(reading: int) -> list[dict[str, typing.Any]]:
     """The whole lines that a pipe holds."""
     with os.fdopen(reading, "rb") as pipe:
-        return [json.loads(line) for line in pipe.read().splitlines()[:-1]]
+        return [json.loads(line) for line in pipe.read().splitlines()[:-1]]  # the last one is cut

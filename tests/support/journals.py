@@ -31,7 +31,7 @@ class Machine:
 
 def a_journal(path: pathlib.Path, **changes: object) -> SqliteJournal:
     """An embedded journal that is not open yet."""
-    options: dict[str, object] = {"clock": Machine(), "new_key": lambda: KEY, **changes}
+    options: dict[str, object] = {"clock": Machine(), "new_key": lambda: KEY, "ballast": 0, **changes}
     return SqliteJournal(path, **options)  # type: ignore[arg-type]
 
 

@@ -19,6 +19,7 @@ class Got(msgspec.Struct):
     attempt: int
     key: str
     body: bytes
+    headers: dict[str, str]
     answered: bool = False
 
 
@@ -93,7 +94,9 @@ class _Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         head = {name.decode(): value.decode() for name, value in self.headers.items()}
-        got = Got(head["ce-id"], self.target.life, int(head["fanout-attempt"]), head["idempotency-key"], self.body)
+        got = Got(
+            head["ce-id"], self.target.life, int(head["fanout-attempt"]), head["idempotency-key"], self.body, head
+        )
         self.headers, self.body = {}, b""
         self.target.got.append(got)
         asyncio.get_running_loop().call_later(self.target.delay, self.answer, got)

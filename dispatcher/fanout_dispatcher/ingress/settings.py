@@ -3,7 +3,12 @@
 One value per data port, made in the composition root; tests make smaller ones, so that no test waits for a real figure.
 """
 
+import typing
+
 import msgspec
+
+OURS: typing.Final = 64  # descriptors that a dispatcher has open before anybody connects, generously
+FEWEST: typing.Final = 8  # connections, however few descriptors there are
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,3 +33,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """How often deadlines are looked at: they are kept to within this."""
         shortest = min(self.head_seconds, self.body_seconds, self.idle_seconds, self.write_seconds, self.linger_seconds)
         return max(0.005, min(0.25, shortest / 8))
+
+    def within(self, descriptors: int) -> "Settings":
+        """The same, with caps that leave targets and the journal more than half of the process's *descriptors*.
+
+        The backlog is bounded too: all that wait in it are let in at once, before the cap turns any of them away.
+        """
+        return msgspec.structs.replace(
+            self,
+            connections=min(self.connections, max(FEWEST, (descriptors - OURS) // 2)),
+            backlog=min(self.backlog, max(FEWEST, descriptors // 8)),
+        )

@@ -132,21 +132,21 @@ class HttpSender:
         flight.carrier = dial
         dial.add_done_callback(functools.partial(self._dialled, flight))
 
-    def _dialled(self, flight: Flight, dial: asyncio.Task[Connection | Failed]) -> None:
-        found: Connection | Failed = RESET if dial.cancelled() else dial.result()
+    def _dialled(self, flight: Flight, dial: asyncio.Task[Connection | Failed | Refused]) -> None:
+        found: Connection | Failed | Refused = RESET if dial.cancelled() else dial.result()
         if isinstance(found, Connection) and not found.settle():
             found = RESET  # it ended while it was being made
-        if isinstance(found, Failed):
+        if not isinstance(found, Connection):
             self._vacant()
         if flight.carrier is not dial:  # cancelled while this was under way
             if isinstance(found, Connection):
                 self.free(found)
             return
         flight.carrier = None
-        if isinstance(found, Failed):
-            flight.landing.land(flight, found)
-        else:
+        if isinstance(found, Connection):
             self._board(flight, found)
+        else:
+            flight.landing.land(flight, found)
 
     def _board(self, flight: Flight, connection: Connection) -> None:
         """Put a flight on the connection that was made for it."""

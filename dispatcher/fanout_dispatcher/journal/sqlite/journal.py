@@ -22,8 +22,10 @@ from fanout_dispatcher.journal.protocol import (
     StoredEvent,
 )
 from fanout_dispatcher.journal.sqlite import mending, opening, place, recovery
+from fanout_dispatcher.journal.sqlite.ballast import Ballast
 from fanout_dispatcher.journal.sqlite.lock import Lock
 from fanout_dispatcher.journal.sqlite.recovery import Facts
+from fanout_dispatcher.journal.sqlite.room import SPARE, reserve
 from fanout_dispatcher.journal.sqlite.session import CHECKPOINT_PAGES, NOTE_SECONDS, PULL_BYTES, Limits, Session
 from fanout_dispatcher.journal.sqlite.transaction import transact
 from fanout_dispatcher.values.views import DeadLetterFilter
@@ -35,10 +37,11 @@ class SqliteJournal:
     """The journal of one worker at *path*.
 
     *clock* reads the machine's time, *new_key* makes the secret of a new journal. *max_bytes* bounds what is in use in
-    the file (None: the disk does), *pull_bytes* the bodies of one pull. *vfs* names a registered apsw VFS.
+    the file (None: the disk does), *pull_bytes* the bodies of one pull, *ballast* the file that is thrown away when the
+    disk is full. *vfs* names a registered apsw VFS.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  bounds, each with its default; a value of their own would only move them
         self,
         path: pathlib.Path,
         *,
@@ -48,6 +51,7 @@ class SqliteJournal:
         max_bytes: int | None = None,
         checkpoint_pages: int = CHECKPOINT_PAGES,
         pull_bytes: int = PULL_BYTES,
+        ballast: int = SPARE,
         vfs: str | None = None,
     ) -> None:
         self.path = path
@@ -57,6 +61,7 @@ class SqliteJournal:
         self._limits = Limits(max_bytes=max_bytes, checkpoint_pages=checkpoint_pages, pull_bytes=pull_bytes)
         self._vfs = vfs
         self._lock = Lock(path)
+        self._ballast = Ballast(path, ballast)
         self._session: Session | None = None
         self._known = Facts(key=b"", worker=worker)
         self._torn = ""  # why only repair goes on
@@ -73,11 +78,15 @@ class SqliteJournal:
             raise JournalFault(f"journal {self.path} is open already")
         place.prepare(self.path)
         self._lock.take()
-        try:
-            return self._recover()
-        except JournalRefused:
-            self._lock.drop()
-            raise
+        self._ballast.size = min(self._ballast.size, reserve(self.path))
+        self._ballast.take()
+        while True:
+            try:
+                return self._recover()
+            except JournalRefused as fault:
+                if not isinstance(fault.__cause__, apsw.FullError) or not self._ballast.drop():
+                    self._lock.drop()
+                    raise
 
     def commit(self, batch: Batch) -> None:
         """Write *batch* in one transaction; when this returns it is on stable storage."""
@@ -96,7 +105,7 @@ class SqliteJournal:
             self._session = None
         self._torn = self._torn or "a repair was asked for"
         try:
-            session = Session(self.path, opening.connect(self.path, vfs=self._vfs), self._limits)
+            session = self._connected()
         except JournalRefused as fault:
             raise JournalAmbiguous(str(fault)) from fault
         try:
@@ -105,6 +114,8 @@ class SqliteJournal:
             session.load()
         except (apsw.Error, JournalFault) as fault:
             session.end()
+            if isinstance(fault, apsw.FullError):
+                self._ballast.drop()  # for the next try
             raise JournalAmbiguous(f"journal {self.path} cannot be repaired yet: {fault}") from fault
         self._session, self._torn = session, ""
 
@@ -156,7 +167,7 @@ class SqliteJournal:
     def _recover(self) -> Recovered:
         session: Session | None = None
         try:
-            session = Session(self.path, opening.connect(self.path, vfs=self._vfs), self._limits)
+            session = self._connected()
             known = recovery.facts(session.sql, worker=self._worker, new_key=self._new_key)
             known, recovered = recovery.recover(session.sql, known, self._clock())
         except (apsw.Error, JournalRefused) as fault:
@@ -167,6 +178,9 @@ class SqliteJournal:
         session.frozen.update(recovered.frozen)
         self._session, self._known, self._torn = session, known, ""
         return recovered
+
+    def _connected(self) -> Session:
+        return Session(self.path, opening.connect(self.path, vfs=self._vfs), self._ballast, self._limits)
 
     def _ready(self) -> Session:
         if self._torn:

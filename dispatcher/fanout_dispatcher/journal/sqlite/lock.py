@@ -33,9 +33,12 @@ class Lock:
             raise JournalRefused(
                 f"journal {self._journal} is in use by process {owner}; stop it, or give this one another --data folder"
             ) from None
-        os.ftruncate(file, 0)
-        os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
         self._file = file
+        try:  # over the last owner's number: a full disk has no other room
+            size = os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
+            os.ftruncate(file, size)
+        except OSError:
+            pass  # the number is for people; the lock holds without it
 
     def drop(self) -> None:
         """Let another process have it."""

@@ -49,6 +49,15 @@ def file_system(path: pathlib.Path, mounts: str) -> str:
     return kind
 
 
+def identity(path: pathlib.Path) -> tuple[int, ...]:
+    """Which files lie at the path of a journal and of its log; others, or none, are not those that are open."""
+    try:
+        files = [path.stat(), path.with_name(f"{path.name}-wal").stat()]
+    except OSError:
+        return ()
+    return tuple(number for file in files for number in (file.st_dev, file.st_ino))
+
+
 def _make_folder(folder: pathlib.Path) -> None:
     if folder.is_dir():
         return

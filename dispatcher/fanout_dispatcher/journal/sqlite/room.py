@@ -1,9 +1,14 @@
 """How much more a journal may take: its own bound, and what the disk has left less what is spoken for.
 
 Appends are refused while there is still room for settling: a settle that cannot be written would be sent again, so the
-reserve is theirs. Spoken for on the disk are the reserve, the growth of the log until its next checkpoint, and the
-growth of the file by what is only in the log so far. Asking the disk for every commit would cost as much as one does,
-so the room is measured, then counted down, and measured again after every MiB or when it seems to be used up.
+reserve is theirs. Spoken for on the disk are the reserve (as far as the ballast does not hold it), the growth of the
+log until its next checkpoint, and the growth of the file by what is only in the log so far. Asking the disk for every
+commit would cost as much as one does, so the room is measured, then counted down, and measured again after every MiB
+or when it seems to be used up.
+
+The reserve has to last until everything pending is settled. A settle writes pages that are there already, or that
+other settles have freed: so what it takes is log, which a checkpoint empties, once more as much of the file when the
+log holds pages that the file does not have yet, and what little is left for history. Hence the log gets half of it.
 """
 
 import os
@@ -12,57 +17,82 @@ import pathlib
 import apsw
 
 from fanout_dispatcher.journal.protocol import Batch, JournalFull
+from fanout_dispatcher.journal.sqlite.ballast import Ballast
 from fanout_dispatcher.journal.sqlite.statements import Statements
 
-EVENT_BYTES = 512  # what an event takes besides its body, generously
+EVENT_BYTES = 512  # what an event takes besides its head and body, generously
+ROW_BYTES = 256  # a row of the index, in both its orders
+LETTER_BYTES = 8_192  # what a dead letter takes besides its body: the head is copied with it
 AGAIN = 1 << 20  # bytes appended between two measurements
 SPARE = 32 << 20  # bytes of the disk kept for settling, …
-SHARE = 8  # … but at most an eighth of a small one; the same share bounds the log
+SHARE = 8  # … but at most an eighth of a small one
 FRAME_HEADER = 24  # bytes that the log adds to a page
+
+
+def reserve(path: pathlib.Path) -> int:
+    """How many bytes of the disk below *path* are kept for settling."""
+    disk = os.statvfs(path)
+    return min(SPARE, disk.f_blocks * disk.f_frsize // SHARE)
 
 
 class Room:
     """Counts for one file. *max_bytes* bounds what is in use in it; None: the disk alone does."""
 
-    def __init__(self, path: pathlib.Path, db: apsw.Connection, *, max_bytes: int | None, log_pages: int) -> None:
-        disk = os.statvfs(path)
-        eighth = disk.f_blocks * disk.f_frsize // SHARE
+    def __init__(
+        self, path: pathlib.Path, db: apsw.Connection, ballast: Ballast, *, max_bytes: int | None, log_pages: int
+    ) -> None:
+        self.ballast = ballast
         self._path = path
         self._log = path.with_name(f"{path.name}-wal")
         self._max_bytes = max_bytes
         self._page_size: int = db.execute("PRAGMA page_size").get
-        self._spare = min(SPARE, eighth)
+        self._spare = reserve(path)
         self._left = 0
         self._appended = AGAIN
-        self.log_pages = min(log_pages, eighth // (self._page_size + FRAME_HEADER))
+        frame = self._page_size + FRAME_HEADER
+        self.log_pages = min(log_pages, self._spare // 2 // frame)
+        self._log_bytes = self.log_pages * frame
+        db.execute(f"PRAGMA journal_size_limit = {self._log_bytes}")  # a large batch must not keep what it took
 
     def admit(self, sql: Statements, batch: Batch) -> None:
         """Raise JournalFull when the events of *batch* do not fit; a batch without events always passes."""
-        if not batch.events:
-            return
-        size = sum(len(event.body) for event in batch.events) + EVENT_BYTES * len(batch.events)
+        size = _weight(batch)
         self._appended += size
-        if size > self._left or self._appended > AGAIN:
+        if batch.events and (2 * size > self._left or self._appended > AGAIN):
             self._measure(sql, size)
         self._left -= size
 
     def _measure(self, sql: Statements, size: int) -> None:
+        self.ballast.take()
         used, free = (pages * self._page_size for pages in sql.rows("room")[0])
         on_disk = self._on_disk(used + free) + free
         bound = on_disk if self._max_bytes is None else self._max_bytes - used
         self._left = min(on_disk, bound)
         self._appended = size
-        if size <= self._left:
-            return
-        if on_disk < bound:
+        if 2 * size > on_disk:  # once into the log, beyond what that usually has, and once into the file
             raise JournalFull(f"the disk of journal {self._path} is full but for what is kept for settling")
-        raise JournalFull(f"journal {self._path} has reached its bound of {self._max_bytes} bytes")
+        if size > bound:
+            raise JournalFull(f"journal {self._path} has reached its bound of {self._max_bytes} bytes")
 
     def _on_disk(self, needed: int) -> int:
         """What the disk has left for new events when the file is *needed* bytes long after a checkpoint."""
         disk = os.statvfs(self._path)
         file_grows = max(0, needed - self._path.stat().st_size)
         log_size = self._log.stat().st_size if self._log.exists() else 0
-        log_grows = max(0, self.log_pages * (self._page_size + FRAME_HEADER) - log_size)
-        left: int = disk.f_bavail * disk.f_frsize - file_grows - log_grows - self._spare
+        log_grows = max(0, self._log_bytes - log_size)
+        spare = max(0, self._spare - self.ballast.held)
+        left: int = disk.f_bavail * disk.f_frsize - file_grows - log_grows - spare
         return left
+
+
+def _weight(batch: Batch) -> int:
+    """What *batch* takes in the file, generously."""
+    size = EVENT_BYTES * len(batch.events) + ROW_BYTES * len(batch.due)
+    for event in batch.events:
+        head = event.head
+        size += len(event.body) + 2 * len(head.attributes)  # id, source and type are there, and once more by themselves
+        for name, value in head.forwarded:
+            size += len(name) + len(value)
+    for row in batch.dead:
+        size += row.size + LETTER_BYTES
+    return size

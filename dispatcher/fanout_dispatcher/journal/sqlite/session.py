@@ -10,8 +10,9 @@ import apsw
 import msgspec
 
 from fanout_dispatcher.journal.clock import Clock
-from fanout_dispatcher.journal.protocol import Batch, JournalFull
-from fanout_dispatcher.journal.sqlite import coding, recovery, writing
+from fanout_dispatcher.journal.protocol import Batch, JournalFault, JournalFull
+from fanout_dispatcher.journal.sqlite import coding, place, recovery, writing
+from fanout_dispatcher.journal.sqlite.ballast import Ballast
 from fanout_dispatcher.journal.sqlite.reading import Reading
 from fanout_dispatcher.journal.sqlite.recovery import Facts
 from fanout_dispatcher.journal.sqlite.room import Room
@@ -23,6 +24,7 @@ NOTE_SECONDS = 10.0  # of engine time between two notes of the clock
 CHECKPOINT_PAGES = 2_000  # 8 MiB of log. 16,000 cost as much CPU, and stall seven times as long at once
 PULL_BYTES = 16 << 20
 SMALL_LOG = 256  # pages: not worth a checkpoint to make room
+LOOK_SECONDS = 1.0  # of engine time between two looks whether the files are still those that are open
 AGAIN_PAGES = 1_000  # after a checkpoint that failed, until the next try
 
 
@@ -37,14 +39,17 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 class Session:
     """Everything about one connection, from the moment its file is known to be healthy."""
 
-    def __init__(self, path: pathlib.Path, db: apsw.Connection, limits: Limits) -> None:
+    def __init__(self, path: pathlib.Path, db: apsw.Connection, ballast: Ballast, limits: Limits) -> None:
         self.db = db
+        self._path = path
+        self._files: tuple[int, ...] = ()
+        self._look_at = 0.0
         self.sql = Statements(db)
         self.lanes: dict[int, tuple[str, str]] = {}
         self.frozen: dict[int, Frozen] = {}
         self.reading = Reading(self.sql, lanes=self.lanes, frozen=self.frozen, pull_bytes=limits.pull_bytes)
         self.log_pages = 0
-        self._room = Room(path, db, max_bytes=limits.max_bytes, log_pages=limits.checkpoint_pages)
+        self._room = Room(path, db, ballast, max_bytes=limits.max_bytes, log_pages=limits.checkpoint_pages)
         self._checkpoint_at = self._room.log_pages
         db.set_wal_hook(self._logged)
 
@@ -55,6 +60,8 @@ class Session:
 
     def commit(self, batch: Batch, known: Facts, clock: Clock | None) -> Facts:
         """Write *batch*; with a *clock*, note it. What is known afterwards."""
+        if batch.at >= self._look_at:
+            self._look(batch.at)
         self._admit(batch)
         last_seq = max((event.seq for event in batch.events), default=0)
         known = msgspec.structs.replace(known, last_seq=max(known.last_seq, last_seq))
@@ -66,7 +73,7 @@ class Session:
             if clock is not None:
                 recovery.note(self.sql, known)
 
-        self._transact(body)
+        self._transact(body, settling=not batch.events)
         self.lanes.update({number: (route, target) for number, route, target in batch.lanes})
         self.frozen.update({one.number: one for one in batch.frozen})
         if self.log_pages >= self._checkpoint_at:
@@ -108,13 +115,33 @@ class Session:
         self.db.set_wal_hook(None)
         self.db.close(True)
 
-    def _transact(self, write: Callable[[], None]) -> None:
-        """Write and commit; when the disk is full, once more with the space that the log gives back."""
+    def _look(self, now: float) -> None:
+        """Refuse to go on with files that nobody will find again: what is committed to them is lost at the end."""
+        found = place.identity(self._path)
+        self._files = self._files or found
+        if found != self._files:
+            raise JournalFault(
+                f"journal {self._path} or its log was removed or replaced while it is in use: put both files back;"
+                " if they are gone, restart, and what was pending is lost"
+            )
+        self._look_at = now + LOOK_SECONDS
+
+    def _transact(self, write: Callable[[], None], *, settling: bool = True) -> None:
+        """Write and commit; when the disk is full, once more with the log emptied, and to settle without the ballast.
+
+        The log is emptied and not cut: its place on the disk is ours, and on a full one it would not come back.
+        """
         try:
-            transact(self.db, write)
+            return transact(self.db, write)
         except JournalFull:
-            self.checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE)
-            transact(self.db, write)
+            self.checkpoint(apsw.SQLITE_CHECKPOINT_RESTART)
+        try:
+            return transact(self.db, write)
+        except JournalFull:
+            if not settling or not self._room.ballast.drop():
+                raise
+            self.checkpoint(apsw.SQLITE_CHECKPOINT_RESTART)
+        transact(self.db, write)
 
     def _admit(self, batch: Batch) -> None:
         try:
@@ -122,7 +149,7 @@ class Session:
         except JournalFull:
             if self.log_pages <= SMALL_LOG:
                 raise
-            self.checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            self.checkpoint(apsw.SQLITE_CHECKPOINT_RESTART)
             self._room.admit(self.sql, batch)
 
     def _logged(self, _db: apsw.Connection, _name: str, pages: int) -> int:

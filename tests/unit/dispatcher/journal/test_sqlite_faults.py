@@ -1,9 +1,7 @@
 """What a failing disk may do to the embedded journal, and what it may never do."""
 
-import os
 import pathlib
 import random
-import subprocess
 from collections.abc import Iterator
 
 import apsw
@@ -111,6 +109,26 @@ def test_a_checkpoint_that_fails_loses_nothing_and_is_tried_again(journal: Sqlit
     assert reopened(journal) == list(range(39, 0, -1))
 
 
+@pytest.mark.parametrize("name", ["journal.db", "journal.db-wal"])
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_file_that_was_taken_away_underneath_is_noticed_within_a_second(
+    journal: SqliteJournal, name: str, replaced: bool
+) -> None:
+    journal.commit(Batch(at=1.0, events=[an_event(1)]))
+    file = journal.path.with_name(name)
+    away = file.rename(file.with_suffix(".away"))
+    if replaced:
+        file.write_bytes(away.read_bytes())
+
+    with pytest.raises(JournalFault, match="removed or replaced"):
+        journal.commit(Batch(at=2.1, events=[an_event(2)]))
+    with pytest.raises(JournalFault, match="removed or replaced"):
+        journal.commit(Batch(at=2.2, events=[an_event(2)]))
+    away.replace(file)
+    journal.commit(Batch(at=2.3, events=[an_event(2)]))
+    assert reopened(journal) == [2, 1]
+
+
 def test_a_batch_that_contradicts_itself_is_rolled_back(journal: SqliteJournal) -> None:
     with pytest.raises(JournalFault, match="nothing was written"):
         journal.commit(Batch(events=[an_event(1), an_event(1)]))
@@ -148,53 +166,6 @@ def test_a_power_cut_takes_nothing_that_was_acknowledged(tmp_path: pathlib.Path,
     assert recovered.unfinished >= acknowledged
 
 
-@pytest.fixture
-def small_disk(tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A file system of 16 MiB, really full when it is full."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)], capture_output=True, check=False, text=True
-    )
-    if mounted.returncode:
-        pytest.skip(f"this user may not mount a small file system: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def test_a_small_disk_filled_by_events_keeps_room_for_settling(small_disk: pathlib.Path) -> None:
-    journal = a_journal(small_disk / "journal.db")
-    journal.open()
-    journal.commit(setting())
-    accepted = fill(journal)
-
-    for seq in accepted:
-        journal.commit(Batch(at=1.0, finished=[a_finish(an_event(seq))]))
-    journal.commit(Batch(events=[an_event(100_000, body=b"x" * 10_000)]))
-
-    assert len(accepted) > 500
-    assert reopened(journal)[0] == 100_000
-    journal.close()
-
-
-def test_a_disk_filled_by_a_stranger_is_survived_without_a_restart(small_disk: pathlib.Path) -> None:
-    journal = a_journal(small_disk / "journal.db")
-    journal.open()
-    journal.commit(setting())
-    journal.commit(Batch(events=[an_event(1)]))
-    stranger = small_disk / "stranger"
-    hog(stranger)
-    with pytest.raises(JournalFull):
-        journal.commit(Batch(events=[an_event(2)]))
-    full = write_until_full(journal)
-    stranger.unlink()
-    journal.commit(Batch(events=[an_event(3)]))
-
-    assert full
-    assert reopened(journal) == [3, 1]
-    journal.close()
-
-
 def write_some(journal: SqliteJournal, seq: int, chance: random.Random) -> int:
     """Some commits of some events, all of which succeed; the last seq."""
     for _ in range(chance.randrange(1, 30)):
@@ -211,36 +182,6 @@ def interrupt(journal: SqliteJournal, disk: SickDisk, seq: int, chance: random.R
     with pytest.raises(JournalAmbiguous):
         journal.commit(Batch(events=[an_event(1_000_000 + seq, frozen=INVOICE, body=b"x" * size)]))
     journal.close()
-
-
-def fill(journal: SqliteJournal) -> list[int]:
-    """Events, one a commit, until no more are taken."""
-    accepted: list[int] = []
-    while True:
-        try:
-            journal.commit(Batch(events=[an_event(len(accepted) + 1, body=b"x" * 10_000)]))
-        except JournalFull:
-            return accepted
-        accepted.append(len(accepted) + 1)
-
-
-def write_until_full(journal: SqliteJournal) -> bool:
-    """Plans grow the log until the disk itself says no."""
-    for number in range(10_000):
-        try:
-            journal.commit(Batch(plans=[(f"shop/{number}", b"x" * 50_000)]))
-        except JournalFull as full:
-            return "no space" in str(full)
-    return False
-
-
-def hog(path: pathlib.Path) -> None:
-    with path.open("wb") as file:
-        try:
-            while True:
-                os.write(file.fileno(), bytes(65536))
-        except OSError:
-            pass  # it is full: that was the aim
 
 
 def log_size(journal: SqliteJournal) -> int:

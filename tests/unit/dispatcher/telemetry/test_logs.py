@@ -8,7 +8,14 @@ import typing
 import pytest
 
 from fanout_dispatcher.telemetry.logs import LogSeam, adopt_libraries, logger
-from fanout_dispatcher.telemetry.seam import Change, CircuitChanged, DeliveryDead, JournalDegraded, RouteAdopted
+from fanout_dispatcher.telemetry.seam import (
+    Change,
+    CircuitChanged,
+    DeliveryDead,
+    JournalDegraded,
+    PlansFaulty,
+    RouteAdopted,
+)
 
 
 def told(change: Change, form: str = "json") -> str:
@@ -46,6 +53,13 @@ def test_a_change_has_its_own_word_and_loudness(change: Change, word: str, level
     line = json.loads(told(change))
 
     assert (line["event"], line["level"]) == (word, level)
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_a_file_name_that_is_no_utf8_is_written_escaped(form: str) -> None:
+    line = told(PlansFaulty(source="folder", why="caf\udce9.yaml: cannot be read"), form)
+
+    assert "caf\\udce9.yaml: cannot be read" in line.encode("utf-8").decode().replace("\\\\", "\\")
 
 
 def test_on_a_terminal_a_line_reads_as_words() -> None:

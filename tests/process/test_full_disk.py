@@ -1,0 +1,143 @@
+"""A full disk under a real dispatcher: 503 before anything is accepted, settling goes on, and a restart opens."""
+
+import asyncio
+import collections.abc
+import os
+import pathlib
+import subprocess
+
+import httpx
+import pytest
+
+from tests.harness.process import free_ports, tail
+from tests.process.conftest import Bench
+from tests.process.test_dispatcher import eventually
+from tests.support.dispatcher import Process
+from tests.support.targets import Target
+
+HEAD = {"ce-specversion": "1.0", "ce-source": "/x", "ce-type": "t", "ce-big": "a" * 20_000}
+
+
+@pytest.fixture
+def small(tmp_path: pathlib.Path) -> collections.abc.Iterator[pathlib.Path]:
+    """A file system of 24 MiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)], capture_output=True, check=False, text=True
+    )
+    if mounted.returncode:
+        pytest.skip(f"this user may not mount a small file system: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def on(small: pathlib.Path, process: Process) -> Process:
+    """The same dispatcher, with its data there and its ports fixed, since the state file may be missing."""
+    process.data = small / "data"
+    process.command[process.command.index("--data") + 1] = str(process.data)
+    for flag, port in zip(("--listen", "--admin"), free_ports(2), strict=True):
+        process.command[process.command.index(flag) + 1] = f"127.0.0.1:{port}"
+    return process
+
+
+async def fill(bench: Bench, process: Process) -> list[str]:
+    """Events without a body and with a large head, until no more are taken; their ids."""
+    accepted: list[str] = []
+    while len(accepted) < 5_000:
+        ident = str(len(accepted))
+        answer = await bench.client.post(f"{process.listen}/shop/order-placed", headers=HEAD | {"ce-id": ident})
+        if answer.status_code == 503:
+            return accepted
+        assert answer.status_code == 202, answer.text
+        accepted.append(ident)
+    raise AssertionError("it never was full")
+
+
+async def drained(bench: Bench, process: Process) -> None:
+    """Wait until nothing is pending."""
+
+    async def empty() -> bool:
+        view = (await bench.client.get(f"{process.admin}/v1/routes/shop/order-placed")).json()
+        return all(one["pending"] == 0 for one in view["targets"])
+
+    await eventually(empty)
+
+
+def hog(path: pathlib.Path) -> None:
+    """Fill the disk to its last byte."""
+    with path.open("wb") as file:
+        for size in (1 << 16, 1):
+            try:
+                while True:
+                    os.write(file.fileno(), bytes(size))
+            except OSError:
+                continue
+
+
+def failing(target: Target) -> dict[str, object]:
+    """A target that is asked often, however it fails."""
+    policy = {
+        "circuitBreaker": {"mode": "Disabled"},
+        "retry": {"backoff": {"type": "Constant", "baseDelay": "200ms", "jitter": "None"}},
+    }
+    return {"name": target.name, "url": target.url, "policy": policy}
+
+
+async def test_a_disk_full_of_heads_settles_what_it_has_and_a_clean_stop_sends_nothing_twice(
+    bench: Bench, small: pathlib.Path
+) -> None:
+    a = await bench.target("a")
+    a.status = 503
+    bench.route(failing(a))
+    process = on(small, bench.dispatcher())
+    await process.start()
+    accepted = await fill(bench, process)
+    a.got.clear()
+    a.status = 204
+
+    await drained(bench, process)
+    code = await asyncio.to_thread(process.stop)
+    before = len(a.got)
+    await process.start()
+    again = await bench.client.post(f"{process.listen}/shop/order-placed", content=b"x")
+    await drained(bench, process)
+
+    assert len(accepted) > 100
+    assert (code, again.status_code) == (0, 202), tail(process.log)
+    assert {got.event for got in a.got[:before]} == set(accepted)
+    assert len(a.got) == before + 1, "nothing was sent a second time"
+
+
+async def test_a_restart_on_a_full_disk_delivers_what_is_owed_and_answers_503(
+    bench: Bench, small: pathlib.Path
+) -> None:
+    a = await bench.target("a")
+    a.status = 503
+    bench.route(failing(a))
+    process = on(small, bench.dispatcher())
+    await process.start()
+    for number in range(50):
+        await bench.client.post(f"{process.listen}/shop/order-placed", headers=HEAD | {"ce-id": str(number)})
+    first = process.stop()
+    hog(small / "stranger")
+    a.got.clear()
+    a.status = 204
+    listen, admin = process.listen, process.admin
+    assert process.child is not None
+
+    process.child = subprocess.Popen(process.command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    process.listen, process.admin = listen, admin
+
+    async def answers() -> bool:
+        try:
+            return (await bench.client.get(f"{admin}/livez")).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    await eventually(answers)
+    await drained(bench, process)
+    refused = await bench.client.post(f"{listen}/shop/order-placed", content=b"x" * 200_000)
+    second = await asyncio.to_thread(process.stop)
+    assert (first, second, refused.status_code) == (0, 0, 503)
+    assert sorted({got.event for got in a.got}) == sorted(str(number) for number in range(50))
