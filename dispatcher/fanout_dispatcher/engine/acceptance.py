@@ -69,7 +69,7 @@ class Acceptance:
         spilled: list[DueRow] = []
         dead: list[DeadRow] = []
         for index, lane in enumerate(lanes):
-            if lane.overfull(size):
+            if not lane.rejects and lane.overfull(size):  # one that rejects was asked before
                 pending.states[index] = State.DEAD
                 pending.left -= 1
                 dead.append(DeadRow(lane.number, seq, now, Reason.QUEUE_FULL, QUEUE_FULL, 0, (), size))
