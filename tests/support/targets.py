@@ -59,10 +59,10 @@ class Target:
 
     async def close(self) -> None:
         """Stop listening and drop every connection."""
-        self.cut()
         self.server.close()
-        await self.server.wait_closed()
-        await asyncio.sleep(0)  # aborted transports close their sockets in the next turn
+        await asyncio.sleep(0.02)  # a connection that was being accepted becomes one of ours …
+        self.cut()
+        await asyncio.sleep(0.02)  # … and is gone with the others before the loop is
 
 
 class _Connection(asyncio.Protocol):
