@@ -9,6 +9,7 @@ import typing
 
 from fanout_dispatcher.engine.clock import Clock
 from fanout_dispatcher.engine.committer import Committer
+from fanout_dispatcher.engine.linger import LONGEST, Linger
 from fanout_dispatcher.engine.pending import Pending
 from fanout_dispatcher.engine.receipts import Receipts
 from fanout_dispatcher.journal.disk import Disk, ask
@@ -31,11 +32,19 @@ class Book:
         clock: Clock,
         max_bytes: int,
         troubled: typing.Callable[[Exception | None], None],
+        linger: float = LONGEST,
     ) -> None:
         self.disk = disk
         self.max_bytes = max_bytes
         self.loop: asyncio.AbstractEventLoop = clock.loop
-        self.committer = Committer(disk, loop=clock.loop, now=clock.now, released=self._released, troubled=troubled)
+        self.committer = Committer(
+            disk,
+            loop=clock.loop,
+            now=clock.now,
+            released=self._released,
+            troubled=troubled,
+            linger=Linger(linger),
+        )
         self.receipts = Receipts(worker, recovered.key)
         self.seq = recovered.last_seq
         self.live: dict[int, Pending] = {}

@@ -1,7 +1,8 @@
 """The committer: many requests and settles share one commit.
 
 A pure part on the loop collects; at most one batch is at the disk at any time, so a group forms by itself: whatever
-arrives while a commit runs goes into the next. A settle alone waits a few milliseconds for company, an append does not.
+arrives while a commit runs goes into the next. An append waits a few milliseconds for company where that pays
+(linger.py); a settle alone, always.
 
 When a commit fails, its events are refused (nobody has been told 202) and its settles are kept and tried again: they
 say what has already happened out there. After an *ambiguous* failure the journal is repaired first, so that an event
@@ -9,10 +10,12 @@ whose producer was told 503 cannot appear after all.
 """
 
 import asyncio
+import math
 import typing
 
 import msgspec
 
+from fanout_dispatcher.engine.linger import Linger
 from fanout_dispatcher.engine.pending import Pending
 from fanout_dispatcher.journal.disk import Disk
 from fanout_dispatcher.journal.protocol import Batch, DeadRow, DueRow, Finished, JournalAmbiguous, Replayed
@@ -62,6 +65,7 @@ class Committer:
         now: typing.Callable[[], float],
         released: typing.Callable[[Pending], None],
         troubled: typing.Callable[[Exception | None], None],
+        linger: Linger,
     ) -> None:
         self.disk = disk
         self.loop = loop
@@ -72,8 +76,11 @@ class Committer:
         self.rest = Batch()
         self.touched: list[Pending] = []
         self.busy = False
-        self.soon = False  # an append has scheduled the next commit
-        self.linger: asyncio.TimerHandle | None = None  # a settle has, a little later
+        self.linger = linger
+        self.opened = 0.0  # loop time at which the first of ``appends`` came
+        self.enough = math.inf  # so many of them go at once
+        self.flush: asyncio.Handle | None = None  # the next commit is scheduled …
+        self.flush_at = math.inf  # … for this loop time
         self.trouble: Exception | None = None
         self.pause = RETRY_FIRST
         self.well_since = -STEADY
@@ -81,10 +88,14 @@ class Committer:
 
     def append(self, append: Append) -> None:
         """Write an event with the next commit."""
-        self.appends.append(append)
-        if not self.busy and not self.soon and self.trouble is None:
-            self.soon = True
-            self.loop.call_soon(self._flush)
+        appends = self.appends
+        appends.append(append)
+        if len(appends) == 1:
+            self.opened = self.loop.time()
+            if not self.busy and self.trouble is None:
+                self._wait()
+        elif len(appends) >= self.enough and not self.busy:
+            self._flush_by(self.opened, self._commit)
 
     def touch(self, pending: Pending) -> None:
         """The event's states have changed."""
@@ -146,24 +157,45 @@ class Committer:
             await self.written()
 
     def _soon(self) -> None:
-        """Commit a little later, so that what was collected finds company; an append does not wait."""
-        if not self.busy and not self.soon and self.linger is None and self.trouble is None:
-            self.linger = self.loop.call_later(SETTLE_LINGER, self._flush)
+        """Commit a little later, so that what was collected finds company."""
+        if self.flush is None and not self.busy and self.trouble is None:
+            self._flush_by(self.loop.time() + SETTLE_LINGER, self._commit)
 
-    def _flush(self) -> None:
-        self.soon = False
-        if self.linger is not None:
-            self.linger.cancel()
-            self.linger = None
-        if not self.busy:
-            self._commit()
+    def _wait(self) -> None:
+        """Let the appends that are here wait for others, if that pays and they have not waited long enough."""
+        seconds = self.linger.seconds()
+        self.enough = self.linger.enough() if seconds else 0
+        if len(self.appends) >= self.enough:
+            self._flush_by(self.opened, self._commit)
+        else:
+            self._flush_by(self.opened + seconds, self._waited)
+
+    def _flush_by(self, at: float, flush: typing.Callable[[], None]) -> None:
+        """Begin a commit, by *flush*, at loop time *at*; in the next turn of the loop when that has passed."""
+        if at >= self.flush_at or self.busy or self.trouble is not None:
+            return
+        self._unscheduled()
+        self.flush_at = at
+        self.flush = self.loop.call_soon(flush) if at <= self.loop.time() else self.loop.call_at(at, flush)
+
+    def _waited(self) -> None:
+        """Nobody else has come in time."""
+        self.linger.waited()
+        self._commit()
 
     def _commit(self) -> None:
+        self._unscheduled()
         group = Group(self.appends, self.rest, self.touched, self.after)
         self.appends, self.rest, self.touched, self.after = [], Batch(), [], []
         self.busy = True
-        batch = self._batch(group)
-        self.disk.run(lambda journal: journal.commit(batch), lambda answer: self._done(group, answer))
+        batch, opened = self._batch(group), self.opened
+        self.disk.run(lambda journal: journal.commit(batch), lambda answer: self._done(group, opened, answer))
+
+    def _unscheduled(self) -> None:
+        if self.flush is not None:
+            self.flush.cancel()
+            self.flush = None
+            self.flush_at = math.inf
 
     def _batch(self, group: Group) -> Batch:
         """One transaction: *rest* as it is, the appends, and what the touched events have come to by now.
@@ -194,8 +226,11 @@ class Committer:
             removed=rest.removed,
         )
 
-    def _done(self, group: Group, answer: object) -> None:
+    def _done(self, group: Group, opened: float, answer: object) -> None:
         self.busy = False
+        if group.appends:
+            size = len(group.appends)
+            self.linger.learn(size, size - 1 + len(self.appends), self.loop.time() - opened)
         if isinstance(answer, Exception):
             return self._failed(group, answer)
         if self.trouble is not None:
@@ -211,7 +246,7 @@ class Committer:
         for call in group.after:
             call()
         if self.appends:
-            self._commit()
+            self._wait()
         elif self.touched or self.after or _any(self.rest):
             self._soon()
 

@@ -15,6 +15,7 @@ from fanout_crds import plan as plans
 from fanout_dispatcher.engine.acceptance import Acceptance
 from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.clock import Clock
+from fanout_dispatcher.engine.linger import LONGEST
 from fanout_dispatcher.engine.route import Route
 from fanout_dispatcher.engine.routes import Routes
 from fanout_dispatcher.engine.works import Works
@@ -60,8 +61,8 @@ class Engine:
         self.seam = seam
         self.watchers: list[typing.Callable[[str], None]] = []
         self.works = Works(clock, seam=seam, seed=seed, changed=self._changed)
-        self.durable = self._book(durable, str(worker))
-        self.memory = self._book(memory, f"m{worker}")
+        self.durable = self._book(durable, str(worker), linger=LONGEST)
+        self.memory = self._book(memory, f"m{worker}", linger=0.0)  # its commits cost nothing that could be shared
         self.table = Routes(self.works, senders=senders, durable=self.durable, memory=self.memory)
         self.acceptance = Acceptance(clock)
         self.plans_known = bool(durable.recovered.plans)  # a restart needs nobody else to go on
@@ -144,7 +145,7 @@ class Engine:
         self.watchers.append(changed)
         return lambda: self.watchers.remove(changed)
 
-    def _book(self, opened: Opened, worker: str) -> Book:
+    def _book(self, opened: Opened, worker: str, *, linger: float) -> Book:
         return Book(
             opened.disk,
             opened.recovered,
@@ -152,6 +153,7 @@ class Engine:
             clock=self.clock,
             max_bytes=opened.max_bytes,
             troubled=self._troubled,
+            linger=linger,
         )
 
     def _recover(self, recovered: Recovered) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import typing
 
 from fanout_dispatcher.engine.committer import RETRY_LONGEST, Committer
+from fanout_dispatcher.engine.linger import Linger
 from fanout_dispatcher.engine.pending import Pending
 from fanout_dispatcher.journal.protocol import Batch
 from tests.unit.dispatcher.engine.scripted import ScriptedDisk, Told
@@ -14,7 +15,7 @@ A_MOMENT: typing.Final = 0.0001
 class Bench:
     """A committer at a scripted disk, and what it told."""
 
-    def __init__(self) -> None:
+    def __init__(self, linger: float = 0.0) -> None:
         self.loop = asyncio.get_running_loop()
         self.disk = ScriptedDisk()
         self.told = Told()
@@ -26,6 +27,7 @@ class Bench:
             now=self.loop.time,
             released=lambda pending: self.released.append(pending.event.seq),
             troubled=self.troubles.append,
+            linger=Linger(linger),
         )
 
     @property

@@ -49,6 +49,7 @@ def test_what_arrives_during_a_commit_goes_into_the_next_and_one_is_at_the_disk_
         await bench.turn(60.0)
 
         bench.disk.step()
+        await bench.turn()
         bench.disk.step()
 
         assert [[event.seq for event in batch.events] for batch in bench.batches] == [[1], [2, 3]]
