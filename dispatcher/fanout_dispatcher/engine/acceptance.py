@@ -11,7 +11,6 @@ import msgspec
 
 from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.clock import Clock
-from fanout_dispatcher.engine.committer import Append
 from fanout_dispatcher.engine.lane import BUSY, QUEUE_FULL, Lane
 from fanout_dispatcher.engine.pending import Pending
 from fanout_dispatcher.engine.route import Route
@@ -24,14 +23,66 @@ from fanout_dispatcher.values.outcome import Reason
 VOID: typing.Final = -1  # what is left of an event that was refused after all: the committer writes nothing about it
 
 
-class Taken(msgspec.Struct, frozen=True, gc=False):
-    """What has to be known again when the commit is over."""
+class Taken(msgspec.Struct, frozen=True, gc=False, eq=False):
+    """An event on its way to the journal (a committer's Append), and what happens when it is there."""
 
+    event: Event
     book: Book
     lanes: tuple[Lane, ...]
     pending: Pending
     reply: Reply
     meter: RouteMeter | None  # of the route's front door; None for a replay, which does not come in there
+    spilled: list[DueRow]
+    dead: list[DeadRow]
+    replayed: Replayed | None
+
+    def landed(self, fault: Exception | None) -> None:
+        """Tell the producer, and give the lanes what is theirs."""
+        if fault is not None:
+            return self._refused(fault)
+        if self.meter is not None:
+            self.meter.accepted += 1
+        self.reply(Accepted(self.book.receipts.make(self.event.seq)))
+        if self.spilled or self.dead:
+            return self._scattered()
+        pending = self.pending
+        self.book.live[self.event.seq] = pending
+        pending.refs += len(self.lanes)
+        for index, lane in enumerate(self.lanes):
+            lane.offer(pending, index)
+        return None
+
+    def _scattered(self) -> None:
+        """Some of its deliveries are not in a window."""
+        pending, elsewhere = self.pending, self._elsewhere()
+        if len(elsewhere) < len(self.lanes) or pending.refs:
+            self.book.live[self.event.seq] = pending
+        for index, lane in enumerate(self.lanes):
+            if lane.number not in elsewhere:
+                pending.refs += 1
+                lane.offer(pending, index)
+        by_number = {lane.number: lane for lane in self.lanes}
+        for row in self.spilled:
+            by_number[row.lane].spilled(row.at)
+        for dead in self.dead:
+            by_number[dead.lane].mourn(dead)
+
+    def _refused(self, fault: Exception) -> None:
+        """Take back what was promised; nothing of the event is kept."""
+        self.pending.left = VOID
+        size, elsewhere = len(self.event.body), self._elsewhere()
+        born_dead = {row.lane for row in self.dead}
+        for lane in self.lanes:
+            if lane.number not in born_dead:
+                lane.tally.left(size)
+            if lane.number not in elsewhere:
+                lane.unpromise()
+        turned = journal_trouble(fault)
+        self.reply(turned if self.meter is None else count(self.meter, turned))
+
+    def _elsewhere(self) -> set[int]:
+        """The lanes that have no place for it in their window."""
+        return {row.lane for row in self.spilled} | {row.lane for row in self.dead}
 
 
 class Acceptance:
@@ -80,48 +131,7 @@ class Acceptance:
         if dead:
             book.committer.touch(pending)  # the states go into the same commit
         link = None if replayed is None else Replayed(replayed, seq)
-        context = Taken(book, lanes, pending, reply, meter)
-        book.committer.append(Append(event, self._landed, context, tuple(spilled), tuple(dead), link))
-
-    def _landed(self, append: Append, fault: Exception | None) -> None:
-        taken = typing.cast(Taken, append.context)
-        elsewhere = {row.lane for rows in (append.spilled, append.dead) for row in rows}  # not in a window
-        if fault is None:
-            self._committed(taken, append, elsewhere)
-        else:
-            self._refused(taken, append, elsewhere, fault)
-
-    def _committed(self, taken: Taken, append: Append, elsewhere: set[int]) -> None:
-        pending = taken.pending
-        seq = append.event.seq
-        if taken.meter is not None:
-            taken.meter.accepted += 1
-        taken.reply(Accepted(taken.book.receipts.make(seq)))
-        if len(elsewhere) < len(taken.lanes) or pending.refs:
-            taken.book.live[seq] = pending
-        for index, lane in enumerate(taken.lanes):
-            if lane.number not in elsewhere:
-                pending.refs += 1
-                lane.offer(pending, index)
-        if elsewhere:
-            by_number = {lane.number: lane for lane in taken.lanes}
-            for row in append.spilled:
-                by_number[row.lane].spilled(row.at)
-            for dead in append.dead:
-                by_number[dead.lane].mourn(dead)
-
-    def _refused(self, taken: Taken, append: Append, elsewhere: set[int], fault: Exception) -> None:
-        """Take back what was promised; nothing of the event is kept."""
-        taken.pending.left = VOID
-        size = len(append.event.body)
-        born_dead = {row.lane for row in append.dead}
-        for lane in taken.lanes:
-            if lane.number not in born_dead:
-                lane.tally.left(size)
-            if lane.number not in elsewhere:
-                lane.unpromise()
-        turned = journal_trouble(fault)
-        taken.reply(turned if taken.meter is None else count(taken.meter, turned))
+        book.committer.append(Taken(event, book, lanes, pending, reply, meter, spilled, dead, link))
 
     def _turned(self, route: Route, size: int) -> Turned | None:
         """Why the event cannot be taken, if so: said before anything is written."""

@@ -27,15 +27,27 @@ RETRY_LONGEST: typing.Final = 5.0  # … up to this
 STEADY: typing.Final = 30.0  # seconds; trouble that is back sooner goes on where it was: a full disk must not flap
 
 
-class Append(msgspec.Struct, frozen=True, gc=False):
-    """An event to write, what goes with it, and whom to tell: *landed* gets None, or the fault that refused it."""
+class Append(typing.Protocol):
+    """An event to write, and what goes with it."""
 
-    event: Event
-    landed: typing.Callable[["Append", Exception | None], None]
-    context: object = None  # the caller's
-    spilled: tuple[DueRow, ...] = ()
-    dead: tuple[DeadRow, ...] = ()
-    replayed: Replayed | None = None
+    @property
+    def event(self) -> Event:
+        """The event."""
+
+    @property
+    def spilled(self) -> typing.Sequence[DueRow]:
+        """Its deliveries that go into the index at once."""
+
+    @property
+    def dead(self) -> typing.Sequence[DeadRow]:
+        """Its deliveries that are dead at birth."""
+
+    @property
+    def replayed(self) -> Replayed | None:
+        """The dead letter whose place it takes."""
+
+    def landed(self, fault: Exception | None) -> None:
+        """It is committed, or *fault* has refused it."""
 
 
 After = typing.Callable[[], None]  # called once what was collected before it is committed
@@ -217,10 +229,10 @@ class Committer:
             frozen=rest.frozen,
             plans=rest.plans,
             events=[one.event for one in appends],
-            due=rest.due + [row for one in appends for row in one.spilled],
+            due=rest.due + [row for one in appends if one.spilled for row in one.spilled],
             undue=rest.undue,
             progress=progress,
-            dead=rest.dead + [row for one in appends for row in one.dead],
+            dead=rest.dead + [row for one in appends if one.dead for row in one.dead],
             finished=finished,
             replayed=[one.replayed for one in appends if one.replayed is not None],
             removed=rest.removed,
@@ -238,7 +250,7 @@ class Committer:
             self.well_since = self.loop.time()
             self.troubled(None)
         for append in group.appends:
-            append.landed(append, None)
+            append.landed(None)
         for pending in group.touched:
             pending.refs -= 1
             if not pending.refs:
@@ -267,7 +279,7 @@ class Committer:
         self.trouble = fault
         self.troubled(fault)
         for append in refused:
-            append.landed(append, fault)
+            append.landed(fault)
         self._again([one.event.seq for one in group.appends] if isinstance(fault, JournalAmbiguous) else None)
 
     def _again(self, repair: list[int] | None) -> None:

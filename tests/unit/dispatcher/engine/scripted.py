@@ -3,10 +3,11 @@
 import typing
 from collections import deque
 
-from fanout_dispatcher.engine.committer import Append
+import msgspec
+
 from fanout_dispatcher.engine.pending import Pending
 from fanout_dispatcher.journal.disk import Done, Job, attempt
-from fanout_dispatcher.journal.protocol import Batch, Journal
+from fanout_dispatcher.journal.protocol import Batch, DeadRow, DueRow, Journal, Replayed
 from fanout_dispatcher.values.event import Event, Frozen, Head
 
 T = typing.TypeVar("T")
@@ -55,14 +56,27 @@ class ScriptedDisk:
         self.jobs.popleft()()
 
 
+class Written(msgspec.Struct):
+    """An event to write (an Append); *told* is told how it landed."""
+
+    event: Event
+    told: typing.Callable[[int, Exception | None], None]
+    spilled: tuple[DueRow, ...] = ()
+    dead: tuple[DeadRow, ...] = ()
+    replayed: Replayed | None = None
+
+    def landed(self, fault: Exception | None) -> None:
+        self.told(self.event.seq, fault)
+
+
 class Told:
     """Whom appends tell: which events landed, and with what fault."""
 
     def __init__(self) -> None:
         self.landed: list[tuple[int, Exception | None]] = []
 
-    def append(self, seq: int, **more: typing.Any) -> Append:
-        return Append(event(seq), lambda append, fault: self.landed.append((append.event.seq, fault)), **more)
+    def append(self, seq: int, **more: typing.Any) -> Written:
+        return Written(event(seq), lambda number, fault: self.landed.append((number, fault)), **more)
 
 
 def event(seq: int, body: bytes = b"{}") -> Event:

@@ -6,7 +6,6 @@ import random
 
 from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.clock import Clock
-from fanout_dispatcher.engine.committer import Append
 from fanout_dispatcher.engine.lane import Lane
 from fanout_dispatcher.engine.pending import Pending
 from fanout_dispatcher.engine.works import Works
@@ -18,7 +17,7 @@ from fanout_dispatcher.transport.memory import Reply, ScriptedSender, in_turn, s
 from fanout_dispatcher.values.event import Event, State
 from tests.sim.loop import run
 from tests.support.plans import a_target
-from tests.unit.dispatcher.engine.scripted import HEAD
+from tests.unit.dispatcher.engine.scripted import HEAD, Written
 
 ROUTE = "shop/order-placed"
 
@@ -45,7 +44,7 @@ class Bench:
         pending = Pending(event=event, states=bytearray(1), left=1)
         self.lane.tally.came(2)
         assert self.lane.promise(self.lane.clock.now())
-        self.book.committer.append(Append(event, lambda append, fault: self._committed(pending)))
+        self.book.committer.append(Written(event, lambda seq, fault: self._committed(pending)))
         return pending
 
     def _committed(self, pending: Pending) -> None:
