@@ -89,7 +89,7 @@ class TestPulling:
         event, row = an_event(7), a_due(7, 3.000000000000004, lane=2)
         bench.journal.commit(Batch(events=[event], due=[row], progress=[(7, b"\x01\x00")]))
 
-        [pulled], _ = bench.journal.pull(2, 10.0, 5, ())
+        [pulled], _ = bench.journal.pull((2, True), 10.0, 5, ())
 
         assert pulled.event == event
         assert pulled.due == row
@@ -98,7 +98,7 @@ class TestPulling:
     def test_an_event_without_progress_is_pending_everywhere(self, bench: Bench) -> None:
         bench.journal.commit(Batch(events=[an_event(1)], due=[a_due(1)]))
 
-        [pulled], _ = bench.journal.pull(1, 0.0, 5, ())
+        [pulled], _ = bench.journal.pull((1, True), 0.0, 5, ())
 
         assert pulled.states == b"\x00\x00"
 
@@ -106,7 +106,7 @@ class TestPulling:
         events = [an_event(seq) for seq in (1, 2, 3, 4)]
         bench.journal.commit(Batch(events=events, due=[a_due(1, 9.0), a_due(4, 2.0), a_due(3, 2.0), a_due(2, 5.0)]))
 
-        pulled, left = bench.journal.pull(1, 5.0, 10, ())
+        pulled, left = bench.journal.pull((1, True), 5.0, 10, ())
 
         assert seqs(pulled) == [3, 4, 2]
         assert left == 9.0
@@ -116,7 +116,7 @@ class TestPulling:
             Batch(events=[an_event(s) for s in (1, 2, 3)], due=[a_due(s, float(s)) for s in (1, 2, 3)])
         )
 
-        pulled, left = bench.journal.pull(1, 10.0, 2, ())
+        pulled, left = bench.journal.pull((1, True), 10.0, 2, ())
 
         assert seqs(pulled) == [1, 2]
         assert left == 3.0
@@ -126,23 +126,47 @@ class TestPulling:
             Batch(events=[an_event(s) for s in (1, 2, 3)], due=[a_due(s, float(s)) for s in (1, 2, 3)])
         )
 
-        assert bench.journal.pull(1, 1.5, 10, {1, 2}) == ([], 3.0)
-        assert bench.journal.pull(1, 10.0, 10, {1, 2, 3}) == ([], None)
+        assert bench.journal.pull((1, True), 1.5, 10, {1, 2}) == ([], 3.0)
+        assert bench.journal.pull((1, True), 10.0, 10, {1, 2, 3}) == ([], None)
 
     def test_an_empty_lane_has_nothing_and_no_next_time(self, bench: Bench) -> None:
-        assert bench.journal.pull(1, math.inf, 10, ()) == ([], None)
+        assert bench.journal.pull((1, True), math.inf, 10, ()) == ([], None)
         assert bench.journal.oldest(1, 10, ()) == []
 
     def test_one_lane_never_sees_the_rows_of_another(self, bench: Bench) -> None:
         bench.journal.commit(Batch(events=[an_event(1)], due=[a_due(1, lane=1), a_due(1, 4.0, lane=2)]))
 
-        assert bench.journal.pull(2, 1.0, 10, ()) == ([], 4.0)
+        assert bench.journal.pull((2, True), 1.0, 10, ()) == ([], 4.0)
+
+    def test_fresh_rows_and_tried_ones_are_pulled_apart(self, bench: Bench) -> None:
+        due = [a_due(1, 1.0), DueRow(1, 2, 2.0), DueRow(1, 3, 8.0), a_due(4, 9.0)]
+        bench.journal.commit(Batch(events=[an_event(s) for s in (1, 2, 3, 4)], due=due))
+
+        fresh, next_fresh = bench.journal.pull((1, False), 5.0, 10, ())
+        tried, next_tried = bench.journal.pull((1, True), 5.0, 10, ())
+
+        assert ([row.due for row in fresh], next_fresh) == ([DueRow(1, 2, 2.0)], 8.0)
+        assert ([row.due for row in tried], next_tried) == ([a_due(1, 1.0)], 9.0)
+        assert seqs(bench.journal.oldest(1, 10, {4})) == [1, 2, 3]
+
+    def test_a_fresh_row_that_is_tried_changes_its_kind(self, bench: Bench) -> None:
+        bench.journal.commit(Batch(events=[an_event(1)], due=[DueRow(1, 1, 1.0)]))
+        bench.journal.commit(Batch(due=[DueRow(1, 1, 3.0, 1, HISTORY[:1])]))
+
+        assert bench.journal.pull((1, False), 9.0, 10, ()) == ([], None)
+        assert bench.journal.pull((1, True), 9.0, 10, ())[0][0].due == DueRow(1, 1, 3.0, 1, HISTORY[:1])
+
+    def test_an_attempt_that_was_not_spent_leaves_a_row_fresh_with_its_history(self, bench: Bench) -> None:
+        probe = DueRow(1, 1, 3.000000000000004, 0, HISTORY)
+        bench.journal.commit(Batch(events=[an_event(1)], due=[probe]))
+
+        assert [row.due for row in bench.journal.pull((1, False), 9.0, 10, ())[0]] == [probe]
 
     def test_a_pull_is_cut_where_bodies_grow_large(self, bench: Bench) -> None:
         events = [an_event(seq, body=b"x" * 400) for seq in range(1, 7)]
         bench.journal.commit(Batch(events=events, due=[a_due(seq, 1.0) for seq in range(1, 7)]))
 
-        pulled, left = bench.journal.pull(1, 2.0, 10, ())
+        pulled, left = bench.journal.pull((1, True), 2.0, 10, ())
 
         assert seqs(pulled) == [1, 2, 3]
         assert left == 1.0
@@ -152,7 +176,7 @@ class TestPulling:
         events = [an_event(1, body=b"x" * 5000), an_event(2, body=b"")]
         bench.journal.commit(Batch(events=events, due=[a_due(1), a_due(2)]))
 
-        pulled, left = bench.journal.pull(1, 2.0, 10, ())
+        pulled, left = bench.journal.pull((1, True), 2.0, 10, ())
 
         assert [row.event.body for row in pulled] == [b"x" * 5000]
         assert left == 0.0
@@ -161,15 +185,15 @@ class TestPulling:
         bench.journal.commit(Batch(events=[an_event(1)], due=[a_due(1, 1.0)]))
         bench.journal.commit(Batch(due=[DueRow(1, 1, 8.0, 3, HISTORY[:1])]))
 
-        assert bench.journal.pull(1, 2.0, 10, ()) == ([], 8.0)
-        assert bench.journal.pull(1, 8.0, 10, ())[0][0].due == DueRow(1, 1, 8.0, 3, HISTORY[:1])
+        assert bench.journal.pull((1, True), 2.0, 10, ()) == ([], 8.0)
+        assert bench.journal.pull((1, True), 8.0, 10, ())[0][0].due == DueRow(1, 1, 8.0, 3, HISTORY[:1])
 
     def test_a_settled_row_is_gone(self, bench: Bench) -> None:
         bench.journal.commit(Batch(events=[an_event(1), an_event(2)], due=[a_due(1), a_due(2), a_due(1, lane=2)]))
         bench.journal.commit(Batch(undue=[(1, 1), (1, 99)], progress=[(1, b"\x01\x00")]))
 
-        assert seqs(bench.journal.pull(1, 1.0, 10, ())[0]) == [2]
-        assert seqs(bench.journal.pull(2, 1.0, 10, ())[0]) == [1]
+        assert seqs(bench.journal.pull((1, True), 1.0, 10, ())[0]) == [2]
+        assert seqs(bench.journal.pull((2, True), 1.0, 10, ())[0]) == [1]
 
     def test_the_oldest_are_by_seq_whatever_their_time(self, bench: Bench) -> None:
         due = [a_due(1, 90.0), a_due(2, 5.0), a_due(3, 70.0)]
@@ -182,7 +206,7 @@ class TestPulling:
         events = [an_event(seq, body=b"") for seq in range(1, 1501)]
         bench.journal.commit(Batch(events=events, due=[a_due(seq, float(seq)) for seq in range(1, 1501)]))
 
-        assert seqs(bench.journal.pull(1, 1e9, 2000, set(range(1, 1001)))[0]) == list(range(1001, 1501))
+        assert seqs(bench.journal.pull((1, True), 1e9, 2000, set(range(1, 1001)))[0]) == list(range(1001, 1501))
 
 
 class TestEvents:
@@ -409,17 +433,18 @@ class TestStartingAgain:
             1: Backlog(pending=2, pending_bytes=len(first.body) + len(second.body)),
             2: Backlog(pending=1, pending_bytes=len(second.body)),
         }
-        pulled, left = bench.journal.pull(1, 50.0, 10, ())
+        pulled, left = bench.journal.pull((1, False), 50.0, 10, ())
         assert [row.due for row in pulled] == [DueRow(1, 1, 50.0)]
-        assert left == 70.0
+        assert left is None
+        assert bench.journal.pull((1, True), 50.0, 10, ()) == ([], 70.0)
 
     def test_a_pulled_row_keeps_its_attempts_through_a_restart(self, bench: Bench) -> None:
         bench.journal.commit(Batch(events=[an_event(1, frozen=INVOICE)], due=[a_due(1, 1.0, lane=3)]))
-        bench.journal.pull(3, 5.0, 10, ())
+        bench.journal.pull((3, True), 5.0, 10, ())
 
         bench.reopen()
 
-        assert bench.journal.pull(3, 5.0, 10, ())[0][0].due == a_due(1, 1.0, lane=3)
+        assert bench.journal.pull((3, True), 5.0, 10, ())[0][0].due == a_due(1, 1.0, lane=3)
 
     def test_events_of_every_life_are_recovered(self, bench: Bench) -> None:
         for life in range(1, 5):
@@ -496,9 +521,9 @@ class TestRepairing:
         assert bench.journal.event(2) is None
         assert bench.journal.event(3) is None
         assert bench.journal.dead_letters(ALL) == []
-        pulled, left = bench.journal.pull(1, 9.0, 9, ())
+        pulled, left = bench.journal.pull((1, True), 9.0, 9, ())
         assert (seqs(pulled), left) == ([1], None)
-        assert bench.journal.pull(2, 9.0, 9, ()) == ([], None)
+        assert bench.journal.pull((2, True), 9.0, 9, ()) == ([], None)
         assert bench.reopen().backlog.keys() == {1, 2}
 
     def test_a_replay_taken_back_gives_its_dead_letter_back(self, bench: Bench) -> None:

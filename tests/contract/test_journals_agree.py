@@ -80,15 +80,15 @@ class Agreement(RuleBasedStateMachine):
         self.both(lambda journal: journal.open())
         self.commit(setting())
 
-    @rule(sizes=st.lists(st.integers(0, 900), max_size=5), picks=PICKS, again=PICKS, at=TIMES)
+    @rule(sizes=st.lists(st.integers(0, 900), max_size=5), picks=PICKS, again=PICKS, at=TIMES, spent=st.integers(0, 1))
     def appends_settles_and_retries_share_a_commit(
-        self, sizes: list[int], picks: list[int], again: list[int], at: float
+        self, sizes: list[int], picks: list[int], again: list[int], at: float, spent: int
     ) -> None:
         batch = Batch()
         retried = self.pending(again)
         done = [delivery for delivery in self.pending(picks) if delivery not in retried]
         self.settle(batch, done, State.DELIVERED)
-        batch.due = [DueRow(self.events[s].frozen.lanes[i], s, at, 1, HISTORY) for s, i in retried]
+        batch.due = [DueRow(self.events[s].frozen.lanes[i], s, at, spent, HISTORY[: spent + 1]) for s, i in retried]
         batch.events = self.new_events(sizes)
         self.commit(batch)
 
@@ -160,7 +160,8 @@ class Agreement(RuleBasedStateMachine):
     def whoever_looks_sees_the_same(self) -> None:
         for lane, _, _ in LANES:
             skip = {seq for seq in self.states if seq % 3 == 0}
-            self.both(lambda journal: journal.pull(lane, 2500.0, 4, skip))  # noqa: B023  called at once
+            self.both(lambda journal: journal.pull((lane, False), 2500.0, 4, skip))  # noqa: B023  called at once
+            self.both(lambda journal: journal.pull((lane, True), 2500.0, 4, skip))  # noqa: B023
             self.both(lambda journal: journal.oldest(lane, 4, skip))  # noqa: B023
         self.both(lambda journal: journal.dead_letters(EVERYTHING))
         self.both(lambda journal: journal.events(None, None, 1000))

@@ -1,11 +1,12 @@
-"""A lane's index: its due rows in the journal, and the traffic between them and the window.
+"""A lane's index: its due rows in the journal, and the traffic between them and the lane's two windows.
 
-Rows are pulled in order and stay where they are, *claimed*, until what became of them is committed. Everything that
-changes what the lane knows of the index happens in the journal's own order, after the commit or the read it follows
-from: so a row is never pulled twice, and a wake-up is never lost.
+Rows are pulled in order, each kind into its window, and stay where they are, *claimed*, until what became of them is
+committed. Everything that changes what the lane knows of the index happens in the journal's own order, after the
+commit or the read it follows from: so a row is never pulled twice, and a wake-up is never lost.
 """
 
 import functools
+import math
 import typing
 
 from fanout_dispatcher.engine.book import Book
@@ -17,77 +18,89 @@ from fanout_dispatcher.values.event import State
 PULL: typing.Final = 128  # rows at a time
 
 Rows = tuple[list[Pulled], float | None]
+Windows = tuple[Window, Window]  # fresh, again
 
 
 class Index:
     """The due rows of lane *number*. *woken* is called whenever there may be something to pull or to send."""
 
-    def __init__(self, number: int, *, book: Book, window: Window, woken: typing.Callable[[], None]) -> None:
+    def __init__(self, number: int, *, book: Book, windows: Windows, woken: typing.Callable[[], None]) -> None:
         self.number = number
         self.book = book
-        self.window = window
+        self.windows = windows
         self.woken = woken
 
-    def pull(self, until: float) -> None:
-        """Fetch the next rows that are due by *until* into the window."""
-        number, claimed = self.number, frozenset(self.window.claimed)
-        self.window.pull_begins()
+    def pull(self, window: Window, until: float) -> None:
+        """Fetch the next rows of its kind that are due by *until* into *window*."""
+        kind, claimed = (self.number, window.tried), frozenset(window.claimed)
+        window.pull_begins()
 
         def job(journal: Journal) -> Rows:
-            return journal.pull(number, until, PULL, claimed)
+            return journal.pull(kind, until, PULL, claimed)
 
-        self.book.disk.run(job, self._pulled)
+        self.book.disk.run(job, functools.partial(self._pulled, window))
 
     def oldest(self, then: typing.Callable[[list[Pulled]], None]) -> None:
-        """Look at the rows of the oldest events, whatever their time, without claiming them."""
-        number, claimed = self.number, frozenset(self.window.claimed)
-        self.window.pulling = True
+        """Look at the rows of the oldest events, whatever their kind and time, without claiming them."""
+        number, claimed = self.number, frozenset().union(*(window.claimed for window in self.windows))
+        for window in self.windows:
+            window.pulling = True
 
         def job(journal: Journal) -> list[Pulled]:
             return journal.oldest(number, PULL, claimed)
 
         def looked(answer: list[Pulled] | Exception) -> None:
-            self.window.pulling = False
+            for window in self.windows:
+                window.pulling = False
             if not isinstance(answer, Exception):
                 then(answer)
             self.woken()
 
         self.book.disk.run(job, looked)
 
+    def rests(self) -> bool:
+        """It has rows that are not claimed, and is not being asked for any."""
+        fresh, again = self.windows
+        has_rows = fresh.next_due < math.inf or again.next_due < math.inf
+        return has_rows and not (fresh.pulling or again.pulling)
+
     def claim(self, row: Pulled) -> Delivery:
         """Take a row into memory, beside the deliveries of the same event that are there already."""
         seq = row.event.seq
-        self.window.claimed.add(seq)
+        claims = self.windows[row.due.tried].claimed
+        claims.add(seq)
         pending = self.book.live.get(seq)
         if pending is None:
             pending = Pending(event=row.event, states=bytearray(row.states), left=row.states.count(State.PENDING))
             self.book.live[seq] = pending
         pending.refs += 1
         index = pending.event.frozen.lanes.index(self.number)
-        return Delivery(pending, index, row.due.attempts, row.due.history, indexed=True)
+        return Delivery(pending, index, row.due.attempts, row.due.history, claims)
 
     def put_back(self, delivery: Delivery, at: float) -> None:
-        """Out of memory and into the index, due at *at*."""
+        """Out of memory and into the index, due at *at*; fresh still if no attempt was spent on it."""
         row = DueRow(self.number, delivery.pending.event.seq, at, delivery.attempts, delivery.history)
-        self.book.committer.index(row, functools.partial(self._is_back, delivery.pending, at))
+        self.book.committer.index(row, functools.partial(self._is_back, delivery, at))
 
     def drop(self, delivery: Delivery) -> None:
-        """The delivery is settled: its row goes with the same commit."""
-        seq = delivery.pending.event.seq
-        self.book.committer.unindex(self.number, seq, functools.partial(self.window.claimed.discard, seq))
+        """The delivery is settled: if it has a row, that goes with the same commit."""
+        if delivery.claims is not None:
+            seq = delivery.pending.event.seq
+            self.book.committer.unindex(self.number, seq, functools.partial(delivery.claims.discard, seq))
 
-    def _is_back(self, pending: Pending, at: float) -> None:
-        self.window.claimed.discard(pending.event.seq)
-        self.book.release(pending)
-        self.window.row_added(at)
+    def _is_back(self, delivery: Delivery, at: float) -> None:
+        if delivery.claims is not None:
+            delivery.claims.discard(delivery.pending.event.seq)
+        self.book.release(delivery.pending)
+        self.windows[delivery.attempts > 0].row_added(at)
         self.woken()
 
-    def _pulled(self, answer: Rows | Exception) -> None:
+    def _pulled(self, window: Window, answer: Rows | Exception) -> None:
         if isinstance(answer, Exception):
-            self.window.pulling = False
+            window.pulling = False
             return  # the next sweep wakes the lane again
         rows, next_due = answer
-        self.window.pull_ends(next_due)
+        window.pull_ends(next_due)
         for row in rows:
-            self.window.push(self.claim(row))
+            window.push(self.claim(row))
         self.woken()

@@ -1,7 +1,8 @@
 """A lane: one target's own queue, workers and gates. No lane ever slows another.
 
-Ready deliveries wait in a bounded *window* in memory; whatever does not fit, and every retry, is in the journal's due
-*index*, and comes back in order. A delivery is in the window or in the index, never in both.
+Ready deliveries wait in bounded *windows* in memory, one for the fresh and one for those to be tried again; whatever
+does not fit, and every retry, is in the journal's due *index*, and comes back in order. A delivery is in a window or in
+the index, never in both.
 
 The lane asks its gates before it takes work and parks until the time they name. Nothing here awaits.
 """
@@ -13,12 +14,14 @@ import typing
 from fanout_crds import plan
 from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.dead import DeadLetters
+from fanout_dispatcher.engine.expiry import Expiry
 from fanout_dispatcher.engine.index import Index
 from fanout_dispatcher.engine.pending import Delivery, Pending
 from fanout_dispatcher.engine.tally import Tally
+from fanout_dispatcher.engine.turns import Turns
 from fanout_dispatcher.engine.window import Window
 from fanout_dispatcher.engine.works import Works
-from fanout_dispatcher.journal.protocol import DeadRow, Pulled
+from fanout_dispatcher.journal.protocol import DeadRow
 from fanout_dispatcher.policies.bulkhead import Bulkhead
 from fanout_dispatcher.policies.circuit import Circuit, CircuitState
 from fanout_dispatcher.policies.decide import DONE, Rules, Standing, decide
@@ -31,6 +34,7 @@ from fanout_dispatcher.values.event import HISTORY, Attempt, State
 from fanout_dispatcher.values.outcome import Again, Dead, Delivered, Done, Failed, Outcome, Reason, Verdict
 
 GRAIN: typing.Final = 0.001  # seconds: loops round timers to milliseconds, and one that fires early would fire again
+QUANTUM: typing.Final = 16  # attempts that a lane starts in one turn of the loop; then the other lanes have theirs
 BUSY: typing.Final = 5  # seconds after which a producer that was turned away may try again
 QUEUE_FULL: typing.Final = "what waits for it has reached queue.maxBytes"
 
@@ -46,8 +50,10 @@ class Lane:
         self.rng = works.rng(route, target.name)
         self.number, backlog = book.lane(route, target.name)
         self.tally = Tally(route, target.name, backlog)
-        self.window = Window(indexed=backlog.pending > 0)
-        self.index = Index(self.number, book=book, window=self.window, woken=self.soon)
+        self.fresh = Window(indexed=backlog.pending > 0)
+        self.again = Window(tried=True, indexed=backlog.pending > 0)
+        self.index = Index(self.number, book=book, windows=(self.fresh, self.again), woken=self.soon)
+        self.turns = Turns(self.index)
         self.dead = DeadLetters(self.number, book=book, works=works, tally=self.tally)
         self.circuit = Circuit(target.policy.circuit_breaker, self._circuit_changed)
         self.bulkhead = Bulkhead(target.policy.bulkhead.max_concurrent)
@@ -60,16 +66,16 @@ class Lane:
         self.ending: Reason | None = None
         self.dirty = False
         self.timer: asyncio.TimerHandle | None = None
-        self.expiry_due = -math.inf  # nothing in the index expires before this
         self.target = target
         self.rules = Rules.of(target.policy)
+        self.expiry = Expiry(self.rules, self.index, works, self._expired)
         self.most = 0
         self.rejects = True
         self._bounds(target.policy)
         self.tally.meter.circuit = self.circuit.shown.value
 
     def __repr__(self) -> str:
-        return f"<Lane {self.route}/{self.target.name} {self.held or self.circuit.state} {self.window}>"
+        return f"<Lane {self.route}/{self.target.name} {self.held or self.circuit.state} {self.fresh} {self.again}>"
 
     # --- what it is told -------------------------------------------------------------------------------------------
 
@@ -88,7 +94,7 @@ class Lane:
         self.tally.meter.circuit = self.circuit.shown.value
         self.sender = sender
         self.ending = None
-        self.expiry_due = -math.inf
+        self.expiry.follow(self.rules)
         self.hold(held)
 
     def _bounds(self, policy: plan.Policy) -> None:
@@ -128,26 +134,26 @@ class Lane:
         self.dead.mourn(row, self.target.policy.dead_letter)
 
     def promise(self, now: float) -> bool:
-        """Room in the window for an event about to be committed; False: it has to go to the index instead."""
-        if self.window.room(now):
-            self.window.promised += 1
+        """Room in memory for an event about to be committed; False: it has to go to the index instead."""
+        if self.fresh.room(now):
+            self.fresh.promised += 1
             return True
         return False
 
     def unpromise(self) -> None:
         """The event was refused after all: the place is free."""
-        self.window.promised -= 1
+        self.fresh.promised -= 1
 
     def offer(self, pending: Pending, index: int) -> None:
         """The event is committed: the promised place is taken."""
-        self.window.promised -= 1
-        self.window.push(Delivery(pending, index))
+        self.fresh.promised -= 1
+        self.fresh.push(Delivery(pending, index))
         if not self.dirty:
             self.works.soon(self)
 
     def spilled(self, at: float) -> None:
         """The event is committed, with a row in the index."""
-        self.window.row_added(at)
+        self.fresh.row_added(at)
         self.soon()
 
     def soon(self) -> None:
@@ -161,21 +167,21 @@ class Lane:
         now = self.clock.now()
         if self.ending is not None:
             return self._finish(self.ending, now)
-        window = self.window
-        while self.held is None:
-            if window.wants(now):
-                self.index.pull(now)
-            if not window.ready:
-                return None if window.pulling else self._park(window.next_due)
+        if self.held is not None:
+            return None
+        for _ in range(QUANTUM):
+            window = self.turns.next(now)
+            if window is None:
+                return self._park(self.turns.resumes_at)
             at = max([gate.opens_at(now) for gate in self.gates])
             if at > now:
                 return self._park(at)
-            delivery = window.take()
+            delivery = self.turns.take(window)
             if now >= self.rules.expires(delivery.pending.event.accepted):
-                self._give_up(delivery, Dead(Reason.EXPIRED, self._waited()), now)
+                self._expired(delivery, now)
             else:
                 self._fly(delivery, now)
-        return None
+        return self.soon()
 
     def _fly(self, delivery: Delivery, now: float) -> None:
         sender = self.sender
@@ -227,7 +233,8 @@ class Lane:
             if type(outcome) is Failed:
                 delivery.history = (*delivery.history, Attempt(now, str(outcome), round(seconds, 4)))[-HISTORY:]
         self._carry_out(delivery, verdict, now)
-        if self.window.ready or self.window.next_due <= now or self.ending is not None:
+        fresh, again = self.fresh, self.again
+        if fresh.ready or again.ready or fresh.next_due <= now or again.next_due <= now or self.ending is not None:
             self.soon()
 
     def _judge(self, delivery: Delivery, outcome: Outcome, probe: bool, now: float) -> Verdict:
@@ -235,7 +242,7 @@ class Lane:
         verdict = decide(standing, outcome, self.rules, now, self.rng)
         if self.ending is not None and type(verdict) is Again:
             return Dead(self.ending, spent=verdict.spent)
-        if type(verdict) is Again and not verdict.spent and probe and self.window.ready:
+        if type(verdict) is Again and not verdict.spent and probe and (self.fresh.ready or self.again.ready):
             return Again(max(verdict.at, 2 * self.circuit.until - now), spent=False)  # the next probe is another's turn
         return verdict
 
@@ -256,6 +263,11 @@ class Lane:
             case _:
                 typing.assert_never(verdict)
 
+    def _expired(self, delivery: Delivery, now: float) -> None:
+        reason = self.why_held()
+        waited = "timeouts.total passed while it waited" + (f" ({reason})" if reason else "")
+        self._give_up(delivery, Dead(Reason.EXPIRED, waited), now)
+
     def _give_up(self, delivery: Delivery, dead: Dead, now: float) -> None:
         row = self.dead.row(delivery, dead, now)
         self.book.committer.bury(row)
@@ -269,47 +281,27 @@ class Lane:
         self.book.committer.touch(pending)
         pending.refs -= 1  # never the last one: the touch holds one until it is committed
         self.tally.left(len(pending.event.body))
-        if delivery.indexed:
-            self.index.drop(delivery)
+        self.index.drop(delivery)
 
     def _finish(self, reason: Reason, now: float) -> None:
         """Dead-letter what is ready; then whatever the index still has, due or not."""
-        while self.window.ready:
-            self._give_up(self.window.take(), Dead(reason), now)
-        if self.window.next_due < math.inf and not self.window.pulling:
-            self.index.pull(math.inf)
+        for window in (self.fresh, self.again):
+            while window.ready:
+                self._give_up(window.take(), Dead(reason), now)
+            if window.next_due < math.inf and not window.pulling:
+                self.index.pull(window, math.inf)
 
     # --- waiting ---------------------------------------------------------------------------------------------------
 
     def sweep(self, now: float) -> None:
         """Once a second: give up what has expired while nothing could be sent, and never sleep for ever."""
-        ready = self.window.ready
-        while ready and now >= self.rules.expires(ready[0].pending.event.accepted):
-            self._give_up(self.window.take(), Dead(Reason.EXPIRED, self._waited()), now)
-        if self.window.next_due < math.inf and not self.window.pulling:
-            if self.rules.total and now >= self.expiry_due:
-                self.index.oldest(self._expire)
-            elif self.window.next_due <= now:
-                self.soon()
-
-    def _expire(self, rows: list[Pulled]) -> None:
-        now = self.clock.now()
-        if rows and now >= self.rules.expires(rows[-1].event.accepted):
-            self.works.loop.call_soon(self.sweep, now)  # a page of nothing else: there may be more
-        for row in rows:
-            expires = self.rules.expires(row.event.accepted)
-            if now < expires:
-                self.expiry_due = expires
-                return
-            self._give_up(self.index.claim(row), Dead(Reason.EXPIRED, self._waited()), now)
+        self.expiry.sweep(now)
+        if self.fresh.next_due <= now or self.again.next_due <= now:
+            self.soon()
 
     def why_held(self) -> str | None:
         """Why nothing is sent, in a word; None while the lane is free to send."""
         return self.held or ("CircuitOpen" if self.circuit.state is CircuitState.OPEN else None)
-
-    def _waited(self) -> str:
-        reason = self.why_held()
-        return "timeouts.total passed while it waited" + (f" ({reason})" if reason else "")
 
     def _park(self, at: float) -> None:
         """Come back at *at* (engine time); an earlier timer is left to fire."""

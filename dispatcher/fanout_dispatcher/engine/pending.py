@@ -21,10 +21,13 @@ class Pending(msgspec.Struct, kw_only=True, eq=False):
 
 
 class Delivery(msgspec.Struct, eq=False):
-    """One event owed to one target, in a lane's window or in flight. ``indexed``: it has a due row in the journal."""
+    """One event owed to one target, in a lane's window or in flight.
+
+    ``claims`` are those of the window that pulled it out of the index, where its due row stays; None: it has none.
+    """
 
     pending: Pending
     index: int
     attempts: int = 0
     history: tuple[Attempt, ...] = ()
-    indexed: bool = False
+    claims: set[int] | None = None

@@ -1,5 +1,8 @@
 """What a lane has at hand: a bounded window of ready deliveries, and what it knows of its index in the journal.
 
+A lane has two, for the two kinds of delivery: the *fresh*, on which no attempt was spent yet, and those to be tried
+*again*. Each has its own room and its own part of the index, so that neither kind stands in the other's way.
+
 ``next_due`` is all that has to be known of the index: the time of its earliest row that is not claimed. It may be
 early but never late. So what a pull says is due next is not the whole story: a row that came back after the pull was
 asked for was still claimed at that time, and the pull knows nothing of it.
@@ -20,7 +23,8 @@ EMPTY: typing.Final = math.inf
 class Window:
     """Ready deliveries, the room that is promised to events being committed, and the state of the index."""
 
-    def __init__(self, *, indexed: bool) -> None:
+    def __init__(self, *, tried: bool = False, indexed: bool) -> None:
+        self.tried = tried
         self.ready: collections.deque[Delivery] = collections.deque()
         self.bytes = 0
         self.promised = 0
@@ -30,7 +34,8 @@ class Window:
         self.meanwhile = EMPTY  # the earliest row that was added since the pull was asked for
 
     def __repr__(self) -> str:
-        return f"<Window ready={len(self.ready)} claimed={len(self.claimed)} next_due={self.next_due:.3f}>"
+        kind = "again" if self.tried else "fresh"
+        return f"<Window {kind} ready={len(self.ready)} claimed={len(self.claimed)} next_due={self.next_due:.3f}>"
 
     def room(self, now: float) -> bool:
         """A new delivery may come in here; not while older ones wait in the index (they would be overtaken)."""
@@ -50,6 +55,10 @@ class Window:
     def wants(self, now: float) -> bool:
         """Time to pull more rows out of the index."""
         return self.next_due <= now and not self.pulling and len(self.ready) < LOW and self.bytes < BYTES
+
+    def comes_at(self) -> float:
+        """When to look again while nothing is ready; never, while rows are being pulled: their arrival tells."""
+        return EMPTY if self.pulling else self.next_due
 
     def row_added(self, at: float) -> None:
         """A row that is in the index now, not claimed."""

@@ -6,7 +6,8 @@ transaction. Two kinds of row matter to the engine:
 * an **event** row is immutable and lives until every delivery of it is settled;
 * a **due** row stands for one delivery that is *not* in a lane's window in memory: a retry, or one that spilled. A row
   that was pulled into a window stays until its delivery is settled or put back (the engine remembers what it has
-  pulled), so that a crash loses neither it nor its count of attempts.
+  pulled), so that a crash loses neither it nor its count of attempts. Rows are of two kinds, *fresh* and *tried*
+  (an attempt has been spent), and each kind is pulled by itself: neither stands in the other's way.
 
 A pending delivery that has no due row was in a window. After a crash `open` gives each of those a due row, so that
 afterwards everything owed is in the index and every window is empty.
@@ -44,6 +45,11 @@ class DueRow(msgspec.Struct, frozen=True, gc=False):
     at: float
     attempts: int = 0
     history: tuple[Attempt, ...] = ()
+
+    @property
+    def tried(self) -> bool:
+        """Its kind: False as long as no attempt has been spent on it."""
+        return self.attempts > 0
 
 
 class DeadRow(msgspec.Struct, frozen=True, gc=False):
@@ -159,16 +165,20 @@ class Journal(typing.Protocol):
         """
 
     def pull(
-        self, lane: int, until: float, limit: int, skip: typing.Collection[int]
+        self, kind: tuple[int, bool], until: float, limit: int, skip: typing.Collection[int]
     ) -> tuple[list[Pulled], float | None]:
-        """The first *limit* due rows of *lane* with at ≤ *until* whose seq is not in *skip*, by (at, seq).
+        """The first *limit* due rows of a *kind* with at ≤ *until* whose seq is not in *skip*, by (at, seq).
 
-        Also the time of the earliest row that is left behind and not in *skip*, None if there is none. Fewer rows come
-        when their bodies together grow large: then that time is not after *until*.
+        A kind is a lane, and whether rows that were tried are meant or fresh ones. Also the time of the earliest row
+        of the kind that is left behind and not in *skip*, None if there is none. Fewer rows come when their bodies
+        together grow large: then that time is not after *until*.
         """
 
     def oldest(self, lane: int, limit: int, skip: typing.Collection[int]) -> list[Pulled]:
-        """The first *limit* rows of *lane* by seq, whatever their time: where expiry looks. Fewer if they are large."""
+        """The first *limit* rows of *lane* by seq, of either kind, whatever their time: where expiry looks.
+
+        Fewer if they are large.
+        """
 
     def event(self, seq: int) -> StoredEvent | None:
         """What is known of one event, finished or not."""

@@ -116,9 +116,12 @@ class MemoryJournal:
         self._store.take_back(set(seqs))
         self._is_open, self._torn = True, False
 
-    def pull(self, lane: int, until: float, limit: int, skip: Collection[int]) -> tuple[list[Pulled], float | None]:
-        """The first rows by time, and when the next one is due."""
-        rows = list(itertools.islice(self._ready().index(lane).by_time(frozenset(skip)), limit + 1))
+    def pull(
+        self, kind: tuple[int, bool], until: float, limit: int, skip: Collection[int]
+    ) -> tuple[list[Pulled], float | None]:
+        """The first rows of a kind by time, and when the next one is due."""
+        lane, tried = kind
+        rows = list(itertools.islice(self._ready().index(lane).by_time(tried, frozenset(skip)), limit + 1))
         pulled = self._bounded(row for row in rows[:limit] if row.at <= until)
         left = rows[len(pulled) :]
         return pulled, left[0].at if left else None

@@ -32,9 +32,8 @@ class StoredHead(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class StoredDelivery(msgspec.Struct, frozen=True, array_like=True):
-    """`due.delivery`."""
+    """`due.delivery`, unless that is empty."""
 
-    at: float
     attempts: int = 0
     history: tuple[Attempt, ...] = ()
 
@@ -100,13 +99,15 @@ def event_of(seq: int, frozen: Frozen, head: bytes, body: bytes) -> Event:
 
 def delivery_bytes(row: DueRow) -> bytes:
     """What a due row knows of its delivery."""
-    return _encode((row.at, row.attempts, row.history))
+    return _encode((row.attempts, row.history)) if row.history or row.attempts else b""
 
 
-def due_of(lane: int, seq: int, delivery: bytes) -> DueRow:
+def due_of(lane: int, seq: int, at: float, delivery: bytes) -> DueRow:
     """A due row out of its columns."""
+    if not delivery:
+        return DueRow(lane, seq, at)
     stored = _delivery.decode(delivery)
-    return DueRow(lane, seq, stored.at, stored.attempts, stored.history)
+    return DueRow(lane, seq, at, stored.attempts, stored.history)
 
 
 def cause_bytes(row: DeadRow) -> bytes:

@@ -119,12 +119,14 @@ class SqliteJournal:
             raise JournalAmbiguous(f"journal {self.path} cannot be repaired yet: {fault}") from fault
         self._session, self._torn = session, ""
 
-    def pull(self, lane: int, until: float, limit: int, skip: Collection[int]) -> tuple[list[Pulled], float | None]:
-        """The first *limit* due rows of *lane* with at ≤ *until* whose seq is not in *skip*, by (at, seq)."""
-        return self._looking(lambda session: session.reading.pull(lane, until, limit, skip))
+    def pull(
+        self, kind: tuple[int, bool], until: float, limit: int, skip: Collection[int]
+    ) -> tuple[list[Pulled], float | None]:
+        """The first *limit* due rows of a *kind* with at ≤ *until* whose seq is not in *skip*, by (at, seq)."""
+        return self._looking(lambda session: session.reading.pull(kind, until, limit, skip))
 
     def oldest(self, lane: int, limit: int, skip: Collection[int]) -> list[Pulled]:
-        """The first *limit* rows of *lane* by seq, whatever their time: where expiry looks."""
+        """The first *limit* rows of *lane* by seq, whatever their kind and time: where expiry looks."""
         return self._looking(lambda session: session.reading.oldest(lane, limit, skip))
 
     def event(self, seq: int) -> StoredEvent | None:

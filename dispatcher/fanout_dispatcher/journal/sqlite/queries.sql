@@ -62,10 +62,11 @@ INSERT INTO event (seq, frozen, head, body)
 SELECT column1, column2, column3, column4 FROM (VALUES (?, ?, ?, ?)) WHERE column1 IS NOT NULL;
 
 -- name: put_due
--- window → due, or due at another time.
-INSERT INTO due (lane, seq, at, delivery)
-SELECT column1, column2, column3, column4 FROM (VALUES (?, ?, ?, ?)) WHERE column1 IS NOT NULL
-ON CONFLICT (lane, seq) DO UPDATE SET at = excluded.at, delivery = excluded.delivery;
+-- window → due, or due at another time. A settle that is committed again may be of an event that is gone.
+INSERT INTO due (lane, seq, tried, at, size, delivery)
+SELECT column1, column2, column3, column4, coalesce((SELECT length(body) FROM event WHERE seq = column2), 0), column5
+FROM (VALUES (?, ?, ?, ?, ?)) WHERE column1 IS NOT NULL
+ON CONFLICT (lane, seq) DO UPDATE SET tried = excluded.tried, at = excluded.at, delivery = excluded.delivery;
 
 -- name: drop_due
 -- due → settled. Each value is lane << 43 | seq.
@@ -86,11 +87,11 @@ DELETE FROM event WHERE seq IN (SELECT value FROM carray(?));
 DELETE FROM progress WHERE seq IN (SELECT value FROM carray(?));
 
 -- name: pull
--- A lane's rows from the index up to a time, without those in the window already (:skip), as far as :bytes of bodies go
+-- A lane's rows of one kind from the index up to a time, without those in the window already (:skip), as far as :bytes of bodies go
 -- (one row at least). One row comes back, in which everything is joined end to end: 256 rows would be 256 occasions to
 -- wait for the interpreter's lock.
 SELECT json_group_array(json_array(
-           found.seq, event.frozen, length(due.delivery), length(event.head), length(event.body),
+           found.seq, event.frozen, due.at, length(due.delivery), length(event.head), length(event.body),
            coalesce(length(progress.states), -1))),
        CAST(group_concat(due.delivery, '') AS BLOB),
        CAST(group_concat(event.head, '') AS BLOB),
@@ -101,7 +102,7 @@ FROM (
            sum(length(e.body)) OVER (ORDER BY d.at, d.seq ROWS UNBOUNDED PRECEDING) AS upto
     FROM (
         SELECT at, seq FROM due
-        WHERE lane = :lane AND at <= :until AND seq NOT IN (SELECT value FROM carray(:skip))
+        WHERE lane = :lane AND tried = :tried AND at <= :until AND seq NOT IN (SELECT value FROM carray(:skip))
         ORDER BY at, seq LIMIT :limit
     ) AS d CROSS JOIN event AS e ON e.seq = d.seq
 ) AS found
@@ -111,9 +112,9 @@ LEFT JOIN progress ON progress.seq = found.seq
 WHERE found.upto - found.size < :bytes OR found.upto = found.size;
 
 -- name: oldest
--- The same by age of the event, whatever the time.
+-- The same by age of the event, whatever the kind and the time.
 SELECT json_group_array(json_array(
-           found.seq, event.frozen, length(due.delivery), length(event.head), length(event.body),
+           found.seq, event.frozen, due.at, length(due.delivery), length(event.head), length(event.body),
            coalesce(length(progress.states), -1))),
        CAST(group_concat(due.delivery, '') AS BLOB),
        CAST(group_concat(event.head, '') AS BLOB),
@@ -136,7 +137,7 @@ WHERE found.upto - found.size < :bytes OR found.upto = found.size;
 -- name: next_due
 -- When the first row after (:at, :seq) that is not in the window is due.
 SELECT at FROM due
-WHERE lane = :lane AND (at, seq) > (:at, :seq) AND seq NOT IN (SELECT value FROM carray(:skip))
+WHERE lane = :lane AND tried = :tried AND (at, seq) > (:at, :seq) AND seq NOT IN (SELECT value FROM carray(:skip))
 ORDER BY at, seq LIMIT 1;
 
 -- ------------------------------------------------------------------------------------------------------- dead letters
@@ -202,7 +203,7 @@ FROM event LEFT JOIN progress USING (seq) WHERE event.seq = ?;
 
 -- name: due_of_event
 -- Its rows in the index.
-SELECT due.lane, due.delivery FROM owed JOIN due ON due.lane = owed.lane AND due.seq = :seq
+SELECT due.lane, due.at, due.delivery FROM owed JOIN due ON due.lane = owed.lane AND due.seq = :seq
 WHERE owed.frozen = :frozen ORDER BY due.lane;
 
 -- name: latest_below
@@ -263,8 +264,8 @@ SELECT min(seq) FROM event WHERE seq > ?;
 
 -- name: recover
 -- window → due: every pending delivery of a stretch of events that has no row gets one, due now.
-INSERT INTO due (lane, seq, at, delivery)
-SELECT owed.lane, event.seq, :now, :delivery
+INSERT INTO due (lane, seq, tried, at, size, delivery)
+SELECT owed.lane, event.seq, 0, :now, length(event.body), x''
 FROM event LEFT JOIN progress USING (seq)
 CROSS JOIN owed ON owed.frozen = event.frozen
 WHERE event.seq BETWEEN :first AND :last
@@ -273,7 +274,7 @@ WHERE event.seq BETWEEN :first AND :last
 
 -- name: backlog
 -- Deliveries that wait in the index, and the bytes of their bodies, by lane.
-SELECT due.lane, count(*), sum(length(event.body)) FROM due CROSS JOIN event USING (seq) GROUP BY due.lane;
+SELECT lane, count(*), sum(size) FROM due GROUP BY lane;
 
 -- name: unfinished
 -- How many events are unfinished.

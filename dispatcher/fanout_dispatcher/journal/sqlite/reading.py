@@ -17,8 +17,8 @@ from fanout_dispatcher.values.views import DeadLetterFilter
 
 Lanes = Mapping[int, tuple[str, str]]
 Frozens = Mapping[int, Frozen]
-# seq, frozen, then the lengths of delivery, head, body and states (-1: no row)
-Sizes = tuple[int, int, int, int, int, int]
+# seq, frozen, at, then the lengths of delivery, head, body and states (-1: no row)
+Sizes = tuple[int, int, float, int, int, int, int]
 LOWEST = -1.8e308  # below every time
 
 _sizes: typing.Final = msgspec.json.Decoder(list[Sizes])
@@ -34,13 +34,16 @@ class Reading:
         self._frozen = frozen
         self._pull_bytes = pull_bytes
 
-    def pull(self, lane: int, until: float, limit: int, skip: Collection[int]) -> tuple[list[Pulled], float | None]:
-        """The first rows by time, and when the next one is due."""
-        wanted = {"lane": lane, "until": until, "limit": limit, "bytes": self._pull_bytes}
+    def pull(
+        self, kind: tuple[int, bool], until: float, limit: int, skip: Collection[int]
+    ) -> tuple[list[Pulled], float | None]:
+        """The first rows of a kind by time, and when the next one is due."""
+        lane, tried = kind
+        wanted = {"lane": lane, "tried": tried, "until": until, "limit": limit, "bytes": self._pull_bytes}
         pulled = self._joined("pull", lane, {**wanted, "skip": numbers(skip)})
         pulled.sort(key=_by_time)
         at, seq = _by_time(pulled[-1]) if pulled else (LOWEST, 0)
-        after = {"lane": lane, "at": at, "seq": seq, "skip": numbers(skip)}
+        after = {"lane": lane, "tried": tried, "at": at, "seq": seq, "skip": numbers(skip)}
         return pulled, self._sql.value("next_due", after)
 
     def oldest(self, lane: int, limit: int, skip: Collection[int]) -> list[Pulled]:
@@ -55,11 +58,11 @@ class Reading:
         sizes, deliveries, heads, bodies, states = self._sql.rows(query, bindings)[0]
         pulled: list[Pulled] = []
         d = h = b = s = 0
-        for seq, number, of_delivery, of_head, of_body, of_states in _sizes.decode(sizes):
+        for seq, number, at, of_delivery, of_head, of_body, of_states in _sizes.decode(sizes):
             frozen = self._frozen[number]
             pulled.append(
                 Pulled(
-                    due=coding.due_of(lane, seq, deliveries[d : d + of_delivery]),
+                    due=coding.due_of(lane, seq, at, deliveries[d : d + of_delivery]),
                     event=coding.event_of(seq, frozen, heads[h : h + of_head], bodies[b : b + of_body]),
                     states=bytes(len(frozen.lanes)) if of_states < 0 else states[s : s + of_states],
                 )
@@ -84,7 +87,7 @@ class Reading:
             accepted=event.accepted,
             states=bytes(len(event.frozen.lanes)) if states is None else states,
             event=event,
-            due=tuple(coding.due_of(lane, seq, delivery) for lane, delivery in due),
+            due=tuple(coding.due_of(lane, seq, at, delivery) for lane, at, delivery in due),
             dead=dead,
             replays=replays,
         )

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import msgspec
 
 from fanout_dispatcher.journal.clock import Clock, away
-from fanout_dispatcher.journal.protocol import Backlog, DueRow, JournalRefused, Recovered
+from fanout_dispatcher.journal.protocol import Backlog, JournalRefused, Recovered
 from fanout_dispatcher.journal.sqlite import coding
 from fanout_dispatcher.journal.sqlite.statements import Statements
 from fanout_dispatcher.values.event import Frozen
@@ -87,11 +87,10 @@ def frozen(sql: Statements) -> dict[int, Frozen]:
 
 
 def _index(sql: Statements, known: Facts) -> None:
-    delivery = coding.delivery_bytes(DueRow(0, 0, known.now))
     while (first := sql.value("first_after", (known.indexed_to,))) is not None:
         last = min(first + STRETCH - 1, known.last_seq)
         with sql.db:
-            sql.run("recover", {"first": first, "last": last, "now": known.now, "delivery": delivery})
+            sql.run("recover", {"first": first, "last": last, "now": known.now})
             known.indexed_to = last
             note(sql, known)
     with sql.db:

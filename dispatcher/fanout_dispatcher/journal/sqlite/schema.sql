@@ -1,4 +1,4 @@
--- The journal's tables: format 1 (PRAGMA user_version). Times are engine time in seconds. Blobs are msgpack; coding.py says
+-- The journal's tables: format 2 (PRAGMA user_version). Times are engine time in seconds. Blobs are msgpack; coding.py says
 -- what is in them. One writer, one connection, one process.
 --
 -- What becomes of an event:
@@ -67,16 +67,19 @@ CREATE TABLE progress (
     states BLOB NOT NULL
 ) STRICT;
 
--- The index of deliveries that are not in a window, or came out of here. delivery: at, attempts, history.
+-- The index of deliveries that are not in a window, or came out of here. A million of them are counted at a start, so
+-- that a row says itself what its body weighs, and says nothing that is not so: delivery is empty until there is a history.
 CREATE TABLE due (
     lane     INTEGER NOT NULL,
     seq      INTEGER NOT NULL,
+    tried    INTEGER NOT NULL CHECK (tried IN (0, 1)),  -- its kind: 1 once an attempt has been spent on it
     at       REAL    NOT NULL,
-    delivery BLOB    NOT NULL,
+    size     INTEGER NOT NULL,                  -- bytes of the event's body
+    delivery BLOB    NOT NULL,                  -- attempts, history
     PRIMARY KEY (lane, seq)                     -- a delivery is due once
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX due_at ON due (lane, at, seq);     -- the order in which a lane gets its deliveries back
+CREATE INDEX due_at ON due (lane, tried, at, seq);  -- the order in which a lane gets its deliveries back, kind by kind
 
 -- Deliveries given up, with the event's own head and body. Two states: kept, while replayed is null; and replayed, when
 -- only the link is left (the body went along with event number *replayed*).

@@ -59,8 +59,8 @@ def _events(sql: Statements, events: list[Event]) -> None:
 def _due(sql: Statements, due: list[DueRow]) -> None:
     values: list[Value] = []
     for row in due:
-        values += (row.lane, row.seq, row.at, coding.delivery_bytes(row))
-    sql.put("put_due", values, 4)
+        values += (row.lane, row.seq, row.tried, row.at, coding.delivery_bytes(row))
+    sql.put("put_due", values, 5)
 
 
 def _dead(sql: Statements, dead: list[DeadRow]) -> None:

@@ -11,9 +11,10 @@ from fanout_dispatcher.engine.pending import Pending
 from fanout_dispatcher.engine.works import Works
 from fanout_dispatcher.journal.disk import LoopDisk
 from fanout_dispatcher.journal.memory import MemoryJournal
+from fanout_dispatcher.journal.protocol import DueRow
 from fanout_dispatcher.policies.circuit import CircuitState
 from fanout_dispatcher.telemetry.seam import Silent
-from fanout_dispatcher.transport.memory import Reply, ScriptedSender, in_turn, status
+from fanout_dispatcher.transport.memory import Reply, Script, ScriptedSender, in_turn, status
 from fanout_dispatcher.values.event import Event, State
 from tests.sim.loop import run
 from tests.support.plans import a_target
@@ -23,34 +24,44 @@ ROUTE = "shop/order-placed"
 
 
 class Bench:
-    """One lane over a journal in memory, and a target that answers from a script."""
+    """One lane over a journal in memory, and a target that answers from a script, or with *replies* in turn."""
 
-    def __init__(self, replies: collections.abc.Iterable[Reply], policy: dict[str, object]) -> None:
+    def __init__(
+        self,
+        replies: collections.abc.Iterable[Reply],
+        policy: dict[str, object],
+        *,
+        script: Script | None = None,
+        works: Works | None = None,
+    ) -> None:
         loop = asyncio.get_running_loop()
         journal = MemoryJournal()
         clock = Clock(loop, base=0.0, wall=0.0)
-        works = Works(clock, seam=Silent(), seed=1, changed=lambda route: None)
+        self.works = works or Works(clock, seam=Silent(), seed=1, changed=lambda route: None)
         disk = LoopDisk(journal, rng=random.Random(1))
         self.book = Book(disk, journal.open(), worker="0", clock=clock, max_bytes=1 << 20, troubled=lambda fault: None)
         target = a_target(policy=policy)
-        self.lane = Lane(ROUTE, target, book=self.book, works=works)
+        self.lane = Lane(ROUTE, target, book=self.book, works=self.works)
         self.frozen = self.book.freeze(ROUTE, 1, (target.name,))
-        self.sender = ScriptedSender(loop, in_turn(replies))
+        self.sender = ScriptedSender(loop, script or in_turn(replies))
         self.lane.adopt(target, self.sender, None)
 
     def owes(self) -> Pending:
         """An event for the lane, as acceptance brings it."""
+        now = self.lane.clock.now()
         event = Event(seq=self.book.next_seq(), frozen=self.frozen, accepted=0.0, head=HEAD, body=b"{}")
         pending = Pending(event=event, states=bytearray(1), left=1)
         self.lane.tally.came(2)
-        assert self.lane.promise(self.lane.clock.now())
-        self.book.committer.append(Written(event, lambda seq, fault: self._committed(pending)))
+        spilled = () if self.lane.promise(now) else (DueRow(self.lane.number, event.seq, now),)
+        self.book.committer.append(Written(event, lambda seq, fault: self._committed(pending, spilled), spilled))
         return pending
 
-    def _committed(self, pending: Pending) -> None:
+    def _committed(self, pending: Pending, spilled: tuple[DueRow, ...]) -> None:
+        if spilled:
+            return self.lane.spilled(spilled[0].at)
         self.book.live[pending.event.seq] = pending
         pending.refs += 1
-        self.lane.offer(pending, 0)
+        return self.lane.offer(pending, 0)
 
 
 def test_a_status_of_success_on_is_delivered_and_the_circuit_takes_it_for_one() -> None:

@@ -115,7 +115,7 @@ def test_a_newer_format_is_refused_and_left_alone(path: pathlib.Path) -> None:
     db.close()
     before = path.read_bytes()
 
-    with pytest.raises(JournalRefused, match=r"has format 99 .* up to 1: a newer one wrote it"):
+    with pytest.raises(JournalRefused, match=r"has format 99 .* up to 2: a newer one wrote it"):
         a_journal(path).open()
     assert path.read_bytes() == before
 
@@ -126,10 +126,10 @@ def test_an_older_format_is_brought_forward_step_by_step(path: pathlib.Path) -> 
     db.execute("ALTER TABLE plan RENAME TO idea; PRAGMA user_version = 0; PRAGMA wal_checkpoint(TRUNCATE)")
     db.close()
 
-    db = opening.connect(path, [(0, "never run"), (1, "ALTER TABLE idea RENAME TO plan")])
+    db = opening.connect(path, [(0, "never run"), (2, "ALTER TABLE idea RENAME TO plan")])
 
     assert db.execute("SELECT count(*) FROM plan").get == 0
-    assert opening.pragma(db, "user_version") == 1
+    assert opening.pragma(db, "user_version") == 2
     db.close()
 
 

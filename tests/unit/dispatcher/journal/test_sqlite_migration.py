@@ -1,0 +1,90 @@
+"""A journal that an older version left behind, with a backlog in it: everything is found, as it was."""
+
+import pathlib
+from collections.abc import Iterator
+
+import apsw
+import pytest
+
+from fanout_dispatcher.journal.protocol import Backlog, Batch, DueRow
+from fanout_dispatcher.journal.sqlite import SqliteJournal, opening
+from fanout_dispatcher.values.views import DeadLetterFilter
+from tests.support.journals import HISTORY, INVOICE, KEY, ORDER, a_dead, a_due, a_journal, an_event
+
+FORMAT_1 = pathlib.Path(__file__).with_name("format_1.sql")
+
+
+@pytest.fixture
+def old(tmp_path: pathlib.Path) -> Iterator[SqliteJournal]:
+    """A journal over a file of format 1; not open yet."""
+    path = tmp_path / "journal.db"
+    db = apsw.Connection(str(path))
+    db.execute("PRAGMA journal_mode = wal")
+    db.execute(FORMAT_1.read_text(encoding="utf-8"))
+    db.close()
+    journal = a_journal(path)
+    yield journal
+    journal.close()
+
+
+def test_everything_owed_is_found(old: SqliteJournal) -> None:
+    found = old.open()
+
+    sizes = [len(f"body {seq}") for seq in range(1, 8)]
+    assert (found.key, found.last_seq, found.unfinished, found.now) == (KEY, 8, 7, 20.0)
+    assert found.plans == {"shop/order": b"plan"}
+    assert found.frozen == {1: ORDER, 2: INVOICE}
+    assert found.backlog == {
+        1: Backlog(pending=6, pending_bytes=sum(sizes) - sizes[4], dead=1, dead_bytes=10),
+        2: Backlog(pending=6, pending_bytes=sum(sizes) - sizes[1]),
+    }
+
+
+def test_due_rows_are_of_the_kind_that_they_were_all_along(old: SqliteJournal) -> None:
+    old.open()
+
+    fresh, _ = old.pull((1, False), 1e9, 100, ())
+    tried, _ = old.pull((1, True), 1e9, 100, ())
+    other, _ = old.pull((2, True), 1e9, 100, ())
+
+    spilled, probe = DueRow(1, 1, 2.5), DueRow(1, 4, 4.0, 0, HISTORY[:1])
+    assert [row.due for row in fresh] == [spilled, probe, *(DueRow(1, seq, 20.0) for seq in (3, 6, 7))]
+    assert [row.due for row in tried] == [a_due(2, 3.25)]
+    assert [row.due for row in other] == [DueRow(2, 3, 30.0, 1, HISTORY[:1])]
+    assert fresh[0].event == an_event(1, body=b"body 1")
+    assert tried[0].states == b"\x00\x05"
+
+
+def test_dead_letters_and_history_are_still_there(old: SqliteJournal) -> None:
+    old.open()
+
+    [letter] = old.dead_letters(DeadLetterFilter())
+    finished = old.event(8)
+
+    assert letter.row == a_dead(5)
+    assert finished is not None
+    assert (finished.event, finished.states) == (None, b"\x01\x01")
+
+
+def test_it_has_the_same_tables_as_a_new_one(old: SqliteJournal, tmp_path: pathlib.Path) -> None:
+    """Or the next migration would have two pasts to deal with."""
+    old.open()
+    old.commit(Batch(due=[DueRow(1, 1, 9.0, 1)]))
+    old.close()
+
+    assert tables(tmp_path / "journal.db") == tables(tmp_path / "new.db")
+
+
+def tables(path: pathlib.Path) -> dict[str, object]:
+    """What the tables and indexes of a journal are made of, comments and spaces aside."""
+    if not path.exists():
+        new = a_journal(path)
+        new.open()
+        new.close()
+    db = apsw.Connection(str(path))
+    names = [str(name) for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type IN ('table', 'index')")]
+    made: dict[str, object] = {name: db.execute(f"PRAGMA table_xinfo({name})").fetchall() for name in names}
+    made |= {f"{name}, as an index": db.execute(f"PRAGMA index_xinfo({name})").fetchall() for name in names}
+    made["version"] = opening.pragma(db, "user_version")
+    db.close()
+    return made
