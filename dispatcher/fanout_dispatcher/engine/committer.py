@@ -19,6 +19,7 @@ from fanout_dispatcher.engine.linger import Linger
 from fanout_dispatcher.engine.pending import Pending
 from fanout_dispatcher.journal.disk import Disk
 from fanout_dispatcher.journal.protocol import Batch, DeadRow, DueRow, Finished, JournalAmbiguous, Replayed
+from fanout_dispatcher.values.desk import JournalMeter
 from fanout_dispatcher.values.event import Event, Frozen
 
 SETTLE_LINGER: typing.Final = 0.005  # seconds a settle waits for an append to ride with
@@ -88,6 +89,8 @@ class Committer:
         self.rest = Batch()
         self.touched: list[Pending] = []
         self.busy = False
+        self.begun = 0.0  # when the commit that is at the disk was handed to it
+        self.meter = JournalMeter()
         self.linger = linger
         self.opened = 0.0  # loop time at which the first of ``appends`` came
         self.enough = math.inf  # so many of them go at once
@@ -200,6 +203,7 @@ class Committer:
         group = Group(self.appends, self.rest, self.touched, self.after)
         self.appends, self.rest, self.touched, self.after = [], Batch(), [], []
         self.busy = True
+        self.begun = self.loop.time()
         batch, opened = self._batch(group), self.opened
         self.disk.run(lambda journal: journal.commit(batch), lambda answer: self._done(group, opened, answer))
 
@@ -249,6 +253,8 @@ class Committer:
             self.trouble = None
             self.well_since = self.loop.time()
             self.troubled(None)
+        took = self.loop.time() - self.begun
+        self.meter.commit(events=len(group.appends), settles=len(group.touched), seconds=took)
         for append in group.appends:
             append.landed(None)
         for pending in group.touched:
@@ -264,6 +270,7 @@ class Committer:
 
     def _failed(self, group: Group, fault: Exception) -> None:
         """Refuse the events, keep the settles for the next try."""
+        self.meter.failed += 1
         for pending in group.touched:
             if pending.touched:
                 pending.refs -= 1  # it is in the next group already, with a reference of its own

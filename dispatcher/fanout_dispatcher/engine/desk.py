@@ -10,7 +10,7 @@ from fanout_dispatcher.engine.engine import Engine
 from fanout_dispatcher.engine.letters import Letters
 from fanout_dispatcher.engine.views import Views
 from fanout_dispatcher.journal.protocol import Journal, StoredEvent
-from fanout_dispatcher.values.desk import BadCursor, LaneMeter, RouteMeter
+from fanout_dispatcher.values.desk import BadCursor, JournalMeter, LaneMeter, RouteMeter
 from fanout_dispatcher.values.views import DeadLetterFilter, DeadLetterView, EventView, RouteView
 
 
@@ -53,6 +53,10 @@ class EngineDesk:
     def route_meters(self) -> typing.Iterable[RouteMeter]:
         """One per route in force."""
         return [route.meter for route in self.engine.table.by_key.values()]
+
+    def journal_meters(self) -> typing.Mapping[str, JournalMeter]:
+        """By the durability whose events each keeps."""
+        return {"Journal": self.engine.durable.committer.meter, "Memory": self.engine.memory.committer.meter}
 
     def watch(self, changed: typing.Callable[[str], None]) -> typing.Callable[[], None]:
         """Call *changed* with a route's key whenever its view may differ."""

@@ -8,13 +8,14 @@ which a target could make up, by folding the unusual ones into their class.
 """
 
 import collections
+import itertools
 import typing
 
 import prometheus_client
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from fanout_dispatcher.values.desk import BUCKETS, Desk, LaneMeter, PortMeter, RouteMeter
+from fanout_dispatcher.values.desk import BUCKETS, COMMIT_BUCKETS, Desk, JournalMeter, LaneMeter, PortMeter, RouteMeter
 
 CONTENT_TYPE: typing.Final = "text/plain; version=0.0.4; charset=utf-8"
 CIRCUITS: typing.Final = ("Closed", "Open", "HalfOpen", "Disabled")
@@ -22,6 +23,7 @@ TELLING: typing.Final = frozenset(
     map(str, (400, 401, 403, 404, 408, 409, 410, 413, 415, 422, 425, 429, 500, 501, 502, 503, 504, 505))
 )
 LANE: typing.Final = ("route", "target")
+JOURNAL: typing.Final = ("durability",)
 
 
 class Metrics:
@@ -41,17 +43,26 @@ class Metrics:
         Text format 0.0.4: OpenMetrics would not let a gauge and a counter share the name fanout_dead_letters.
         """
         meters = prometheus_client.CollectorRegistry()
-        meters.register(Meters(self._port, list(self._desk.route_meters()), list(self._desk.lane_meters())))
+        desk = self._desk
+        routes, lanes = list(desk.route_meters()), list(desk.lane_meters())
+        meters.register(Meters(self._port, routes, lanes, desk.journal_meters()))
         return lambda: prometheus_client.generate_latest(meters) + prometheus_client.generate_latest(self._process)
 
 
 class Meters(Collector):
     """Plain counters as metric families."""
 
-    def __init__(self, port: PortMeter, routes: list[RouteMeter], lanes: list[LaneMeter]) -> None:
+    def __init__(
+        self,
+        port: PortMeter,
+        routes: list[RouteMeter],
+        lanes: list[LaneMeter],
+        journals: typing.Mapping[str, JournalMeter],
+    ) -> None:
         self._port = port
         self._routes = routes
         self._lanes = lanes
+        self._journals = journals
 
     def collect(self) -> typing.Iterator[Metric]:
         """Every family, complete for all routes and lanes."""
@@ -61,6 +72,7 @@ class Meters(Collector):
         yield from _dead(self._lanes)
         yield from _waiting(self._lanes)
         yield _durations(self._lanes)
+        yield from _commits(self._journals)
 
 
 def _ingress(port: PortMeter) -> typing.Iterator[Metric]:
@@ -155,9 +167,25 @@ def _waiting(lanes: list[LaneMeter]) -> typing.Iterator[Metric]:
 def _durations(lanes: list[LaneMeter]) -> Metric:
     seconds = HistogramMetricFamily("fanout_attempt_seconds", "Attempts, connect to last byte.", labels=LANE)
     for one in lanes:
-        total, buckets = 0, []
-        for bound, count in zip((*map(str, BUCKETS), "+Inf"), list(one.seconds), strict=True):
-            total += count
-            buckets.append((bound, total))
-        seconds.add_metric((one.route, one.target), buckets, one.seconds_sum)
+        seconds.add_metric((one.route, one.target), _cumulated(BUCKETS, one.seconds), one.seconds_sum)
     return seconds
+
+
+def _commits(journals: typing.Mapping[str, JournalMeter]) -> typing.Iterator[Metric]:
+    events = CounterMetricFamily("fanout_journal_events", "Events committed.", labels=JOURNAL)
+    settles = CounterMetricFamily("fanout_journal_settles", "Events of which settles were committed.", labels=JOURNAL)
+    failed = CounterMetricFamily("fanout_journal_commits_failed", "Commits that failed.", labels=JOURNAL)
+    seconds = HistogramMetricFamily(
+        "fanout_journal_commit_seconds", "Commits, from the loop to the disk and back.", labels=JOURNAL
+    )
+    for durability, one in journals.items():
+        events.add_metric((durability,), one.events)
+        settles.add_metric((durability,), one.settles)
+        failed.add_metric((durability,), one.failed)
+        seconds.add_metric((durability,), _cumulated(COMMIT_BUCKETS, one.seconds), one.seconds_sum)
+    yield from (events, settles, failed, seconds)
+
+
+def _cumulated(bounds: tuple[float, ...], counts: list[int]) -> list[tuple[str, float]]:
+    """Turn a count per bucket into the counts up to each bound that Prometheus wants; *counts* may grow meanwhile."""
+    return list(zip((*map(str, bounds), "+Inf"), itertools.accumulate(counts.copy()), strict=True))

@@ -1,5 +1,6 @@
 """What the engine lets people and machines look at and do: the admin API, the report stream and metrics stand on it."""
 
+import bisect
 import typing
 
 import msgspec
@@ -7,6 +8,8 @@ import msgspec
 from fanout_dispatcher.values.views import DeadLetterFilter, DeadLetterView, EventView, RouteView
 
 BUCKETS: typing.Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds, upper bounds
+
+COMMIT_BUCKETS: typing.Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)  # seconds, as above
 
 
 class BadCursor(ValueError):
@@ -38,6 +41,23 @@ class RouteMeter(msgspec.Struct, kw_only=True):
     route: str
     accepted: int = 0
     turned: dict[str, int] = msgspec.field(default_factory=dict)  # by reason
+
+
+class JournalMeter(msgspec.Struct, kw_only=True):
+    """Plain counters of one journal's commits, bumped once a commit; ``seconds``: from the loop to disk and back."""
+
+    events: int = 0
+    settles: int = 0  # events of which deliveries were settled
+    failed: int = 0  # commits; their events were refused
+    seconds: list[int] = msgspec.field(default_factory=lambda: [0] * (len(COMMIT_BUCKETS) + 1))  # commits by duration
+    seconds_sum: float = 0.0
+
+    def commit(self, *, events: int, settles: int, seconds: float) -> None:
+        """Count one that succeeded."""
+        self.events += events
+        self.settles += settles
+        self.seconds[bisect.bisect_left(COMMIT_BUCKETS, seconds)] += 1
+        self.seconds_sum += seconds
 
 
 class PortMeter(msgspec.Struct, kw_only=True):
@@ -86,6 +106,9 @@ class Desk(typing.Protocol):
 
     def route_meters(self) -> typing.Iterable[RouteMeter]:
         """One per route in force."""
+
+    def journal_meters(self) -> typing.Mapping[str, JournalMeter]:
+        """By the durability whose events each keeps."""
 
     def watch(self, changed: typing.Callable[[str], None]) -> typing.Callable[[], None]:
         """Call *changed* with a route's key whenever its RouteView may differ; returns how to stop."""

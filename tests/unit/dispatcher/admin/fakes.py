@@ -13,7 +13,7 @@ from fanout_dispatcher.admin.listen import listen
 from fanout_dispatcher.settings import TlsFiles
 from fanout_dispatcher.telemetry.logs import logger
 from fanout_dispatcher.values.address import Address
-from fanout_dispatcher.values.desk import LaneMeter, RouteMeter
+from fanout_dispatcher.values.desk import JournalMeter, LaneMeter, RouteMeter
 from fanout_dispatcher.values.event import Attempt
 from fanout_dispatcher.values.views import (
     DeadLetterFilter,
@@ -40,6 +40,7 @@ class FakeDesk:
         self.why: str | None = None
         self.lanes: list[LaneMeter] = []
         self.doors: list[RouteMeter] = []
+        self.journals: dict[str, JournalMeter] = {}
         self.watchers: list[typing.Callable[[str], None]] = []
         self.watched = asyncio.Event()
         self.unwatched = asyncio.Event()
@@ -90,6 +91,9 @@ class FakeDesk:
 
     def route_meters(self) -> list[RouteMeter]:
         return self.doors
+
+    def journal_meters(self) -> dict[str, JournalMeter]:
+        return self.journals
 
     def watch(self, changed: typing.Callable[[str], None]) -> typing.Callable[[], None]:
         self.watchers.append(changed)

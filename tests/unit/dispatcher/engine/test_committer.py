@@ -5,7 +5,7 @@ import asyncio
 from fanout_dispatcher.engine.committer import RETRY_LONGEST, SETTLE_LINGER
 from fanout_dispatcher.journal.protocol import DeadRow, DueRow, Finished, JournalFull, Replayed
 from tests.sim.loop import run
-from tests.unit.dispatcher.engine.committing import Bench, settled
+from tests.unit.dispatcher.engine.committing import A_MOMENT, Bench, settled
 from tests.unit.dispatcher.engine.scripted import pending
 
 FULL = JournalFull("no space left on the disk")
@@ -111,6 +111,25 @@ def test_what_goes_with_an_append_is_in_the_same_batch() -> None:
         await bench.commits()
 
         assert (bench.batches[0].due, bench.batches[0].dead, bench.batches[0].replayed) == ([due], [dead], [link])
+
+    run(scenario())
+
+
+def test_commits_are_counted_with_what_they_shared_and_how_long_the_loop_waited() -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        bench.append(1, 2)
+        await bench.commits(FULL)
+        await bench.mends()
+        bench.append(3, 4, 5)
+        settled(bench, pending(9), 0)
+        await bench.turn(0.4)
+
+        bench.disk.step()
+
+        meter = bench.committer.meter
+        assert (meter.events, meter.settles, meter.failed, sum(meter.seconds)) == (3, 1, 1, 2)
+        assert 0.4 - A_MOMENT <= meter.seconds_sum < RETRY_LONGEST + 2
 
     run(scenario())
 

@@ -6,16 +6,22 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from fanout_dispatcher.telemetry.metrics import Metrics, fold
-from fanout_dispatcher.values.desk import BUCKETS, LaneMeter, PortMeter, RouteMeter
+from fanout_dispatcher.values.desk import BUCKETS, JournalMeter, LaneMeter, PortMeter, RouteMeter
 from tests.unit.dispatcher.admin.fakes import FakeDesk
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 PAYMENT = {"route": "shop/order", "target": "payment"}
 
 
-def samples(*lanes: LaneMeter, doors: typing.Sequence[RouteMeter] = (), port: PortMeter | None = None) -> Samples:
+def samples(
+    *lanes: LaneMeter,
+    doors: typing.Sequence[RouteMeter] = (),
+    port: PortMeter | None = None,
+    durable: JournalMeter | None = None,
+) -> Samples:
     desk = FakeDesk()
     desk.lanes, desk.doors = list(lanes), list(doors)
+    desk.journals = {"Journal": durable or JournalMeter()}
     page = Metrics(desk, port).page()().decode()
     return {
         (one.name, tuple(sorted(one.labels.items()))): one.value
@@ -91,6 +97,22 @@ def test_durations_are_a_cumulative_histogram() -> None:
     assert of(found, "fanout_attempt_seconds_bucket", le="+Inf", **PAYMENT) == 12
     assert of(found, "fanout_attempt_seconds_count", **PAYMENT) == 12
     assert of(found, "fanout_attempt_seconds_sum", **PAYMENT) == 12.5
+
+
+def test_a_journal_counts_its_commits_by_duration_and_what_they_shared() -> None:
+    meter = JournalMeter(failed=1)
+    meter.commit(events=16, settles=9, seconds=0.001)
+    meter.commit(events=2, settles=0, seconds=0.3)
+
+    found = samples(durable=meter)
+
+    assert of(found, "fanout_journal_events_total", durability="Journal") == 18
+    assert of(found, "fanout_journal_settles_total", durability="Journal") == 9
+    assert of(found, "fanout_journal_commits_failed_total", durability="Journal") == 1
+    assert of(found, "fanout_journal_commit_seconds_count", durability="Journal") == 2
+    assert of(found, "fanout_journal_commit_seconds_bucket", le="0.001", durability="Journal") == 1
+    assert of(found, "fanout_journal_commit_seconds_bucket", le="0.25", durability="Journal") == 1
+    assert of(found, "fanout_journal_commit_seconds_sum", durability="Journal") == pytest.approx(0.301)
 
 
 def test_a_target_that_makes_up_statuses_makes_no_new_labels_and_loses_no_count() -> None:
