@@ -6,9 +6,10 @@ import ssl
 import typing
 
 from fanout_crds.plan import Credentials, Target
-from fanout_dispatcher.transport.connect import Dialer, Resolve, system_resolver
+from fanout_dispatcher.transport.connect import Dialer
 from fanout_dispatcher.transport.guard import Guard
 from fanout_dispatcher.transport.headers import Blocks, Illegal
+from fanout_dispatcher.transport.names import Names, Resolve
 from fanout_dispatcher.transport.origin import BadUrl, Origin, parse
 from fanout_dispatcher.transport.protocol import Unsendable
 from fanout_dispatcher.transport.request import Template
@@ -34,7 +35,7 @@ class HttpSenders:
         """*resolve* looks names up, by default as the machine does; *idle*: seconds to keep an unused connection."""
         self._loop = loop
         self._guard = guard
-        self._resolve = resolve or system_resolver(loop)
+        self._resolve = resolve or Names(loop)
         self._idle = idle
         self._blocks = Blocks()
 

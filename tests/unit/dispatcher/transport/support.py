@@ -178,8 +178,13 @@ class Peer:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/charges?x=1"
 
-    async def open(self, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", port, ssl=tls)
+    @property
+    def open_calls(self) -> int:
+        """Connections whose script is not over."""
+        return len(self._tasks)
+
+    async def open(self, port: int = 0, tls: ssl.SSLContext | None = None, *, host: str = "127.0.0.1") -> None:
+        self._server = await asyncio.start_server(self._accept, host, port, ssl=tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:

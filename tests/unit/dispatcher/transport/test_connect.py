@@ -2,15 +2,29 @@
 
 import asyncio
 import contextlib
+import pathlib
 import socket
+import threading
 import typing
 
 import pytest
 
-from fanout_dispatcher.transport.connect import Resolve
 from fanout_dispatcher.transport.guard import Guard
+from fanout_dispatcher.transport.names import Names, Resolve
 from fanout_dispatcher.values.outcome import Delivered, Failed, Fault
-from tests.unit.dispatcher.transport.support import OK, Call, Pad, answering, peer, policy, sending, target, turns
+from tests.unit.dispatcher.transport.support import (
+    OK,
+    PATIENCE,
+    Call,
+    Pad,
+    Peer,
+    answering,
+    peer,
+    policy,
+    sending,
+    target,
+    turns,
+)
 
 FAILED = Failed(fault=Fault.CONNECT_FAILURE)
 REFUSED = Failed(fault=Fault.ADDRESS_REFUSED, detail="address refused")
@@ -22,7 +36,7 @@ def names(*answers: list[str]) -> Resolve:
     """Answer lookups in turn, the last answer for ever."""
     remaining = list(answers)
 
-    async def resolve(host: str, port: int) -> list[str]:
+    async def resolve(name: str) -> list[str]:
         return remaining.pop(0) if len(remaining) > 1 else remaining[0]
 
     return resolve
@@ -40,6 +54,26 @@ def black_hole() -> typing.Iterator[int]:
             filler.setblocking(False)
             filler.connect_ex(listener.getsockname())
         yield listener.getsockname()[1]
+
+
+@contextlib.contextmanager
+def sockets_watched() -> typing.Iterator[typing.Callable[[], tuple[int, int]]]:
+    """What is there later and was not there before: sockets, and tasks."""
+    before = open_sockets(), len(asyncio.all_tasks())
+    yield lambda: (open_sockets() - before[0], len(asyncio.all_tasks()) - before[1])
+
+
+def open_sockets() -> int:
+    return sum(one.is_socket() for one in pathlib.Path("/proc/self/fd").iterdir())
+
+
+async def until_closed(found: Peer) -> None:
+    """Wait until *found* has seen the end of every connection, so that the descriptors left are ours."""
+    async with asyncio.timeout(PATIENCE):
+        while found.open_calls:
+            found.left.clear()
+            await found.left.wait()
+    await turns()
 
 
 def free_port() -> int:
@@ -126,10 +160,10 @@ async def test_a_name_that_does_not_exist_is_a_name_failure() -> None:
 
 @pytest.mark.parametrize("fault", [socket.gaierror(-3, "SERVFAIL"), OSError("no resolver"), UnicodeError("label")])
 async def test_a_resolver_that_fails_is_a_name_failure(fault: Exception) -> None:
-    async def resolve(host: str, port: int) -> list[str]:
+    def ask(name: str) -> list[str]:
         raise fault
 
-    async with sending(target("http://a.example/"), resolve=resolve) as sender:
+    async with sending(target("http://a.example/"), resolve=Names(asyncio.get_running_loop(), ask)) as sender:
         assert await Pad().send(sender) == NO_NAME
 
 
@@ -138,21 +172,23 @@ async def test_a_name_without_addresses_is_a_name_failure() -> None:
         assert await Pad().send(sender) == NO_NAME
 
 
-async def test_a_resolver_that_hangs_costs_the_deadline_and_is_asked_once_for_all_who_wait() -> None:
-    asked = 0
+async def test_a_name_that_hangs_costs_the_deadline_and_is_asked_for_once_by_all_who_wait() -> None:
+    asked: list[str] = []
+    answered = threading.Event()
 
-    async def resolve(host: str, port: int) -> list[str]:
-        nonlocal asked
-        asked += 1
-        await asyncio.Event().wait()
+    def ask(name: str) -> list[str]:
+        asked.append(name)
+        answered.wait(PATIENCE)
         return []
 
+    resolve = Names(asyncio.get_running_loop(), ask)
     async with sending(target("http://a.example/", settings=policy(connect=0.05)), resolve=resolve) as sender:
         pad = Pad()
         flights = [pad.launch(sender) for _ in range(10)]
 
         assert [await pad.outcome(flight) for flight in flights] == [TOO_SLOW] * 10
-        assert asked == 1
+        assert asked == ["a.example"]
+    answered.set()
 
 
 async def test_a_name_that_leads_to_a_refused_address_is_refused() -> None:
@@ -184,19 +220,87 @@ async def test_of_several_addresses_only_the_permitted_are_tried_and_the_first_t
         assert await Pad().send(sender) == Delivered(200)
 
 
-async def test_a_black_hole_among_the_addresses_costs_its_share_only() -> None:
-    with black_hole() as port, socket.create_server(("127.0.0.2", port)) as second:
-        second.setblocking(False)
-        settings = policy(connect=1.0)
-        url = f"http://two.example:{port}/"
-        async with sending(target(url, settings=settings), resolve=names(["127.0.0.1", "127.0.0.2"])) as sender:
-            pad = Pad()
-            flight = pad.launch(sender)
-            loop = asyncio.get_running_loop()
-            connection, _ = await loop.sock_accept(second)
-            with connection:
-                connection.setblocking(False)
-                await loop.sock_recv(connection, 65536)
-                await loop.sock_sendall(connection, OK)
+async def test_ten_thousand_refused_addresses_are_not_judged_one_by_one() -> None:
+    judged: list[str] = []
 
-                assert await pad.outcome(flight) == Delivered(200)
+    class Counting(Guard, frozen=True, kw_only=True):
+        def check(self, address: str, *, private: bool, port: int = 0) -> str | None:
+            judged.append(address)
+            return "no"
+
+    many = [f"10.0.{number // 250}.{number % 250}" for number in range(10_000)]
+    async with sending(target("http://many.example/"), guard=Counting(), resolve=names(many)) as sender:
+        assert await Pad().send(sender) == REFUSED
+    assert len(judged) <= 64
+
+
+async def test_the_second_family_has_its_turn_however_many_addresses_the_first_has() -> None:
+    many = ["64:ff9b::a00:1"] * 1000 + ["127.0.0.1"]
+    async with (
+        peer(answering(OK)) as found,
+        sending(target(f"http://many.example:{found.port}/"), resolve=names(many)) as sender,
+    ):
+        assert await Pad().send(sender) == Delivered(200)
+
+
+async def test_a_target_that_moved_is_found_again_after_a_failure() -> None:
+    async with peer(answering(OK)) as found:
+        resolve = names(["127.0.0.9"], ["127.0.0.1"])
+        async with sending(target(f"http://moved.example:{found.port}/"), resolve=resolve) as sender:
+            pad = Pad()
+
+            assert [await pad.send(sender), await pad.send(sender)] == [FAILED, Delivered(200)]
+
+
+async def test_a_black_hole_among_the_addresses_costs_its_head_start_only() -> None:
+    with black_hole() as port:
+        found = Peer(answering(OK))
+        await found.open(port, host="127.0.0.2")
+        two = names(["127.0.0.1", "127.0.0.2"])
+        async with sending(target(f"http://two.example:{port}/", settings=policy(connect=20.0)), resolve=two) as sender:
+            loop = asyncio.get_running_loop()
+            pad, began = Pad(), loop.time()
+
+            assert await pad.send(sender) == Delivered(200)
+            assert 0.2 < loop.time() - began < 5  # a share of the deadline would be 10
+            assert repr(sender) == "<HttpSender open=1 idle=1 waiting=0>"
+        await found.close()
+
+
+async def test_where_the_deadline_is_short_the_last_address_is_tried_too() -> None:
+    with black_hole() as port:
+        found = Peer(answering(OK))
+        await found.open(port, host="127.0.0.2")
+        two = names(["127.0.0.1", "127.0.0.2"])
+        async with sending(target(f"http://two.example:{port}/", settings=policy(connect=0.2)), resolve=two) as sender:
+            assert await Pad().send(sender) == Delivered(200)
+        await found.close()
+
+
+async def test_black_holes_at_every_address_cost_the_deadline_and_leave_nothing_behind() -> None:
+    with black_hole() as port, sockets_watched() as left:
+        three = names(["127.0.0.1"] * 3)
+        settings = policy(connect=0.2)
+        async with sending(target(f"http://three.example:{port}/", settings=settings), resolve=three) as sender:
+            assert await Pad().send(sender) == TOO_SLOW
+            await turns()
+
+            assert left() == (0, 0)
+
+
+@pytest.mark.parametrize("after", range(8))
+async def test_a_race_that_is_called_off_at_any_turn_leaves_nothing_behind(after: int) -> None:
+    async with peer(answering(OK)) as found:
+        with sockets_watched() as left:
+            several = names(["127.0.0.9", "127.0.0.1", "127.0.0.8", "127.0.0.1"])
+            async with sending(target(f"http://several.example:{found.port}/"), resolve=several) as sender:
+                pad = Pad()
+                flight = pad.launch(sender)
+                await turns(after)
+                sender.cancel(flight)
+                await turns(50)
+                sender.close()
+                await until_closed(found)
+
+                assert repr(sender) == "<HttpSender open=0 idle=0 waiting=0>"
+                assert left() == (0, 0)

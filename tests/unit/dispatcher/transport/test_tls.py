@@ -37,7 +37,7 @@ def serving(certificate: trustme.LeafCert) -> ssl.SSLContext:
     return context
 
 
-async def one(host: str, port: int) -> list[str]:
+async def one(name: str) -> list[str]:
     return ["127.0.0.1"]
 
 
