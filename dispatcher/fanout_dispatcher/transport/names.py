@@ -2,18 +2,20 @@
 
 getaddrinfo blocks its thread for as long as the name servers keep silent: half a minute a name, more with search
 domains. libuv has four threads for it and asyncio a few, so as many silent names and no target finds its address. Here
-each lookup has a thread of its own, which costs about as much as a connection's handshake on loopback, and is paid per
-connection, not per event. docs/decisions/0008 has the alternatives.
+each lookup has a thread to itself, and a few threads are kept for the next ones: making one costs twice a lookup in
+/etc/hosts. docs/decisions/0008 has the alternatives.
 
 Bounded in three ways. Those who ask for a name while it is being looked up share the answer. A name that failed is not
 asked for again for a second. And there is a most of threads, of which names known to be slow get half: past it a lookup
-is Refused, since that says nothing about the target. Threads are daemons: none delays the end of the process.
+is Refused, since that says nothing about the target. Threads are daemons: none delays the end of the process. Who
+counts them is the loop alone.
 
 Answers are not kept: each new connection asks, so a target that moves is followed.
 """
 
 import asyncio
 import collections.abc
+import queue
 import socket
 import threading
 import typing
@@ -23,8 +25,10 @@ from fanout_dispatcher.values.outcome import Refused
 
 Found = list[str] | Refused  # addresses: none when the name has none, or no name server says which
 Resolve = collections.abc.Callable[[str], collections.abc.Awaitable[Found]]
+_Lookup = tuple[str, float]  # a name, and when it was asked for (loop time)
 
 THREADS: typing.Final = 128
+KEPT: typing.Final = 4  # of them, while there is nothing to look up
 NO_ANSWER: typing.Final = 1.0  # s for which a failed lookup is believed
 SLOW: typing.Final = 1.0  # s; a name that took longer is looked up within half of the threads next time
 REMEMBERED: typing.Final = 1024  # names that failed, and as many that were slow
@@ -48,10 +52,12 @@ class Names:
         *,
         threads: int = THREADS,
     ) -> None:
-        """*ask* blocks, and is called on a thread of its own; at most *threads* of them at a time."""
+        """*ask* blocks, and is called on threads of ours: at most *threads* at a time."""
         self._loop = loop
         self._ask = ask
         self._threads = threads
+        self._work: queue.SimpleQueue[_Lookup | None] = queue.SimpleQueue()  # None: one thread may go
+        self._alive = 0  # threads that have not been told to go: never fewer than lookups
         self._asking: dict[str, asyncio.Future[Found]] = {}
         self._failed: dict[str, float] = {}  # until when a failure is believed, loop time
         self._slow: set[str] = set()
@@ -80,24 +86,29 @@ class Names:
 
     def _begin(self, name: str, now: float) -> asyncio.Future[Found]:
         asking = self._asking[name] = self._loop.create_future()
-        try:
-            threading.Thread(target=self._work, args=(name, now), name="names", daemon=True).start()
-        except RuntimeError:  # no thread to be had
-            self._land(name, now, SHORT)
+        if len(self._asking) > self._alive:
+            try:
+                threading.Thread(target=self._serve, name="names", daemon=True).start()
+            except RuntimeError:  # there is none to be had
+                self._land(name, now, SHORT)
+                return asking
+            self._alive += 1
+        self._work.put((name, now))
         return asking
 
-    def _work(self, name: str, began: float) -> None:
-        """Ask, on a thread of its own."""
-        found: Found = []
-        try:
-            found = self._ask(name)
-        except (OSError, UnicodeError) as fault:
-            found = SHORT if ours(fault) or out_of_descriptors() else []
-        finally:
+    def _serve(self) -> None:
+        """Look up one name after the other, on a thread."""
+        while (lookup := self._work.get()) is not None:
+            name, began = lookup
+            found: Found
+            try:
+                found = self._ask(name)
+            except (OSError, UnicodeError) as fault:
+                found = SHORT if ours(fault) or out_of_descriptors() else []
             try:
                 self._loop.call_soon_threadsafe(self._land, name, began, found)
             except RuntimeError:
-                pass  # the loop has closed: nobody waits any more
+                return  # the loop has closed: nobody waits any more
 
     def _land(self, name: str, began: float, found: Found) -> None:
         now = self._loop.time()
@@ -111,3 +122,6 @@ class Names:
                 self._failed.clear()
             self._failed[name] = now + NO_ANSWER
         self._asking.pop(name).set_result(found)
+        if self._alive > max(KEPT, len(self._asking)):
+            self._alive -= 1
+            self._work.put(None)

@@ -139,5 +139,21 @@ async def test_what_is_remembered_of_names_is_bounded() -> None:
     assert len(names._slow) <= 1024
 
 
+async def test_after_a_storm_a_few_threads_are_kept() -> None:
+    async with machine() as asked:
+        names = Names(asyncio.get_running_loop(), asked)
+        before = threading.active_count()
+        hanging = looked_up(names, *(f"silent-{number}" for number in range(50)))
+        await turns()
+        assert threading.active_count() == before + 50
+        asked.released.set()
+        await asyncio.gather(*hanging)
+
+        async with asyncio.timeout(PATIENCE):
+            while threading.active_count() > before + 4:  # noqa: ASYNC110 - a thread's end is no event of the loop
+                await asyncio.sleep(0.01)
+        assert await names("quick") == ["192.0.2.1"]
+
+
 def test_the_machine_knows_itself() -> None:
     assert set(ask_machine("localhost")) <= {"127.0.0.1", "::1"}
