@@ -1,4 +1,9 @@
-"""Serving an aiohttp application on a port, plain or with TLS whose certificate may change while it runs."""
+"""Serving an aiohttp application on a port, plain or with TLS whose certificate may change while it runs.
+
+aiohttp has one deadline for a connection that owes us a request, from its beginning or from the last answer to the last
+byte of the next head, and calls it keep-alive; its default is an hour, so it is set here. Bodies have theirs where they
+are read (`wire.meant`).
+"""
 
 import ssl
 import typing
@@ -9,6 +14,7 @@ from fanout_dispatcher.settings import TlsFiles, Unstartable
 from fanout_dispatcher.values.address import Address
 
 GRACE: typing.Final = 2.0  # seconds that open requests get when the port closes
+HEAD_SECONDS: typing.Final = 10.0  # until a head is there, since the connection was made or the last answer given
 
 
 class Listening:
@@ -26,10 +32,12 @@ class Listening:
         return f"Listening({self.address})"
 
 
-async def listen(app: web.Application, address: Address, tls: TlsFiles | None = None) -> Listening:
+async def listen(
+    app: web.Application, address: Address, tls: TlsFiles | None = None, *, head_seconds: float = HEAD_SECONDS
+) -> Listening:
     """Open the port. Raises Unstartable when it is taken, or when the certificate cannot be read."""
     context = None if tls is None else _Certificate(tls).context
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE, handle_signals=False)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE, keepalive_timeout=head_seconds)
     await runner.setup()
     site = web.TCPSite(runner, address.host, address.port, ssl_context=context)
     try:

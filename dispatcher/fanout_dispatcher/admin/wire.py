@@ -4,6 +4,7 @@ Times and names are `values.render`'s, as on the data port. Here are added what 
 body) and the caps that give a line of the report stream a bound.
 """
 
+import asyncio
 import base64
 import re
 import typing
@@ -18,6 +19,7 @@ from fanout_dispatcher.values.views import DeadLetterFilter, DeadLetterView, Eve
 
 LIMIT: typing.Final = 100  # items in a page unless asked otherwise
 MOST: typing.Final = 1000
+BODY_SECONDS: typing.Final = 30.0  # until the last byte of a request's body, however steadily it drips
 SHOWN: typing.Final = 300  # characters of a text that came from outside (an error, a refusal) in views of routes
 
 Json = dict[str, typing.Any]
@@ -109,7 +111,7 @@ class Meant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 async def meant(request: web.Request) -> DeadLetterFilter:
     """Read which dead letters are meant. An empty filter would mean all of them, so it must say `all`."""
     try:
-        found = msgspec.json.decode(await request.read(), type=Meant)
+        found = msgspec.json.decode(await _received(request), type=Meant)
     except msgspec.MsgspecError as error:
         raise invalid(error) from None
     by_field = (found.route, found.target, found.reason) != (None, None, None)
@@ -117,3 +119,11 @@ async def meant(request: web.Request) -> DeadLetterFilter:
         raise Problem(400, 'say which dead letters: "ids", or any of "route", "target" and "reason", or "all": true')
     bound = len(found.ids) or found.limit  # each id that was named is meant
     return DeadLetterFilter(route=found.route, target=found.target, reason=found.reason, ids=found.ids, limit=bound)
+
+
+async def _received(request: web.Request) -> bytes:
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await request.read()
+    except TimeoutError:
+        raise Problem(408, f"the body of the request did not arrive within {BODY_SECONDS:g} s") from None
