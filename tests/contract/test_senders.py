@@ -1,4 +1,4 @@
-"""What every sender promises, of the one with sockets and of its twin alike."""
+"""What every sender promises: ours, the scripted one of the simulations, and one made of aiohttp's client."""
 
 import asyncio
 import collections.abc
@@ -9,16 +9,16 @@ import pytest
 from fanout_dispatcher.transport.memory import NEVER, ScriptedSender, always, status
 from fanout_dispatcher.transport.protocol import Sender
 from fanout_dispatcher.values.outcome import Delivered, Failed, Refused
-from tests.unit.dispatcher.transport.support import Call, Pad, event, meeting, turns
+from tests.support.aiohttp_sender import aiohttp_sender
+from tests.unit.dispatcher.transport.support import Call, Pad, Script, event, meeting, peer, turns
 
 SILENT = 0  # in place of a status: the target takes the request and never answers
 
 World = collections.abc.Callable[[int], contextlib.AbstractAsyncContextManager[Sender]]
 
 
-@contextlib.asynccontextmanager
-async def sockets(code: int) -> collections.abc.AsyncIterator[Sender]:
-    """A sender to a real server that answers with *code*."""
+def saying(code: int) -> Script:
+    """A target that answers with *code*."""
 
     async def script(call: Call) -> None:
         while True:
@@ -26,7 +26,20 @@ async def sockets(code: int) -> collections.abc.AsyncIterator[Sender]:
             if code != SILENT:
                 await call.answer(b"HTTP/1.1 %d X\r\ncontent-length: 0\r\nretry-after: 3\r\n\r\n" % code)
 
-    async with meeting(script) as (_, sender):
+    return script
+
+
+@contextlib.asynccontextmanager
+async def sockets(code: int) -> collections.abc.AsyncIterator[Sender]:
+    """Our sender, to a real server."""
+    async with meeting(saying(code)) as (_, sender):
+        yield sender
+
+
+@contextlib.asynccontextmanager
+async def client(code: int) -> collections.abc.AsyncIterator[Sender]:
+    """The client of aiohttp, to the same server."""
+    async with peer(saying(code)) as found, aiohttp_sender(found.url) as sender:
         yield sender
 
 
@@ -37,7 +50,7 @@ async def memory(code: int) -> collections.abc.AsyncIterator[Sender]:
     yield ScriptedSender(asyncio.get_running_loop(), always(reply))
 
 
-@pytest.fixture(params=[sockets, memory])
+@pytest.fixture(params=[sockets, memory, client])
 def world(request: pytest.FixtureRequest) -> World:
     made: World = request.param
     return made

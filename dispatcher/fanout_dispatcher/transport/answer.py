@@ -133,7 +133,7 @@ class Answer:
             case b"transfer-encoding":
                 self._delimited = value.lower().rstrip().endswith(b"chunked")
             case b"retry-after":
-                self._retry_after = value[:RETRY_AFTER_BYTES].decode("latin-1")
+                self._retry_after = value[:RETRY_AFTER_BYTES].strip().decode("latin-1")
             case _:
                 pass
 
