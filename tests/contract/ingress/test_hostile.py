@@ -82,6 +82,7 @@ CHUNKED = HOST + b"Transfer-Encoding: chunked\r\n"
         ("TLS", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
         ("an expectation", HOST + b"Expect: miracles\r\nContent-Length: 2\r\n\r\n", 417),
         ("a hundred and one headers", HOST + b"".join(b"x-%d: 1\r\n" % n for n in range(100)) + b"\r\n", 431),
+        ("a thousand headers", HOST + b"".join(b"x-%d: 1\r\n" % n for n in range(1000)) + b"\r\n", 431),
         ("an endless line", HOST + b"A: " + b"x" * 60_000, 431),
         ("an endless target", b"POST /" + b"x" * 60_000, 431),
         ("endless headers", HOST + b"".join(b"x-%d: %s\r\n" % (n, b"y" * 8192) for n in range(6)), 431),

@@ -3,11 +3,14 @@
 import asyncio
 import socket
 import struct
+import typing
 
 import pytest
 
+from fanout_dispatcher.transport.senders import HttpSenders
 from fanout_dispatcher.values.outcome import Delivered, Failed, Fault
 from tests.unit.dispatcher.transport.support import (
+    LAPTOP,
     OK,
     PATIENCE,
     Call,
@@ -234,6 +237,30 @@ async def _serve(loop: asyncio.AbstractEventLoop, listener: socket.socket) -> so
     await loop.sock_recv(connection, 65536)
     await loop.sock_sendall(connection, OK)
     return connection
+
+
+async def test_no_send_sets_a_timer() -> None:
+    loop = asyncio.get_running_loop()
+    set_at: list[object] = []
+
+    class Watched:
+        """The loop, whose timers are counted."""
+
+        def __getattr__(self, name: str) -> object:
+            if name in {"call_later", "call_at"}:
+                set_at.append(name)
+            return getattr(loop, name)
+
+    async with peer(answering(OK)) as found:
+        senders = HttpSenders(typing.cast("asyncio.AbstractEventLoop", Watched()), LAPTOP)
+        sender = senders(target(found.url), {})
+        pad = Pad()
+        for _ in range(100):
+            assert await pad.send(sender) == Delivered(200)
+        sender.close()
+        await turns()
+
+    assert len(set_at) <= 1  # the sweep over idle connections
 
 
 async def test_more_flights_than_connections_wait_their_turn_and_all_land() -> None:

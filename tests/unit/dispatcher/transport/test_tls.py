@@ -1,7 +1,9 @@
 """TLS: certificates and names are always verified, by the target's own CA when it has one."""
 
+import asyncio
 import contextlib
 import datetime
+import pathlib
 import ssl
 
 import pytest
@@ -77,6 +79,35 @@ async def test_a_certificate_of_another_ca_is_refused(authority: trustme.CA) -> 
         trusting(found, authority) as sender,
     ):
         assert await Pad().send(sender) == FAILED
+
+
+async def test_a_certificate_that_signed_itself_is_refused(authority: trustme.CA, tmp_path: pathlib.Path) -> None:
+    alone = trustme.CA()
+    alone.cert_pem.write_to_path(tmp_path / "tls.crt")
+    alone.private_key_pem.write_to_path(tmp_path / "tls.key")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "tls.crt", tmp_path / "tls.key")
+
+    async with peer(answering(OK), tls=context) as found, trusting(found, authority) as sender:
+        assert await Pad().send(sender) == FAILED
+        assert found.requests == []
+
+
+async def test_a_handshake_that_drips_costs_the_connect_deadline(authority: trustme.CA) -> None:
+    async def script(call: Call) -> None:
+        await call.reader.read(1)
+        await call.answer(b"\x16\x03\x03\x40\x00")  # a handshake record of 16 KiB, a byte at a time
+        while True:
+            await call.answer(b"\0")
+            await asyncio.sleep(0.01)
+
+    async with peer(script) as found:
+        slow = target(f"https://payment.example:{found.port}/", ca="ca", settings=policy(connect=0.2))
+        async with sending(slow, credentials={"ca": authority.cert_pem.bytes()}, resolve=one) as sender:
+            outcome = await Pad().send(sender)
+            await found.left.wait()
+
+    assert outcome == Failed(fault=Fault.TIMEOUT, detail="connect timed out")
 
 
 async def test_without_a_ca_of_its_own_a_target_is_judged_by_the_machines(authority: trustme.CA) -> None:
