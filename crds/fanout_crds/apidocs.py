@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import msgspec
 
 from fanout_crds.kinds import FAULT_NAMES, Answers, Decimal, Duration, Enum, Flag, Integer, Kind, Port, Quantity, Text
-from fanout_crds.objects import Field, ListOf, Object, fields, join, rules
+from fanout_crds.objects import Field, ListOf, Object, completing, fields, join, rules
 from fanout_crds.route import API_VERSION, KIND, Spec
 
 Struct = type[msgspec.Struct]
@@ -119,7 +119,7 @@ def _anchor(title: str) -> str:
 
 def _said(struct: Struct) -> Iterator[str]:
     """Give what is asked of several fields together, then of each text by itself."""
-    for rule in rules(struct):
+    for rule in (*rules(struct), *completing(struct)):
         yield _markdown(rule.says) + "."
     for field in fields(struct).values():
         of = field.kind.item if isinstance(field.kind, ListOf) else field.kind

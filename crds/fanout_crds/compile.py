@@ -85,8 +85,15 @@ def _policies(route: FanoutRoute, installation: Installation) -> list[plan.Polic
         said = merge(target.policy, shared) or Policy()
         recheck(said, f"spec.targets[{place}].policy", faults)
         out.append(builtin.complete(said, route.spec.durability))
+        _check_delay(target, out[-1].timeouts.total, f"spec.targets[{place}].delay", faults)
     faults.check()
     return out
+
+
+def _check_delay(target: Target, total: float, path: str, faults: Faults) -> None:
+    """A delivery that expires before its first attempt would be one that nobody meant."""
+    if target.delay and 0 < total <= target.delay:
+        faults.add(path, f"must be shorter than the policy's timeouts.total, {total:g}s, which runs from acceptance on")
 
 
 def _max_body_size(route: FanoutRoute) -> int:
@@ -128,6 +135,7 @@ class _Resolved:
             bearer=self._handle("bearer"),
             ca=self._handle("ca"),
             policy=policy,
+            delay=self.said.delay or 0.0,
         )
 
     def _address(self, home: str, refs: Refs) -> str:

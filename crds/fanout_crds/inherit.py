@@ -2,7 +2,7 @@
 
 Objects merge field by field; lists and unions (`backoff`, `window`) are replaced whole. Two fields that are each right
 can be wrong together once merged (an openDuration from the target, a maxOpenDuration from the route), so the rules are
-asked again of the result.
+asked again of the result. What has to be said somewhere, but not at every level, is asked for there only.
 """
 
 import typing
@@ -10,7 +10,7 @@ import typing
 import msgspec
 
 from fanout_crds.faults import Faults
-from fanout_crds.objects import Object, check, fields, join
+from fanout_crds.objects import Object, check, completing, fields, join
 
 MERGED: typing.Final = ", once what it inherits is merged in"
 
@@ -36,6 +36,9 @@ def recheck(value: msgspec.Struct | None, path: str, faults: Faults) -> None:
     if value is None:
         return
     check(value, path, faults, tail=MERGED)
+    for rule in completing(type(value)):
+        if not rule.holds(value):
+            faults.add(path, rule.says)
     for field in fields(type(value)).values():
         if isinstance(field.kind, Object):
             recheck(getattr(value, field.name), join(path, field.key), faults)

@@ -3,7 +3,8 @@
 An object's fields are those of a frozen Struct, each ``Annotated[type, kind, "what it means"]``. A field without a
 Struct default is required; one whose default is a value carries it as `default:` in the CRD; one whose default is None
 is simply unset. null is the same as unset, as it is to the API server. Rules over several fields stand in the Struct's
-``RULES`` and are asked only of an object that reads well.
+``RULES`` and are asked only of an object that reads well; those in ``COMPLETE`` ask for what may also be inherited, and
+are only asked once it is.
 """
 
 import typing
@@ -44,6 +45,11 @@ def fields(struct: type[msgspec.Struct]) -> dict[str, Field]:
 def rules(struct: type[msgspec.Struct]) -> tuple[Rule, ...]:
     """Give the rules over several fields of *struct*."""
     return getattr(struct, "RULES", ())
+
+
+def completing(struct: type[msgspec.Struct]) -> tuple[Rule, ...]:
+    """Give the rules that *struct* has to meet once everything it inherits is there."""
+    return getattr(struct, "COMPLETE", ())
 
 
 @dataclass(frozen=True)

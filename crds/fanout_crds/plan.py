@@ -4,15 +4,19 @@ Everything a dispatcher needs is in here, with every default filled in: times in
 inclusive ranges. Secrets are not: a target names a *handle*, and the credentials travel beside the plan, so that a plan
 may be logged, kept in the journal and shown to people.
 
-The format is versioned. A dispatcher reads this format and the one before; one it does not know is refused for that
-route only. A revision is random, never a hash: a hash of a plan would let a reader test guesses of what is secret.
+The format is versioned. A field that came later has a default, by which a plan without it is carried out as before;
+what cannot be said that way is a new format. A dispatcher reads this format and the one before; one it does not know is
+refused for that route only. A revision is random, never a hash: a hash of a plan would let a reader test guesses of
+what is secret.
 """
 
 import typing
 
 import msgspec
 
-from fanout_crds.policy import BackoffType, DeadLettersFull, Jitter, QueueFull, WindowType
+from fanout_crds.breaker import CircuitMode, WindowType
+from fanout_crds.policy import DeadLettersFull, QueueFull
+from fanout_crds.retry import BackoffType, Jitter
 from fanout_crds.route import Durability
 
 FORMAT: typing.Final = 1
@@ -42,6 +46,14 @@ class Backoff(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     multiplier: float
     max_delay: float
     jitter: Jitter
+    schedule: tuple[float, ...] = ()  # of type Schedule: each wait; the other numbers are its first and its longest
+
+
+class Budget(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How many retries a target gets: a share of first attempts, and so many per second always."""
+
+    percent: int
+    min_retries_per_second: int
 
 
 class Retry(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -55,6 +67,7 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     give_up_on: tuple[StatusRange, ...]
     retry_after: bool  # honour the target's Retry-After
     retry_after_max: float  # seconds
+    budget: Budget | None = None  # None = retries wait for their backoff only
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -85,12 +98,32 @@ class CircuitBreaker(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     half_open: HalfOpen
     fail_on_status: tuple[StatusRange, ...]
     fail_on_fault: tuple[str, ...]
+    mode: CircuitMode = "Auto"  # of one that is enabled
+    slow_call_duration: float = 0.0  # 0 = no call is slow
+    slow_call_rate_threshold: int = 100  # percent
+
+
+class Adaptive(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A limit of attempts in flight that follows how long the target takes, between min and max."""
+
+    min: int
+    initial: int
+    max: int
 
 
 class Bulkhead(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """How many attempts at one target may be in flight at once, per dispatcher."""
 
     max_concurrent: int
+    adaptive: Adaptive | None = None
+
+
+class RateLimit(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How many attempts may start: *requests* per *per* seconds, and *burst* at once after a quiet time."""
+
+    requests: int
+    per: float
+    burst: int
 
 
 class Queue(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -117,6 +150,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     bulkhead: Bulkhead
     queue: Queue
     dead_letter: DeadLetters
+    rate_limit: RateLimit | None = None
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -132,6 +166,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     bearer: str | None  # handle of the token
     ca: str | None  # handle of the PEM bundle
     policy: Policy
+    delay: float = 0.0  # seconds after acceptance before which it is not asked
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

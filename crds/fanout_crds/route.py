@@ -10,7 +10,7 @@ import msgspec
 
 from fanout_crds import texts
 from fanout_crds.faults import Faults, Invalid, Lines, show
-from fanout_crds.kinds import Enum, Flag, Port, Quantity, Text
+from fanout_crds.kinds import Duration, Enum, Flag, Port, Quantity, Text
 from fanout_crds.nearest import hint
 from fanout_crds.objects import ListOf, Object, join
 from fanout_crds.policy import POLICY, Policy
@@ -139,6 +139,12 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         Policy | None,
         POLICY,
         "How patiently it is served. What is unset comes from defaults.policy, and then is as each field says.",
+    ] = None
+    delay: Annotated[
+        float | None,
+        Duration(zero=True),
+        "The first attempt is not made before this long after the event was accepted; timeouts.total runs meanwhile."
+        " Unset: at once, as with 0s.",
     ] = None
 
 

@@ -2,7 +2,8 @@
 
 Exponential with full jitter by default (Brooker, *Exponential Backoff and Jitter*, AWS 2015): the wait is drawn from
 the whole of 0…d, so that many deliveries that failed together do not come back together. The cap comes before the
-jitter: a cap applied after it would pile everything up at the cap.
+jitter: a cap applied after it would pile everything up at the cap. A schedule names each wait; what comes after its end
+is not asked for, since its length is also the number of retries.
 """
 
 import random
@@ -19,6 +20,8 @@ def backoff(rule: plan.Backoff, retry: int, rng: random.Random) -> float:
             wait = rule.base_delay * retry
         case "Exponential":
             wait = _grown(rule, retry)
+        case "Schedule":
+            wait = rule.schedule[min(retry, len(rule.schedule)) - 1]
     wait = min(wait, rule.max_delay)
     match rule.jitter:
         case "None":

@@ -86,6 +86,10 @@ SIZE = 'expected a size above 0 such as 64Ki, "1.5Mi" or 4096 (bytes), got '
 ANSWER = 'expected a status from 300 to 599 such as 429, a class such as "5xx", or a fault such as "Timeout", got '
 WORDS = "; known here: "
 ZERO = "must be longer than 0s"
+SWITCH = WORDS + "Enabled, Disabled"
+MODES = "Auto, ForcedOpen, ForcedClosed, DryRun, Disabled"
+TARGET = "name, url, service, request, authentication, tls, policy, delay"
+BACKOFFS = "Constant, Linear, Exponential, Schedule"
 
 
 def _path(name: str, value: str, says: str) -> Bad:
@@ -171,7 +175,7 @@ CORPUS: typing.Final = [
     _shape(f"{T}.name", "Billing", LABEL + '"Billing"'),
     Bad("a long target name", f"{T}.name", "a" * 64, f"{T}.name", "must not be longer than 63 characters, it has 64"),
     _shape(f"{T}.polcy", {}, 'unknown field; did you mean "policy"?'),
-    _shape(f"{T}.dependsOn", [], "unknown field; known here: name, url, service, request, authentication, tls, policy"),
+    _shape(f"{T}.dependsOn", [], f"unknown field{WORDS}{TARGET}"),
     Bad("neither url nor service", f"{T}.url", GONE, T, "exactly one of url and service is needed", By.RULE),
     Bad(
         "url and service",
@@ -299,17 +303,37 @@ CORPUS: typing.Final = [
     _rule(f"{T}.policy.deadLetter.keep", "0s", ZERO),
     _shape(
         f"{RETRY}.backoff.type",
-        "Schedule",
-        'expected one of Constant, Linear, Exponential, got "Schedule"' + WORDS + "Constant, Linear, Exponential",
+        "Random",
+        f'expected one of {BACKOFFS}, got "Random"{WORDS}{BACKOFFS}',
     ),
     _shape(f"{RETRY}.backoff.multiplier", 1.5, 'expected a decimal such as 2 or "1.5" (fractions in quotes), got 1.5'),
     _rule(f"{RETRY}.backoff.multiplier", "0.5", "must be from 1 to 100"),
     _shape(f"{RETRY}.maxAttempts", 0, "expected a whole number from 1 to 1000, got 0"),
     _shape(f"{RETRY}.maxAttempts", True, "expected a whole number from 1 to 1000, got true"),
     _shape(f"{RETRY}.maxAttemps", 3, 'unknown field; did you mean "maxAttempts"?'),
-    _shape(
-        f"{RETRY}.budget", {}, "unknown field" + WORDS + "maxAttempts, backoff, on, successOn, giveUpOn, retryAfter"
+    _shape(f"{RETRY}.budget.percent", "20%", 'expected a whole number from 0 to 100, got "20%"'),
+    _shape(f"{RETRY}.budget.minRetriesPerSecond", 0, "expected a whole number from 1 to 10000, got 0"),
+    Bad(
+        "a schedule without waits",
+        f"{RETRY}.backoff",
+        {"type": "Schedule", "schedule": []},
+        f"{RETRY}.backoff.schedule",
+        "expected 1 to 64 items, got 0",
     ),
+    Bad(
+        "a wait of nothing in a schedule",
+        f"{RETRY}.backoff",
+        {"type": "Schedule", "schedule": ["1s", "0s"]},
+        f"{RETRY}.backoff.schedule[1]",
+        ZERO,
+        By.RULE,
+    ),
+    _shape(f"{T}.policy.rateLimit.per", 1, DURATION + "1"),
+    _rule(f"{T}.policy.rateLimit.per", "0s", ZERO),
+    _shape(f"{T}.policy.rateLimit.requests", 0, "expected a whole number from 1 to 1000000, got 0"),
+    _shape(f"{T}.policy.rateLimit.mode", "Off", 'expected one of Enabled, Disabled, got "Off"' + SWITCH),
+    _shape(f"{BREAKER}.mode", "Forced", f'expected one of {MODES}, got "Forced"; did you mean "ForcedOpen"?'),
+    _shape(f"{T}.delay", 5, DURATION + "5"),
     Bad("a success tried again", f"{RETRY}.on", [200], f"{RETRY}.on[0]", ANSWER + "200"),
     Bad("no fault", f"{RETRY}.on", ["Timout"], f"{RETRY}.on[0]", ANSWER + '"Timout"; did you mean "Timeout"?'),
     Bad(
@@ -331,6 +355,27 @@ CORPUS: typing.Final = [
     _rule(f"{T}.policy.timeouts", {"attempt": "5s", "total": "1s"}, "attempt must not be longer than total"),
     _rule(f"{RETRY}.backoff", {"baseDelay": "5m", "maxDelay": "1s"}, "baseDelay must not be longer than maxDelay"),
     _rule(f"{RETRY}.backoff", {"type": "Linear", "multiplier": 2}, "multiplier goes with type Exponential"),
+    _rule(f"{RETRY}.backoff", {"schedule": ["1s"]}, "schedule and preset go with type Schedule"),
+    _rule(f"{RETRY}.backoff", {"type": "Schedule"}, "type Schedule needs exactly one of schedule and preset"),
+    _rule(
+        f"{RETRY}.backoff",
+        {"type": "Schedule", "preset": "StandardWebhooks", "maxDelay": "1h"},
+        "baseDelay and maxDelay do not go with type Schedule, which names each wait",
+    ),
+    _rule(
+        f"{RETRY}",
+        {"maxAttempts": 3, "backoff": {"type": "Schedule", "schedule": ["1s"]}},
+        "maxAttempts does not go with a backoff of type Schedule: the length of the schedule says how many attempts"
+        " there are",
+    ),
+    _rule(f"{T}.policy.bulkhead.adaptive", {"min": 9, "max": 3}, "min must not be more than max"),
+    _rule(f"{T}.policy.bulkhead.adaptive", {"min": 9, "initial": 3}, "min must not be more than initial"),
+    _rule(f"{T}.policy.bulkhead.adaptive", {"initial": 9, "max": 3}, "initial must not be more than max"),
+    _rule(
+        f"{T}.policy.bulkhead",
+        {"maxConcurrent": 5, "adaptive": {"max": 6}},
+        "min, initial and max of adaptive must not be more than maxConcurrent",
+    ),
     _rule(
         f"{BREAKER}",
         {"openDuration": "5m", "maxOpenDuration": "1s"},

@@ -15,6 +15,7 @@ from fanout_crds.compile import (
     references,
 )
 from fanout_crds.compile import compile as compile_route
+from fanout_crds.faults import Invalid
 from fanout_crds.route import FanoutRoute, parse
 from tests.unit.crds.corpus import Json, changed, good
 
@@ -144,6 +145,25 @@ def test_headers_go_as_they_stand_and_forwarded_names_in_lower_case() -> None:
 
     assert target.headers == (("X-Shop", "7"),)
     assert target.forward_headers == ("x-github-*", "x-trace")
+
+
+def test_a_delay_is_in_the_plan_in_seconds() -> None:
+    plain = {"name": "a", "url": "http://a.example"}
+    made = compiled(route(plain, plain | {"name": "b", "delay": "1m30s"}, plain | {"name": "c", "delay": "0s"})).plan
+
+    assert [target.delay for target in made.targets] == [0, 90, 0]
+
+
+def test_a_delay_as_long_as_the_whole_delivery_may_take_is_refused() -> None:
+    target = {"name": "a", "url": "http://a.example", "delay": "30s"}
+
+    with pytest.raises(Invalid) as refused:
+        compiled(route(target, durability="Memory"))
+    compiled(route(target | {"policy": {"timeouts": {"total": "0s"}}}, durability="Memory"))
+
+    assert str(refused.value) == (
+        "spec.targets[0].delay: must be shorter than the policy's timeouts.total, 30s, which runs from acceptance on"
+    )
 
 
 def test_a_plan_that_fits_nowhere_is_refused() -> None:

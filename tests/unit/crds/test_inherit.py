@@ -64,6 +64,67 @@ def test_a_backoff_is_replaced_whole() -> None:
     )
 
 
+def test_a_schedule_has_as_many_retries_as_waits_and_an_hour_to_spare() -> None:
+    policy = resolved(
+        {"retry": {"backoff": {"type": "Schedule", "schedule": ["1s", "3m", "1m"]}}},
+        route={"retry": {"backoff": {"baseDelay": "9s", "maxDelay": "10s", "jitter": "None"}}},
+    )
+
+    assert policy.retry.max_attempts == 4
+    assert policy.retry.backoff == plan.Backoff(
+        type="Schedule", base_delay=1, multiplier=2, max_delay=180, jitter="Full", schedule=(1, 180, 60)
+    )
+    assert policy.timeouts.total == 241 + 3600
+
+
+def test_the_schedule_of_standard_webhooks_is_that_of_its_specification() -> None:
+    """https://github.com/standard-webhooks/standard-webhooks: immediately, 5 s, 5 min, 30 min, 2 h, 5 h, …"""
+    policy = resolved({"retry": {"backoff": {"type": "Schedule", "preset": "StandardWebhooks"}}}, durability="Memory")
+
+    hours = tuple(number * 3600 for number in (2, 5, 10, 14, 20, 24))
+    assert policy.retry.backoff.schedule == (5, 300, 1800, *hours)
+    assert policy.retry.max_attempts == 10
+    assert policy.timeouts.total == 5 + 300 + 1800 + sum(hours) + 3600
+
+
+DISABLED = {"mode": "Disabled"}
+ON = {
+    "retry": {"budget": {"percent": 50}},
+    "bulkhead": {"adaptive": {"max": 10}},
+    "rateLimit": {"requests": 5},
+    "circuitBreaker": {"slowCallDuration": "1s"},
+}
+OFF = {
+    "retry": {"budget": DISABLED},
+    "bulkhead": {"adaptive": DISABLED, "maxConcurrent": 4},
+    "rateLimit": DISABLED,
+    "circuitBreaker": {"slowCallDuration": "0s"},
+}
+
+
+def test_a_target_switches_off_what_its_route_switched_on() -> None:
+    policy = resolved(OFF, route=ON)
+
+    assert (policy.retry.budget, policy.bulkhead.adaptive, policy.rate_limit) == (None, None, None)
+    assert policy.circuit_breaker.slow_call_duration == 0
+
+
+def test_a_target_switches_on_again_what_its_route_switched_off_and_keeps_the_figures() -> None:
+    enabled = {"mode": "Enabled"}
+    policy = resolved(
+        {"retry": {"budget": enabled}, "bulkhead": {"adaptive": enabled}, "rateLimit": enabled},
+        route={
+            "retry": {"budget": DISABLED | {"percent": 50}},
+            "bulkhead": {"adaptive": DISABLED | {"max": 10}},
+            "rateLimit": DISABLED | {"requests": 5, "per": "1m"},
+        },
+    )
+
+    assert policy.retry.budget == plan.Budget(percent=50, min_retries_per_second=10)
+    assert policy.bulkhead == plan.Bulkhead(max_concurrent=64, adaptive=plan.Adaptive(min=1, initial=10, max=10))
+    assert policy.rate_limit == plan.RateLimit(requests=5, per=60, burst=1)
+
+
 def test_a_window_is_replaced_whole() -> None:
     policy = resolved(
         {"circuitBreaker": {"window": {"type": "Count"}}}, route={"circuitBreaker": {"window": {"duration": "9s"}}}
@@ -105,6 +166,7 @@ def test_what_nobody_says_is_the_table_of_the_design() -> None:
             give_up_on=((410, 410),),
             retry_after=True,
             retry_after_max=3600,
+            budget=plan.Budget(percent=20, min_retries_per_second=10),
         ),
         circuit_breaker=plan.CircuitBreaker(
             enabled=True,
@@ -117,11 +179,18 @@ def test_what_nobody_says_is_the_table_of_the_design() -> None:
             half_open=plan.HalfOpen(max_calls=3, success_threshold=3, max_wait=60),
             fail_on_status=((429, 429), (500, 599)),
             fail_on_fault=faults,
+            mode="Auto",
+            slow_call_duration=0,
+            slow_call_rate_threshold=100,
         ),
-        bulkhead=plan.Bulkhead(max_concurrent=64),
+        bulkhead=plan.Bulkhead(max_concurrent=64, adaptive=None),
+        rate_limit=None,
         queue=plan.Queue(max_bytes=None, on_full="Reject"),
         dead_letter=plan.DeadLetters(keep=604800, max_bytes=2**30, on_full="Reject"),
     )
+
+
+SCHEDULE = {"type": "Schedule", "schedule": ["1s"]}
 
 
 def test_memory_gives_up_sooner() -> None:
@@ -144,7 +213,20 @@ def test_memory_gives_up_sooner() -> None:
         ({"circuitBreaker": {"halfOpen": {"successThreshold": 9}}}, "circuit_breaker.half_open.max_calls", 9),
         ({"circuitBreaker": {"window": {"type": "Count", "size": 8}}}, "circuit_breaker.minimum_calls", 8),
         ({"circuitBreaker": {"mode": "Disabled"}}, "circuit_breaker.enabled", False),
+        ({"circuitBreaker": {"mode": "ForcedOpen"}}, "circuit_breaker.enabled", True),
+        ({"circuitBreaker": {"mode": "DryRun"}}, "circuit_breaker.mode", "DryRun"),
         ({"retry": {"retryAfter": {"mode": "Ignore"}}}, "retry.retry_after", False),
+        ({"retry": {"backoff": {"type": "Schedule", "schedule": ["1s"]}}}, "timeouts.total", 3601),
+        ({"timeouts": {"attempt": "2h"}, "retry": {"backoff": SCHEDULE}}, "timeouts.total", 7200),
+        ({"timeouts": {"total": "9s"}, "retry": {"backoff": SCHEDULE}}, "timeouts.total", 9),
+        ({"bulkhead": {"adaptive": {}}}, "bulkhead.adaptive", plan.Adaptive(min=1, initial=20, max=64)),
+        ({"bulkhead": {"adaptive": {"min": 30}}}, "bulkhead.adaptive.initial", 30),
+        ({"bulkhead": {"adaptive": {"max": 200}}}, "bulkhead.max_concurrent", 200),
+        ({"bulkhead": {"adaptive": {"initial": 100}}}, "bulkhead.adaptive.max", 100),
+        ({"bulkhead": {"maxConcurrent": 7, "adaptive": {}}}, "bulkhead.adaptive.initial", 7),
+        ({"rateLimit": {"requests": 5}}, "rate_limit", plan.RateLimit(requests=5, per=1, burst=1)),
+        ({"rateLimit": {"requests": 500}}, "rate_limit.burst", 50),
+        ({"rateLimit": {"requests": 500, "per": "1m"}}, "rate_limit.burst", 1),
     ],
 )
 def test_a_built_in_default_gives_way_to_what_is_said_beside_it(said: Json, field: str, value: object) -> None:
@@ -182,6 +264,29 @@ def test_a_built_in_default_gives_way_to_what_is_said_beside_it(said: Json, fiel
             "spec.targets[0].policy.timeouts: attempt must not be longer than total, once what it inherits is"
             " merged in",
         ),
+        (
+            {"retry": {"backoff": SCHEDULE}},
+            {"retry": {"maxAttempts": 3}},
+            "spec.targets[0].policy.retry: maxAttempts does not go with a backoff of type Schedule: the length of the"
+            " schedule says how many attempts there are, once what it inherits is merged in",
+        ),
+        (
+            {"bulkhead": {"adaptive": {"max": 30}}},
+            {"bulkhead": {"maxConcurrent": 20}},
+            "spec.targets[0].policy.bulkhead: min, initial and max of adaptive must not be more than maxConcurrent,"
+            " once what it inherits is merged in",
+        ),
+        (
+            {"rateLimit": {"per": "1m"}},
+            {"rateLimit": {"burst": 20}},
+            "spec.targets[0].policy.rateLimit: requests is needed: how many may start in the time that per says",
+        ),
+        (
+            {"circuitBreaker": {"slowCallRateThreshold": 50}},
+            None,
+            "spec.targets[0].policy.circuitBreaker: slowCallRateThreshold needs slowCallDuration, which says what a"
+            " slow call is",
+        ),
     ],
 )
 def test_two_levels_that_contradict_each_other_are_refused_where_the_target_stands(
@@ -191,3 +296,14 @@ def test_two_levels_that_contradict_each_other_are_refused_where_the_target_stan
         resolved(target, route=route)
 
     assert [str(fault) for fault in refused.value.faults] == [says]
+
+
+@pytest.mark.parametrize(
+    ("target", "route"),
+    [
+        ({"rateLimit": {"burst": 5}}, {"rateLimit": {"requests": 10}}),
+        ({"circuitBreaker": {"slowCallRateThreshold": 5}}, {"circuitBreaker": {"slowCallDuration": "2s"}}),
+    ],
+)
+def test_what_one_level_leaves_out_another_may_say(target: Json, route: Json) -> None:
+    resolved(target, route=route)

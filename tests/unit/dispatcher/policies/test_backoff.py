@@ -1,12 +1,14 @@
 """The retry schedule is the declared one (promise P9): growth, cap, jitter, and no number that breaks it."""
 
 import random
+import typing
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanout_crds import plan
+from fanout_crds import plan, policy, retry
+from fanout_crds.builtin import complete
 from fanout_dispatcher.policies.backoff import backoff
 from tests.support.plans import a_policy, changed
 
@@ -20,6 +22,7 @@ rules = st.builds(
     max_delay=st.floats(100.0, 86_400.0),
     jitter=st.sampled_from(["None", "Equal", "Full"]),
 )
+schedules = st.lists(st.floats(0.001, 1e6), min_size=1, max_size=64)
 
 
 def waits(rule: plan.Backoff, retries: int) -> list[float]:
@@ -37,6 +40,30 @@ def test_constant_waits_the_base_delay_every_time() -> None:
 
 def test_linear_grows_by_the_base_delay_and_its_first_wait_is_not_zero() -> None:
     assert waits(changed(NO_JITTER, {"type": "Linear", "max_delay": 1.2}), 4) == [0.5, 1.0, 1.2, 1.2]
+
+
+def scheduled(waits: typing.Sequence[float], jitter: str = "None") -> plan.Backoff:
+    """The plan's backoff for such a schedule in a manifest."""
+    said = retry.Backoff(type="Schedule", schedule=tuple(waits), jitter=typing.cast(retry.Jitter, jitter))
+    return complete(policy.Policy(retry=retry.Retry(backoff=said)), "Journal").retry.backoff
+
+
+def test_a_schedule_waits_what_it_names_also_where_a_wait_is_shorter_than_the_one_before() -> None:
+    assert waits(scheduled([1.0, 7200.0, 60.0]), 3) == [1.0, 7200.0, 60.0]
+
+
+@given(schedule=schedules, jitter=st.sampled_from(["None", "Equal", "Full"]), seed=st.integers())
+def test_jitter_spreads_each_wait_of_a_schedule_below_itself(schedule: list[float], jitter: str, seed: int) -> None:
+    rule = scheduled(schedule, jitter)
+    least = {"None": 1.0, "Equal": 0.5, "Full": 0.0}[jitter]
+
+    for number, wait in enumerate(schedule, 1):
+        assert wait * least <= backoff(rule, number, random.Random(seed)) <= wait
+
+
+@given(schedule=schedules, retries=st.integers(1, 10**9))
+def test_no_retry_number_is_beyond_a_schedule(schedule: list[float], retries: int) -> None:
+    assert backoff(scheduled(schedule), retries, random.Random(1)) in schedule
 
 
 @pytest.mark.parametrize("multiplier", [1.01, 1.1, 1.5, 100.0])

@@ -7,6 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fanout_crds import retry
+from fanout_crds.builtin import complete
+from fanout_crds.policy import Policy
 from fanout_dispatcher.policies.decide import DONE, UNASKED, Rules, Standing, decide
 from fanout_dispatcher.policies.statuses import statuses
 from fanout_dispatcher.values.outcome import Again, Dead, Delivered, Failed, Fault, Outcome, Reason, Refused, Verdict
@@ -110,6 +113,17 @@ def test_one_attempt_means_no_retry() -> None:
     found = verdict(Failed(status=503), retry={"max_attempts": 1})
 
     assert found == Dead(Reason.ATTEMPTS_EXHAUSTED, "1 attempts, the last: the target answered 503")
+
+
+def test_after_the_last_wait_of_a_schedule_the_attempts_are_exhausted() -> None:
+    said = retry.Backoff(type="Schedule", schedule=(5.0, 60.0), jitter="None")
+    policy = complete(Policy(retry=retry.Retry(backoff=said)), "Journal")
+    rules, failed = Rules.of(policy), Failed(status=503)
+
+    found = [decide(standing(spent), failed, rules, NOW, random.Random(1)) for spent in range(3)]
+
+    assert found[:2] == [Again(NOW + 5.0), Again(NOW + 60.0)]
+    assert found[2] == Dead(Reason.ATTEMPTS_EXHAUSTED, "3 attempts, the last: the target answered 503")
 
 
 @pytest.mark.parametrize(("spent_before", "kind"), [(0, Again), (1, Again), (2, Dead), (7, Dead)])
