@@ -126,8 +126,9 @@ class Acceptance:
                 dead.append(DeadRow(lane.number, seq, now, Reason.QUEUE_FULL, QUEUE_FULL, 0, (), size))
                 continue
             lane.tally.came(size)
-            if not lane.promise(now):
-                spilled.append(DueRow(lane.number, seq, now))
+            wait = lane.target.delay if replayed is None else 0.0  # a replay was asked for now
+            if wait or not lane.promise(now):
+                spilled.append(DueRow(lane.number, seq, now + wait))
         if dead:
             book.committer.touch(pending)  # the states go into the same commit
         link = None if replayed is None else Replayed(replayed, seq)
