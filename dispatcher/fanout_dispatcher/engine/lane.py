@@ -193,6 +193,7 @@ class Lane:
             target=self.target.name,
             number=delivery.attempts + 1,
             started=started,
+            entered=now,
             delivery=delivery,
             sender=sender,
         )
@@ -242,8 +243,10 @@ class Lane:
         verdict = decide(standing, outcome, self.rules, now, self.rng)
         if self.ending is not None and type(verdict) is Again:
             return Dead(self.ending, spent=verdict.spent)
-        if type(verdict) is Again and not verdict.spent and probe and (self.fresh.ready or self.again.ready):
-            return Again(max(verdict.at, 2 * self.circuit.until - now), spent=False)  # the next probe is another's turn
+        probed = self.circuit.probe_at
+        waiting = self.fresh.ready or self.again.ready
+        if type(verdict) is Again and not verdict.spent and probed is not None and probe and waiting:
+            return Again(max(verdict.at, 2 * probed - now), spent=False)  # the next probe is another's turn
         return verdict
 
     # --- settling --------------------------------------------------------------------------------------------------
@@ -301,7 +304,7 @@ class Lane:
 
     def why_held(self) -> str | None:
         """Why nothing is sent, in a word; None while the lane is free to send."""
-        return self.held or ("CircuitOpen" if self.circuit.state is CircuitState.OPEN else None)
+        return self.held or ("CircuitOpen" if self.circuit.holds else None)
 
     def _park(self, at: float) -> None:
         """Come back at *at* (engine time); an earlier timer is left to fire."""
@@ -321,7 +324,7 @@ class Lane:
     def _circuit_changed(self, state: CircuitState) -> None:
         meter = self.tally.meter
         before, meter.circuit = meter.circuit, self.circuit.shown.value
-        opens_for = self.circuit.until - self.clock.now() if state is CircuitState.OPEN else None
+        probed = self.circuit.probe_at
         self.works.seam.tell(
             CircuitChanged(
                 route=self.route,
@@ -329,7 +332,7 @@ class Lane:
                 before=before,
                 after=state.value,
                 why=self.tally.last_error or "",
-                opens_for=opens_for,
+                opens_for=None if probed is None else probed - self.clock.now(),
             )
         )
         self.works.changed(self.route)

@@ -7,7 +7,6 @@ from fanout_dispatcher.engine.lane import Lane
 from fanout_dispatcher.engine.route import Route
 from fanout_dispatcher.engine.routes import Routes
 from fanout_dispatcher.journal.protocol import DeadLetter, DueRow, StoredEvent
-from fanout_dispatcher.policies.circuit import CircuitState
 from fanout_dispatcher.values.event import Attempt, State
 from fanout_dispatcher.values.views import DeadLetterView, DeliveryView, EventView, RouteView, TargetView
 
@@ -35,17 +34,16 @@ class Views:
 
     def target(self, lane: Lane) -> TargetView:
         """One of its targets."""
-        circuit = lane.circuit
-        is_open = circuit.state is CircuitState.OPEN
+        probed = lane.circuit.probe_at
         meter = lane.tally.meter
         return TargetView(
             name=lane.target.name,
-            circuit=circuit.shown.value,
+            circuit=lane.circuit.shown.value,
             pending=meter.pending,
             in_flight=meter.in_flight,
             dead_letters=meter.dead_letters,
             held=lane.why_held(),
-            held_until=self.clock.wall(circuit.until) if is_open and lane.held is None else None,
+            held_until=None if probed is None or lane.held is not None else self.clock.wall(probed),
             last_error=_why(lane),
         )
 
@@ -88,8 +86,8 @@ class Views:
 
     def _due(self, row: DueRow, lane: Lane | None) -> float:
         """When it is tried next, as far as one can know: an open circuit may be later than its own turn."""
-        until = lane.circuit.until if lane is not None and lane.why_held() == "CircuitOpen" else row.at
-        return self.clock.wall(max(row.at, until))
+        probed = lane.circuit.probe_at if lane is not None and lane.held is None else None
+        return self.clock.wall(row.at if probed is None else max(row.at, probed))
 
     def letter(self, book: Book, letter: DeadLetter, body: bytes | None = None) -> DeadLetterView:
         """A dead letter, with its *body* where one is shown alone."""

@@ -13,8 +13,10 @@ NEVER: typing.Final = math.inf  # only an event (a landing, a new plan) can tell
 
 
 class Crossing(typing.Protocol):
-    """What a gate may write on a flight: the circuit's epoch, and whether the flight is a probe."""
+    """What a gate sees of a flight, and may write on it: the circuit's epoch, and whether the flight is a probe."""
 
+    number: int  # of the attempt: 1 for the first; any other is a retry
+    entered: float  # engine time, s
     epoch: int
     probe: bool
 

@@ -1,4 +1,4 @@
-"""Sliding windows of success and failure, by time or by count (resilience4j's two kinds)."""
+"""Sliding windows of calls, and of the failed and the slow among them: by time or by count (as in resilience4j)."""
 
 import collections
 import typing
@@ -17,25 +17,29 @@ class TimeWindow:
 
     def clear(self) -> None:
         """Forget everything."""
-        self.buckets: collections.deque[list[int]] = collections.deque()  # [number, calls, failures]
+        self.buckets: collections.deque[list[int]] = collections.deque()  # [number, calls, failures, slow]
         self.calls = 0
         self.failures = 0
+        self.slow = 0
 
-    def record(self, failed: bool, now: float) -> None:
+    def record(self, failed: bool, slow: bool, now: float) -> None:
         """Count one call."""
         number = int(now / self.span)
         buckets = self.buckets
         if not buckets or buckets[-1][0] != number:
             while buckets and buckets[0][0] <= number - BUCKETS:
-                _, calls, failures = buckets.popleft()
+                _, calls, failures, slowly = buckets.popleft()
                 self.calls -= calls
                 self.failures -= failures
-            buckets.append([number, 0, 0])
+                self.slow -= slowly
+            buckets.append([number, 0, 0, 0])
         newest = buckets[-1]
         newest[1] += 1
         newest[2] += failed
+        newest[3] += slow
         self.calls += 1
         self.failures += failed
+        self.slow += slow
 
 
 class CountWindow:
@@ -47,18 +51,22 @@ class CountWindow:
 
     def clear(self) -> None:
         """Forget everything."""
-        self.ring: collections.deque[bool] = collections.deque()
+        self.ring: collections.deque[tuple[bool, bool]] = collections.deque()  # failed, slow
         self.calls = 0
         self.failures = 0
+        self.slow = 0
 
-    def record(self, failed: bool, now: float) -> None:
+    def record(self, failed: bool, slow: bool, now: float) -> None:
         """Count one call."""
         if self.calls == self.size:
-            self.failures -= self.ring.popleft()
+            failure, slowly = self.ring.popleft()
+            self.failures -= failure
+            self.slow -= slowly
             self.calls -= 1
-        self.ring.append(failed)
+        self.ring.append((failed, slow))
         self.calls += 1
         self.failures += failed
+        self.slow += slow
 
 
 Window = TimeWindow | CountWindow

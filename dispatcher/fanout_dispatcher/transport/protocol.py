@@ -27,6 +27,7 @@ class Flight(msgspec.Struct, kw_only=True, eq=False):
     target: str
     number: int  # 1 for the first attempt that we know of
     started: float  # loop time, s
+    entered: float = 0.0  # the same moment in engine time, s, for the gates
     delivery: object = None  # the lane's own
     epoch: int = 0  # the circuit's, at the time of asking
     probe: bool = False

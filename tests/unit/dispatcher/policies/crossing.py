@@ -2,8 +2,10 @@
 
 
 class Crossed:
-    """What a gate may write on."""
+    """What a gate sees, and may write on."""
 
-    def __init__(self) -> None:
+    def __init__(self, entered: float = 0.0, *, number: int = 1) -> None:
+        self.entered = entered
+        self.number = number
         self.epoch = 0
         self.probe = False

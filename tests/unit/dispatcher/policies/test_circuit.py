@@ -3,6 +3,7 @@
 import pytest
 
 from fanout_dispatcher.policies.circuit import Circuit, CircuitState
+from fanout_dispatcher.policies.gate import NEVER
 from fanout_dispatcher.values.outcome import Delivered, Failed, Fault, Outcome, Refused
 from tests.support.plans import a_policy, changed
 from tests.unit.dispatcher.policies.crossing import Crossed
@@ -21,13 +22,13 @@ class Bench:
 
     def enter(self, now: float) -> Crossed:
         assert self.circuit.opens_at(now) == now
-        flight = Crossed()
+        flight = Crossed(now)
         self.circuit.enter(flight, now)
         return flight
 
-    def ask(self, outcome: Outcome, now: float) -> None:
-        """One attempt, from start to landing at the same moment."""
-        self.circuit.leave(self.enter(now), outcome, now)
+    def ask(self, outcome: Outcome, now: float, *, took: float = 0.0) -> None:
+        """One attempt, from start to landing, at the same moment unless it *took* longer."""
+        self.circuit.leave(self.enter(now), outcome, now + took)
 
     def opened(self, now: float = 0.0) -> "Bench":
         for _ in range(5):
@@ -264,6 +265,143 @@ def test_an_answer_from_before_it_opened_moves_nothing() -> None:
 
     assert bench.circuit.state is CircuitState.HALF_OPEN
     assert bench.circuit.successes == 0
+
+
+# --- slow calls -----------------------------------------------------------------------------------------------------
+
+SLOW: dict[str, object] = {"slow_call_duration": 2.0, "slow_call_rate_threshold": 50}
+
+
+def test_without_slow_call_duration_no_call_is_slow() -> None:
+    bench = Bench(slow_call_rate_threshold=1)
+
+    for _ in range(50):
+        bench.ask(OK, 1.0, took=1000.0)
+
+    assert bench.told == []
+
+
+def test_half_of_at_least_twenty_calls_being_slow_opens_it_although_they_succeed() -> None:
+    bench = Bench(**SLOW)
+    for number in range(19):
+        bench.ask(OK, 1.0, took=2.1 if number % 2 else 2.0)
+    assert bench.told == []
+
+    bench.ask(OK, 1.0, took=2.1)
+
+    assert bench.told == ["Open"]
+
+
+def test_a_slow_failure_counts_as_both_and_a_slow_answer_that_blames_nobody_as_neither() -> None:
+    bench = Bench(**SLOW)
+
+    bench.ask(BAD, 1.0, took=3.0)
+    bench.ask(Failed(status=404), 1.0, took=3.0)
+
+    window = bench.circuit.window
+    assert (window.calls, window.failures, window.slow) == (1, 1, 1)
+
+
+def test_probes_that_are_mostly_slow_open_it_again_for_twice_as_long() -> None:
+    bench = Bench(**SLOW).opened()
+
+    for took in (0.0, 3.0, 3.0):
+        bench.ask(OK, 30.0, took=took)
+
+    assert bench.told == ["Open", "HalfOpen", "Open"]
+    assert bench.circuit.opens_at(33.0) == 33.0 + 60.0
+
+
+def test_a_few_slow_probes_do_not_keep_it_from_closing() -> None:
+    bench = Bench(**SLOW).opened()
+
+    for took in (0.0, 3.0, 0.0):
+        bench.ask(OK, 30.0, took=took)
+
+    assert bench.told == ["Open", "HalfOpen", "Closed"]
+
+
+# --- modes ----------------------------------------------------------------------------------------------------------
+
+
+def test_forced_open_never_asks_and_names_no_time() -> None:
+    bench = Bench(mode="ForcedOpen")
+
+    assert bench.circuit.opens_at(1e9) == NEVER
+    assert (bench.circuit.shown, bench.circuit.holds, bench.circuit.probe_at) == (CircuitState.OPEN, True, None)
+    assert bench.told == []  # it began so
+
+
+def test_forcing_it_open_tells_so_and_ceasing_to_closes_it() -> None:
+    bench = Bench()
+
+    bench.circuit.follow(changed(DEFAULT, {"mode": "ForcedOpen"}))
+    bench.circuit.follow(DEFAULT)
+
+    assert bench.told == ["Open", "Closed"]
+    assert bench.circuit.opens_at(1.0) == 1.0
+
+
+def test_a_new_address_does_not_open_what_a_person_has_closed_the_door_to() -> None:
+    bench = Bench(mode="ForcedOpen")
+
+    bench.circuit.forget()
+
+    assert bench.circuit.opens_at(1.0) == NEVER
+
+
+def test_forced_closed_asks_whatever_the_target_answers_and_is_shown_as_closed() -> None:
+    bench = Bench(mode="ForcedClosed")
+
+    for _ in range(100):
+        bench.ask(BAD, 1.0)
+
+    assert (bench.told, bench.circuit.shown) == ([], CircuitState.CLOSED)
+
+
+def test_what_happened_while_it_was_forced_is_forgotten_afterwards() -> None:
+    bench = Bench()
+    for _ in range(4):
+        bench.ask(BAD, 1.0)
+
+    bench.circuit.follow(changed(DEFAULT, {"mode": "ForcedClosed"}))
+    bench.circuit.follow(DEFAULT)
+    bench.ask(BAD, 1.0)
+
+    assert bench.told == []
+
+
+def test_a_dry_run_shows_the_states_it_would_have_and_refuses_nothing() -> None:
+    bench = Bench(mode="DryRun").opened()
+    for _ in range(10):
+        bench.ask(BAD, 29.0)
+    assert (bench.told, bench.circuit.holds) == (["Open"], False)
+
+    for _ in range(3):
+        bench.ask(OK, 30.0)
+
+    assert bench.told == ["Open", "HalfOpen", "Closed"]
+
+
+def test_what_a_dry_run_would_have_refused_teaches_it_nothing() -> None:
+    bench = Bench(mode="DryRun").opened()
+    early = bench.enter(29.0)
+    flights = [bench.enter(30.0) for _ in range(10)]  # the first three are those it would have let through
+
+    bench.circuit.leave(early, BAD, 31.0)
+    for flight in flights[3:]:
+        bench.circuit.leave(flight, BAD, 31.0)
+
+    assert bench.told == ["Open", "HalfOpen"]
+    assert not any(flight.probe for flight in flights)  # to the delivery each is an attempt like any other
+
+
+def test_a_dry_run_that_is_over_goes_on_from_the_state_it_had() -> None:
+    bench = Bench(mode="DryRun").opened()
+
+    bench.circuit.follow(DEFAULT)
+
+    assert bench.circuit.opens_at(1.0) == 30.0
 
 
 # --- new rules ------------------------------------------------------------------------------------------------------

@@ -2,14 +2,18 @@
 
 `Spec` says what a breaker is in the plainest way: it keeps every call since the last change and looks at them anew each
 time. Hypothesis drives both through the same lives (attempts that start, land late or never, time that passes, rules
-that change) and compares what they let through. At the end of each life the target is well, and the circuit must close.
+and modes that change) and compares what they let through. At the end of each life the target is well and nobody forces
+anything, and the circuit must close.
 """
+
+import typing
 
 import hypothesis
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from fanout_crds import plan
+from fanout_crds.breaker import CircuitMode
 from fanout_dispatcher.policies.circuit import Circuit
 from fanout_dispatcher.values.outcome import Delivered, Failed, Fault, Outcome, Refused
 from tests.support.plans import a_policy, changed
@@ -31,12 +35,16 @@ EVIDENCE: list[tuple[Outcome, str]] = [
 
 windows = st.builds(plan.Window, type=st.just("Count"), size=st.integers(1, 12).map(float))
 windows |= st.builds(plan.Window, type=st.just("Time"), size=st.sampled_from([2.5, 10.0, 40.0]))
+modes: st.SearchStrategy[CircuitMode] = st.sampled_from(typing.get_args(CircuitMode))
 breakers = st.fixed_dictionaries(
     {
         "window": windows,
         "minimum_calls": st.sampled_from([1, 4, 8, 1000]),  # 1000: only failures in a row can open it
         "failure_rate_threshold": st.integers(1, 100),
         "consecutive_failures": st.integers(0, 4),
+        "slow_call_duration": st.sampled_from([0.0, 0.0, 1.0, 3.0]),
+        "slow_call_rate_threshold": st.integers(1, 100),
+        "mode": st.sampled_from(["Auto", "Auto", "DryRun"]) | modes,
         "open_duration": st.sampled_from([1.0, 5.0, 30.0]),
         "max_open_duration": st.sampled_from([30.0, 70.0]),
         "half_open": st.sampled_from([(1, 1), (2, 1), (5, 3), (3, 3), (2, 4)]).map(
@@ -46,22 +54,46 @@ breakers = st.fixed_dictionaries(
 ).map(lambda fields: changed(a_policy().circuit_breaker, fields))
 
 
+class Call(typing.NamedTuple):
+    """A call that told something about the target."""
+
+    at: float
+    failed: bool
+    slow: bool
+
+
 class Spec:
     """A circuit breaker as one would explain it."""
 
     def __init__(self, rule: plan.CircuitBreaker) -> None:
         self.rule = rule
-        self.state = "Closed"
+        self.state = "Open" if rule.mode == "ForcedOpen" else "Closed"
         self.period = 0  # a new one with every change of state
-        self.calls: list[tuple[float, bool]] = []  # of this period under these rules: when, and whether it failed
-        self.row: list[bool] = []  # of this period
+        self.calls: list[Call] = []  # of this period under these rules
+        self.row: list[bool] = []  # of this period: whether it failed
         self.opened = 0.0
         self.failed_probes = 0  # since it was last closed
         self.half_opened = 0.0
         self.probing: set[int] = set()
-        self.good = 0
+        self.good: list[Call] = []  # probes
+
+    @property
+    def counts(self) -> bool:
+        return self.rule.mode in ("Auto", "DryRun")
 
     def allows(self, now: float) -> bool:
+        match self.rule.mode:
+            case "Auto":
+                return self.would_allow(now)
+            case "DryRun":
+                self.would_allow(now)  # time passes for it all the same
+                return True
+            case "ForcedOpen":
+                return False
+            case _:
+                return True
+
+    def would_allow(self, now: float) -> bool:
         half_open = self.rule.half_open
         if self.state == "HalfOpen" and now - self.half_opened >= half_open.max_wait:
             self.becomes("Open", now)
@@ -70,55 +102,81 @@ class Spec:
         if self.state == "Open":
             longest = max(self.rule.open_duration, self.rule.max_open_duration)
             return now >= self.opened + min(self.rule.open_duration * 2.0**self.failed_probes, longest)
-        return len(self.probing) < half_open.max_calls and len(self.probing) + self.good < half_open.success_threshold
+        due = half_open.success_threshold - len(self.good)
+        return len(self.probing) < min(half_open.max_calls, due)
 
-    def starts(self, ticket: int, now: float) -> int:
+    def starts(self, ticket: int, now: float) -> int | None:
+        """The period that the attempt tells something about; None for one that only a dry run lets pass."""
+        if self.counts and not self.would_allow(now):
+            return None
         if self.state == "Open":
             self.becomes("HalfOpen", now)
         if self.state == "HalfOpen":
             self.probing.add(ticket)
         return self.period
 
-    def lands(self, ticket: int, period: int, meaning: str, now: float) -> None:
-        if period != self.period:
+    def lands(self, ticket: int, period: int | None, meaning: str, took: float, now: float) -> None:
+        if period != self.period or not self.counts:
             return
         self.probing.discard(ticket)
         if meaning == "none":
             return
+        call = Call(now, meaning == "bad", 0 < self.rule.slow_call_duration < took)
         if self.state == "HalfOpen":
-            if meaning == "bad":
-                self.failed_probes += 1
-                self.becomes("Open", now)
-                return
-            self.good += 1
-            if self.good >= self.rule.half_open.success_threshold:
-                self.failed_probes = 0
-                self.becomes("Closed", now)
+            self.probed(call)
             return
-        self.calls.append((now, meaning == "bad"))
-        self.row.append(meaning == "bad")
-        if meaning == "bad" and self.broken(now):
+        self.calls.append(call)
+        self.row.append(call.failed)
+        if self.broken(call):
             self.becomes("Open", now)
 
-    def broken(self, now: float) -> bool:
+    def probed(self, call: Call) -> None:
+        self.good.append(call)
+        enough = len(self.good) >= self.rule.half_open.success_threshold
+        if call.failed or (enough and self.too_slow(self.good)):
+            self.failed_probes += 1
+            self.becomes("Open", call.at)
+        elif enough:
+            self.failed_probes = 0
+            self.becomes("Closed", call.at)
+
+    def broken(self, last: Call) -> bool:
+        """Whether *last* was the one too many: a good and quick call never is."""
         most = self.rule.consecutive_failures
         if most and len(self.row) >= most and all(self.row[-most:]):
             return True
         if self.rule.window.type == "Count":
-            seen = [failed for _, failed in self.calls[-int(self.rule.window.size) :]]
+            seen = self.calls[-int(self.rule.window.size) :]
         else:
             width = self.rule.window.size / BUCKETS
-            seen = [failed for at, failed in self.calls if at // width > now // width - BUCKETS]
-        return len(seen) >= self.rule.minimum_calls and sum(seen) * 100 >= self.rule.failure_rate_threshold * len(seen)
+            seen = [call for call in self.calls if call.at // width > last.at // width - BUCKETS]
+        failures = sum(call.failed for call in seen)
+        too_many = last.failed and failures * 100 >= self.rule.failure_rate_threshold * len(seen)
+        return len(seen) >= self.rule.minimum_calls and (too_many or (last.slow and self.too_slow(seen)))
+
+    def too_slow(self, calls: list[Call]) -> bool:
+        slow = sum(call.slow for call in calls)
+        return slow > 0 and slow * 100 >= self.rule.slow_call_rate_threshold * len(calls)
 
     def becomes(self, state: str, now: float) -> None:
         self.state = state
         self.period += 1
-        self.calls, self.row, self.probing, self.good = [], [], set(), 0
+        self.calls, self.row, self.probing, self.good = [], [], set(), []
         if state == "Open":
             self.opened = now
         elif state == "HalfOpen":
             self.half_opened = now
+
+    def follows(self, rule: plan.CircuitBreaker, now: float) -> None:
+        counted = self.counts
+        self.rule = rule
+        self.calls = []
+        if not self.counts:
+            self.row, self.failed_probes = [], 0
+        wanted = "Open" if rule.mode == "ForcedOpen" else "Closed"
+        if not (counted and self.counts) and self.state != wanted:
+            self.failed_probes = 0
+            self.becomes(wanted, now)
 
 
 class CircuitLife(RuleBasedStateMachine):
@@ -127,10 +185,11 @@ class CircuitLife(RuleBasedStateMachine):
     @initialize(breaker=breakers)
     def begins(self, breaker: plan.CircuitBreaker) -> None:
         self.now = 0.0
-        self.told: list[str] = ["Closed"]
-        self.circuit = Circuit(breaker, lambda state: self.told.append(state.value))
         self.spec = Spec(breaker)
-        self.flying: list[tuple[int, Crossed, int]] = []
+        self.told: list[str] = [self.spec.state]
+        self.legal = {("Closed", "Open"), ("Open", "HalfOpen"), ("HalfOpen", "Open"), ("HalfOpen", "Closed")}
+        self.circuit = Circuit(breaker, lambda state: self.told.append(state.value))
+        self.flying: list[tuple[int, Crossed, int | None]] = []
         self.tickets = 0
 
     @rule(quarters=st.integers(0, 8) | st.integers(0, 400))
@@ -140,7 +199,9 @@ class CircuitLife(RuleBasedStateMachine):
     @rule()
     def the_time_comes_that_the_circuit_names(self) -> None:
         self.spec.allows(self.now)
-        self.now = self.circuit.opens_at(self.now)
+        at = self.circuit.opens_at(self.now)
+        if at < float("inf"):
+            self.now = at
 
     @rule(ends=st.lists(st.sampled_from(EVIDENCE), max_size=12))
     def attempts_come_and_go(self, ends: list[tuple[Outcome, str]]) -> None:
@@ -158,13 +219,13 @@ class CircuitLife(RuleBasedStateMachine):
         assert at >= self.now
         assert (at == self.now) == self.spec.allows(self.now)
         if at > self.now:
-            assert at < float("inf")  # it always names a time at which to ask again
+            assert (at < float("inf")) == self.spec.counts  # unless forced, it names a time at which to ask again
             return False
         self.tickets += 1
-        flight = Crossed()
+        flight = Crossed(self.now)
         self.circuit.enter(flight, self.now)
         self.flying.append((self.tickets, flight, self.spec.starts(self.tickets, self.now)))
-        assert flight.probe == (self.spec.state == "HalfOpen")
+        assert flight.probe == (self.spec.state == "HalfOpen" and self.spec.rule.mode == "Auto")
         return True
 
     @precondition(lambda self: self.flying)
@@ -172,7 +233,7 @@ class CircuitLife(RuleBasedStateMachine):
     def an_attempt_lands(self, which: int, ends: tuple[Outcome, str]) -> None:
         ticket, flight, period = self.flying.pop(which % len(self.flying))
         self.circuit.leave(flight, ends[0], self.now)
-        self.spec.lands(ticket, period, ends[1], self.now)
+        self.spec.lands(ticket, period, ends[1], self.now - flight.entered, self.now)
 
     @precondition(lambda self: self.flying)
     @rule(ends=st.sampled_from(EVIDENCE[2:4]))
@@ -182,37 +243,57 @@ class CircuitLife(RuleBasedStateMachine):
 
     @rule(window=windows, most=st.integers(0, 4))
     def the_rules_change(self, window: plan.Window, most: int) -> None:
-        new = changed(self.spec.rule, {"window": window, "consecutive_failures": most})
+        self.follow({"window": window, "consecutive_failures": most})
+
+    @rule(mode=modes)
+    def a_person_sets_the_mode(self, mode: CircuitMode) -> None:
+        self.follow({"mode": mode, "enabled": mode != "Disabled"})
+
+    def follow(self, changes: dict[str, object]) -> None:
+        new = changed(self.spec.rule, changes)
+        forced = not self.spec.counts
         self.circuit.follow(new)
-        self.spec.rule = new
-        self.spec.calls = []
+        self.spec.follows(new, self.now)
+        if forced or not self.spec.counts:
+            self.legal.add(("Open", "Closed"))  # only a person does that
 
     @invariant()
     def both_are_in_the_same_state(self) -> None:
         assert self.told[-1] == self.spec.state == self.circuit.state.value
 
     @invariant()
-    def no_more_probes_than_allowed_are_in_flight(self) -> None:
-        probes = sum(flight.probe and flight.epoch == self.circuit.epoch for _, flight, _ in self.flying)
+    def what_the_outside_sees_is_what_it_does(self) -> None:
+        mode, is_open = self.spec.rule.mode, self.spec.state == "Open"
 
-        assert probes <= self.circuit.rule.half_open.max_calls
+        assert self.circuit.shown.value == ("Disabled" if mode == "Disabled" else self.spec.state)
+        assert self.circuit.holds == (is_open and mode != "DryRun")
+        assert (self.circuit.probe_at is not None) == (is_open and mode == "Auto")
+
+    @invariant()
+    def no_more_probes_than_allowed_are_in_flight(self) -> None:
+        if self.spec.state == "HalfOpen":
+            probes = sum(flight.epoch == self.circuit.epoch for _, flight, _ in self.flying)
+
+            assert probes <= self.circuit.rule.half_open.max_calls
 
     def teardown(self) -> None:
         if not hasattr(self, "circuit"):
             return
-        legal = {("Closed", "Open"), ("Open", "HalfOpen"), ("HalfOpen", "Open"), ("HalfOpen", "Closed")}
-        assert set(zip(self.told, self.told[1:], strict=False)) <= legal
         self.a_target_that_is_well_again_is_served()
+        assert set(zip(self.told, self.told[1:], strict=False)) <= self.legal
 
     @rule()
     def a_target_that_is_well_again_is_served(self) -> None:
-        """Even when everything in flight hangs for ever."""
+        """Even when everything in flight hangs for ever, unless somebody keeps its circuit open."""
+        if self.spec.rule.mode == "ForcedOpen":
+            self.a_person_sets_the_mode("Auto")
         for _ in range(20):
             if self.goes():
                 self.an_attempt_lands(len(self.flying) - 1, EVIDENCE[0])
-            self.now = self.circuit.opens_at(self.now)
+            if self.spec.state != "Closed":  # a dry run names no time: anything may always go
+                self.now = self.circuit._admits_at(self.now)
         assert self.circuit.state.value == "Closed"
 
 
-CircuitLife.TestCase.settings = hypothesis.settings(max_examples=250, stateful_step_count=50, deadline=None)
+CircuitLife.TestCase.settings = hypothesis.settings(max_examples=300, stateful_step_count=50, deadline=None)
 TestCircuit = CircuitLife.TestCase

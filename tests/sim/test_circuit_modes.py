@@ -1,0 +1,57 @@
+"""What a person sets a circuit to, in the whole engine: forced open holds, a dry run only shows."""
+
+import asyncio
+
+from fanout_dispatcher.transport.memory import status
+from fanout_dispatcher.values.outcome import Reason
+from tests.sim.world import Life, World
+from tests.support.plans import a_plan, a_target
+
+
+def test_deliveries_are_held_while_a_circuit_is_forced_open_and_go_when_it_no_longer_is() -> None:
+    forced = a_target("a", policy={"circuit_breaker": {"mode": "ForcedOpen"}})
+    world = World(a_plan(forced), lambda target, flight, now: status(200))
+
+    async def story(life: Life) -> None:
+        for number in range(20):
+            life.post(f"e{number}")
+        await asyncio.sleep(3600)
+        shown = life.target("a")
+        assert (shown.circuit, shown.held, shown.held_until, shown.pending) == ("Open", "CircuitOpen", None, 20)
+        life.engine.adopt(a_plan("a", revision="2"), {})
+        await life.settle(patience=5)
+
+    world.live(story)
+
+    assert len(world.history.sent) == 20
+
+
+def test_what_is_held_too_long_expires_although_nothing_is_ever_sent() -> None:
+    policy = {"circuit_breaker": {"mode": "ForcedOpen"}, "timeouts": {"total": 60.0}}
+    world = World(a_plan(a_target("a", policy=policy)), lambda target, flight, now: status(200))
+
+    async def story(life: Life) -> None:
+        life.post("e1")
+        await life.settle(patience=70)
+        assert await life.reasons("a") == [Reason.EXPIRED]
+
+    world.live(story)
+
+    assert world.history.sent == []
+
+
+def test_a_dry_run_shows_an_open_circuit_and_holds_nothing() -> None:
+    policy = {"circuit_breaker": {"mode": "DryRun"}, "retry": {"max_attempts": 3}}
+    world = World(a_plan(a_target("a", policy=policy)), lambda target, flight, now: status(503))
+
+    async def story(life: Life) -> None:
+        for number in range(20):
+            life.post(f"e{number}")
+        await asyncio.sleep(5)
+        shown = life.target("a")
+        assert (shown.circuit, shown.held, shown.held_until, shown.pending) == ("Open", None, None, 0)
+        assert await life.reasons("a") == [Reason.ATTEMPTS_EXHAUSTED] * 20
+
+    world.live(story)
+
+    assert len(world.history.sent) == 60
