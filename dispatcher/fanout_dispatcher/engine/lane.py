@@ -15,6 +15,7 @@ from fanout_crds import plan
 from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.dead import DeadLetters
 from fanout_dispatcher.engine.expiry import Expiry
+from fanout_dispatcher.engine.gates import Gates
 from fanout_dispatcher.engine.index import Index
 from fanout_dispatcher.engine.pending import Delivery, Pending
 from fanout_dispatcher.engine.tally import Tally
@@ -22,10 +23,8 @@ from fanout_dispatcher.engine.turns import Turns
 from fanout_dispatcher.engine.window import Window
 from fanout_dispatcher.engine.works import Works
 from fanout_dispatcher.journal.protocol import DeadRow
-from fanout_dispatcher.policies.bulkhead import Bulkhead
-from fanout_dispatcher.policies.circuit import Circuit, CircuitState
+from fanout_dispatcher.policies.circuit import CircuitState
 from fanout_dispatcher.policies.decide import DONE, Rules, Standing, decide
-from fanout_dispatcher.policies.gate import Gate
 from fanout_dispatcher.telemetry.seam import CircuitChanged
 from fanout_dispatcher.transport.protocol import Flight, Sender
 from fanout_dispatcher.values import outcome as out
@@ -53,14 +52,10 @@ class Lane:
         self.fresh = Window(indexed=backlog.pending > 0)
         self.again = Window(tried=True, indexed=backlog.pending > 0)
         self.index = Index(self.number, book=book, windows=(self.fresh, self.again), woken=self.soon)
-        self.turns = Turns(self.index)
+        self.gates = Gates(target.policy, self._circuit_changed)
+        self.circuit = self.gates.circuit
+        self.turns = Turns(self.index, self.gates)
         self.dead = DeadLetters(self.number, book=book, works=works, tally=self.tally)
-        self.circuit = Circuit(target.policy.circuit_breaker, self._circuit_changed)
-        self.bulkhead = Bulkhead(target.policy.bulkhead.max_concurrent)
-        self.gates: tuple[Gate, ...] = (
-            self.circuit,  # first: an open circuit takes no slot
-            self.bulkhead,  # its slots outlive a change of plan: old flights and new ones share them
-        )
         self.sender: Sender | None = None
         self.held: str | None = None
         self.ending: Reason | None = None
@@ -83,11 +78,9 @@ class Lane:
         """Follow a new plan. A sender that is no longer wanted finishes what it has begun."""
         if self.sender is not None and self.sender is not sender:
             self.sender.close()
-        if target.policy.circuit_breaker != self.target.policy.circuit_breaker:
-            self.circuit.follow(target.policy.circuit_breaker)
+        self.gates.follow(target.policy, self.clock.now())
         if target.url and target.url != self.target.url:
             self.circuit.forget()
-        self.bulkhead.limit = target.policy.bulkhead.max_concurrent
         self.target = target
         self.rules = Rules.of(target.policy)
         self._bounds(target.policy)
@@ -173,7 +166,7 @@ class Lane:
             window = self.turns.next(now)
             if window is None:
                 return self._park(self.turns.resumes_at)
-            at = max([gate.opens_at(now) for gate in self.gates])
+            at = self.gates.opens_at(now)
             if at > now:
                 return self._park(at)
             delivery = self.turns.take(window)
@@ -197,8 +190,7 @@ class Lane:
             delivery=delivery,
             sender=sender,
         )
-        for gate in self.gates:  # all said yes: nothing to hand back
-            gate.enter(flight, now)
+        self.gates.enter(flight, now)
         self.tally.meter.in_flight += 1
         if self.rules.attempt:
             self.works.wheel.add(flight, started + self.rules.attempt)
@@ -220,8 +212,7 @@ class Lane:
         now = self.clock.now()
         if type(outcome) is Failed and outcome.status in self.rules.success:
             outcome = Delivered(outcome.status)
-        for gate in reversed(self.gates):
-            gate.leave(flight, outcome, now)
+        self.gates.leave(flight, outcome, now)
         delivery = typing.cast(Delivery, flight.delivery)
         seconds = now - self.clock.offset - flight.started
         if self.tally.landed(outcome, seconds):

@@ -5,6 +5,7 @@ fresh delivery waits: a target that fails most attempts would otherwise be asked
 in since would wait for all of them. Where no retry may go, the fresh have the lane to themselves.
 """
 
+from fanout_dispatcher.engine.gates import Gates
 from fanout_dispatcher.engine.index import Index
 from fanout_dispatcher.engine.pending import Delivery
 from fanout_dispatcher.engine.window import EMPTY, Window
@@ -13,10 +14,11 @@ from fanout_dispatcher.engine.window import EMPTY, Window
 class Turns:
     """Chooses between the two windows of one lane, and has them filled from the index."""
 
-    __slots__ = ("index", "last", "resumes_at")
+    __slots__ = ("gates", "index", "last", "resumes_at")
 
-    def __init__(self, index: Index) -> None:
+    def __init__(self, index: Index, gates: Gates) -> None:
         self.index = index
+        self.gates = gates
         self.last: Window | None = None
         self.resumes_at: float = EMPTY  # after ``next`` gave None: when there may be one
 
@@ -27,7 +29,7 @@ class Turns:
             self.index.pull(fresh, now)
         if again.next_due <= now and again.wants(now):
             self.index.pull(again, now)
-        retries_at = self._retries_at(now) if again.ready else again.comes_at()
+        retries_at = self.gates.retries_at(now) if again.ready else again.comes_at()
         if again.ready and retries_at <= now and not (fresh.ready and self.last is again):
             return again
         if fresh.ready:
@@ -39,7 +41,3 @@ class Turns:
         """The first delivery of *window*: so it has had its turn."""
         self.last = window
         return window.take()
-
-    def _retries_at(self, now: float) -> float:
-        """When the next retry may go, by what is asked for retries alone: nothing, so far."""
-        return now

@@ -73,7 +73,7 @@ def test_more_retries_than_a_window_holds_keep_no_fresh_delivery_waiting() -> No
         assert len(target.asked) == 8
         bench.owes()
         await asyncio.sleep(0.1)
-        bench.lane.bulkhead.limit = 9
+        bench.lane.gates.bulkhead.limit = 9
         bench.lane.soon()
         await asyncio.sleep(0.1)
 

@@ -1,0 +1,90 @@
+"""A lane's gates, put together: in what order they are asked, entered and left, and which of them a plan asks for.
+
+Asked one after the other in one synchronous step, entered only when all said yes, left in the opposite order. A gate
+that the policy does not ask for is not there, so it costs nothing. All of them outlive a change of plan, because what
+they know of the target does.
+"""
+
+import typing
+
+from fanout_crds import plan
+from fanout_dispatcher.policies.adaptive import Adaptive, adaptive
+from fanout_dispatcher.policies.budget import Budget, budget
+from fanout_dispatcher.policies.bulkhead import Bulkhead
+from fanout_dispatcher.policies.circuit import Circuit, CircuitState
+from fanout_dispatcher.policies.gate import Crossing, Gate
+from fanout_dispatcher.policies.throttle import Throttle, throttle
+from fanout_dispatcher.values.outcome import Outcome
+
+
+class Gates:
+    """What stands between one lane and its target. *changed* is told each new state of the circuit."""
+
+    __slots__ = ("adaptive", "asked", "budget", "bulkhead", "circuit", "left", "policy", "throttle", "told")
+
+    def __init__(self, policy: plan.Policy, changed: typing.Callable[[CircuitState], None]) -> None:
+        self.policy = policy
+        self.circuit = Circuit(policy.circuit_breaker, changed)
+        self.bulkhead = Bulkhead(policy.bulkhead.max_concurrent)
+        self.adaptive: Adaptive | None = adaptive(policy, self.bulkhead)
+        self.throttle: Throttle | None = throttle(policy)
+        self.budget: Budget | None = budget(policy)
+        self._put_in_order()
+
+    def __repr__(self) -> str:
+        return f"<Gates {' '.join(map(repr, self.told))}>"
+
+    def _put_in_order(self) -> None:
+        asked: tuple[Gate | None, ...] = (
+            self.circuit,  # first: an open circuit takes no slot and spends no token
+            self.bulkhead,  # its slots outlive a change of plan: old flights and new ones share them
+            self.adaptive,  # behind the bulkhead, whose flights it counts, and left before it
+            self.throttle,  # last: a spent token is the one yes that cannot be handed back
+        )
+        self.asked = tuple(gate for gate in asked if gate is not None)
+        # The budget is asked by nobody but a retry (turns.py), and told of every flight: first attempts pay into it.
+        self.told: tuple[Gate, ...] = self.asked if self.budget is None else (*self.asked, self.budget)
+        self.left = self.told[::-1]
+
+    def follow(self, policy: plan.Policy, now: float) -> None:
+        """Take a new plan's policy."""
+        before, self.policy = self.policy, policy
+        if policy.circuit_breaker != before.circuit_breaker:
+            self.circuit.follow(policy.circuit_breaker)
+        self.bulkhead.limit = policy.bulkhead.max_concurrent
+        if self.adaptive is not None and policy.bulkhead.adaptive is not None:
+            self.adaptive.follow(policy.bulkhead.adaptive)
+        else:
+            self.adaptive = adaptive(policy, self.bulkhead)
+        if self.throttle is not None and policy.rate_limit is not None:
+            self.throttle.follow(policy.rate_limit, now)
+        else:
+            self.throttle = throttle(policy)
+        if self.budget is not None and policy.retry.budget is not None:
+            self.budget.follow(policy.retry.budget, policy.bulkhead.max_concurrent, now)
+        else:
+            self.budget = budget(policy)
+        self._put_in_order()
+
+    def opens_at(self, now: float) -> float:
+        """When the target may be asked: *now*, a later time, or NEVER when only an event can tell."""
+        latest = now
+        for gate in self.asked:
+            at = gate.opens_at(now)
+            if at > latest:  # noqa: PLR1730  max() would be a call for every gate of every attempt
+                latest = at
+        return latest
+
+    def retries_at(self, now: float) -> float:
+        """When the next retry may go, as far as that is not asked of first attempts too."""
+        return now if self.budget is None else self.budget.opens_at(now)
+
+    def enter(self, flight: Crossing, now: float) -> None:
+        """The flight starts: all said yes, and nothing has to be handed back."""
+        for gate in self.told:
+            gate.enter(flight, now)
+
+    def leave(self, flight: Crossing, outcome: Outcome, now: float) -> None:
+        """The flight has landed."""
+        for gate in self.left:
+            gate.leave(flight, outcome, now)
