@@ -22,8 +22,8 @@ class Wheel:
         self.loop = loop
         self.slots: dict[int, dict[Flight, None]] = {}  # in order: a set's would differ from run to run
         self.order: list[int] = []
-        self.timer: asyncio.TimerHandle | None = None
-        self.expected = 0.0  # when the timer should fire
+        self.timer: asyncio.Handle | None = None
+        self.expected = 0.0  # when the timer should fire; not asked of it: for a time that is past, uvloop's cannot say
 
     def add(self, flight: Flight, at: float) -> None:
         """Watch *flight* until *at*."""
@@ -53,7 +53,7 @@ class Wheel:
     def _arm(self) -> None:
         first = self.order[0] * TICK
         if self.timer is not None:
-            if self.timer.when() <= first:
+            if self.expected <= first:
                 return
             self.timer.cancel()
         self._schedule(first)

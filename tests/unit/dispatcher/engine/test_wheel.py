@@ -2,6 +2,7 @@
 
 import asyncio
 
+import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -193,3 +194,20 @@ def test_a_process_that_stood_still_reads_the_answers_that_wait_before_it_calls_
 
 def stand_still(loop: asyncio.AbstractEventLoop, seconds: float) -> None:
     loop._jump.now += seconds  # type: ignore[attr-defined]
+
+
+def test_a_deadline_that_is_past_when_it_is_added_stops_nobody_from_adding_others() -> None:
+    """For such a time uvloop gives a handle that does not say when; a loop that stood still meets it."""
+
+    async def scenario() -> None:
+        watch = Watch()
+        now = watch.loop.time()
+        watch.wheel.add(watch.flight(1), now - 10)
+        watch.wheel.add(watch.flight(2), now - 11)
+        watch.wheel.add(watch.flight(3), now + 0.01)
+
+        await asyncio.sleep(0.2)
+
+        assert [number for number, _ in watch.expired] == [2, 1, 3]
+
+    uvloop.run(scenario())
