@@ -32,8 +32,8 @@ fmt: install  ## Format and fix what can be fixed
 bench: install binaries  ## Measure; bench/README.md says what, how and against what
 	@$(PYTHON_ENV) -m bench.main
 
-faults: install binaries  ## The long fault runs: 200 kills at random moments under load, none lost
-	$(PYTHON_ENV) -m pytest tests/faults --kills 200 $(PYTEST_ARGS)
+faults: install  ## The long fault runs: kills, standstills, full disks, hostile targets; their figures at the end
+	$(PYTHON_ENV) -m pytest tests/faults --long $(PYTEST_ARGS)
 
 binaries: install  ## Build etcd, kube-apiserver, kubectl and helm into a cache outside the checkout (about 7 minutes, once)
 	@$(PYTHON_ENV) -m tests.harness.binaries

@@ -14,5 +14,5 @@ def pytest_configure() -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--kills N``: how often the fault tests kill a dispatcher."""
-    parser.addoption("--kills", default=10, type=int, help="rounds of tests/faults that end by kill -9 (default 10)")
+    """``--long``: the fault runs in their long form."""
+    parser.addoption("--long", action="store_true", help="tests/faults in their long form, as `make faults` runs them")

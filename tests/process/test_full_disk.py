@@ -1,44 +1,21 @@
 """A full disk under a real dispatcher: 503 before anything is accepted, settling goes on, and a restart opens."""
 
 import asyncio
-import collections.abc
-import os
 import pathlib
 import subprocess
 
 import httpx
-import pytest
 
-from tests.harness.process import free_ports, tail
+from tests.harness.process import tail
 from tests.process.conftest import Bench
 from tests.process.test_dispatcher import eventually
 from tests.support.dispatcher import Process
+from tests.support.small_disk import hog, on, small
 from tests.support.targets import Target
 
+__all__ = ["small"]
+
 HEAD = {"ce-specversion": "1.0", "ce-source": "/x", "ce-type": "t", "ce-big": "a" * 20_000}
-
-
-@pytest.fixture
-def small(tmp_path: pathlib.Path) -> collections.abc.Iterator[pathlib.Path]:
-    """A file system of 24 MiB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)], capture_output=True, check=False, text=True
-    )
-    if mounted.returncode:
-        pytest.skip(f"this user may not mount a small file system: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def on(small: pathlib.Path, process: Process) -> Process:
-    """The same dispatcher, with its data there and its ports fixed, since the state file may be missing."""
-    process.data = small / "data"
-    process.command[process.command.index("--data") + 1] = str(process.data)
-    for flag, port in zip(("--listen", "--admin"), free_ports(2), strict=True):
-        process.command[process.command.index(flag) + 1] = f"127.0.0.1:{port}"
-    return process
 
 
 async def fill(bench: Bench, process: Process) -> list[str]:
@@ -62,17 +39,6 @@ async def drained(bench: Bench, process: Process) -> None:
         return all(one["pending"] == 0 for one in view["targets"])
 
     await eventually(empty)
-
-
-def hog(path: pathlib.Path) -> None:
-    """Fill the disk to its last byte."""
-    with path.open("wb") as file:
-        for size in (1 << 16, 1):
-            try:
-                while True:
-                    os.write(file.fileno(), bytes(size))
-            except OSError:
-                continue
 
 
 def failing(target: Target) -> dict[str, object]:

@@ -12,7 +12,7 @@ import msgspec
 
 
 class Got(msgspec.Struct):
-    """One request: which event, in which life of the dispatcher, and whether its answer was written."""
+    """One request: which event, when (loop time), in which life of the dispatcher, and the status it was answered."""
 
     event: str
     life: int
@@ -20,18 +20,32 @@ class Got(msgspec.Struct):
     key: str
     body: bytes
     headers: dict[str, str]
-    answered: bool = False
+    at: float
+    status: int = 0  # 0: no answer was written
+
+    @property
+    def answered(self) -> bool:
+        """An answer was written, whether it arrived or not."""
+        return self.status > 0
+
+
+RESET: typing.Final = 0  # in the place of a status: the connection is reset, unanswered
+SILENT: typing.Final = -1  # nothing is ever said
 
 
 class Target:
-    """A target at ``url``; ``status`` is what it answers."""
+    """A target at ``url``; ``status`` is what it answers, or what ``choose`` says to each request."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.life = 0
         self.status = 204
+        self.choose: typing.Callable[[Got], int] = lambda _: self.status
         self.delay = 0.0  # seconds that an answer takes
+        self.closes = False  # the connection, after every answer, and says so
         self.frozen = False
+        self.busy = 0  # requests that are not answered yet
+        self.most = 0  # … at any moment
         self.got: list[Got] = []
         self.connections: set[_Connection] = set()
         self.server: asyncio.Server
@@ -94,13 +108,23 @@ class _Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         head = {name.decode(): value.decode() for name, value in self.headers.items()}
-        got = Got(
-            head["ce-id"], self.target.life, int(head["fanout-attempt"]), head["idempotency-key"], self.body, head
-        )
+        loop, target = asyncio.get_running_loop(), self.target
+        number, key = int(head["fanout-attempt"]), head["idempotency-key"]
+        got = Got(head["ce-id"], target.life, number, key, self.body, head, at=loop.time())
         self.headers, self.body = {}, b""
-        self.target.got.append(got)
-        asyncio.get_running_loop().call_later(self.target.delay, self.answer, got)
+        target.got.append(got)
+        target.busy += 1
+        target.most = max(target.most, target.busy)
+        loop.call_later(target.delay, self.answer, got)
 
     def answer(self, got: Got) -> None:
-        self.transport.write(b"HTTP/1.1 %d X\r\ncontent-length: 0\r\n\r\n" % self.target.status)
-        got.answered = True
+        self.target.busy -= 1
+        status = self.target.choose(got)
+        if status == RESET:
+            self.transport.abort()
+        elif status != SILENT and not self.transport.is_closing():
+            goodbye = b"connection: close\r\n" if self.target.closes else b""
+            self.transport.write(b"HTTP/1.1 %d X\r\n%bcontent-length: 0\r\n\r\n" % (status, goodbye))
+            got.status = status
+            if self.target.closes:
+                self.transport.close()
