@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800)]
 
 
 async def test_nothing_that_was_accepted_is_lost_by_kill_9(bench: Bench, form: Form, figure: Figure) -> None:
-    kills = int(form(10, 200))
+    kills = int(form(8, 200))
     chance = random.Random(f"kills/{kills}")
     targets = [await bench.target(name) for name in ("a", "b", "c")]
     bench.route(*targets, defaults={"policy": patient()})

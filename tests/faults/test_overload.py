@@ -26,7 +26,7 @@ SIZE: typing.Final = 8_000  # bytes of a body
 async def test_ten_times_too_much_is_refused_at_once_and_what_was_taken_is_kept(
     bench: Bench, form: Form, figure: Figure
 ) -> None:
-    seconds = form(2.5, 30.0)
+    seconds = form(1.5, 30.0)
     a, b = await bench.target("a"), await bench.target("b")
     a.delay = b.delay = TAKES
     bench.route(a, b, defaults={"policy": patient() | {"bulkhead": {"maxConcurrent": LIMIT}}})

@@ -79,7 +79,7 @@ class Unplugged:
 def test_a_power_cut_at_any_call_takes_nothing_that_was_acknowledged(
     tmp_path: pathlib.Path, form: Form, figure: Figure
 ) -> None:
-    seeds, cuts = int(form(10, 250)), 4
+    seeds, cuts = int(form(6, 250)), 4
     acknowledged, taken_back, gone = 0, 0, []
     disk = SickDisk()
     try:

@@ -27,7 +27,7 @@ async def replay(bench: Bench, process: Process) -> int:
 
 
 async def test_a_kill_in_the_middle_of_replays_loses_no_dead_letter(bench: Bench, form: Form, figure: Figure) -> None:
-    kills = int(form(4, 60))
+    kills = int(form(3, 60))
     chance = random.Random(f"replays/{kills}")
     good, bad = await bench.target("good"), await bench.target("bad")
     bad.status = REJECTED

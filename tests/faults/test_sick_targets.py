@@ -62,7 +62,7 @@ async def given_up(bench: Bench, process: Process, name: str) -> int:
 
 
 async def test_one_sick_target_of_three_costs_the_healthy_no_delivery(bench: Bench, form: Form, figure: Figure) -> None:
-    seconds = form(0.5, 10.0)
+    seconds = form(0.2, 5.0)
     healthy = [await bench.target("a"), await bench.target("b")]
     sick = [await SickTarget(name, ailment).open() for name, ailment in AILMENTS.items()]
     policy = patient(attempt="1s", wait="20ms") | {"bulkhead": {"maxConcurrent": 8}}

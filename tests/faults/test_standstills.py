@@ -25,7 +25,7 @@ NOTICED = 1.0  # seconds more until this busy test sees it
 
 
 async def test_a_standstill_of_ours_is_held_against_no_target(bench: Bench, form: Form, figure: Figure) -> None:
-    rounds, seconds = int(form(2, 3)), form(2.5, 60.0)
+    rounds, seconds = int(form(1, 3)), form(2.0, 60.0)
     keeps, closes = await bench.target("keeps"), await bench.target("closes")
     keeps.delay = 0.05  # so that some attempts are under way whenever the standstill begins
     closes.closes = True  # and so that some are connecting
@@ -66,7 +66,7 @@ async def test_a_standstill_of_ours_is_held_against_no_target(bench: Bench, form
 
 
 async def test_sigterm_at_any_instant_loses_and_repeats_nothing(bench: Bench, form: Form, figure: Figure) -> None:
-    most, until = int(form(5, 1000)), time.monotonic() + form(60, 480)
+    most, until = int(form(4, 1000)), time.monotonic() + form(60, 480)
     chance = random.Random("sigterm")
     targets = [await bench.target(name) for name in ("a", "b", "c")]
     targets[1].delay = 0.1

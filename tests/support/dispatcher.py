@@ -132,7 +132,7 @@ class Producer:
         status = int(head[9:12])
         self.answers.append((status, loop.time() - begun))
         if status == 202:
-            self.accepted[ident] = answer.decode()
+            self.accepted[ident] = json.loads(answer)["receipt"]
 
 
 class Load:
