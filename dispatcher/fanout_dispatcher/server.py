@@ -118,7 +118,7 @@ async def _serve(settings: Settings, log: FilteringBoundLogger, stderr: Outlet) 
             stack.enter_context(state.announced(settings.data, running))
         except OSError as error:  # a full disk: `fanout events` needs --admin then, and nothing else is worse for it
             log.warning("state.unwritten", file=str(settings.data / state.NAME), why=error.strerror)
-        log.info("dispatcher.started", listen=base, admin=running.admin, events=recovered.unfinished)
+        log.info("dispatcher.started", listen=base, admin=running.admin, deliveries=recovered.pending)
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({stopping, plans}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()

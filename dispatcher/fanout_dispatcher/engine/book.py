@@ -5,6 +5,7 @@ receipts.
 """
 
 import asyncio
+import functools
 import typing
 
 from fanout_dispatcher.engine.clock import Clock
@@ -47,6 +48,7 @@ class Book:
         )
         self.receipts = Receipts(worker, recovered.key)
         self.seq = recovered.last_seq
+        self.marked = 0  # every pending delivery of an event below has its row in the journal
         self.live: dict[int, Pending] = {}
         self.lanes: dict[tuple[str, str], int] = {names: number for number, names in recovered.lanes.items()}
         self.frozen = {(one.route, one.generation, one.targets): one for one in recovered.frozen.values()}
@@ -108,6 +110,26 @@ class Book:
             self.frozen[what] = frozen
             self.committer.freeze(frozen)
         return frozen
+
+    def mark(self) -> None:
+        """Tell the journal from which event on the next start has to look for deliveries that were in a window.
+
+        Twice it waits for a commit: first until every event so far is with its lanes or refused, then until what had
+        become of the older ones is written.
+        """
+        if self.marked > self.seq:
+            return
+        last = self.seq
+
+        def landed() -> None:
+            bare = (seq for seq, pending in self.live.items() if pending.bare)
+            self.marked = min(min(bare, default=last + 1), last + 1)
+            self.committer.once_written(functools.partial(self._mark, self.marked))
+
+        self.committer.once_written(landed)
+
+    def _mark(self, below: int) -> None:
+        self.disk.run(lambda journal: journal.mark(below), lambda answer: None)
 
     async def ask(self, job: typing.Callable[[Journal], T]) -> T:
         """Run *job* on the journal's thread. Raises JournalFault."""

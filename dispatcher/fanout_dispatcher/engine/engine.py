@@ -28,6 +28,7 @@ from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.sink import PlanRefused
 
 SWEEP: typing.Final = 1.0  # seconds between looks at what has expired
+MARK: typing.Final = 10.0  # seconds between two marks in the journal of what a restart need not look at
 HOUSEKEEPING: typing.Final = 60.0  # seconds between looks at what is kept too long
 HISTORY_KEPT: typing.Final = 24 * 3600.0  # seconds that finished events can still be asked for
 KEPT_ANYWAY: typing.Final = 168 * 3600.0  # seconds that dead letters of a target that is gone are kept
@@ -107,6 +108,7 @@ class Engine:
     def start(self) -> None:
         """Begin to look after things regularly; deliveries that were found start as soon as their plans are in."""
         self._every(SWEEP, self._sweep)
+        self._every(MARK, self.durable.mark)
         self._every(HOUSEKEEPING, self._keep_house)
 
     def readiness(self) -> str | None:

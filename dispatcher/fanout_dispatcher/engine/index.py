@@ -80,11 +80,32 @@ class Index:
     def put_back(self, delivery: Delivery, at: float) -> None:
         """Out of memory and into the index, due at *at*; fresh still if no attempt was spent on it."""
         row = DueRow(self.number, delivery.pending.event.seq, at, delivery.attempts, delivery.history)
+        if delivery.claims is None:
+            delivery.pending.bare -= 1
         self.book.committer.index(row, functools.partial(self._is_back, delivery, at))
+
+    def keep(self, window: Window, before: float) -> None:
+        """Give what has been in *window* since before *before* a row each, claimed at once: it stays in the window.
+
+        What stands still here for long (its target is held, its circuit open) would make the next start look at every
+        event that came after it.
+        """
+        oldest = next((one for one in window.ready if one.claims is None), None)
+        if oldest is None or oldest.pending.event.accepted > before:
+            return
+        for delivery in window.ready:
+            if delivery.claims is None:
+                event = delivery.pending.event
+                delivery.claims = window.claimed
+                window.claimed.add(event.seq)
+                delivery.pending.bare -= 1
+                self.book.committer.index(DueRow(self.number, event.seq, event.accepted), _nothing)
 
     def drop(self, delivery: Delivery) -> None:
         """The delivery is settled: if it has a row, that goes with the same commit."""
-        if delivery.claims is not None:
+        if delivery.claims is None:
+            delivery.pending.bare -= 1
+        else:
             seq = delivery.pending.event.seq
             self.book.committer.unindex(self.number, seq, functools.partial(delivery.claims.discard, seq))
 
@@ -104,3 +125,7 @@ class Index:
         for row in rows:
             window.push(self.claim(row))
         self.woken()
+
+
+def _nothing() -> None:
+    """Nobody waits for it."""

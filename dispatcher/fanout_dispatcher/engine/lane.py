@@ -34,6 +34,7 @@ from fanout_dispatcher.values.outcome import Again, Dead, Delivered, Done, Faile
 
 GRAIN: typing.Final = 0.001  # seconds: loops round timers to milliseconds, and one that fires early would fire again
 QUANTUM: typing.Final = 16  # attempts that a lane starts in one turn of the loop; then the other lanes have theirs
+STALE: typing.Final = 5  # seconds after which what waits in memory is written into the index too
 BUSY: typing.Final = 5  # seconds after which a producer that was turned away may try again
 QUEUE_FULL: typing.Final = "what waits for it has reached queue.maxBytes"
 
@@ -140,6 +141,7 @@ class Lane:
     def offer(self, pending: Pending, index: int) -> None:
         """The event is committed: the promised place is taken."""
         self.fresh.promised -= 1
+        pending.bare += 1
         self.fresh.push(Delivery(pending, index))
         if not self.dirty:
             self.works.soon(self)
@@ -290,6 +292,7 @@ class Lane:
     def sweep(self, now: float) -> None:
         """Once a second: give up what has expired while nothing could be sent, and never sleep for ever."""
         self.expiry.sweep(now)
+        self.index.keep(self.fresh, now - STALE)
         if self.fresh.next_due <= now or self.again.next_due <= now:
             self.soon()
 

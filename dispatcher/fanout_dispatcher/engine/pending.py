@@ -18,6 +18,9 @@ class Pending(msgspec.Struct, kw_only=True, eq=False):
     left: int
     refs: int = 0
     touched: bool = False  # in the batch that is being collected
+    bare: int = (
+        0  # deliveries in memory that have no due row: a crash loses sight of them, until the event is looked at
+    )
 
 
 class Delivery(msgspec.Struct, eq=False):

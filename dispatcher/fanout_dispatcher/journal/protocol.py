@@ -10,7 +10,8 @@ transaction. Two kinds of row matter to the engine:
   (an attempt has been spent), and each kind is pulled by itself: neither stands in the other's way.
 
 A pending delivery that has no due row was in a window. After a crash `open` gives each of those a due row, so that
-afterwards everything owed is in the index and every window is empty.
+afterwards everything owed is in the index and every window is empty. It looks for them from the last *mark* on: below
+it, says the engine, everything pending has a row.
 """
 
 import typing
@@ -117,7 +118,11 @@ class Recovered(msgspec.Struct, frozen=True, kw_only=True):
     frozen: dict[int, Frozen]
     plans: dict[str, bytes]
     backlog: dict[int, Backlog]
-    unfinished: int  # events
+
+    @property
+    def pending(self) -> int:
+        """Deliveries that are owed."""
+        return sum(lane.pending for lane in self.backlog.values())
 
 
 class Pulled(msgspec.Struct, frozen=True, gc=False):
@@ -162,6 +167,12 @@ class Journal(typing.Protocol):
 
         A dead letter that one of them replaced is there again. Everything else of the batch may be written or not, and
         may be committed again as it was. Raises JournalAmbiguous as long as the disk does not let it.
+        """
+
+    def mark(self, below: int) -> None:
+        """Every pending delivery of an event below *below* has its row: the next `open` need not look there.
+
+        Kept with a later commit, at the latest by `close`; a smaller number than before changes nothing.
         """
 
     def pull(

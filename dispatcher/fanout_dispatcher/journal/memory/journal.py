@@ -83,7 +83,6 @@ class MemoryJournal:
             frozen=dict(store.frozen),
             plans=dict(store.plans),
             backlog=store.backlog(),
-            unfinished=len(store.events),
         )
 
     def crash(self) -> None:
@@ -115,6 +114,11 @@ class MemoryJournal:
         """Take back whatever of the events *seqs* was written."""
         self._store.take_back(set(seqs))
         self._is_open, self._torn = True, False
+
+    def mark(self, below: int) -> None:
+        """The next `open` looks for what was in a window from *below* on."""
+        store = self._ready()
+        store.indexed_to = max(store.indexed_to, below - 1)
 
     def pull(
         self, kind: tuple[int, bool], until: float, limit: int, skip: Collection[int]

@@ -27,6 +27,7 @@ class Store:
         self.letters = Letters()
         self.done: dict[int, tuple[float, Finished]] = {}  # seq -> when it finished; in that order
         self.last_seq = 0
+        self.indexed_to = 0  # every pending delivery of an event up to here has its row
         self.used = 0  # bytes
         self._due: dict[int, LaneIndex] = {}
 
@@ -65,10 +66,12 @@ class Store:
 
     def recover(self, now: float) -> None:
         """Give every pending delivery that was in a window a row, due *now*."""
-        for event in self.events.values():
+        later = (event for seq, event in self.events.items() if seq > self.indexed_to)
+        for event in later:
             for lane, state in zip(event.frozen.lanes, self.states(event), strict=True):
                 if state == State.PENDING and self.index(lane).get(event.seq) is None:
                     self.index(lane).put(DueRow(lane, event.seq, now))
+        self.indexed_to = self.last_seq
 
     def take_back(self, seqs: set[int]) -> None:
         """Nothing of the events *seqs* stays; a dead letter that one of them replaced comes back, with the bytes."""

@@ -9,6 +9,7 @@ import typing
 from collections.abc import Callable, Collection, Sequence
 
 import apsw
+import msgspec
 
 from fanout_dispatcher.journal.clock import Clock
 from fanout_dispatcher.journal.protocol import (
@@ -118,6 +119,11 @@ class SqliteJournal:
                 self._ballast.drop()  # for the next try
             raise JournalAmbiguous(f"journal {self.path} cannot be repaired yet: {fault}") from fault
         self._session, self._torn = session, ""
+
+    def mark(self, below: int) -> None:
+        """Every pending delivery of an event below *below* has its row: noted with the clock."""
+        if below - 1 > self._known.indexed_to:
+            self._known = msgspec.structs.replace(self._known, indexed_to=below - 1)
 
     def pull(
         self, kind: tuple[int, bool], until: float, limit: int, skip: Collection[int]

@@ -276,10 +276,6 @@ WHERE event.seq BETWEEN :first AND :last
 -- Deliveries that wait in the index, and the bytes of their bodies, by lane.
 SELECT lane, count(*), sum(size) FROM due GROUP BY lane;
 
--- name: unfinished
--- How many events are unfinished.
-SELECT count(*) FROM event;
-
 -- name: restore_dead
 -- replayed → dead: the replay is taken back, its body returns; the head stayed, with the time of the first acceptance.
 UPDATE dead SET replayed = NULL, body = event.body

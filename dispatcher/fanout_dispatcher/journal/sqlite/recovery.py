@@ -1,8 +1,9 @@
 """What `open` does with a healthy file: everything owed into the index, then a count of it.
 
 A pending delivery without a due row was in a window when the process ended. It gets a row that is due now. All
-events up to `indexed_to` have been through this before, so only later ones are looked at, a stretch at a time in
-transactions of their own: memory stays bounded, and a crash on the way costs nothing but the stretch.
+events up to `indexed_to` have been through this before or were marked by the engine, so only later ones are looked at,
+a stretch at a time in transactions of their own: memory stays bounded, and a crash on the way costs nothing but the
+stretch. The count reads the rows of the index and no event: a backlog of a million is hundreds of MiB of events.
 """
 
 from collections.abc import Callable
@@ -75,7 +76,6 @@ def recover(sql: Statements, known: Facts, clock: Clock) -> tuple[Facts, Recover
         frozen=frozen(sql),
         plans=dict(sql.rows("plans")),
         backlog=_backlog(sql, {number: (dead, dead_bytes) for number, _, _, dead, dead_bytes in lanes}),
-        unfinished=sql.value("unfinished"),
     )
     return known, recovered
 

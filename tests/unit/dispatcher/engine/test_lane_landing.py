@@ -33,13 +33,15 @@ class Bench:
         *,
         script: Script | None = None,
         works: Works | None = None,
+        journal: MemoryJournal | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
-        journal = MemoryJournal()
-        clock = Clock(loop, base=0.0, wall=0.0)
+        self.journal = journal or MemoryJournal()
+        recovered = self.journal.open()
+        clock = Clock(loop, base=recovered.now, wall=0.0)
         self.works = works or Works(clock, seam=Silent(), seed=1, changed=lambda route: None)
-        disk = LoopDisk(journal, rng=random.Random(1))
-        self.book = Book(disk, journal.open(), worker="0", clock=clock, max_bytes=1 << 20, troubled=lambda fault: None)
+        disk = LoopDisk(self.journal, rng=random.Random(1), latency=(0.0, 0.004))
+        self.book = Book(disk, recovered, worker="0", clock=clock, max_bytes=1 << 20, troubled=lambda fault: None)
         target = a_target(policy=policy)
         self.lane = Lane(ROUTE, target, book=self.book, works=self.works)
         self.frozen = self.book.freeze(ROUTE, 1, (target.name,))
@@ -49,7 +51,7 @@ class Bench:
     def owes(self) -> Pending:
         """An event for the lane, as acceptance brings it."""
         now = self.lane.clock.now()
-        event = Event(seq=self.book.next_seq(), frozen=self.frozen, accepted=0.0, head=HEAD, body=b"{}")
+        event = Event(seq=self.book.next_seq(), frozen=self.frozen, accepted=now, head=HEAD, body=b"{}")
         pending = Pending(event=event, states=bytearray(1), left=1)
         self.lane.tally.came(2)
         spilled = () if self.lane.promise(now) else (DueRow(self.lane.number, event.seq, now),)

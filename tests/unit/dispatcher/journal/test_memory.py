@@ -56,5 +56,5 @@ def test_a_crash_after_an_ambiguous_commit_finds_what_was_written() -> None:
             journal.commit(Batch(events=[an_event(1)]))
         journal.crash()
 
-    assert written.open().unfinished == 1
-    assert lost.open().unfinished == 0
+    assert written.open().pending == 2
+    assert lost.open().pending == 0

@@ -163,7 +163,7 @@ def test_a_power_cut_takes_nothing_that_was_acknowledged(tmp_path: pathlib.Path,
     journal.close()
 
     assert lost > 0
-    assert recovered.unfinished >= acknowledged
+    assert recovered.pending >= acknowledged
 
 
 def write_some(journal: SqliteJournal, seq: int, chance: random.Random) -> int:

@@ -135,7 +135,7 @@ def test_a_restart_on_a_full_disk_opens_settles_and_refuses_new_events(small_dis
         journal.commit(Batch(events=[an_event(101, body=b"x" * 10_000_000)]))
     settle_one_by_one(journal, list(range(1, 51)))
 
-    assert (recovered.unfinished, reopened(journal)) == (50, [])
+    assert (recovered.pending, reopened(journal)) == (50, [])
 
 
 def test_a_journal_that_was_cut_off_on_a_full_disk_opens_there(small_disk: pathlib.Path) -> None:

@@ -31,7 +31,7 @@ def test_everything_owed_is_found(old: SqliteJournal) -> None:
     found = old.open()
 
     sizes = [len(f"body {seq}") for seq in range(1, 8)]
-    assert (found.key, found.last_seq, found.unfinished, found.now) == (KEY, 8, 7, 20.0)
+    assert (found.key, found.last_seq, found.pending, found.now) == (KEY, 8, 12, 20.0)
     assert found.plans == {"shop/order": b"plan"}
     assert found.frozen == {1: ORDER, 2: INVOICE}
     assert found.backlog == {

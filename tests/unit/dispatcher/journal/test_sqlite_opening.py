@@ -156,7 +156,7 @@ def test_a_first_start_that_was_cut_off_is_begun_again(path: pathlib.Path) -> No
     filled(path)
     journal = a_journal(path)
 
-    assert journal.open().unfinished == 8
+    assert journal.open().pending == 8
     journal.close()
 
 
@@ -206,7 +206,7 @@ def test_a_refused_journal_can_be_opened_once_it_is_well(path: pathlib.Path) -> 
         journal.open()
     flip(path, 100)
 
-    assert journal.open().unfinished == 8
+    assert journal.open().pending == 8
     journal.close()
 
 
@@ -227,7 +227,7 @@ def test_a_log_cut_within_its_last_transaction_is_a_crash_and_no_damage(path: pa
     os.truncate(log, log.stat().st_size - 100)
     journal = a_journal(path)
 
-    assert journal.open().unfinished == 7
+    assert journal.open().pending == 7
     journal.close()
 
 
