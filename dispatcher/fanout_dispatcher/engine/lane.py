@@ -62,6 +62,7 @@ class Lane:
         self.ending: Reason | None = None
         self.dirty = False
         self.timer: asyncio.TimerHandle | None = None
+        self.wakes_at = 0.0  # loop time of ``timer``
         self.target = target
         self.rules = Rules.of(target.policy)
         self.expiry = Expiry(self.rules, self.index, works, self._expired)
@@ -306,9 +307,10 @@ class Lane:
             return
         when = self.clock.on_loop(at) + GRAIN
         if self.timer is not None:
-            if self.timer.when() <= when:
+            if self.wakes_at <= when:
                 return
             self.timer.cancel()
+        self.wakes_at = when  # not asked of the timer: for a time that is past, uvloop's cannot say
         self.timer = self.works.loop.call_at(when, self._unpark)
 
     def _unpark(self) -> None:

@@ -49,4 +49,7 @@ class Works:
         lanes, self.dirty = self.dirty, []
         for lane in lanes:
             lane.dirty = False
-            lane.pump()
+            try:
+                lane.pump()
+            except Exception as fault:  # noqa: BLE001  a fault of ours in one lane must not stop those behind it in the list
+                self.loop.call_exception_handler({"message": f"pumping {lane!r}", "exception": fault})
