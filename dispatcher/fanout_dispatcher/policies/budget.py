@@ -54,8 +54,10 @@ class Budget:
 
     def enter(self, flight: Crossing, now: float) -> None:
         """A retry takes one, a first attempt puts its share in."""
-        change = self.each if flight.number > 1 else -self.share
-        self.empty = max(self.empty, now - self.depth) + change
+        empty, full = self.empty, now - self.depth
+        if empty < full:  # noqa: PLR1730  max() would be a call for every attempt
+            empty = full
+        self.empty = empty - self.share if flight.number == 1 else empty + self.each
 
     def leave(self, flight: Crossing, outcome: Outcome, now: float) -> None:
         """A delivery that succeeds puts one in."""
