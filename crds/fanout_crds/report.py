@@ -37,6 +37,7 @@ class TargetReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     pending: int = 0
     dead_letters: int = 0
     last_error: str | None = None
+    dry_run: bool = False  # the circuit only shows the state that it would have
 
 
 class RouteReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel", tag_field="kind", tag="route"):

@@ -52,8 +52,8 @@ class TargetStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     circuit: Annotated[
         Circuit | None,
         Enum(Circuit),
-        "Closed, Open (events are held), HalfOpen (probing) or Disabled; where dispatchers differ, the worst; Unknown:"
-        " a word of a newer dispatcher.",
+        "Closed, Open (events are held), HalfOpen (probing) or Disabled; in the mode DryRun the one that it would be;"
+        " where dispatchers differ, the worst; Unknown: a word of a newer dispatcher.",
     ] = None
     pending: Annotated[int | None, _count, "Deliveries accepted and not settled."] = None
     dead_letters: Annotated[int | None, _count, "Deliveries given up on and kept for replay."] = None

@@ -104,7 +104,7 @@ def healthy(finding: Finding, view: View) -> Condition:
     if view.empty:
         return _condition("Healthy", "Unknown", say("NoDispatcher"))
     targets = summed(view)
-    opened = [one.name for one in targets if one.circuit == "Open"]
+    opened = [one.name for one in targets if one.circuit == "Open" and not one.dry_run]
     if opened:
         return _condition("Healthy", "False", say("CircuitOpen", targets=_some(opened)))
     dead = [f"{one.name} ({one.dead_letters})" for one in targets if one.dead_letters]
@@ -144,6 +144,7 @@ def _sum(name: str, found: list[TargetReport]) -> TargetReport:
         pending=coarse(sum(one.pending for one in found)),
         dead_letters=coarse(sum(one.dead_letters for one in found)),
         last_error=next((one.last_error for one in found if one.last_error), None),
+        dry_run=all(one.dry_run for one in found),
     )
 
 

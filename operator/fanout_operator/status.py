@@ -185,7 +185,7 @@ def _from_dispatchers(finding: Finding, view: View) -> Document:
     found: Document = {
         "pending": coarse(sum(one.pending for one in known)),
         "deadLetters": coarse(sum(one.dead_letters for one in known)),
-        "openCircuits": sum(one.circuit in {"Open", "HalfOpen"} for one in known),
+        "openCircuits": sum(one.circuit in {"Open", "HalfOpen"} and not one.dry_run for one in known),
         "targets": [_target(name, targets.get(name)) for name in finding.targets],
     }
     generation = programmed_generation(view)

@@ -50,6 +50,7 @@ def test_a_dry_run_shows_an_open_circuit_and_holds_nothing() -> None:
         await asyncio.sleep(5)
         shown = life.target("a")
         assert (shown.circuit, shown.held, shown.held_until, shown.pending) == ("Open", None, None, 0)
+        assert shown.dry_run
         assert await life.reasons("a") == [Reason.ATTEMPTS_EXHAUSTED] * 20
 
     world.live(story)

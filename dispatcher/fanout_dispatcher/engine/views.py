@@ -45,6 +45,7 @@ class Views:
             held=lane.why_held(),
             held_until=None if probed is None or lane.held is not None else self.clock.wall(probed),
             last_error=_why(lane),
+            dry_run=lane.circuit.mode == "DryRun",
         )
 
     def event(self, book: Book, seq: int, stored: StoredEvent) -> EventView:

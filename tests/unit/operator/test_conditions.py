@@ -63,6 +63,8 @@ def test_programmed_says_what_is_known_of_every_dispatcher_and_ready_follows(see
         (NOBODY, "Unknown/NoDispatcher"),
         (view(runs(), runs(circuit="Open")), "False/CircuitOpen"),
         (view(runs(circuit="HalfOpen")), "True/Healthy"),
+        (view(runs(circuit="Open", dry_run=True)), "True/Healthy"),
+        (view(runs(circuit="Open", dry_run=True), runs(circuit="Open")), "False/CircuitOpen"),
         (view(runs(dead_letters=1)), "False/DeadLetters"),
         (view(runs(circuit="Open", dead_letters=1)), "False/CircuitOpen"),
         (view(runs(), silent=("d9",)), "Unknown/DispatcherSilent"),
