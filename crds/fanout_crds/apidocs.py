@@ -5,6 +5,7 @@ that stands beside it in the code, which says what unset and zero mean. What is 
 table, in the words that a fault uses. An object that stands in several places (a policy) has one section.
 """
 
+import inspect
 import typing
 from collections.abc import Iterator
 
@@ -92,7 +93,7 @@ def _section(struct: Struct, places: dict[Struct, list[str]]) -> str:
 
 
 def _doc(struct: Struct) -> str:
-    return (struct.__doc__ or "").strip()
+    return inspect.cleandoc(struct.__doc__ or "")
 
 
 def _row(field: Field, places: dict[Struct, list[str]]) -> str:

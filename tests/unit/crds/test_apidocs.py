@@ -42,6 +42,10 @@ def test_a_policy_is_told_once_with_the_places_where_it_stands() -> None:
     assert "\n## policy.circuitBreaker.halfOpen\n" in PAGE
 
 
+def test_no_paragraph_is_taken_for_code() -> None:
+    assert [line for line in PAGE.splitlines() if line.startswith("    ")] == []
+
+
 def test_nothing_is_swallowed_as_html() -> None:
     prose = re.sub(r"<!--.*?-->|`[^`]*`", "", PAGE)
 
