@@ -32,7 +32,10 @@ Figure = typing.Callable[..., None]
 def patient(attempt: str = "2s", wait: str = "50ms") -> dict[str, typing.Any]:
     """A policy that never gives up during a test, asks again after *wait*, and asks whatever happens."""
     return {
-        "retry": {"backoff": {"type": "Constant", "baseDelay": wait, "jitter": "None"}},
+        "retry": {
+            "backoff": {"type": "Constant", "baseDelay": wait, "jitter": "None"},
+            "budget": {"mode": "Disabled"},
+        },
         "circuitBreaker": {"mode": "Disabled"},
         "timeouts": {"attempt": attempt},
     }

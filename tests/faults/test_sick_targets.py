@@ -73,7 +73,7 @@ async def test_one_sick_target_of_three_costs_the_healthy_no_delivery(bench: Ben
 
     for name, (well, ill) in fared.items():
         rates, p99s = ill.rate / well.rate, ill.p99 / well.p99
-        figure("P4", beside=name, events=ill.accepted, lost=0, rate_ratio=rates, p99_ratio=p99s)
+        figure("P4", beside=name, events=ill.accepted, rate_ratio=rates, p99_ratio=p99s)
     figure("P6", sick_targets=len(sick), requests_to_them=sum(one.asked for one in sick), peak_rss_mb=peak, cap_mb=CAP)
     assert all(one.asked for one in sick), "each was asked"
     assert all(ill.accepted for _, ill in fared.values())

@@ -28,6 +28,7 @@ _JUDGED: typing.Final = 64  # of a name's addresses; some answer with thousands,
 _TRIED: typing.Final = 8  # of those that are permitted
 _HEAD_START: typing.Final = 0.25  # s before the next address is tried beside the last one (RFC 8305 §8)
 _SHORTEST: typing.Final = 0.01  # s; the least that the RFC allows
+_STALLED: typing.Final = 0.5  # s that the deadline may be late before we take it that this process stood still
 _GOODBYE: typing.Final = 2.0  # s that a TLS peer may take to say goodbye
 
 _NO_NAME: typing.Final = Failed(fault=Fault.NAME_FAILURE, detail="name not found")
@@ -36,6 +37,7 @@ _NO_CONNECTION: typing.Final = Failed(fault=Fault.CONNECT_FAILURE)
 _TORN: typing.Final = Failed(fault=Fault.RESET, detail="connection reset")
 _NO_TLS: typing.Final = Failed(fault=Fault.TLS_FAILURE, detail="TLS failed")
 _TOO_SLOW: typing.Final = Failed(fault=Fault.TIMEOUT, detail="connect timed out")
+_STOOD_STILL: typing.Final = Refused("the dispatcher stood still while it connected")
 
 Make = collections.abc.Callable[[], Connection]
 
@@ -65,8 +67,9 @@ class Dialer:
 
     async def dial(self, make: Make) -> Dialled:
         """Connect what *make* makes. Never raises but for being cancelled."""
+        deadline = asyncio.timeout(self._timeout or None)
         try:
-            async with asyncio.timeout(self._timeout or None) as deadline:
+            async with deadline:
                 found = [str(self._origin.address)] if self._origin.address else await self._resolve(self._origin.host)
                 if isinstance(found, Refused):
                     return found
@@ -74,11 +77,16 @@ class Dialer:
                     return _NO_NAME
                 return await self._connect_to_one(self._permitted(found), make, deadline)
         except TimeoutError:
-            return _TOO_SLOW
+            return self._late(deadline)
 
     def _permitted(self, found: list[str]) -> list[str]:
         judged = itertools.islice(_interleaved(found), _JUDGED)
         return list(itertools.islice(filter(self._permits, judged), _TRIED))
+
+    def _late(self, deadline: asyncio.Timeout) -> Dialled:
+        """Too slow; unless the loop is late itself, and what has come meanwhile was not even looked at."""
+        at = deadline.when()
+        return _STOOD_STILL if at is not None and self._loop.time() - at > _STALLED else _TOO_SLOW
 
     def _permits(self, address: str) -> bool:
         return self._guard.check(address, private=self._private, port=self._origin.port) is None

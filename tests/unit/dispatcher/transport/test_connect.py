@@ -5,13 +5,14 @@ import contextlib
 import pathlib
 import socket
 import threading
+import time
 import typing
 
 import pytest
 
 from fanout_dispatcher.transport.guard import Guard
 from fanout_dispatcher.transport.names import Names, Resolve
-from fanout_dispatcher.values.outcome import Delivered, Failed, Fault
+from fanout_dispatcher.values.outcome import Delivered, Failed, Fault, Refused
 from tests.unit.dispatcher.transport.support import (
     OK,
     PATIENCE,
@@ -93,6 +94,18 @@ async def test_a_black_hole_costs_the_connect_deadline() -> None:
     with black_hole() as port:
         async with sending(target(f"http://127.0.0.1:{port}/", settings=policy(connect=0.1))) as sender:
             assert await Pad().send(sender) == TOO_SLOW
+
+
+async def test_a_connect_deadline_that_passed_while_we_stood_still_is_held_against_nobody() -> None:
+    with black_hole() as port:
+        async with sending(target(f"http://127.0.0.1:{port}/", settings=policy(connect=0.2))) as sender:
+            pad = Pad()
+            flight = pad.launch(sender)
+            await turns()
+            time.sleep(1.0)  # as a suspended machine does
+
+            assert await pad.outcome(flight) == Refused("the dispatcher stood still while it connected")
+            assert repr(sender) == "<HttpSender open=0 idle=0 waiting=0>"
 
 
 async def test_a_flight_cancelled_while_connecting_never_lands_and_gives_its_place_back() -> None:
