@@ -50,6 +50,7 @@ from fanout_dispatcher.transport.senders import HttpSenders
 from fanout_dispatcher.values.address import bracketed
 from fanout_dispatcher.values.answers import Reply
 from fanout_dispatcher.values.event import Head
+from fanout_dispatcher.values.ids import Ids
 from fanout_dispatcher.values.views import EventView
 
 JOURNAL: typing.Final = "journal.db"
@@ -167,7 +168,7 @@ async def _open_data_port(settings: Settings, engine: Engine, desk: EngineDesk) 
         return await listen(
             Door(engine, desk),
             (settings.listen.host, settings.listen.port),
-            ids=_new_id,
+            ids=Ids(secrets.token_bytes),
             wall=time.time,
             settings=PORT.within(_descriptors()),
         )
@@ -266,10 +267,6 @@ def _descriptors() -> int:
 def _machine_clock() -> MachineClock:
     boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     return MachineClock(boot, time.clock_gettime(time.CLOCK_BOOTTIME), time.time())
-
-
-def _new_id() -> str:
-    return secrets.token_hex(16)
 
 
 def _url(address: tuple[typing.Any, ...]) -> str:

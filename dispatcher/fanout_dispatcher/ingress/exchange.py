@@ -2,6 +2,8 @@
 
 import typing
 
+import msgspec
+
 from fanout_dispatcher.ingress import answer, problems
 from fanout_dispatcher.ingress.answer import Answer
 from fanout_dispatcher.ingress.problems import Refusal
@@ -19,15 +21,12 @@ class Line(typing.Protocol):
         """An answer is there; it may not be its turn."""
 
 
-class Exchange:
+class Exchange(msgspec.Struct, eq=False):
     """A request waiting for its answer. The second answer to a request moves nothing."""
 
-    __slots__ = ("answer", "line", "request")
-
-    def __init__(self, line: Line, request: Request) -> None:
-        self.line = line
-        self.request = request
-        self.answer: Answer | None = None
+    line: Line
+    request: Request
+    answer: Answer | None = None
 
     def reply(self, outcome: Answered) -> None:
         """Take what the engine said."""

@@ -8,17 +8,17 @@ Grammar: RFC 9110 §5.1 (names), §5.5 (values).
 import re
 import typing
 
-from fanout_crds.headers import CREDENTIALS, FRAMING, OURS, encoded
+from fanout_crds.headers import CARRIED, encoded
 
 _NAME = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
 _CHARACTERS = rb"[\t\x20-\x7e\x80-\xff]*+"
 
-# What an event's own block may not say: the connection's headers, credentials, and what is put in for each send.
-_NOT_AN_EVENTS: typing.Final = sorted(map(re.escape, encoded(FRAMING | CREDENTIALS | OURS)))
+# What an event's own block may say. A list of what it may not say would be longer, and six times as slow to look for.
+_AN_EVENTS: typing.Final = sorted(map(re.escape, encoded(CARRIED)))
 
 _name = re.compile(_NAME)
 _value = re.compile(_CHARACTERS)
-_block = re.compile(rb"(?:(?!(?i:(?:%b):|fanout-))%b:%b\r\n)*+" % (b"|".join(_NOT_AN_EVENTS), _NAME, _CHARACTERS))
+_block = re.compile(rb"(?:(?:ce-[a-z0-9]++|%b):%b\r\n)*+" % (b"|".join(_AN_EVENTS), _CHARACTERS))
 _KNOWN_BLOCKS: typing.Final = 1024
 _LONGEST_KNOWN: typing.Final = 1024
 
@@ -41,7 +41,7 @@ class Blocks:
     """Checks blocks of complete header lines, and remembers the last ones.
 
     An event's block goes to each of its targets, so remembering makes the check cost once per event and not per send
-    (0.8 µs against 0.03). One per dispatcher, bounded to about a megabyte.
+    (1.1 µs against 0.1). One per dispatcher, bounded to about a megabyte.
     """
 
     __slots__ = ("_known",)
@@ -50,7 +50,7 @@ class Blocks:
         self._known: set[bytes] = set()
 
     def check(self, block: bytes) -> None:
-        """Raise Illegal unless *block* is header lines, none of them one that only we may set."""
+        """Raise Illegal unless *block* is header lines that an event may bring, as `cloudevents` writes them."""
         if block in self._known:
             return
         if _block.fullmatch(block) is None:

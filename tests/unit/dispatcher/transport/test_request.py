@@ -141,11 +141,23 @@ def test_a_literal_header_that_no_manifest_may_name_is_not_sent(name: str) -> No
         b"ce-id: 7\r\nTransfer-Encoding: chunked\r\n",
         b"Host: evil.example\r\n",
         b"AUTHORIZATION: Bearer x\r\n",
+        b"fanout-attempt: 1\r\n",
+        b"idempotency-key: k\r\n",
+        b"x-of-the-producer: forwarded, or nothing\r\n",
+        b"ce-: 7\r\n",
     ],
 )
 def test_an_event_whose_block_is_not_plain_headers_is_not_sent(attributes: bytes) -> None:
     with pytest.raises(Illegal, match="event's headers"):
         template().render(event(attributes=attributes), 1)
+
+
+def test_an_events_block_holds_its_attributes_and_what_is_carried() -> None:
+    block = b"ce-id: 7\r\nce-x1: %F0\r\ncontent-type: a/b\r\ntraceparent: 0\r\ntracestate:\r\nx-request-id: 1\r\n"
+
+    head, _ = template().render(event(attributes=block), 1)
+
+    assert block in head
 
 
 @pytest.mark.parametrize("header", [(b"x-a", b"1\r\nx: y"), (b"x-a", b"1\x00"), (b"x-a\r\nx", b"1"), (b"x-a b", b"1")])
