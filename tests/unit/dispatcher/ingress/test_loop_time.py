@@ -114,3 +114,34 @@ async def test_one_read_of_a_flood_costs_a_bounded_time(data: bytes) -> None:
         port.close()
 
     assert min(costs) < AT_MOST
+
+
+@pytest.mark.parametrize("path", [b"/shop/orders", b"/nowhere"], ids=["taken", "refused"])
+async def test_a_flood_that_is_answered_at_once_lets_others_have_the_loop_in_between(path: bytes) -> None:
+    connection, wire, port = connect(StubEngine())
+    request = b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n" % path
+    answered: list[int] = []
+
+    connection.data_received(request * 3000)
+    while not answered or answered[-1] < 3000:
+        answered.append(wire.written.count(b"HTTP/1.1 "))
+        assert wire.reading == (answered[-1] == 3000)
+        await asyncio.sleep(0)
+    port.close()
+
+    assert len(answered) >= 4
+    assert max(now - before for before, now in zip([0, *answered], answered, strict=False)) < 1000
+
+
+async def test_a_client_gone_in_the_middle_of_a_flood_is_not_served_any_further() -> None:
+    engine = StubEngine()
+    connection, _, port = connect(engine)
+    connection.data_received(b"POST /shop/orders HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n" * 3000)
+    before = len(engine.taken)
+
+    connection.connection_lost(None)
+    await asyncio.sleep(0)
+    port.close()
+
+    assert before < 3000
+    assert len(engine.taken) == before
