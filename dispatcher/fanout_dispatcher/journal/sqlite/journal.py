@@ -129,11 +129,11 @@ class SqliteJournal:
         self, kind: tuple[int, bool], until: float, limit: int, skip: Collection[int]
     ) -> tuple[list[Pulled], float | None]:
         """The first *limit* due rows of a *kind* with at ≤ *until* whose seq is not in *skip*, by (at, seq)."""
-        return self._looking(lambda session: session.reading.pull(kind, until, limit, skip))
+        return self._looking(lambda session: session.pulling.pull(kind, until, limit, skip))
 
     def oldest(self, lane: int, limit: int, skip: Collection[int]) -> list[Pulled]:
         """The first *limit* rows of *lane* by seq, whatever their kind and time: where expiry looks."""
-        return self._looking(lambda session: session.reading.oldest(lane, limit, skip))
+        return self._looking(lambda session: session.pulling.oldest(lane, limit, skip))
 
     def event(self, seq: int) -> StoredEvent | None:
         """What is known of one event, finished or not."""

@@ -86,59 +86,40 @@ DELETE FROM event WHERE seq IN (SELECT value FROM carray(?));
 -- Goes with its event.
 DELETE FROM progress WHERE seq IN (SELECT value FROM carray(?));
 
--- name: pull
--- A lane's rows of one kind from the index up to a time, without those in the window already (:skip), as far as :bytes of bodies go
--- (one row at least). One row comes back, in which everything is joined end to end: 256 rows would be 256 occasions to
--- wait for the interpreter's lock.
+-- name: due_page
+-- A lane's first rows of one kind by time, without those in the window already (:skip). One row comes back, in which
+-- everything is joined end to end; the rows follow the order of the index.
 SELECT json_group_array(json_array(
-           found.seq, event.frozen, due.at, length(due.delivery), length(event.head), length(event.body),
-           coalesce(length(progress.states), -1))),
+           page.at, page.seq, due.size, length(due.delivery), coalesce(length(progress.states), -1))),
        CAST(group_concat(due.delivery, '') AS BLOB),
-       CAST(group_concat(event.head, '') AS BLOB),
-       CAST(group_concat(event.body, '') AS BLOB),
        CAST(group_concat(progress.states, '') AS BLOB)
 FROM (
-    SELECT d.seq AS seq, length(e.body) AS size,
-           sum(length(e.body)) OVER (ORDER BY d.at, d.seq ROWS UNBOUNDED PRECEDING) AS upto
-    FROM (
-        SELECT at, seq FROM due
-        WHERE lane = :lane AND tried = :tried AND at <= :until AND seq NOT IN (SELECT value FROM carray(:skip))
-        ORDER BY at, seq LIMIT :limit
-    ) AS d CROSS JOIN event AS e ON e.seq = d.seq
-) AS found
-CROSS JOIN due ON due.lane = :lane AND due.seq = found.seq
-CROSS JOIN event ON event.seq = found.seq
-LEFT JOIN progress ON progress.seq = found.seq
-WHERE found.upto - found.size < :bytes OR found.upto = found.size;
+    SELECT at, seq FROM due
+    WHERE lane = :lane AND tried = :tried AND seq NOT IN (SELECT value FROM carray(:skip))
+    ORDER BY at, seq LIMIT :limit
+) AS page
+CROSS JOIN due ON due.lane = :lane AND due.seq = page.seq
+LEFT JOIN progress ON progress.seq = page.seq;
 
--- name: oldest
+-- name: oldest_page
 -- The same by age of the event, whatever the kind and the time.
 SELECT json_group_array(json_array(
-           found.seq, event.frozen, due.at, length(due.delivery), length(event.head), length(event.body),
-           coalesce(length(progress.states), -1))),
-       CAST(group_concat(due.delivery, '') AS BLOB),
-       CAST(group_concat(event.head, '') AS BLOB),
-       CAST(group_concat(event.body, '') AS BLOB),
+           page.at, page.seq, page.size, length(page.delivery), coalesce(length(progress.states), -1))),
+       CAST(group_concat(page.delivery, '') AS BLOB),
        CAST(group_concat(progress.states, '') AS BLOB)
 FROM (
-    SELECT d.seq AS seq, length(e.body) AS size,
-           sum(length(e.body)) OVER (ORDER BY d.seq ROWS UNBOUNDED PRECEDING) AS upto
-    FROM (
-        SELECT seq FROM due
-        WHERE lane = :lane AND seq NOT IN (SELECT value FROM carray(:skip))
-        ORDER BY seq LIMIT :limit
-    ) AS d CROSS JOIN event AS e ON e.seq = d.seq
-) AS found
-CROSS JOIN due ON due.lane = :lane AND due.seq = found.seq
-CROSS JOIN event ON event.seq = found.seq
-LEFT JOIN progress ON progress.seq = found.seq
-WHERE found.upto - found.size < :bytes OR found.upto = found.size;
+    SELECT at, seq, size, delivery FROM due
+    WHERE lane = :lane AND seq NOT IN (SELECT value FROM carray(:skip))
+    ORDER BY seq LIMIT :limit
+) AS page
+LEFT JOIN progress ON progress.seq = page.seq;
 
--- name: next_due
--- When the first row after (:at, :seq) that is not in the window is due.
-SELECT at FROM due
-WHERE lane = :lane AND tried = :tried AND (at, seq) > (:at, :seq) AND seq NOT IN (SELECT value FROM carray(:skip))
-ORDER BY at, seq LIMIT 1;
+-- name: events_of
+-- Some events, joined end to end.
+SELECT json_group_array(json_array(event.seq, event.frozen, length(event.head), length(event.body))),
+       CAST(group_concat(event.head, '') AS BLOB),
+       CAST(group_concat(event.body, '') AS BLOB)
+FROM carray(?) AS wanted CROSS JOIN event ON event.seq = wanted.value;
 
 -- ------------------------------------------------------------------------------------------------------- dead letters
 

@@ -1,15 +1,14 @@
-"""From rows to values: what lanes pull, and what people look at.
+"""From rows to values: what people look at. Lists may look at many rows and are cut by their limits.
 
-Lanes pull through one wide row (see `pull` in queries.sql). Lists for people may look at many rows and are cut by
-their limits. No read changes anything.
+No read changes anything. What lanes read is in pulling.py.
 """
 
 import typing
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
-from fanout_dispatcher.journal.protocol import DeadLetter, DeadRow, Pulled, StoredEvent
+from fanout_dispatcher.journal.protocol import DeadLetter, DeadRow, StoredEvent
 from fanout_dispatcher.journal.sqlite import coding
 from fanout_dispatcher.journal.sqlite.statements import Statements, numbers
 from fanout_dispatcher.values.event import Frozen
@@ -17,58 +16,17 @@ from fanout_dispatcher.values.views import DeadLetterFilter
 
 Lanes = Mapping[int, tuple[str, str]]
 Frozens = Mapping[int, Frozen]
-# seq, frozen, at, then the lengths of delivery, head, body and states (-1: no row)
-Sizes = tuple[int, int, float, int, int, int, int]
-LOWEST = -1.8e308  # below every time
 
-_sizes: typing.Final = msgspec.json.Decoder(list[Sizes])
 _numbers: typing.Final = msgspec.json.Decoder(list[tuple[int, int, int]])
 
 
 class Reading:
     """Reads on one connection. *lanes* and *frozen* are the journal's own, kept up to date by its commits."""
 
-    def __init__(self, sql: Statements, *, lanes: Lanes, frozen: Frozens, pull_bytes: int) -> None:
+    def __init__(self, sql: Statements, *, lanes: Lanes, frozen: Frozens) -> None:
         self._sql = sql
         self._lanes = lanes
         self._frozen = frozen
-        self._pull_bytes = pull_bytes
-
-    def pull(
-        self, kind: tuple[int, bool], until: float, limit: int, skip: Collection[int]
-    ) -> tuple[list[Pulled], float | None]:
-        """The first rows of a kind by time, and when the next one is due."""
-        lane, tried = kind
-        wanted = {"lane": lane, "tried": tried, "until": until, "limit": limit, "bytes": self._pull_bytes}
-        pulled = self._joined("pull", lane, {**wanted, "skip": numbers(skip)})
-        pulled.sort(key=_by_time)
-        at, seq = _by_time(pulled[-1]) if pulled else (LOWEST, 0)
-        after = {"lane": lane, "tried": tried, "at": at, "seq": seq, "skip": numbers(skip)}
-        return pulled, self._sql.value("next_due", after)
-
-    def oldest(self, lane: int, limit: int, skip: Collection[int]) -> list[Pulled]:
-        """The first rows by age of their event."""
-        wanted = {"lane": lane, "limit": limit, "bytes": self._pull_bytes}
-        pulled = self._joined("oldest", lane, {**wanted, "skip": numbers(skip)})
-        pulled.sort(key=_by_age)
-        return pulled
-
-    def _joined(self, query: str, lane: int, bindings: Mapping[str, typing.Any]) -> list[Pulled]:
-        """Cut what *query* joined end to end into rows again."""
-        sizes, deliveries, heads, bodies, states = self._sql.rows(query, bindings)[0]
-        pulled: list[Pulled] = []
-        d = h = b = s = 0
-        for seq, number, at, of_delivery, of_head, of_body, of_states in _sizes.decode(sizes):
-            frozen = self._frozen[number]
-            pulled.append(
-                Pulled(
-                    due=coding.due_of(lane, seq, at, deliveries[d : d + of_delivery]),
-                    event=coding.event_of(seq, frozen, heads[h : h + of_head], bodies[b : b + of_body]),
-                    states=bytes(len(frozen.lanes)) if of_states < 0 else states[s : s + of_states],
-                )
-            )
-            d, h, b, s = d + of_delivery, h + of_head, b + of_body, s + max(0, of_states)
-        return pulled
 
     def event(self, seq: int) -> StoredEvent | None:
         """What is known of one event."""
@@ -211,11 +169,3 @@ def done_rows(sql: Statements, bucket: int) -> list[tuple[int, bytes]]:
 def _meant(names: tuple[str, str], wanted: DeadLetterFilter) -> bool:
     route, target = names
     return wanted.route in {None, route} and wanted.target in {None, target}
-
-
-def _by_time(row: Pulled) -> tuple[float, int]:
-    return row.due.at, row.due.seq
-
-
-def _by_age(row: Pulled) -> int:
-    return row.due.seq

@@ -13,6 +13,7 @@ from fanout_dispatcher.journal.clock import Clock
 from fanout_dispatcher.journal.protocol import Batch, JournalFault, JournalFull
 from fanout_dispatcher.journal.sqlite import coding, place, recovery, writing
 from fanout_dispatcher.journal.sqlite.ballast import Ballast
+from fanout_dispatcher.journal.sqlite.pulling import Pulling
 from fanout_dispatcher.journal.sqlite.reading import Reading
 from fanout_dispatcher.journal.sqlite.recovery import Facts
 from fanout_dispatcher.journal.sqlite.room import Room
@@ -47,7 +48,8 @@ class Session:
         self.sql = Statements(db)
         self.lanes: dict[int, tuple[str, str]] = {}
         self.frozen: dict[int, Frozen] = {}
-        self.reading = Reading(self.sql, lanes=self.lanes, frozen=self.frozen, pull_bytes=limits.pull_bytes)
+        self.reading = Reading(self.sql, lanes=self.lanes, frozen=self.frozen)
+        self.pulling = Pulling(self.sql, frozen=self.frozen, pull_bytes=limits.pull_bytes)
         self.log_pages = 0
         self._room = Room(path, db, ballast, max_bytes=limits.max_bytes, log_pages=limits.checkpoint_pages)
         self._checkpoint_at = self._room.log_pages
