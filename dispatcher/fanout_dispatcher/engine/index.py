@@ -11,11 +11,9 @@ import typing
 
 from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.pending import Delivery, Pending
-from fanout_dispatcher.engine.window import Window
+from fanout_dispatcher.engine.window import PAGE, Window
 from fanout_dispatcher.journal.protocol import DueRow, Journal, Pulled
 from fanout_dispatcher.values.event import State
-
-PULL: typing.Final = 128  # rows at a time
 
 Rows = tuple[list[Pulled], float | None]
 Windows = tuple[Window, Window]  # fresh, again
@@ -33,10 +31,11 @@ class Index:
     def pull(self, window: Window, until: float) -> None:
         """Fetch the next rows of its kind that are due by *until* into *window*."""
         kind, claimed = (self.number, window.tried), frozenset(window.claimed)
+        limit = window.page()
         window.pull_begins()
 
         def job(journal: Journal) -> Rows:
-            return journal.pull(kind, until, PULL, claimed)
+            return journal.pull(kind, until, limit, claimed)
 
         self.book.disk.run(job, functools.partial(self._pulled, window))
 
@@ -47,7 +46,7 @@ class Index:
             window.pulling = True
 
         def job(journal: Journal) -> list[Pulled]:
-            return journal.oldest(number, PULL, claimed)
+            return journal.oldest(number, PAGE, claimed)
 
         def looked(answer: list[Pulled] | Exception) -> None:
             for window in self.windows:
@@ -100,6 +99,12 @@ class Index:
                 window.claimed.add(event.seq)
                 delivery.pending.bare -= 1
                 self.book.committer.index(DueRow(self.number, event.seq, event.accepted), _nothing)
+
+    def stow(self) -> None:
+        """Out of memory and into the index, to their old places: all but a few of what the windows hold."""
+        for window in self.windows:
+            while (delivery := window.surplus()) is not None:
+                self.put_back(delivery, delivery.pending.event.accepted)
 
     def drop(self, delivery: Delivery) -> None:
         """The delivery is settled: if it has a row, that goes with the same commit."""

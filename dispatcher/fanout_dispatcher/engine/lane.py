@@ -50,8 +50,8 @@ class Lane:
         self.rng = works.rng(route, target.name)
         self.number, backlog = book.lane(route, target.name)
         self.tally = Tally(route, target.name, backlog)
-        self.fresh = Window(indexed=backlog.pending > 0)
-        self.again = Window(tried=True, indexed=backlog.pending > 0)
+        self.fresh = Window(works.stock, indexed=backlog.pending > 0)
+        self.again = Window(works.stock, tried=True, indexed=backlog.pending > 0)
         self.index = Index(self.number, book=book, windows=(self.fresh, self.again), woken=self.soon)
         self.gates = Gates(target.policy, self._circuit_changed)
         self.circuit = self.gates.circuit
@@ -166,10 +166,12 @@ class Lane:
         if self.held is not None:
             return None
         for _ in range(QUANTUM):
+            at = self.gates.opens_at(now)
+            if at > now and self.circuit.holds:
+                return self._park(at)  # and pull nothing into memory meanwhile
             window = self.turns.next(now)
             if window is None:
                 return self._park(self.turns.resumes_at)
-            at = self.gates.opens_at(now)
             if at > now:
                 return self._park(at)
             delivery = self.turns.take(window)
@@ -294,6 +296,8 @@ class Lane:
         """Once a second: give up what has expired while nothing could be sent, and never sleep for ever."""
         self.expiry.sweep(now)
         self.index.keep(self.fresh, now - STALE)
+        if self.works.stock.crowded and self.why_held() is not None:
+            self.index.stow()
         if self.fresh.next_due <= now or self.again.next_due <= now:
             self.soon()
 

@@ -13,17 +13,21 @@ import math
 import typing
 
 from fanout_dispatcher.engine.pending import Delivery
+from fanout_dispatcher.engine.stock import Stock
 
 SIZE: typing.Final = 256  # deliveries; at most this many bodies per lane wait in memory …
 BYTES: typing.Final = 8 << 20  # … and at most so many bytes of them, beyond the first
 LOW: typing.Final = 64  # below this the next rows are pulled
+LEAST: typing.Final = 8  # deliveries that a window may hold though all windows together hold too much
+PAGE: typing.Final = 128  # rows that are pulled at a time
 EMPTY: typing.Final = math.inf
 
 
 class Window:
     """Ready deliveries, the room that is promised to events being committed, and the state of the index."""
 
-    def __init__(self, *, tried: bool = False, indexed: bool) -> None:
+    def __init__(self, stock: Stock, *, tried: bool = False, indexed: bool) -> None:
+        self.stock = stock
         self.tried = tried
         self.ready: collections.deque[Delivery] = collections.deque()
         self.bytes = 0
@@ -39,22 +43,39 @@ class Window:
 
     def room(self, now: float) -> bool:
         """A new delivery may come in here; not while older ones wait in the index (they would be overtaken)."""
-        return self.next_due > now and len(self.ready) + self.promised < SIZE and self.bytes < BYTES
+        most = SIZE if self.stock.roomy else LEAST
+        return self.next_due > now and len(self.ready) + self.promised < most and self.bytes < BYTES
 
     def push(self, delivery: Delivery) -> None:
         """Add at the end."""
-        self.bytes += len(delivery.pending.event.body)
+        size = len(delivery.pending.event.body)
+        self.bytes += size
+        self.stock.came(size)
         self.ready.append(delivery)
 
     def take(self) -> Delivery:
         """The oldest one."""
         delivery = self.ready.popleft()
-        self.bytes -= len(delivery.pending.event.body)
+        size = len(delivery.pending.event.body)
+        self.bytes -= size
+        self.stock.went(size)
         return delivery
+
+    def surplus(self) -> Delivery | None:
+        """Take out the youngest one, if there are more than a lane needs that may not send."""
+        if len(self.ready) <= LEAST:
+            return None
+        self.ready.rotate(1)
+        return self.take()
 
     def wants(self, now: float) -> bool:
         """Time to pull more rows out of the index."""
-        return self.next_due <= now and not self.pulling and len(self.ready) < LOW and self.bytes < BYTES
+        low = LOW if self.stock.roomy else LEAST
+        return self.next_due <= now and not self.pulling and len(self.ready) < low and self.bytes < BYTES
+
+    def page(self) -> int:
+        """How many rows to pull at a time."""
+        return PAGE if self.stock.roomy else LEAST
 
     def comes_at(self) -> float:
         """When to look again while nothing is ready; never, while rows are being pulled: their arrival tells."""

@@ -1,4 +1,4 @@
-"""What all lanes share: one clock, one wheel of deadlines, one list of lanes that have something to do.
+"""What all lanes share: one clock, one wheel of deadlines, one stock, one list of lanes that have something to do.
 
 A lane asks to be pumped whenever something may have changed, often many times in one turn of the loop; the list makes
 one pump of it, in the next turn. So a burst of landings is looked at once, and no lane calls into another.
@@ -8,6 +8,7 @@ import random
 import typing
 
 from fanout_dispatcher.engine.clock import Clock
+from fanout_dispatcher.engine.stock import Stock
 from fanout_dispatcher.engine.wheel import Wheel
 from fanout_dispatcher.telemetry.seam import Seam
 
@@ -31,6 +32,7 @@ class Works:
         self.seed = seed
         self.changed = changed
         self.wheel = Wheel(clock.loop)
+        self.stock = Stock()
         self.dirty: list[Pumped] = []
 
     def rng(self, route: str, target: str) -> random.Random:

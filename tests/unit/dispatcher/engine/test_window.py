@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanout_dispatcher.engine.pending import Delivery
+from fanout_dispatcher.engine.stock import Stock
 from fanout_dispatcher.engine.window import BYTES, LOW, SIZE, Window
 from tests.unit.dispatcher.engine.scripted import pending
 
@@ -15,7 +16,7 @@ def delivery(seq: int = 1, body: bytes = b"{}") -> Delivery:
 
 
 def test_deliveries_leave_in_the_order_in_which_they_came() -> None:
-    window = Window(indexed=False)
+    window = Window(Stock(), indexed=False)
     for seq in range(5):
         window.push(delivery(seq))
 
@@ -25,7 +26,7 @@ def test_deliveries_leave_in_the_order_in_which_they_came() -> None:
 @given(st.lists(st.integers(0, 3 << 20) | st.none(), max_size=60))
 def test_it_knows_the_bytes_that_it_holds(steps: list[int | None]) -> None:
     """A number comes in with a body of so many bytes, None takes one out."""
-    window = Window(indexed=False)
+    window = Window(Stock(), indexed=False)
     held: list[int] = []
 
     for size in steps:
@@ -38,7 +39,7 @@ def test_it_knows_the_bytes_that_it_holds(steps: list[int | None]) -> None:
 
 
 def test_promised_places_count_as_taken() -> None:
-    window = Window(indexed=False)
+    window = Window(Stock(), indexed=False)
     window.promised = SIZE - 1
     assert window.room(0.0)
 
@@ -48,7 +49,7 @@ def test_promised_places_count_as_taken() -> None:
 
 
 def test_it_is_full_by_bytes_too() -> None:
-    window = Window(indexed=False)
+    window = Window(Stock(), indexed=False)
 
     window.push(delivery(body=bytes(BYTES)))
 
@@ -56,7 +57,7 @@ def test_it_is_full_by_bytes_too() -> None:
 
 
 def test_nothing_new_comes_in_while_older_ones_are_due_in_the_index() -> None:
-    window = Window(indexed=False)
+    window = Window(Stock(), indexed=False)
 
     window.row_added(5.0)
 
@@ -65,7 +66,7 @@ def test_nothing_new_comes_in_while_older_ones_are_due_in_the_index() -> None:
 
 
 def test_a_retry_that_is_due_later_keeps_nobody_out() -> None:
-    window = Window(indexed=False)
+    window = Window(Stock(), indexed=False)
     window.row_added(9.0)
 
     window.row_added(50.0)
@@ -75,18 +76,18 @@ def test_a_retry_that_is_due_later_keeps_nobody_out() -> None:
 
 
 def test_after_a_restart_with_a_backlog_the_index_comes_first() -> None:
-    window = Window(indexed=True)
+    window = Window(Stock(), indexed=True)
 
     assert window.wants(0.0)
     assert not window.room(0.0)
 
 
 def test_an_empty_index_is_never_asked() -> None:
-    assert not Window(indexed=False).wants(1e12)
+    assert not Window(Stock(), indexed=False).wants(1e12)
 
 
 def test_it_asks_for_more_only_below_its_low_mark_and_once_at_a_time() -> None:
-    window = Window(indexed=True)
+    window = Window(Stock(), indexed=True)
     for seq in range(LOW - 1):
         window.push(delivery(seq))
     assert window.wants(0.0)
@@ -102,7 +103,7 @@ def test_it_asks_for_more_only_below_its_low_mark_and_once_at_a_time() -> None:
 
 def test_a_row_that_comes_back_while_rows_are_pulled_is_never_overslept() -> None:
     """The pull was asked for while the row was still claimed, so its answer knows nothing of it."""
-    window = Window(indexed=True)
+    window = Window(Stock(), indexed=True)
 
     window.pull_begins()
     window.row_added(7.0)
@@ -112,7 +113,7 @@ def test_a_row_that_comes_back_while_rows_are_pulled_is_never_overslept() -> Non
 
 
 def test_after_a_pull_the_journal_says_what_is_due_next() -> None:
-    window = Window(indexed=True)
+    window = Window(Stock(), indexed=True)
 
     window.pull_begins()
     window.pull_ends(9.0)
