@@ -312,6 +312,17 @@ def test_probes_that_are_mostly_slow_open_it_again_for_twice_as_long() -> None:
     assert bench.circuit.opens_at(33.0) == 33.0 + 60.0
 
 
+def test_each_half_open_time_counts_its_own_slow_probes() -> None:
+    bench = Bench(**SLOW).opened()
+    for took in (3.0, 3.0, 3.0):
+        bench.ask(OK, 30.0, took=took)
+
+    for _ in range(3):
+        bench.ask(OK, 100.0)
+
+    assert bench.told == ["Open", "HalfOpen", "Open", "HalfOpen", "Closed"]
+
+
 def test_a_few_slow_probes_do_not_keep_it_from_closing() -> None:
     bench = Bench(**SLOW).opened()
 

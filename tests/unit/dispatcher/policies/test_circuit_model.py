@@ -42,8 +42,8 @@ breakers = st.fixed_dictionaries(
         "minimum_calls": st.sampled_from([1, 4, 8, 1000]),  # 1000: only failures in a row can open it
         "failure_rate_threshold": st.integers(1, 100),
         "consecutive_failures": st.integers(0, 4),
-        "slow_call_duration": st.sampled_from([0.0, 0.0, 1.0, 3.0]),
-        "slow_call_rate_threshold": st.integers(1, 100),
+        "slow_call_duration": st.sampled_from([0.0, 1.0, 3.0]),
+        "slow_call_rate_threshold": st.sampled_from([25, 50, 100]) | st.integers(1, 100),
         "mode": st.sampled_from(["Auto", "Auto", "DryRun"]) | modes,
         "open_duration": st.sampled_from([1.0, 5.0, 30.0]),
         "max_open_duration": st.sampled_from([30.0, 70.0]),
@@ -208,6 +208,13 @@ class CircuitLife(RuleBasedStateMachine):
         for one in ends:
             if self.goes():
                 self.an_attempt_lands(len(self.flying) - 1, one)
+
+    @rule(takes=st.lists(st.sampled_from([0.0, 1.0, 1.25, 4.0]), max_size=12), ends=st.sampled_from(EVIDENCE[:3]))
+    def some_take_their_time(self, takes: list[float], ends: tuple[Outcome, str]) -> None:
+        for seconds in takes:
+            if self.goes():
+                self.now += seconds
+                self.an_attempt_lands(len(self.flying) - 1, ends)
 
     @rule(tries=st.integers(1, 6))
     def deliveries_want_to_go(self, tries: int) -> None:
