@@ -15,6 +15,7 @@ from fanout_crds import plan as plans
 from fanout_dispatcher.engine.acceptance import Acceptance
 from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.clock import Clock
+from fanout_dispatcher.engine.lane import Lane
 from fanout_dispatcher.engine.linger import LONGEST
 from fanout_dispatcher.engine.route import Route
 from fanout_dispatcher.engine.routes import Routes
@@ -30,6 +31,7 @@ from fanout_dispatcher.values.sink import PlanRefused
 SWEEP: typing.Final = 1.0  # seconds between looks at what has expired
 MARK: typing.Final = 10.0  # seconds between two marks in the journal of what a restart need not look at
 HOUSEKEEPING: typing.Final = 60.0  # seconds between looks at what is kept too long
+CHORES: typing.Final = 200  # lanes whose dead letters are looked through in one sweep, after housekeeping named them
 HISTORY_KEPT: typing.Final = 24 * 3600.0  # seconds that finished events can still be asked for
 KEPT_ANYWAY: typing.Final = 168 * 3600.0  # seconds that dead letters of a target that is gone are kept
 FORGET: typing.Final = 1000  # finished events forgotten at a time
@@ -69,6 +71,7 @@ class Engine:
         self.plans_known = bool(durable.recovered.plans)  # a restart needs nobody else to go on
         self.troubled_at: float | None = None
         self.timers: list[asyncio.TimerHandle] = []
+        self.untidy: list[Lane] = []  # lanes with dead letters that housekeeping has still to look through
         self._recover(durable.recovered)
 
     # --- the front door ---------------------------------------------------------------------------------------------
@@ -192,19 +195,16 @@ class Engine:
         self.timers.append(self.clock.loop.call_later(seconds, turn))
 
     def _sweep(self) -> None:
-        self.table.sweep(self.clock.now())
-        for lane in self.table.lanes.values():
-            pending = lane.tally.meter.pending
-            if pending != lane.tally.reported:
-                lane.tally.reported = pending
-                self._changed(lane.route)
+        now = self.clock.now()
+        self.table.sweep(now)
+        for lane in self.untidy[:CHORES]:
+            kept = lane.target.policy.dead_letter
+            lane.dead.prune(kept, now - kept.keep)
+        del self.untidy[:CHORES]
 
     def _keep_house(self) -> None:
         now = self.clock.now()
-        for lane in self.table.lanes.values():
-            if lane.tally.meter.dead_letters:
-                kept = lane.target.policy.dead_letter
-                lane.dead.prune(kept, now - kept.keep)
+        self.untidy = [lane for lane in self.table.lanes.values() if lane.tally.meter.dead_letters]
         for book in (self.durable, self.memory):
             book.prune(now - KEPT_ANYWAY)
             book.disk.run(lambda journal: journal.forget(now - HISTORY_KEPT, FORGET), lambda answer: None)

@@ -22,6 +22,8 @@ Windows = tuple[Window, Window]  # fresh, again
 class Index:
     """The due rows of lane *number*. *woken* is called whenever there may be something to pull or to send."""
 
+    __slots__ = ("book", "number", "windows", "woken")
+
     def __init__(self, number: int, *, book: Book, windows: Windows, woken: typing.Callable[[], None]) -> None:
         self.number = number
         self.book = book

@@ -8,7 +8,9 @@ The lane asks its gates before it takes work and parks until the time they name.
 """
 
 import asyncio
+import functools
 import math
+import random
 import typing
 
 from fanout_crds import plan
@@ -47,7 +49,6 @@ class Lane:
         self.book = book
         self.works = works
         self.clock = works.clock
-        self.rng = works.rng(route, target.name)
         self.number, backlog = book.lane(route, target.name)
         self.tally = Tally(route, target.name, backlog)
         self.fresh = Window(works.stock, indexed=backlog.pending > 0)
@@ -73,6 +74,11 @@ class Lane:
 
     def __repr__(self) -> str:
         return f"<Lane {self.route}/{self.target.name} {self.held or self.circuit.state} {self.fresh} {self.again}>"
+
+    @functools.cached_property
+    def rng(self) -> random.Random:
+        """Chance, made when it is first asked for: it takes 2.5 KB, and most lanes never fail."""
+        return self.works.rng(self.route, self.target.name)
 
     # --- what it is told -------------------------------------------------------------------------------------------
 
@@ -300,6 +306,13 @@ class Lane:
             self.index.stow()
         if self.fresh.next_due <= now or self.again.next_due <= now:
             self.soon()
+
+    def report(self) -> None:
+        """Tell the outside how much is pending, if it does not know."""
+        pending = self.tally.meter.pending
+        if pending != self.tally.reported:
+            self.tally.reported = pending
+            self.works.changed(self.route)
 
     def why_held(self) -> str | None:
         """Why nothing is sent, in a word; None while the lane is free to send."""

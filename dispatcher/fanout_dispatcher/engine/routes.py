@@ -209,11 +209,19 @@ class Routes:
         return [self.lanes[where] for where in wanted if where in self.lanes]
 
     def sweep(self, now: float) -> None:
-        """Look after every lane, and forget those that owe nothing more and that nothing can come to."""
-        for where, lane in list(self.lanes.items()):
+        """Look after the lanes that owe something, and forget those that owe nothing more and that nothing can come to.
+
+        With ten thousand routes nearly all lanes are at rest: those are looked at again once they were pumped.
+        """
+        for one in list(self.works.awake):
+            lane = typing.cast(Lane, one)
+            where = (lane.book, lane.route, lane.target.name)
             lane.sweep(now)
-            if not lane.tally.meter.pending and (lane.ending is not None or self._idle(where)):
-                self._forget(where, lane)
+            lane.report()
+            if not lane.tally.meter.pending:
+                del self.works.awake[lane]
+                if self.lanes.get(where) is lane and (lane.ending is not None or self._idle(where)):
+                    self._forget(where, lane)
         for key, route in list(self.ended.items()):
             if not self._lanes_of(route):
                 del self.ended[key]

@@ -26,6 +26,8 @@ EMPTY: typing.Final = math.inf
 class Window:
     """Ready deliveries, the room that is promised to events being committed, and the state of the index."""
 
+    __slots__ = ("bytes", "claimed", "meanwhile", "next_due", "promised", "pulling", "ready", "stock", "tried")
+
     def __init__(self, stock: Stock, *, tried: bool = False, indexed: bool) -> None:
         self.stock = stock
         self.tried = tried

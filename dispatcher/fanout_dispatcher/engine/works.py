@@ -34,6 +34,7 @@ class Works:
         self.wheel = Wheel(clock.loop)
         self.stock = Stock()
         self.dirty: list[Pumped] = []
+        self.awake: dict[Pumped, None] = {}  # pumped since a sweep last found them at rest; in order
 
     def rng(self, route: str, target: str) -> random.Random:
         """Chance for one lane, decided by the seed alone."""
@@ -46,6 +47,7 @@ class Works:
             if not self.dirty:
                 self.loop.call_soon(self._turn)
             self.dirty.append(lane)
+            self.awake[lane] = None
 
     def _turn(self) -> None:
         lanes, self.dirty = self.dirty, []

@@ -1,0 +1,88 @@
+"""The sweep looks at lanes that owe something; ten thousand routes at rest cost it nothing."""
+
+import asyncio
+
+import msgspec
+
+from fanout_dispatcher.engine.clock import Clock
+from fanout_dispatcher.engine.engine import CHORES, Engine, Opened
+from fanout_dispatcher.journal.disk import LoopDisk
+from fanout_dispatcher.journal.memory import MemoryJournal
+from fanout_dispatcher.telemetry.seam import Silent
+from fanout_dispatcher.transport.memory import ScriptedSenders, always, status
+from tests.sim.loop import run
+from tests.support.plans import a_plan
+from tests.unit.dispatcher.engine.scripted import HEAD
+
+ROUTES = 100
+
+
+def an_engine(code: int = 200) -> Engine:
+    """An engine with many routes of three targets each, all of which answer with *code*."""
+    loop = asyncio.get_running_loop()
+    journals = [MemoryJournal(), MemoryJournal()]
+    durable, memory = (Opened(disk=LoopDisk(one), recovered=one.open(), max_bytes=1 << 30) for one in journals)
+    senders = ScriptedSenders(loop, lambda target: always(status(code)))
+    clock = Clock(loop, base=0.0, wall=0.0)
+    engine = Engine(clock, durable=durable, memory=memory, senders=senders, seam=Silent())
+    for number in range(ROUTES):
+        engine.adopt(msgspec.structs.replace(a_plan("a", "b", "c"), name=f"r{number}", path=f"/shop/r{number}"), {})
+    engine.start()
+    return engine
+
+
+def test_lanes_at_rest_are_not_looked_at() -> None:
+    async def scenario() -> None:
+        engine = an_engine()
+        await asyncio.sleep(2.5)
+        assert (len(engine.table.lanes), len(engine.works.awake)) == (3 * ROUTES, 0)
+        route = engine.route_at("/shop/r7")
+        assert route is not None
+
+        engine.accept(route, HEAD, b"{}", lambda answered: None)
+        await asyncio.sleep(0.1)
+        assert set(engine.works.awake) == set(route.lanes)
+        await asyncio.sleep(2.0)
+        assert not engine.works.awake
+
+    run(scenario())
+
+
+def test_what_is_pending_is_told_once_when_it_has_changed() -> None:
+    async def scenario() -> None:
+        engine = an_engine()
+        route = engine.route_at("/shop/r7")
+        assert route is not None
+        await asyncio.sleep(2.5)
+        told: list[str] = []
+        engine.watch(told.append)
+        for lane in route.lanes:
+            lane.hold("Suspended")
+
+        engine.accept(route, HEAD, b"{}", lambda answered: None)
+        await asyncio.sleep(5.0)
+
+        assert told == ["shop/r7"] * 3
+        assert [lane.tally.reported for lane in route.lanes] == [1, 1, 1]
+
+    run(scenario())
+
+
+def test_housekeeping_takes_a_few_lanes_at_a_time() -> None:
+    async def scenario() -> None:
+        engine = an_engine(422)
+        for number in range(ROUTES):
+            route = engine.route_at(f"/shop/r{number}")
+            assert route is not None
+            engine.accept(route, HEAD, b"{}", lambda answered: None)
+        await asyncio.sleep(5.0)
+        engine._keep_house()
+        assert len(engine.untidy) == 3 * ROUTES > CHORES
+
+        engine._sweep()
+        left = len(engine.untidy)
+        engine._sweep()
+
+        assert (left, engine.untidy) == (3 * ROUTES - CHORES, [])
+
+    run(scenario())
