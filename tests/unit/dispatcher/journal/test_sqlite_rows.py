@@ -81,3 +81,22 @@ def test_a_long_log_is_copied_into_the_file_between_commits(tmp_path: pathlib.Pa
     journal.close()
 
     assert log < 40 * 4120
+
+
+def test_the_space_of_a_drained_backlog_is_used_again(tmp_path: pathlib.Path) -> None:
+    """The file keeps its size, and grows no further than the largest backlog."""
+    path = tmp_path / "reused.db"
+    journal = a_journal(path, checkpoint_pages=200)
+    journal.open()
+    journal.commit(setting())
+    sizes = []
+    for round_ in range(3):
+        events = [an_event(seq, body=b"x" * 1000) for seq in range(round_ * 2000 + 1, round_ * 2000 + 2001)]
+        journal.commit(Batch(at=round_, events=events, due=[a_due(event.seq) for event in events]))
+        undue = [(1, event.seq) for event in events]
+        journal.commit(Batch(at=round_, undue=undue, finished=[a_finish(event) for event in events]))
+        sizes.append(path.stat().st_size)
+    journal.close()
+
+    assert sizes[0] > 2_000_000
+    assert sizes[2] < 1.1 * sizes[0]
