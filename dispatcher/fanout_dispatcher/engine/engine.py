@@ -18,7 +18,7 @@ from fanout_dispatcher.engine.clock import Clock
 from fanout_dispatcher.engine.lane import Lane
 from fanout_dispatcher.engine.linger import LONGEST
 from fanout_dispatcher.engine.route import Route
-from fanout_dispatcher.engine.routes import Routes
+from fanout_dispatcher.engine.routes import Routes, Share, undivided
 from fanout_dispatcher.engine.works import Works
 from fanout_dispatcher.journal.disk import Disk
 from fanout_dispatcher.journal.protocol import Recovered
@@ -59,6 +59,7 @@ class Engine:
         seam: Seam,
         worker: int = 0,
         seed: int = 0,
+        share: Share = undivided,
     ) -> None:
         self.clock = clock
         self.seam = seam
@@ -66,7 +67,7 @@ class Engine:
         self.works = Works(clock, seam=seam, seed=seed, changed=self._changed)
         self.durable = self._book(durable, str(worker), linger=LONGEST)
         self.memory = self._book(memory, f"m{worker}", linger=0.0)  # its commits cost nothing that could be shared
-        self.table = Routes(self.works, senders=senders, durable=self.durable, memory=self.memory)
+        self.table = Routes(self.works, senders=senders, durable=self.durable, memory=self.memory, share=share)
         self.acceptance = Acceptance(clock)
         self.plans_known = bool(durable.recovered.plans)  # a restart needs nobody else to go on
         self.troubled_at: float | None = None

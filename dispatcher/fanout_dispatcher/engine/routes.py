@@ -28,14 +28,26 @@ from fanout_dispatcher.values.sink import PlanRefused
 DRAIN: typing.Final = 30.0  # seconds that a deleted route's lanes go on delivering
 
 LaneKey = tuple[Book, str, str]
+Share = typing.Callable[[plans.Plan], plans.Plan]  # what one of several engines runs of a plan; raises PlanRefused
 Wanted = tuple[plans.Target, tuple[bytes | None, ...]]  # what a sender is made from: the same again, the same sender
 
 
-class Routes:
-    """Routes by key and by path, and every lane there is."""
+def undivided(plan: plans.Plan) -> plans.Plan:
+    """The share of an engine that is alone: all of it."""
+    return plan
 
-    def __init__(self, works: Works, *, senders: SenderFactory, durable: Book, memory: Book) -> None:
+
+class Routes:
+    """Routes by key and by path, and every lane there is.
+
+    *share* makes of each plan what this engine runs of it; the journal keeps the plan as it came.
+    """
+
+    def __init__(
+        self, works: Works, *, senders: SenderFactory, durable: Book, memory: Book, share: Share = undivided
+    ) -> None:
         self.works = works
+        self.share = share
         self.senders = senders
         self.durable = durable
         self.memory = memory
@@ -52,6 +64,7 @@ class Routes:
 
     def adopt(self, plan: plans.Plan, credentials: plans.Credentials) -> None:
         """Put *plan* in force. Raises PlanRefused; then the last good plan stays."""
+        whole, plan = plan, self.share(plan)
         key = plan.key
         before = self.by_key.get(key)
         holder = self.by_path.get(plan.path)
@@ -68,7 +81,7 @@ class Routes:
         self._returned(key, plan)
         self._left_behind(plan, credentials)
         if before is None or before.plan.revision != plan.revision:
-            self._keep(plan)
+            self._keep(whole)
             held = tuple(lane.target.name for lane in route.lanes if lane.held)
             self.works.seam.tell(
                 RouteAdopted(
