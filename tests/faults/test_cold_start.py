@@ -11,7 +11,7 @@ import pytest
 
 from fanout_dispatcher.journal.protocol import Batch, DueRow, Recovered
 from fanout_dispatcher.journal.sqlite import SqliteJournal
-from fanout_dispatcher.server import _machine_clock
+from fanout_dispatcher.parts import machine_clock
 from fanout_dispatcher.values.event import Event, Frozen
 from tests.faults.conftest import Figure, Form
 from tests.process.conftest import Bench
@@ -31,7 +31,7 @@ MANY: typing.Final = 100_000  # events: more than this test waits for
 def write_backlog(process: Process, events: int) -> None:
     """Owe *events* events to every target of the only route."""
     [path] = process.data.glob("*.db")
-    journal = SqliteJournal(path, clock=_machine_clock, new_key=lambda: KEY)
+    journal = SqliteJournal(path, clock=machine_clock, new_key=lambda: KEY)
     found = journal.open()
     frozen = next(iter(found.frozen.values()))
     for first in range(found.last_seq + 1, found.last_seq + 1 + events, GROUP):

@@ -1,0 +1,108 @@
+"""What faces people, operators and the API server: admin port, report stream, plan source, state file.
+
+There is one of each in a dispatcher, however many processes it has: in its only process (`server`), or in the
+supervisor (`workers`). They stand on a desk and feed a sink, and do not know whether one engine is behind those or
+several. Time and chance enter them here and nowhere else.
+"""
+
+import contextlib
+import pathlib
+import random
+import secrets
+import time
+import typing
+import urllib.parse
+
+from structlog.typing import FilteringBoundLogger
+
+from fanout_crds.compile import Installation
+from fanout_dispatcher import state
+from fanout_dispatcher.admin import app, report
+from fanout_dispatcher.admin.listen import Listening
+from fanout_dispatcher.admin.listen import listen as listen_http
+from fanout_dispatcher.admin.review import TokenReviewer
+from fanout_dispatcher.cluster import Cluster
+from fanout_dispatcher.plans.folder import FolderSource
+from fanout_dispatcher.plans.kubernetes import KubernetesSource
+from fanout_dispatcher.settings import Settings
+from fanout_dispatcher.telemetry.logs import LogSeam
+from fanout_dispatcher.transport.guard import Guard
+from fanout_dispatcher.values.desk import Desk, PortMeter
+from fanout_dispatcher.values.sink import PlanSink
+
+ANY: typing.Final = ("0.0.0.0", "::")  # listening here is listening on loopback too
+
+
+class Source(typing.Protocol):
+    """A plan source: feeds a sink until it is cancelled."""
+
+    async def run(self) -> None:
+        """Load, then follow."""
+
+
+async def open_other_ports(
+    settings: Settings,
+    log: FilteringBoundLogger,
+    desk: Desk,
+    *,
+    cluster: Cluster | None,
+    public: str,
+    port: PortMeter,
+    stack: contextlib.AsyncExitStack,
+) -> list[Listening]:
+    """The admin port, and the report port where one is asked for."""
+    admin = app.application(
+        desk, log, token=settings.admin_token, loopback=settings.admin.loopback, public=public, port=port
+    )
+    ports = [await listen_http(admin, settings.admin)]
+    stack.push_async_callback(ports[0].close)
+    if settings.report is not None:
+        allowed = None
+        if settings.report_checked and cluster is not None:
+            allowed = TokenReviewer(cluster, log, now=time.monotonic)
+        stream = report.stream(desk, log, epoch=secrets.token_hex(8), allowed=allowed)
+        ports.append(await listen_http(stream, settings.report, settings.report_tls))
+        stack.push_async_callback(ports[1].close)
+    return ports
+
+
+def make_guard(settings: Settings, cluster: Cluster | None) -> Guard:
+    """No target may be one of our own ports or the API server, whatever else the installer allows."""
+    own = set()
+    for one in (settings.listen, settings.admin, settings.report):
+        if one is not None:
+            hosts = ("127.0.0.1", "::1") if one.loopback or one.host in ANY else (one.host,)
+            own |= {(host, one.port) for host in hosts}
+    if cluster is not None:
+        server = urllib.parse.urlsplit(cluster.server)
+        own.add((server.hostname or "", server.port or 443))
+    return Guard(allow_loopback=settings.allow_loopback, allow=settings.allow_cidrs, own=frozenset(own))
+
+
+def plan_source(settings: Settings, log: FilteringBoundLogger, sink: PlanSink, cluster: Cluster | None) -> Source:
+    """The source that the settings name, which feeds *sink*."""
+    chance = random.Random(secrets.randbits(64))
+    seam = LogSeam(log)
+    if cluster is not None:
+        namespace = settings.namespace or cluster.namespace
+        return KubernetesSource(
+            cluster, namespace=namespace, class_name=settings.class_name, sink=sink, seam=seam, rng=chance
+        )
+    return FolderSource(
+        settings.paths,
+        sink=sink,
+        seam=seam,
+        installation=Installation(class_name=settings.class_name),
+        resolve=settings.resolve,
+        rng=chance,
+    )
+
+
+def announce(
+    data: pathlib.Path, running: state.Running, log: FilteringBoundLogger, stack: contextlib.AsyncExitStack
+) -> None:
+    """Keep the state file until *stack* unwinds."""
+    try:
+        stack.enter_context(state.announced(data, running))
+    except OSError as error:  # a full disk: `fanout events` needs --admin then, and nothing else is worse for it
+        log.warning("state.unwritten", file=str(data / state.NAME), why=error.strerror)

@@ -1,0 +1,178 @@
+"""What accepts and delivers: the parts that every process of a dispatcher is made of which does so.
+
+A dispatcher without workers (`server`) and a worker (`workers`) use the same journal, engine and data port; what faces
+people, operators and the API server is in `fronts`, which workers can do without. Each part is made here; time, chance,
+ids and the network enter it here and nowhere else.
+"""
+
+import asyncio
+import contextlib
+import math
+import pathlib
+import resource
+import secrets
+import socket
+import time
+import typing
+
+from structlog.typing import FilteringBoundLogger
+
+from fanout_dispatcher.engine.clock import Clock
+from fanout_dispatcher.engine.desk import EngineDesk
+from fanout_dispatcher.engine.engine import Engine, Opened
+from fanout_dispatcher.engine.route import Route
+from fanout_dispatcher.engine.routes import Share, undivided
+from fanout_dispatcher.ingress.engine import Route as RouteAtDoor
+from fanout_dispatcher.ingress.listener import DEFAULTS as PORT
+from fanout_dispatcher.ingress.listener import Ingress, listen
+from fanout_dispatcher.journal.clock import Clock as MachineClock
+from fanout_dispatcher.journal.disk import LoopDisk, ThreadDisk, ask
+from fanout_dispatcher.journal.memory import MemoryJournal
+from fanout_dispatcher.journal.protocol import Journal, Recovered
+from fanout_dispatcher.journal.sqlite import SqliteJournal
+from fanout_dispatcher.telemetry.logs import LogSeam
+from fanout_dispatcher.transport.guard import Guard
+from fanout_dispatcher.transport.senders import HttpSenders
+from fanout_dispatcher.values.address import bracketed
+from fanout_dispatcher.values.answers import Reply
+from fanout_dispatcher.values.event import Head
+from fanout_dispatcher.values.ids import Ids
+from fanout_dispatcher.values.views import EventView
+
+GRACE: typing.Final = 3.0  # seconds, beyond the longest attempt, that stopping may take
+MEMORY_BYTES: typing.Final = 64 << 20  # what routes with durability Memory may keep waiting in all
+MOST_DESCRIPTORS: typing.Final = 1 << 20  # where the limit is "unlimited": what the kernel gives a process by default
+
+
+class Events(typing.Protocol):
+    """Whoever knows what became of an event."""
+
+    async def event(self, receipt: str) -> EventView | None:
+        """What became of an event; None for a receipt that is not ours."""
+
+
+class Door:
+    """The engine as the data port sees it: acceptance on the hot path, and whoever knows of *events* for status."""
+
+    def __init__(self, engine: Engine, events: Events) -> None:
+        self.engine = engine
+        self.events = events
+
+    def route_at(self, path: str) -> Route | None:
+        """The route that listens at *path*."""
+        return self.engine.route_at(path)
+
+    def accept(self, route: RouteAtDoor, head: Head, body: bytes, reply: Reply) -> None:
+        """Take an event."""
+        self.engine.accept(typing.cast(Route, route), head, body, reply)  # it came from route_at
+
+    async def event(self, receipt: str) -> EventView | None:
+        """What became of an event."""
+        return await self.events.event(receipt)
+
+
+class Size(typing.NamedTuple):
+    """How many bytes the journal on disk and the one in memory may hold."""
+
+    journal: int
+    memory: int = MEMORY_BYTES
+
+
+async def open_journal(
+    data: pathlib.Path, max_bytes: int, stack: contextlib.AsyncExitStack, *, worker: int = 0
+) -> tuple[ThreadDisk, Recovered]:
+    """Open the journal of *worker* until *stack* unwinds. Raises JournalRefused."""
+    disk = ThreadDisk(journal_of(data, worker, max_bytes), asyncio.get_running_loop())
+    disk.start()
+    stack.push_async_callback(disk.stop)
+    recovered = await ask(disk, lambda journal: journal.open())
+    stack.push_async_callback(ask, disk, _close)
+    return disk, recovered
+
+
+def journal_of(data: pathlib.Path, worker: int, max_bytes: int | None = None) -> SqliteJournal:
+    """The journal of *worker* in the folder *data*, not open yet."""
+    return SqliteJournal(
+        data / journal_name(worker),
+        clock=machine_clock,
+        new_key=lambda: secrets.token_bytes(32),
+        worker=worker,
+        max_bytes=max_bytes,
+    )
+
+
+def journal_name(worker: int) -> str:
+    """The file of a worker's journal; that of worker 0 is the one of a dispatcher without workers."""
+    return f"journal-{worker}.db" if worker else "journal.db"
+
+
+def _close(journal: Journal) -> None:
+    journal.close()
+
+
+async def open_data_port(engine: Engine, events: Events, at: tuple[str, int] | socket.socket) -> Ingress:
+    """Open the data port. Raises CannotListen."""
+    return await listen(
+        Door(engine, events), at, ids=Ids(secrets.token_bytes), wall=time.time, settings=PORT.within(_descriptors())
+    )
+
+
+def make_engine(
+    log: FilteringBoundLogger,
+    opened: tuple[ThreadDisk, Recovered],
+    size: Size,
+    *,
+    guard: Guard,
+    worker: int = 0,
+    share: Share = undivided,
+) -> tuple[Engine, EngineDesk]:
+    """An engine on an open journal, with one in memory beside it."""
+    loop = asyncio.get_running_loop()
+    disk, recovered = opened
+    scratch = MemoryJournal(key=secrets.token_bytes(32), max_bytes=size.memory)
+    engine = Engine(
+        Clock(loop, base=recovered.now, wall=time.time()),
+        durable=Opened(disk=disk, recovered=recovered, max_bytes=size.journal),
+        memory=Opened(disk=LoopDisk(scratch), recovered=scratch.open(), max_bytes=size.memory),
+        senders=HttpSenders(loop, guard),
+        seam=LogSeam(log),
+        worker=worker,
+        seed=secrets.randbits(64),
+        share=share,
+    )
+    return engine, EngineDesk(engine)
+
+
+async def stop(engine: Engine, ingress: Ingress | None, log: FilteringBoundLogger, most: float = math.inf) -> None:
+    """Take no more events, and let what is in flight land and be committed; at *most* so many seconds."""
+    patience = min(engine.longest_attempt() + GRACE, most)
+    log.info("dispatcher.stopping", patience=patience)
+    engine.close_door()
+    if ingress is None:
+        await engine.drain(patience)
+    else:
+        await asyncio.gather(ingress.drain(GRACE), engine.drain(patience))
+    log.info("dispatcher.stopped")
+
+
+def _descriptors() -> int:
+    """Raise the soft limit of file descriptors to the hard one, and say how many that are."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else hard
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    except (OSError, ValueError):
+        return soft  # a sandbox may forbid it: then the caps fit what there is
+    return most
+
+
+def machine_clock() -> MachineClock:
+    """The machine's time, by which a journal knows how long it was away."""
+    boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return MachineClock(boot, time.clock_gettime(time.CLOCK_BOOTTIME), time.time())
+
+
+def url_of(address: tuple[typing.Any, ...]) -> str:
+    """The base URL of a port that listens at *address*."""
+    host, port = address[:2]
+    return f"http://{bracketed(host)}:{port}"
