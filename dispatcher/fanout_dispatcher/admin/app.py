@@ -97,9 +97,11 @@ class _Events:
     async def list(self, request: web.Request) -> web.Response:
         asked = wire.query(request, "route", "after", "limit")
         limit = wire.limit(asked.get("limit"))
-        found = await self._desk.events(asked.get("route"), asked.get("after"), limit + 1)
-        last = found[limit - 1].receipt if len(found) > limit else None
-        return wire.respond({"items": [wire.of_event(one) for one in found[:limit]], "next": last})
+        after = asked.get("after")
+        found = await self._desk.events(asked.get("route"), after, limit + 1)
+        page = found[:limit]
+        then = self._desk.cursor(after, [one.receipt for one in page]) if len(found) > limit else None
+        return wire.respond({"items": [wire.of_event(one) for one in page], "next": then})
 
     async def show(self, request: web.Request) -> web.Response:
         found = await self._desk.event(request.match_info["receipt"])

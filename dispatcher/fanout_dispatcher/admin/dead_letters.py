@@ -34,8 +34,9 @@ class DeadLetters:
         limit = wire.limit(asked.pop("limit", None))
         wanted = msgspec.convert({**asked, "limit": limit + 1}, DeadLetterFilter)
         found = await self._desk.dead_letters(wanted)
-        last = found[limit - 1].id if len(found) > limit else None
-        return wire.respond({"items": [wire.of_dead_letter(one) for one in found[:limit]], "next": last})
+        page = found[:limit]
+        then = self._desk.cursor(wanted.after, [one.id for one in page]) if len(found) > limit else None
+        return wire.respond({"items": [wire.of_dead_letter(one) for one in page], "next": then})
 
     async def show(self, request: web.Request) -> web.Response:
         """Answer one dead letter with its headers and original bytes."""

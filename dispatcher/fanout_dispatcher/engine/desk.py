@@ -89,6 +89,10 @@ class EngineDesk:
                 break
         return found
 
+    def cursor(self, after: str | None, page: typing.Sequence[str]) -> str:
+        """The last one seen is where the next page begins."""
+        return page[-1]
+
     # --- dead letters -----------------------------------------------------------------------------------------------
 
     async def dead_letters(self, wanted: DeadLetterFilter) -> list[DeadLetterView]:

@@ -84,7 +84,10 @@ class Desk(typing.Protocol):
         """What became of an event; None for a receipt that is not ours."""
 
     async def events(self, route: str | None, after: str | None, limit: int) -> list[EventView]:
-        """Events, newest first; *after* is the receipt of the last one seen."""
+        """Events, newest first; *after* is what `cursor` gave for the page before."""
+
+    def cursor(self, after: str | None, page: typing.Sequence[str]) -> str:
+        """The ``after`` of what follows a *page* of receipts or ids, which itself came after *after*."""
 
     async def dead_letters(self, wanted: DeadLetterFilter) -> list[DeadLetterView]:
         """Dead letters, oldest first, without bodies."""

@@ -62,6 +62,9 @@ class FakeDesk:
         start = next((place + 1 for place, one in enumerate(found) if one.receipt == after), 0)
         return found[start : start + limit]
 
+    def cursor(self, after: str | None, page: typing.Sequence[str]) -> str:
+        return page[-1]
+
     async def dead_letters(self, wanted: DeadLetterFilter) -> list[DeadLetterView]:
         if self.fault:
             raise self.fault

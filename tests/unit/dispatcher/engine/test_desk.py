@@ -19,3 +19,15 @@ def test_a_route_whose_only_plan_was_refused_is_shown_with_the_reason() -> None:
         ("shop/order-placed", None),
         ("shop/second", "format 9 is not one this dispatcher reads"),
     ]
+
+
+def test_the_next_page_begins_behind_the_last_one_seen() -> None:
+    world = World(a_plan("a"), lambda target, flight, now: status(200))
+    cursors = []
+
+    async def story(life: Life) -> None:
+        cursors.append(life.desk.cursor(None, ["0-2-ff", "0-1-ff"]))
+
+    world.live(story)
+
+    assert cursors == ["0-1-ff"]
