@@ -26,12 +26,17 @@ Faults = tuple[type[BaseException], ...]
 Stream = typing.TextIO | Outlet  # a process gives an Outlet, so that nobody ever waits for whoever reads its log
 
 
-def logger(stream: Stream, *, level: str = "info", form: str = "auto") -> FilteringBoundLogger:
-    """Make the logger that writes to *stream*; *form* is json, text or auto (text on a terminal)."""
+def logger(
+    stream: Stream, *, level: str = "info", form: str = "auto", always: typing.Mapping[str, object] | None = None
+) -> FilteringBoundLogger:
+    """Make the logger that writes to *stream*; *form* is json, text or auto (text on a terminal).
+
+    Every line has the fields *always*, also those that are not written through what is returned.
+    """
     made: FilteringBoundLogger = structlog.wrap_logger(
         structlog.WriteLogger(typing.cast(typing.TextIO, stream)),
         wrapper_class=_at(level),
-        processors=_processors(stream, form),
+        processors=_processors(stream, form, always or {}),
     )
     return made
 
@@ -41,7 +46,7 @@ def configure(stream: Stream, *, level: str = "info", form: str = "auto") -> Fil
     structlog.configure(
         logger_factory=structlog.WriteLoggerFactory(typing.cast(typing.TextIO, stream)),
         wrapper_class=_at(level),
-        processors=_processors(stream, form),
+        processors=_processors(stream, form, {}),
     )
     made: FilteringBoundLogger = structlog.get_logger()
     return made
@@ -59,9 +64,10 @@ def _at(level: str) -> type[FilteringBoundLogger]:
     return structlog.make_filtering_bound_logger(LEVELS[level])
 
 
-def _processors(stream: Stream, form: str) -> list[Processor]:
+def _processors(stream: Stream, form: str, always: typing.Mapping[str, object]) -> list[Processor]:
     text = form == "text" or (form == "auto" and stream.isatty())
     processors: list[Processor] = [
+        lambda _logger, _method, fields: {**always, **fields},
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
         structlog.processors.format_exc_info,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from fanout_crds.logs import adopt_libraries, configure
+from fanout_crds.logs import adopt_libraries, configure, logger
 
 
 @pytest.fixture(autouse=True)
@@ -44,3 +44,14 @@ def test_a_librarys_trace_is_kept_unless_the_fault_is_a_usual_one(fault: Excepti
 
     assert line["said"] == "Watching has failed"
     assert ("Traceback" in line.get("exception", "")) is traced
+
+
+def test_fields_that_are_always_there_are_also_in_what_libraries_say() -> None:
+    said = io.StringIO()
+    log = logger(said, form="json", always={"worker": 3})
+    adopt_libraries(log)
+
+    log.info("route.adopted", route="shop/orders")
+    logging.getLogger("a.library").warning("hm")
+
+    assert [json.loads(line)["worker"] for line in said.getvalue().splitlines()] == [3, 3]
