@@ -53,7 +53,7 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """How many retries a target gets: a share of first attempts, and so many per second always."""
 
     percent: int
-    min_retries_per_second: int
+    min_retries_per_second: float  # a worker's share of it may be a fraction
 
 
 class Retry(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -1,7 +1,8 @@
 """The composition root: a dispatcher, built from its settings, from the first lock to the last commit.
 
-The order of starting is the order of trust: first the journal (nothing can be promised without it), then the ports (a
-taken one must be known before anything is sent), then the plans. Stopping goes the other way: no new events, what is in
+One process does everything here; with ``--workers`` there is a supervisor instead, and this only hands over to it. The
+order of starting is the order of trust: first the journal (nothing can be promised without it), then the ports (a taken
+one must be known before anything is sent), then the plans. Stopping goes the other way: no new events, what is in
 flight lands, all of it is committed.
 """
 
@@ -20,6 +21,8 @@ from fanout_dispatcher.cluster import connect
 from fanout_dispatcher.ingress.listener import CannotListen
 from fanout_dispatcher.settings import Settings, Unstartable
 from fanout_dispatcher.telemetry.logs import adopt_libraries, logger
+from fanout_dispatcher.workers.leftovers import left_behind
+from fanout_dispatcher.workers.supervisor import serve as serve_with_workers
 
 
 def serve(settings: Settings) -> None:
@@ -27,6 +30,9 @@ def serve(settings: Settings) -> None:
 
     Raises Unstartable (or JournalRefused) with a sentence for what the user can mend.
     """
+    left = left_behind(settings.data, settings.workers)
+    if settings.workers > 1 or left:
+        return serve_with_workers(settings, left)
     with Outlet(sys.stderr) as stderr:
         log = logger(stderr, level=settings.log_level, form=settings.log_format)
         adopt_libraries(log)

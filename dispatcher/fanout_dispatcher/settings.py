@@ -17,6 +17,7 @@ from fanout_dispatcher.values.address import Address
 
 GIB: typing.Final = 1 << 30
 LEAST_JOURNAL: typing.Final = 4 << 20  # bytes; with less, tables and indexes leave hardly any room for events
+MOST_WORKERS: typing.Final = 64
 DATA_PORT: typing.Final = Address("127.0.0.1", 8080)
 ADMIN_PORT: typing.Final = Address("127.0.0.1", 8081)
 
@@ -67,6 +68,9 @@ class Settings:
     journal_bytes: int = 10 * GIB
     """Bytes the journal may hold, 4 MiB at least; past it producers get 503 before anything is accepted."""
 
+    workers: int = 1
+    """Processes that accept and deliver, each with its own journal; 1: all in one process, without a supervisor."""
+
     allow_loopback: bool = False
     """Let targets be on this machine: for laptops and tests."""
 
@@ -100,8 +104,13 @@ class Settings:
             raise Unstartable(f"the admin port {self.admin} can be reached from outside: set FANOUT_ADMIN_TOKEN")
         if self.report and not self.report.loopback and self.plans != "kubernetes":
             raise Unstartable(f"the report stream {self.report} can be reached from outside: that needs a cluster")
-        if self.journal_bytes < LEAST_JOURNAL:
-            raise Unstartable(f"the journal needs {LEAST_JOURNAL >> 20}Mi at least, not {self.journal_bytes} bytes")
+        if not 1 <= self.workers <= MOST_WORKERS:
+            raise Unstartable(f"a dispatcher has 1 to {MOST_WORKERS} workers, not {self.workers}")
+        if self.journal_bytes < LEAST_JOURNAL * self.workers:
+            each = f" for each of {self.workers} workers" if self.workers > 1 else ""
+            raise Unstartable(
+                f"the journal needs {LEAST_JOURNAL >> 20}Mi at least{each}, not {self.journal_bytes} bytes"
+            )
         faults = Faults()
         ClassName.read(self.class_name, "the class name", faults)
         if faults:

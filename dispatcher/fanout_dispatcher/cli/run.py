@@ -12,7 +12,7 @@ from fanout_crds.references import ServiceKey
 from fanout_crds.scalars import size
 from fanout_dispatcher import state
 from fanout_dispatcher.cli.output import fail
-from fanout_dispatcher.settings import GIB, Network, Settings, TlsFiles, Unstartable
+from fanout_dispatcher.settings import GIB, MOST_WORKERS, Network, Settings, TlsFiles, Unstartable
 from fanout_dispatcher.values.address import Address
 
 FILE: typing.Final = click.Path(exists=True, dir_okay=False, path_type=pathlib.Path)
@@ -93,6 +93,13 @@ def _size(text: str) -> int:
     callback=_parse(_size),
     metavar="SIZE",
     help="How much the journal may hold; past it producers get 503.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, MOST_WORKERS),
+    default=UNSET["workers"],
+    metavar="N",
+    help="Processes that accept and deliver, each with its own journal; a supervisor beside them when more than 1.",
 )
 @click.option("--allow-loopback", is_flag=True, help="Let targets be on this machine.")
 @click.option(

@@ -35,7 +35,7 @@ class Budget:
         self.empty = -self.depth  # full: what was never asked has done nothing wrong
 
     def __repr__(self) -> str:
-        return f"<Budget {self.rule.percent}% + {self.rule.min_retries_per_second}/s, up to {self.brim:g}>"
+        return f"<Budget {self.rule.percent}% + {self.rule.min_retries_per_second:g}/s, up to {self.brim:g}>"
 
     def follow(self, rule: plan.Budget, slots: int, now: float) -> None:
         """Take new figures; what is in the bucket stays, as far as it has room."""

@@ -51,7 +51,7 @@ def test_every_flag_arrives(fanout: Run, served: list[Settings], routes: str) ->
         "--listen", ":1", "--admin", "0.0.0.0:2", "--report", "[::1]:3", "--data", "/d", "--journal-size", "1Gi",
         "--allow-loopback", "--allow-cidr", "10.0.0.0/8", "--allow-cidr", "fd00::/8", "--class-name", "other",
         "--resolve", "shop/pay:http=http://127.0.0.1:9/", "--log-format", "json",
-        "--admin-token-file", f"{routes}/token",
+        "--workers", "4", "--admin-token-file", f"{routes}/token",
     )  # fmt: skip
 
     assert fanout("run", routes, *flags).exit_code == 0
@@ -70,6 +70,7 @@ def test_every_flag_arrives(fanout: Run, served: list[Settings], routes: str) ->
         resolve={ServiceKey("shop", "pay", "http"): "http://127.0.0.1:9"},
         admin_token="t0ken",
         log_format="json",
+        workers=4,
     )
 
 
@@ -84,6 +85,8 @@ def test_every_flag_arrives(fanout: Run, served: list[Settings], routes: str) ->
         ("--journal-size", "much"),
         ("--journal-size", "0"),
         ("--report-cert", "/dev/null"),
+        ("--workers", "0"),
+        ("--workers", "65"),
         ("--plans", "nowhere"),
         ("--lisen", ":1"),
         ("/nowhere/at/all",),

@@ -1,0 +1,1 @@
+"""A dispatcher of several processes: a supervisor that opens its ports, and workers that accept and deliver."""

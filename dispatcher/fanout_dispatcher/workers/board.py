@@ -1,0 +1,127 @@
+"""The board: which plans are in force, kept by the supervisor, who passes every change on to the workers.
+
+To the plan source it is the sink, so it has to say at once whether a plan can be carried out, while the workers hear of
+it later. It can, because the two reasons why an engine refuses a plan are known here: a path that belongs to another
+route, and a limit that does not go round. Everything else that may be wrong with a target holds that target, and is
+no refusal.
+
+A worker that starts, or starts again, is told all that is on the board. Before the source has said anything, that is
+what the workers found in their journals: a worker that is new then runs what its older siblings know.
+"""
+
+import asyncio
+import typing
+
+from fanout_crds import plan as plans
+from fanout_dispatcher.telemetry.seam import RouteRefused, Seam
+from fanout_dispatcher.values.sink import PlanRefused
+from fanout_dispatcher.workers.messages import Adopt, Plans, Retire
+from fanout_dispatcher.workers.shares import Share
+
+
+class Board:
+    """The PlanSink of a supervisor. *post* gets what changed, once per turn of the loop."""
+
+    def __init__(self, share: Share, *, seam: Seam, post: typing.Callable[[Plans], None]) -> None:
+        self._share = share
+        self._seam = seam
+        self._post = post
+        self._in_force: dict[str, Adopt] = {}
+        self._by_path: dict[str, str] = {}
+        self._changes: list[Adopt | Retire] = []
+        self._posting: asyncio.Handle | None = None
+        self.refused: dict[str, str] = {}  # route -> why its newest plan is not in force
+        self.watchers: list[typing.Callable[[str], None]] = []
+        self.known = False
+
+    # --- PlanSink -----------------------------------------------------------------------------------------------------
+
+    def adopt(self, plan: plans.Plan, credentials: plans.Credentials) -> None:
+        """Have every worker carry out *plan*. Raises PlanRefused; then the last good one stays."""
+        before = self._in_force.get(plan.key)
+        holder = self._by_path.get(plan.path)
+        if holder is not None and holder != plan.key:
+            self._no(plan.key, f"spec.listen.path: {plan.path} belongs to the route {holder}: choose another path")
+        try:
+            self._share(plan)
+        except PlanRefused as why:
+            self._no(plan.key, str(why))
+        if self.refused.pop(plan.key, None) is not None:
+            self._changed(plan.key)
+        if before is None or (before.plan.revision, before.credentials) != (plan.revision, credentials):
+            if before is not None:
+                del self._by_path[before.plan.path]
+            adopt = self._in_force[plan.key] = Adopt(plan=plan, credentials=dict(credentials))
+            self._by_path[plan.path] = plan.key
+            self._change(adopt)
+
+    def refuse(self, route: str, why: str) -> None:
+        """Remember that a newer plan of *route* is not in force."""
+        if self.refused.get(route) != why:
+            self.refused[route] = why
+            self._seam.tell(RouteRefused(route=route, why=why))
+            self._changed(route)
+
+    def retire(self, route: str) -> None:
+        """Have every worker stop *route*."""
+        if self.refused.pop(route, None) is not None:
+            self._changed(route)
+        before = self._in_force.pop(route, None)
+        if before is not None:
+            del self._by_path[before.plan.path]
+            self._change(Retire(route=route))
+
+    def routes(self) -> typing.Iterable[str]:
+        """Keys of the routes in force."""
+        return tuple(self._in_force)
+
+    def synced(self) -> None:
+        """The source's first complete load is in."""
+        self.known = True
+        self._soon()
+
+    # --- for the supervisor -------------------------------------------------------------------------------------------
+
+    def recover(self, kept: typing.Mapping[str, bytes]) -> None:
+        """Take what a worker's journal kept, where no other's had it before."""
+        for route, text in kept.items():
+            if route in self._in_force:
+                continue
+            try:
+                self.adopt(plans.decode(text), {})
+            except (ValueError, PlanRefused) as why:
+                self.refuse(route, str(why))
+            else:
+                self.known = True
+
+    def everything(self) -> Plans:
+        """All that is in force, for a worker that starts."""
+        return Plans(changes=tuple(self._in_force.values()), known=self.known)
+
+    def longest_attempt(self) -> float:
+        """Seconds that what is in flight may still take in any worker."""
+        attempts = (target.policy.timeouts.attempt for one in self._in_force.values() for target in one.plan.targets)
+        return max(attempts, default=0.0)
+
+    def __repr__(self) -> str:
+        return f"<Board {len(self._in_force)} in force, {len(self.refused)} refused, known={self.known}>"
+
+    def _no(self, route: str, why: str) -> typing.NoReturn:
+        self.refuse(route, why)
+        raise PlanRefused(why)
+
+    def _change(self, change: Adopt | Retire) -> None:
+        self._changes.append(change)
+        self._soon()
+
+    def _soon(self) -> None:
+        if self._posting is None:
+            self._posting = asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        changes, self._changes, self._posting = self._changes, [], None
+        self._post(Plans(changes=tuple(changes), known=self.known))
+
+    def _changed(self, route: str) -> None:
+        for watcher in self.watchers:
+            watcher(route)

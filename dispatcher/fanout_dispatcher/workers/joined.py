@@ -1,0 +1,253 @@
+"""The desk of a dispatcher with workers: everything that people and machines look at, as if it were one process.
+
+Routes and counters are at hand, since workers tell what changes. What lies in a journal is asked for: one event or dead
+letter of the worker in its name, a list of all of them. A list's cursor names how far each worker's part was seen, so
+that a page never begins anew or leaves anything out, whatever was added meanwhile.
+"""
+
+import asyncio
+import collections.abc
+import heapq
+import re
+import typing
+
+import msgspec
+
+from fanout_crds.route import Durability
+from fanout_dispatcher.values.desk import BadCursor, JournalMeter, LaneMeter, PortMeter, RouteMeter
+from fanout_dispatcher.values.views import DeadLetterFilter, DeadLetterView, EventView, RouteView
+from fanout_dispatcher.workers import sums
+from fanout_dispatcher.workers.board import Board
+from fanout_dispatcher.workers.messages import (
+    EVENT,
+    LETTER,
+    EventOf,
+    Events,
+    LaneKey,
+    LetterOf,
+    Letters,
+    Question,
+    Remove,
+    Replay,
+    Told,
+)
+from fanout_dispatcher.workers.picture import Changed, Picture
+
+T = typing.TypeVar("T")
+Row = typing.TypeVar("Row")
+SETTLE: typing.Final = 0.05  # seconds that workers get to tell of the same change before it is passed on
+NAME: typing.Final = re.compile(r"m?([0-9]{1,4})-.+")  # a receipt or a dead letter's id begins with its worker
+
+
+class Seat(typing.Protocol):
+    """A worker, as the desk sees it."""
+
+    @property
+    def number(self) -> int:
+        """Its number, which its receipts carry."""
+
+    @property
+    def picture(self) -> Picture:
+        """What is known of it."""
+
+    async def ask(self, question: Question, answer: type[T]) -> T:
+        """Ask it. Raises BadCursor and JournalFault."""
+
+
+class JoinedDesk:
+    """The Desk (values.desk) of all workers. *wall* gives the time, in seconds since the epoch."""
+
+    def __init__(
+        self, seats: collections.abc.Sequence[Seat], board: Board, *, wall: collections.abc.Callable[[], float]
+    ) -> None:
+        self._seats = {seat.number: seat for seat in seats}
+        self._board = board
+        self._wall = wall
+        self._lanes: dict[LaneKey, LaneMeter] = {}
+        self._doors: dict[str, RouteMeter] = {}
+        self._news: set[str] = set()
+        self._watchers: list[collections.abc.Callable[[str], None]] = []
+        board.watchers.append(self._changed)
+        self.port = PortMeter()
+        self.stopping = False
+
+    # --- what workers tell --------------------------------------------------------------------------------------------
+
+    def told(self, seat: Seat, told: Told) -> None:
+        """A worker tells what changed."""
+        changed = seat.picture.take(told)
+        self._count(changed)
+        for route in changed.routes:
+            self._changed(route)
+
+    def died(self, seat: Seat, why: str) -> None:
+        """A worker is gone; *why* is what readiness says of it until it is back."""
+        self._count(Changed(frozenset(), frozenset(), seat.picture.died(why)))
+
+    def _count(self, changed: Changed) -> None:
+        for lane in changed.lanes:
+            _sum_up(self._lanes, lane, (seat.picture.lane(lane) for seat in self._seats.values()))
+        for door in changed.doors:
+            _sum_up(self._doors, door, (seat.picture.door(door) for seat in self._seats.values()))
+        port = sums.total([seat.picture.port() for seat in self._seats.values()])
+        for name in port.__struct_fields__:  # the same meter stays: whoever exports it has it
+            setattr(self.port, name, getattr(port, name))
+
+    # --- routes and counters ------------------------------------------------------------------------------------------
+
+    def routes(self) -> list[RouteView]:
+        """Every route in force, and every one whose only plan was refused, by key."""
+        keys = {key for seat in self._seats.values() for key in seat.picture.routes} | set(self._board.refused)
+        return [view for view in map(self.route, sorted(keys)) if view is not None]
+
+    def route(self, key: str) -> RouteView | None:
+        """One route, None when no worker runs it."""
+        views = [seat.picture.routes.get(key) for seat in self._seats.values()]
+        return sums.route(key, views, self._board.refused.get(key))
+
+    def readiness(self) -> str | None:
+        """None when every worker can take events; else what the first says that cannot."""
+        if self.stopping:
+            return "this dispatcher is shutting down"
+        for number, seat in self._seats.items():
+            if seat.picture.readiness is not None:
+                return f"worker {number}: {seat.picture.readiness}"
+        return None
+
+    def lane_meters(self) -> typing.Iterable[LaneMeter]:
+        """One per target in force."""
+        return self._lanes.values()
+
+    def route_meters(self) -> typing.Iterable[RouteMeter]:
+        """One per route in force."""
+        return self._doors.values()
+
+    def journal_meters(self) -> dict[str, JournalMeter]:
+        """By the durability whose events each keeps."""
+        summed: dict[str, JournalMeter] = {}
+        for durability in typing.get_args(Durability):
+            _sum_up(summed, durability, (seat.picture.journal(durability) for seat in self._seats.values()))
+        return summed
+
+    def watch(self, changed: collections.abc.Callable[[str], None]) -> collections.abc.Callable[[], None]:
+        """Call *changed* with a route's key whenever its view may differ."""
+        self._watchers.append(changed)
+        return lambda: self._watchers.remove(changed)
+
+    def _changed(self, route: str) -> None:
+        """Tell who watches, a moment later: the other workers are about to say the same."""
+        if not self._news:
+            asyncio.get_running_loop().call_later(SETTLE, self._pass_on)
+        self._news.add(route)
+
+    def _pass_on(self) -> None:
+        news, self._news = self._news, set()
+        for route in news:
+            for watcher in self._watchers:
+                watcher(route)
+
+    # --- events -------------------------------------------------------------------------------------------------------
+
+    async def event(self, receipt: str) -> EventView | None:
+        """What became of an event; None for a receipt that is not ours."""
+        seat = self._owner(receipt)
+        return None if seat is None else await seat.ask(EventOf(receipt), EVENT)
+
+    async def events(self, route: str | None, after: str | None, limit: int) -> list[EventView]:
+        """Events, newest first."""
+        seen = self._positions(after)
+        found = await self._each(lambda number: Events(route, seen.get(number), limit), list[EventView])
+        return list(heapq.merge(*found, key=lambda view: -view.accepted))[:limit]
+
+    # --- dead letters -------------------------------------------------------------------------------------------------
+
+    async def dead_letters(self, wanted: DeadLetterFilter) -> list[DeadLetterView]:
+        """Dead letters, oldest first, without bodies."""
+        seen = self._positions(wanted.after)
+        asked = {number: msgspec.structs.replace(wanted, after=seen.get(number)) for number in self._seats}
+        found = await self._each(lambda number: Letters(asked[number]), list[DeadLetterView])
+        return list(heapq.merge(*found, key=lambda view: view.at))[: wanted.limit]
+
+    async def dead_letter(self, ident: str) -> DeadLetterView | None:
+        """One dead letter with its original bytes."""
+        seat = self._owner(ident)
+        return None if seat is None else await seat.ask(LetterOf(ident), LETTER)
+
+    async def replay(self, wanted: DeadLetterFilter) -> tuple[str, ...]:
+        """Send them again, the oldest first whichever worker has them; the receipts of the replays.
+
+        Those that no route in force can take are passed over, and those that die again meanwhile are not meant.
+        """
+        begun = self._wall()
+        receipts: list[str] = []
+        page = await self.dead_letters(wanted)
+        after = wanted.after
+        while page := [one for one in page if one.at <= begun]:
+            for number, ids in self._by_owner(page).items():
+                receipts += await self._seats[number].ask(Replay(_only(ids)), tuple[str, ...])
+            after = self.cursor(after, [one.id for one in page])
+            left = wanted.limit - len(receipts)
+            if left <= 0:
+                break
+            page = await self.dead_letters(msgspec.structs.replace(wanted, after=after, limit=left))
+        return tuple(receipts)
+
+    async def remove(self, wanted: DeadLetterFilter) -> int:
+        """Drop them for good; how many went."""
+        owned = self._by_owner(await self.dead_letters(wanted))
+        return sum([await self._seats[number].ask(Remove(_only(ids)), int) for number, ids in owned.items()])
+
+    # --- cursors ------------------------------------------------------------------------------------------------------
+
+    def cursor(self, after: str | None, page: collections.abc.Sequence[str]) -> str:
+        """Where the page behind *page* begins: the last name seen of each worker, by commas."""
+        seen = self._positions(after)
+        for name in page:
+            owner = self._owner(name)
+            if owner is not None:
+                seen[owner.number] = name
+        return ",".join(seen.values())
+
+    def _positions(self, after: str | None) -> dict[int, str]:
+        seen: dict[int, str] = {}
+        for name in after.split(",") if after is not None else ():
+            owner = self._owner(name)
+            if owner is None:
+                raise BadCursor(f"{name[:80]} is not a place in a list of this dispatcher")
+            seen[owner.number] = name
+        return seen
+
+    def _owner(self, name: str) -> Seat | None:
+        """The worker that a receipt or an id names; None when there is no such worker."""
+        found = NAME.fullmatch(name)
+        return None if found is None else self._seats.get(int(found[1]))
+
+    def _by_owner(self, letters: typing.Iterable[DeadLetterView]) -> dict[int, list[str]]:
+        owned: dict[int, list[str]] = {}
+        for letter in letters:
+            owner = self._owner(letter.id)
+            if owner is not None:
+                owned.setdefault(owner.number, []).append(letter.id)
+        return owned
+
+    async def _each(
+        self, question: collections.abc.Callable[[int], Question], answer: type[list[Row]]
+    ) -> list[list[Row]]:
+        """Ask every worker. Raises JournalFault when one cannot be asked: a list without its part would be wrong."""
+        return await asyncio.gather(*(seat.ask(question(number), answer) for number, seat in self._seats.items()))
+
+
+def _only(ids: list[str]) -> DeadLetterFilter:
+    return DeadLetterFilter(ids=tuple(ids), limit=len(ids))
+
+
+Key = typing.TypeVar("Key")
+Meter = typing.TypeVar("Meter", LaneMeter, RouteMeter, JournalMeter)
+
+
+def _sum_up(sums_by_key: dict[Key, Meter], key: Key, meters: typing.Iterable[Meter | None]) -> None:
+    there = [one for one in meters if one is not None]
+    if there:
+        sums_by_key[key] = sums.total(there)
+    else:
+        sums_by_key.pop(key, None)

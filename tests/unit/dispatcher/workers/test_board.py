@@ -1,0 +1,127 @@
+"""The board answers a plan source at once and tells every worker in one go."""
+
+import asyncio
+
+import pytest
+
+from fanout_crds import plan as plans
+from fanout_dispatcher.telemetry.seam import Recorder, RouteRefused
+from fanout_dispatcher.values.sink import PlanRefused
+from fanout_dispatcher.workers.board import Board
+from fanout_dispatcher.workers.messages import Adopt, Plans, Retire
+from fanout_dispatcher.workers.shares import Share
+from tests.support.plans import a_plan, a_target
+
+
+class Told:
+    """A board of two workers, what it posted, and what it told of."""
+
+    def __init__(self) -> None:
+        self.posted: list[Plans] = []
+        self.seam = Recorder()
+        self.board = Board(Share(0, 2), seam=self.seam, post=self.posted.append)
+        self.changed: list[str] = []
+        self.board.watchers.append(self.changed.append)
+
+    async def words(self) -> list[str]:
+        """What was posted since the last time, after the loop has turned."""
+        await asyncio.sleep(0)
+        words = [repr(one) for message in self.posted for one in message.changes]
+        self.posted.clear()
+        return words
+
+
+async def test_what_changes_in_one_turn_is_one_message_in_order() -> None:
+    told = Told()
+    told.board.adopt(a_plan(name="a", path="/x"), {})
+    await told.words()
+
+    told.board.retire("shop/a")  # its path is free before the loop turns, for the other one
+    told.board.adopt(a_plan(name="b", path="/x"), {"crm.bearer": b"secret"})
+    told.board.adopt(a_plan(name="a", path="/y"), {})
+    told.board.synced()
+    await asyncio.sleep(0)
+
+    (message,) = told.posted
+    assert [type(one) for one in message.changes] == [Retire, Adopt, Adopt]
+    assert message.known
+    assert set(told.board.routes()) == {"shop/a", "shop/b"}
+
+
+async def test_the_same_revision_again_changes_nothing_but_its_credentials_do() -> None:
+    told = Told()
+    told.board.adopt(a_plan(), {})
+    first = await told.words()
+
+    told.board.adopt(a_plan(), {})
+    again = await told.words()
+    told.board.adopt(a_plan(), {"crm.bearer": b"secret"})
+
+    assert (len(first), again, len(await told.words())) == (1, [], 1)
+
+
+async def test_a_contested_path_is_refused_at_once_and_the_incumbent_stays() -> None:
+    told = Told()
+    told.board.adopt(a_plan(name="a", path="/x"), {})
+    await told.words()
+
+    with pytest.raises(PlanRefused, match=r"^spec\.listen\.path: /x belongs to the route shop/a"):
+        told.board.adopt(a_plan(name="b", path="/x"), {})
+
+    assert await told.words() == []
+    assert list(told.board.refused) == ["shop/b"]
+    assert told.changed == ["shop/b"]
+    assert [type(one) for one in told.seam.changes] == [RouteRefused]
+
+
+async def test_a_limit_that_does_not_go_round_is_refused_and_the_last_good_plan_stays() -> None:
+    told = Told()
+    told.board.adopt(a_plan(), {})
+    small = a_plan(a_target(policy={"bulkhead": {"max_concurrent": 1}}), revision="f" * 16)
+
+    with pytest.raises(PlanRefused, match="maxConcurrent: 1 cannot be divided among the 2 workers"):
+        told.board.adopt(small, {})
+
+    (kept,) = told.board.everything().changes
+    assert isinstance(kept, Adopt)
+    assert kept.plan == a_plan()
+
+
+async def test_a_good_plan_or_a_retirement_ends_a_refusal() -> None:
+    told = Told()
+    for route in ("shop/order-placed", "shop/other"):
+        told.board.refuse(route, "line 3: no")
+        told.board.refuse(route, "line 3: no")  # told once
+
+    told.board.adopt(a_plan(), {})
+    told.board.retire("shop/other")
+
+    assert told.board.refused == {}
+    assert len(told.seam.changes) == 2
+    assert told.changed == ["shop/order-placed", "shop/other"] * 2
+
+
+async def test_what_journals_kept_is_in_force_until_the_source_speaks_the_first_one_wins() -> None:
+    told = Told()
+    older = a_plan(revision="0" * 16)
+
+    told.board.recover({"shop/order-placed": plans.encode(a_plan())})
+    told.board.recover({"shop/order-placed": plans.encode(older), "shop/torn": b"{"})
+
+    everything = told.board.everything()
+    assert [one.plan for one in everything.changes if isinstance(one, Adopt)] == [a_plan()]
+    assert everything.known, "a restart needs nobody else to go on"
+    assert list(told.board.refused) == ["shop/torn"]
+
+
+async def test_a_board_without_a_source_and_without_plans_does_not_claim_to_know() -> None:
+    told = Told()
+    told.board.recover({})
+
+    assert told.board.everything() == Plans(changes=(), known=False)
+
+
+def test_what_holds_secrets_does_not_show_them() -> None:
+    adopt = Adopt(plan=a_plan(), credentials={"crm.bearer": b"s3cret"})
+
+    assert "s3cret" not in repr(adopt) + repr(Plans(changes=(adopt,), known=True))

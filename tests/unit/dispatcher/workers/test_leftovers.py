@@ -1,0 +1,69 @@
+"""Journals of workers that are not asked for any more: none is forgotten, and none stays for ever."""
+
+import pathlib
+
+import pytest
+
+from fanout_dispatcher import parts
+from fanout_dispatcher.journal.protocol import Batch, Finished, JournalRefused
+from fanout_dispatcher.values.event import Event, Frozen, Head, State
+from fanout_dispatcher.workers.leftovers import left_behind
+
+FROZEN = Frozen(number=1, route="shop/order", generation=1, targets=("a",), lanes=(1,))
+DELIVERED = Finished(1, 1, 1.0, bytes([State.settled(State.DELIVERED, 1)]))
+HEAD = Head(id="1", source="/", type="t", identity=b"", attributes=b"")
+
+
+def leave(data: pathlib.Path, worker: int, batch: Batch | None = None) -> None:
+    """Make a worker's journal, with what *batch* says."""
+    journal = parts.journal_of(data, worker)
+    journal.open()
+    if batch is not None:
+        journal.commit(batch)
+    journal.close()
+
+
+def accepted() -> Batch:
+    return Batch(
+        at=1.0,
+        lanes=[(1, "shop/order", "a")],
+        frozen=[FROZEN],
+        events=[Event(seq=1, frozen=FROZEN, accepted=1.0, head=HEAD, body=b"x")],
+    )
+
+
+def test_only_numbers_beyond_those_that_are_asked_for_count(tmp_path: pathlib.Path) -> None:
+    for worker in (0, 1, 2, 11):
+        leave(tmp_path, worker, accepted())
+    (tmp_path / "journal-x.db").touch()
+    (tmp_path / "journal-3.db.bak").touch()
+
+    assert left_behind(tmp_path, 2) == [2, 11]
+    assert left_behind(tmp_path, 12) == []
+    assert left_behind(tmp_path / "not there yet", 1) == []
+
+
+def test_an_empty_one_goes_with_all_its_files_but_the_lock(tmp_path: pathlib.Path) -> None:
+    leave(tmp_path, 1)
+
+    assert left_behind(tmp_path, 1) == []
+    assert [file.name for file in tmp_path.iterdir()] == ["journal-1.db.lock"]
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_one_that_owes_something_or_has_a_history_stays(tmp_path: pathlib.Path, *, finished: bool) -> None:
+    leave(tmp_path, 1, accepted())
+    if finished:
+        leave(tmp_path, 1, Batch(at=2.0, finished=[DELIVERED]))
+
+    assert left_behind(tmp_path, 1) == [1]
+    assert left_behind(tmp_path, 1) == [1], "looking changes nothing"
+
+
+def test_one_that_is_in_use_is_a_reason_not_to_start(tmp_path: pathlib.Path) -> None:
+    journal = parts.journal_of(tmp_path, 1)
+    journal.open()
+
+    with pytest.raises(JournalRefused, match="is in use by process"):
+        left_behind(tmp_path, 1)
+    journal.close()
