@@ -218,6 +218,21 @@ async def pages(bench: Bench, url: str) -> Letters:
         cursor = {"after": page["next"]}
 
 
+async def test_all_workers_together_ask_a_target_no_more_at_once_than_its_bulkhead_allows(bench: Bench) -> None:
+    a = await bench.target("a")
+    a.delay = 0.1
+    bench.route({"name": "a", "url": a.url, "policy": {"bulkhead": {"maxConcurrent": 3}}})
+    process = await bench.started("--workers", "2")
+    found = await post(process, 30)
+
+    async def arrived() -> bool:
+        return await counted(bench, process, "fanout_delivered_total") == 30
+
+    await eventually(arrived)
+    assert len(found) == 2, "2^-29 to be wrong"
+    assert a.most == 3, "two for one worker, one for the other"
+
+
 async def test_sigterm_drains_every_worker_and_a_plan_that_changed_reaches_all_before(bench: Bench) -> None:
     a, b = await bench.target("a"), await bench.target("b")
     bench.route(a)
