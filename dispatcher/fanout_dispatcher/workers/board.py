@@ -41,11 +41,8 @@ class Board:
         before = self._in_force.get(plan.key)
         holder = self._by_path.get(plan.path)
         if holder is not None and holder != plan.key:
-            self._no(plan.key, f"spec.listen.path: {plan.path} belongs to the route {holder}: choose another path")
-        try:
-            self._share(plan)
-        except PlanRefused as why:
-            self._no(plan.key, str(why))
+            raise PlanRefused(f"spec.listen.path: {plan.path} belongs to the route {holder}: choose another path")
+        self._share(plan)
         if self.refused.pop(plan.key, None) is not None:
             self._changed(plan.key)
         if before is None or (before.plan.revision, before.credentials) != (plan.revision, credentials):
@@ -105,10 +102,6 @@ class Board:
 
     def __repr__(self) -> str:
         return f"<Board {len(self._in_force)} in force, {len(self.refused)} refused, known={self.known}>"
-
-    def _no(self, route: str, why: str) -> typing.NoReturn:
-        self.refuse(route, why)
-        raise PlanRefused(why)
 
     def _change(self, change: Adopt | Retire) -> None:
         self._changes.append(change)

@@ -130,12 +130,16 @@ class Slot:
         ours, theirs = socket.socketpair()
         passed = [theirs.fileno(), *([] if self._socket is None else [self._socket.fileno()])]
         with theirs:
-            self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "fanout_dispatcher.workers", str(theirs.fileno())),
-                stdin=DEVNULL,
-                pass_fds=passed,
-                start_new_session=True,  # a Ctrl-C is for the supervisor, who tells the workers
-            )
+            try:
+                self._process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-P", "-m", "fanout_dispatcher.workers", str(theirs.fileno())),
+                    stdin=DEVNULL,
+                    pass_fds=passed,
+                    start_new_session=True,  # a Ctrl-C is for the supervisor, who tells the workers
+                )
+            except OSError as error:  # no process or descriptor is left: perhaps later
+                ours.close()
+                return f"its process cannot be started: {error.strerror}"
         self._unable = ""
         self._parted.clear()
         self._link = await Link.over(ours, self._heard, self._asked, self._lost)

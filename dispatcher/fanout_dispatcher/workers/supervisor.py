@@ -92,8 +92,13 @@ class Supervisor:
             self._log.info(
                 "dispatcher.started", listen=base, admin=running.admin, deliveries=owed, workers=len(self._slots)
             )
-            await self._until_stop(plans)  # a source never ends by itself: its fault is ours
+            watched = {plans, *lives}
+            ended = asyncio.create_task(asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED))
+            await self._until_stop(ended)
             await self._end(lives)
+            for one in watched:
+                if one.done():
+                    one.result()  # neither a source nor a slot ends by itself: its fault is ours
 
     # --- the house of the workers -------------------------------------------------------------------------------------
 

@@ -113,6 +113,21 @@ async def test_the_first_one_that_cannot_start_says_why_and_is_not_tried_again(t
     assert (house.opened_times, house.deaths) == (0, [])
 
 
+async def test_a_process_that_cannot_be_made_is_tried_again(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with living(tmp_path) as (slot, house):
+        await slot.taking()
+        with monkeypatch.context() as short:
+            short.setattr("fanout_dispatcher.workers.slot.sys.executable", str(tmp_path / "gone"))
+            os.kill(pid_of(tmp_path), signal.SIGKILL)
+            while len(house.deaths) < 2:  # noqa: ASYNC110 (the slot tries by itself)
+                await asyncio.sleep(0.02)
+        await house.again.wait()
+
+    assert house.deaths[1] == "its process cannot be started: No such file or directory; it is started again"
+
+
 async def test_a_question_to_nobody_does_not_wait_for_ever(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
