@@ -211,11 +211,8 @@ async def test_a_target_at_one_of_our_own_ports_is_refused_even_where_loopback_i
     assert "an address of our own" in answer.json()["targets"][0]["lastError"]
 
 
-async def test_a_restart_needs_no_api_server_to_go_on(bench: Bench) -> None:
-    a = await bench.target("a")
-    bench.route(a)
-    process = await bench.started()
-    process.stop()
+def cut_off(bench: Bench, process: Process) -> None:
+    """Have plans come from an API server that is away."""
     nobody = free_ports(1)[0]
     cluster = {"name": "gone", "cluster": {"server": f"http://127.0.0.1:{nobody}"}}
     context = {"name": "gone", "context": {"cluster": "gone", "user": "none", "namespace": "fanout"}}
@@ -232,6 +229,14 @@ async def test_a_restart_needs_no_api_server_to_go_on(bench: Bench) -> None:
     )
     process.command.remove(str(bench.manifests))
     process.command += ["--plans", "kubernetes", "--kubeconfig", str(kubeconfig)]
+
+
+async def test_a_restart_needs_no_api_server_to_go_on(bench: Bench) -> None:
+    a = await bench.target("a")
+    bench.route(a)
+    process = await bench.started()
+    process.stop()
+    cut_off(bench, process)
 
     await process.start()
     answer = await bench.client.post(f"{process.listen}/shop/order-placed", content=b"x")

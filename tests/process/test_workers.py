@@ -13,7 +13,7 @@ from fanout_dispatcher.journal.sqlite import SqliteJournal
 from fanout_dispatcher.parts import journal_name
 from tests.harness.process import tail
 from tests.process.conftest import Bench
-from tests.process.test_dispatcher import eventually, view
+from tests.process.test_dispatcher import cut_off, eventually, view
 from tests.support.dispatcher import Process
 
 Letters = list[dict[str, typing.Any]]
@@ -311,6 +311,19 @@ async def test_workers_end_with_their_supervisor_and_fewer_of_them_deliver_what_
 
     await eventually(arrived)
     assert set(new) == {"0"}, "the other one takes nothing new"
+
+
+async def test_a_worker_that_is_new_runs_what_another_ones_journal_kept_without_an_api_server(bench: Bench) -> None:
+    a = await bench.target("a")
+    bench.route(a)
+    process = await bench.started()
+    await asyncio.to_thread(process.stop)
+    cut_off(bench, process)
+    process.command += ["--workers", "2"]
+
+    await process.start()
+
+    assert set(await spread(process)) == {"0", "1"}
 
 
 async def test_a_limit_that_does_not_go_round_and_a_port_that_is_taken_are_refused_in_words(bench: Bench) -> None:

@@ -179,6 +179,8 @@ class Slot:
         self._expect(min(MERCY, self._silence), self._hung)
 
     def _hung(self) -> None:
+        if self._stopping.is_set():
+            return  # it closes its journal, and whoever stops it has patience of their own
         self._log.warning("worker.hung", silent_for=self._silence)
         if self._process is not None:
             self._process.kill()
