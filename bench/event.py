@@ -1,4 +1,4 @@
-"""The event that every case sends: 300 bytes of plain JSON that begin with the time it was due."""
+"""The event that every case sends: plain JSON, 300 bytes unless said otherwise; it begins with the time it was due."""
 
 STAMP = b'{"due":"'
 STAMP_DIGITS = 19  # nanoseconds of the monotonic clock
@@ -8,13 +8,13 @@ _REST = b'","order":"ord-20261123-000417","customer":{"id":"cus_8812","tier":"go
 _REST += b'"lines":[{"sku":"SKU-00017","count":2,"price":41.25},{"sku":"SKU-00993","count":1,"price":100.0}],"note":"'
 
 
-def body(due: int = 0) -> bytes:
+def body(due: int = 0, size: int = SIZE) -> bytes:
     """The event's bytes; *due* 0: its latency is not taken."""
     start = STAMP + b"%0*d" % (STAMP_DIGITS, due) + _REST
-    return start + b"." * (SIZE - len(start) - 2) + b'"}'
+    return start + b"." * (size - len(start) - 2) + b'"}'
 
 
-def request(path: str, host: str) -> bytes:
+def request(path: str, host: str, size: int = SIZE) -> bytes:
     """The head of its POST."""
-    lines = (f"POST {path} HTTP/1.1", f"Host: {host}", "Content-Type: application/json", f"Content-Length: {SIZE}")
+    lines = (f"POST {path} HTTP/1.1", f"Host: {host}", "Content-Type: application/json", f"Content-Length: {size}")
     return "".join(f"{line}\r\n" for line in (*lines, "")).encode()

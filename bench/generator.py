@@ -19,7 +19,7 @@ import urllib.parse
 
 import uvloop
 
-from bench.event import body, request
+from bench.event import SIZE, body, request
 
 GRACE: typing.Final = 10.0  # seconds that answers may take after the last request
 TICK: typing.Final = 0.001
@@ -54,10 +54,11 @@ class Connection(asyncio.Protocol):
 class Load:
     """What is asked and what came of it."""
 
-    def __init__(self, url: str, *, rate: float, seconds: float) -> None:
+    def __init__(self, url: str, *, rate: float, seconds: float, size: int = SIZE) -> None:
         parts = urllib.parse.urlsplit(url)
         self.host, self.port = parts.hostname or "", parts.port or 80
-        self.head = request(parts.path, parts.netloc)
+        self.head = request(parts.path, parts.netloc, size)
+        self.size = size
         self.rate = rate
         self.total = int(rate * seconds) if rate else None
         self.seconds = seconds
@@ -101,7 +102,7 @@ class Load:
     def _ask(self, connection: Connection, due: int) -> None:
         connection.due = due
         self.sent += 1
-        connection.transport.write(self.head + body(due))
+        connection.transport.write(self.head + body(due, self.size))
 
     def _answered(self, connection: Connection, status: int) -> None:
         now = time.monotonic_ns()
@@ -124,10 +125,11 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=0.0)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--size", type=int, default=SIZE)
     said = parser.parse_args()
 
     async def run() -> Load:
-        load = Load(said.url, rate=said.rate, seconds=said.seconds)
+        load = Load(said.url, rate=said.rate, seconds=said.seconds, size=said.size)
         await load.run(said.connections)
         return load
 

@@ -11,6 +11,7 @@ from bench.event import SIZE, body
 from bench.process import Child, command
 
 CONNECTIONS = 64
+PATIENCE = 30  # seconds that a request may take before wrk calls it an error
 WRK = shutil.which("wrk")
 CLOSED_LOOP = f"wrk ({WRK})" if WRK else "our own generator (wrk is not installed)"
 
@@ -29,16 +30,16 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     cpu: float  # seconds that the generator took
 
 
-def closed(url: str, seconds: float, *, folder: pathlib.Path, core: int) -> Asked:
+def closed(url: str, seconds: float, *, folder: pathlib.Path, core: int, size: int = SIZE) -> Asked:
     """64 connections, the next request as soon as the last is answered."""
     if WRK is None:
-        return _generator(url, ["--seconds", str(seconds)], folder=folder, core=core)
+        return _generator(url, ["--seconds", str(seconds), "--size", str(size)], folder=folder, core=core)
     script = folder / "post.lua"
-    script.write_text(_SCRIPT.format(body=body().decode()), encoding="utf-8")
-    assert len(body()) == SIZE
-    args = [WRK, "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s", "-s", str(script), url]
+    script.write_text(_SCRIPT.format(body=body(size=size).decode()), encoding="utf-8")
+    lasting = f"-d{max(1, round(seconds))}s"
+    args = [WRK, "-t1", f"-c{CONNECTIONS}", lasting, "--timeout", f"{PATIENCE}s", "-s", str(script), url]
     with Child(args, folder / "wrk.log", core=core) as wrk:
-        wrk.wait(seconds + 30)
+        wrk.wait(seconds + PATIENCE)
         said = wrk.log.read_text(encoding="utf-8")
     found = re.search(r"(\d+) requests in", said)
     if found is None or "Socket errors" in said:

@@ -1,6 +1,6 @@
 """``make bench``: run the cases, print a table, write bench/out/latest.json.
 
-python -m bench.main [--only KEY]… [--seconds N]
+python -m bench.main [--only KEY]… [--seconds N] [--repetitions N]
 """
 
 import os
@@ -10,12 +10,12 @@ import time
 import click
 import msgspec
 from rich.console import Console
-from rich.table import Table
 
 from bench.cases import CASES
 from bench.machine import facts
 from bench.process import AROUND, CORES, ROOT, UNDER_TEST
-from bench.results import Result
+from bench.results import Result, failed
+from bench.table import table
 from bench.terms import Terms
 from tests.harness import loopback
 
@@ -25,24 +25,46 @@ OUT = ROOT / "bench" / "out"
 @click.command()
 @click.option("--only", multiple=True, type=click.Choice(list(CASES)), help="Run this case; repeatable. Unset: all.")
 @click.option("--seconds", default=3.0, show_default=True, help="How long each run is loaded.")
-def main(only: tuple[str, ...], seconds: float) -> None:
+@click.option("--repetitions", default=3, show_default=True, help="Runs of each case; 1: a quick look.")
+def main(only: tuple[str, ...], seconds: float, repetitions: int) -> None:
     """Measure what Fanout costs, against what one would write without it (bench/README.md)."""
     console = Console()
     loopback.bring_up()
     OUT.mkdir(exist_ok=True)
     machine = facts(OUT)
     _introduce(console, machine)
-    found: dict[str, Result] = {}
     begun = time.monotonic()
-    for key in only or CASES:
-        console.print(f"[bold]{key}[/]  {_first_line(key)}")
-        terms = Terms(seconds=seconds, out=OUT, tell=lambda line: console.print(f"  {line}", highlight=False))
-        found[key] = CASES[key](terms)
+    terms = Terms(
+        seconds=seconds,
+        repetitions=repetitions,
+        keys=frozenset(only or CASES),
+        out=OUT,
+        tell=lambda line: console.print(f"  {line}", highlight=False),
+    )
+    found = _run(console, terms)
     machine["load_average_after"] = os.getloadavg()[0]
     machine["seconds"] = round(time.monotonic() - begun, 1)
     _write(OUT / "latest.json", found, machine)
-    console.print(_table(found))
+    console.print(table(found))
     console.print(f"{machine['seconds']:.0f} s; written to {OUT / 'latest.json'}", highlight=False)
+    if any(one.failed for one in found.values()):
+        raise SystemExit(1)
+
+
+def _run(console: Console, terms: Terms) -> dict[str, Result]:
+    """Run each case that was asked for, once, whichever of its keys were."""
+    found: dict[str, Result] = {}
+    for key, case in CASES.items():
+        if key in terms.keys and key not in found:
+            same = [other for other, its in CASES.items() if its is case and other in terms.keys]
+            said = (case.__doc__ or "").splitlines()[0]
+            console.print(f"[bold]{', '.join(same)}[/]  {said}", highlight=False)
+            try:
+                found |= case(terms)
+            except RuntimeError as error:  # the other cases are not thrown away for one that went wrong
+                console.print(f"  [red]{error}[/]", highlight=False)
+                found |= dict.fromkeys(same, failed(str(error)))
+    return found
 
 
 def _introduce(console: Console, machine: dict[str, object]) -> None:
@@ -56,24 +78,9 @@ def _introduce(console: Console, machine: dict[str, object]) -> None:
         console.print("[yellow]one core only: generator and targets compete with the system under test[/]")
 
 
-def _first_line(key: str) -> str:
-    return (CASES[key].__doc__ or "").splitlines()[0]
-
-
-def _table(found: dict[str, Result]) -> Table:
-    table = Table(title="Fanout, measured")
-    for name, justify in (("key", "left"), ("median", "right"), ("min–max", "right"), ("must", "right"), ("", "left")):
-        table.add_column(name, justify="right" if justify == "right" else "left", overflow="fold")
-    for key, one in found.items():
-        spread = f"{one.least:.2f}–{one.most:.2f}"
-        mark = {True: "[green]✔[/]", False: "[red]✘[/]", None: ""}[one.met]
-        table.add_row(key, f"{one.number:.2f} {one.unit}", spread, f"{one.must} {mark}", one.note)
-    return table
-
-
 def _write(path: pathlib.Path, found: dict[str, Result], machine: dict[str, object]) -> None:
     """Keys that were not run keep their last result out of the file: a mixture of runs would be no run."""
-    told = {key: msgspec.to_builtins(one) for key, one in found.items()} | {"machine": machine}
+    told = {key: one.written() for key, one in found.items()} | {"machine": machine}
     path.write_bytes(msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n")
 
 

@@ -1,7 +1,7 @@
 """Processes of a measurement: each pinned to a core, its CPU read from /proc, and ended by its id whatever happens.
 
 The system under test has a core to itself; generator and targets share the other one. A machine with one core measures
-too, only not as well: main.py says which it was.
+too, only not as well: main.py says which it was. A process counts with its children: workers are part of a system.
 """
 
 import os
@@ -27,9 +27,9 @@ def command(module: str) -> list[str]:
 
 
 class Child:
-    """A process on *core*, from ``with`` to its end. ``cpu`` is complete after ``wait`` or the end of ``with``."""
+    """A process on *core* (None: all), from ``with`` to its end. ``cpu`` is complete after ``wait`` or at the end."""
 
-    def __init__(self, args: list[str], log: pathlib.Path, *, core: int) -> None:
+    def __init__(self, args: list[str], log: pathlib.Path, *, core: int | None) -> None:
         self.args = args
         self.log = log
         self.core = core
@@ -38,7 +38,7 @@ class Child:
     def __enter__(self) -> typing.Self:
         self.log.unlink(missing_ok=True)
         before = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, {self.core})
+        os.sched_setaffinity(0, CORES if self.core is None else {self.core})
         try:
             env = {**os.environ, "PYTHONPATH": str(ROOT)}
             self.process: subprocess.Popen[bytes] = spawn(self.args, self.log, env)
@@ -52,15 +52,29 @@ class Child:
         end(self.process)
 
     def seconds(self) -> float:
-        """User and system time up to now, of all its threads."""
-        stat = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii")
-        fields = stat.rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
+        """User and system time up to now, of all its threads and of its children."""
+        return sum(_seconds(pathlib.Path(f"/proc/{pid}")) for pid in self.family())
+
+    def family(self) -> list[int]:
+        """Its id and those of its children, workers for instance."""
+        family = [self.process.pid]
+        for pid in family:
+            told = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+            family += map(int, told.split())
+        return family
+
+    def threads(self) -> dict[int, float]:
+        """User and system time of each of its threads, by the kernel's id."""
+        tasks = pathlib.Path(f"/proc/{self.process.pid}/task").iterdir()
+        return {int(task.name): _seconds(task) for task in tasks}
 
     def peak(self) -> float:
         """The most memory it ever held, in MB."""
-        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
-        return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1000
+        return sum(_memory(pid, "VmHWM") for pid in self.family())
+
+    def resident(self) -> float:
+        """The memory it holds now, in MB."""
+        return sum(_memory(pid, "VmRSS") for pid in self.family())
 
     def wait(self, patience: float) -> None:
         """Wait until it ends by itself. Raises RuntimeError with the tail of its log when it fails."""
@@ -78,3 +92,21 @@ class Child:
         """Raises RuntimeError with the tail of its log when it has ended."""
         if self.process.poll() is not None:
             raise RuntimeError(f"{' '.join(self.args[:4])} has ended:\n{tail(self.log)}")
+
+
+def busy() -> float:
+    """Seconds that all cores together have worked for anybody since the machine started."""
+    fields = pathlib.Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()
+    user, nice, system, _idle, _iowait, irq, softirq = map(int, fields[1:8])
+    return (user + nice + system + irq + softirq) / TICKS
+
+
+def _seconds(task: pathlib.Path) -> float:
+    stat = (task / "stat").read_text(encoding="ascii")
+    fields = stat.rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def _memory(pid: int, field: str) -> float:
+    status = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return int(next(line for line in status.splitlines() if line.startswith(field)).split()[1]) / 1000

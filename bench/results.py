@@ -1,4 +1,8 @@
-"""What a case found: the number that is judged, and the runs behind it."""
+"""What a case found: the numbers that are judged, and the runs behind them.
+
+A case may find several numbers (``value`` and ``memory``), each the median of a field of its runs, each with what it
+must be and what it aims at. A case that could not run, or went wrong, says why instead.
+"""
 
 import operator
 import statistics
@@ -7,42 +11,70 @@ import typing
 import msgspec
 
 Bound = typing.Callable[[float, float], bool]
+Run = dict[str, float]
 
 HOLDS: typing.Final[dict[str, Bound]] = {"≥": operator.ge, "≤": operator.le, "<": operator.lt}
 
 
-class Result(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One key of latest.json: ``ratio`` or ``value`` is the median of its runs."""
+class Number(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The median of one field of the runs, held against what it must be and what it aims at."""
 
+    median: float
+    least: float
+    most: float
     unit: str
-    runs: list[dict[str, float]]
-    ratio: float | None = None
-    value: float | None = None
-    least: float = 0.0  # of the runs
-    most: float = 0.0
     must: str = ""
-    note: str = ""
+    aim: str = ""
 
     @property
     def met(self) -> bool | None:
         """Whether the median is what it must be; None where nothing is asked."""
-        if not self.must:
-            return None
-        how, bound = self.must.split()
-        return HOLDS[how](self.number, float(bound))
+        return _holds(self.median, self.must)
 
     @property
-    def number(self) -> float:
-        """Whichever of the two it is."""
-        return typing.cast(float, self.value if self.ratio is None else self.ratio)
+    def reached(self) -> bool | None:
+        """Whether the median is what it aims at; None where there is no aim."""
+        return _holds(self.median, self.aim)
 
 
-def judged(name: str, runs: list[dict[str, float]], *, unit: str, must: str, note: str = "") -> Result:
+class Result(msgspec.Struct, kw_only=True):
+    """One key of latest.json."""
+
+    runs: list[Run]
+    numbers: dict[str, Number]
+    note: str = ""
+    skipped: str = ""  # why it could not run here
+    failed: str = ""  # what went wrong in it
+
+    def written(self) -> dict[str, object]:
+        """As it stands in latest.json: each number under its name, then all that is known of it."""
+        if self.skipped or self.failed:
+            return {"skipped": self.skipped} if self.skipped else {"failed": self.failed}
+        medians = {name: number.median for name, number in self.numbers.items()}
+        details = {"numbers": msgspec.to_builtins(self.numbers), "runs": self.runs, "note": self.note}
+        return medians | details
+
+
+def judged(name: str, runs: list[Run], *, unit: str, must: str = "", aim: str = "", note: str = "") -> Result:
     """Make the result from the field *name* ("ratio" or "value") of each run."""
-    numbers = [run[name] for run in runs]
-    found = Result(unit=unit, runs=runs, least=min(numbers), most=max(numbers), must=must, note=note)
-    setattr(found, name, statistics.median(numbers))
-    return found
+    return Result(runs=runs, numbers={name: number(name, runs, unit=unit, must=must, aim=aim)}, note=note)
+
+
+def number(name: str, runs: list[Run], *, unit: str, must: str = "", aim: str = "") -> Number:
+    """The median of the field *name* of *runs*."""
+    found = [run[name] for run in runs]
+    middle = statistics.median(found)
+    return Number(median=middle, least=min(found), most=max(found), unit=unit, must=must, aim=aim)
+
+
+def skipped(why: str) -> Result:
+    """The result of a case that this machine cannot run."""
+    return Result(runs=[], numbers={}, skipped=why)
+
+
+def failed(why: str) -> Result:
+    """The result of a case that went wrong: it was not what was meant that was measured."""
+    return Result(runs=[], numbers={}, failed=why)
 
 
 def percentile(ordered: list[float], share: float) -> float:
@@ -50,3 +82,10 @@ def percentile(ordered: list[float], share: float) -> float:
     if not ordered:
         raise RuntimeError("nothing was measured: no event carried its time to a target")
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+def _holds(median: float, bound: str) -> bool | None:
+    if not bound:
+        return None
+    how, limit = bound.split()
+    return HOLDS[how](median, float(limit))

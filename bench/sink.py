@@ -1,4 +1,4 @@
-"""The targets: one lean process that answers 204 on some ports, and on others takes everything and never answers.
+"""The targets: one lean process that answers 204 on some ports, late on others, and on others takes all in silence.
 
 It reads no more of a request than it must to find its end, so that it costs less than anything it is used to measure
 (main.py prints its CPU). An event may carry the time it was due at the generator; the sink then keeps its end-to-end
@@ -6,7 +6,7 @@ latency: both processes read the same monotonic clock.
 
 On its control port a line is a question: ``stats`` is answered with JSON, ``reset`` starts counting anew.
 
-    python -m bench.sink CONTROL-PORT PORT PORT HUNG-PORT --hung HUNG-PORT
+    python -m bench.sink CONTROL-PORT PORT SLOW-PORT HUNG-PORT --slow SLOW-PORT --hung HUNG-PORT
 """
 
 import argparse
@@ -25,11 +25,16 @@ END = b"\r\n\r\n"
 LENGTH = b"content-length:"
 
 
-class Counts:
-    """Deliveries at one port, and their latencies in seconds."""
+LARGE = 16 << 10  # bytes of a request from which on its body is counted instead of kept
+BACKLOG = 1024  # connections that may wait: with fewer the kernel drops some, and who connects waits a second
+SLOW = 0.5  # seconds that a slow port takes to answer
 
-    def __init__(self, *, hung: bool) -> None:
-        self.hung = hung
+
+class Counts:
+    """Deliveries at one port, and their latencies in seconds. *delay*: seconds until it answers; None: never."""
+
+    def __init__(self, *, delay: float | None = 0.0) -> None:
+        self.delay = delay
         self.reset()
 
     def reset(self) -> None:
@@ -44,6 +49,7 @@ class Target(asyncio.Protocol):
     def __init__(self, counts: Counts) -> None:
         self.counts = counts
         self.rest = b""
+        self.missing = 0  # bytes of a large body
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember where answers go."""
@@ -51,17 +57,32 @@ class Target(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Answer each complete request."""
-        counts = self.counts
-        if counts.hung:
-            counts.deliveries += data.count(STAMP)
+        if self.counts.delay is None:
+            self.counts.deliveries += data.count(STAMP)
             return
+        if self.missing:
+            self.missing -= len(data)
+            if self.missing > 0:
+                return
+            data = data[len(data) + self.missing :]
+            self.missing = 0
+            self._answer()
         data = self.rest + data if self.rest else data
         while (size := _size(data)) and len(data) >= size:
-            counts.deliveries += 1
             self._time(data)
             data = data[size:]
-            self.transport.write(ANSWER)
+            self._answer()
+        if size > LARGE:
+            self.missing, data = size - len(data), b""
         self.rest = data
+
+    def _answer(self) -> None:
+        counts = self.counts
+        counts.deliveries += 1
+        if counts.delay:
+            asyncio.get_running_loop().call_later(counts.delay, self.transport.write, ANSWER)
+        else:
+            self.transport.write(ANSWER)
 
     def _time(self, data: bytes) -> None:
         start = data.index(END) + 4 + len(STAMP)
@@ -82,8 +103,8 @@ def _size(data: bytes) -> int:
 
 
 def stats(ports: list[Counts]) -> dict[str, object]:
-    """Deliveries by port; the latencies of all ports that answer, sorted, in ms."""
-    latencies = sorted(seconds * 1000 for counts in ports for seconds in counts.latencies)
+    """Deliveries by port; the latencies of all ports that answer at once, sorted, in ms."""
+    latencies = sorted(seconds * 1000 for counts in ports if counts.delay == 0 for seconds in counts.latencies)
     return {"deliveries": [counts.deliveries for counts in ports], "latencies": latencies}
 
 
@@ -99,7 +120,7 @@ async def serve(control: int, ports: dict[int, Counts]) -> None:
         writer.close()
 
     for port, counts in ports.items():
-        await loop.create_server(lambda counts=counts: Target(counts), "127.0.0.1", port)  # type: ignore[misc]
+        await loop.create_server(lambda counts=counts: Target(counts), "127.0.0.1", port, backlog=BACKLOG)  # type: ignore[misc]
     await asyncio.start_server(asked, "127.0.0.1", control)
     gc.freeze()
     await asyncio.Event().wait()
@@ -111,8 +132,10 @@ def main() -> None:
     parser.add_argument("control", type=int)
     parser.add_argument("ports", type=int, nargs="+")
     parser.add_argument("--hung", type=int, action="append", default=[])
+    parser.add_argument("--slow", type=int, action="append", default=[])
     said = parser.parse_args()
-    uvloop.run(serve(said.control, {port: Counts(hung=port in said.hung) for port in said.ports}))
+    delays = dict.fromkeys(said.slow, SLOW) | dict.fromkeys(said.hung)
+    uvloop.run(serve(said.control, {port: Counts(delay=delays.get(port, 0.0)) for port in said.ports}))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""One measurement's stage: three targets, a system in front of them, and a folder for what they write.
+"""One measurement's stage: targets, a system in front of them, and a folder for what they write.
 
     with Stage(folder, hung=1) as stage, stage.ours() as system:
         ...
 
-Both kinds of system get the same targets, cores and events. Ours is the real command with the real journal; each
-starts anew for every run, with an empty data folder.
+All kinds of system get the same targets, cores and events. Ours is the real command with the real journal; each starts
+anew for every run, with an empty data folder (a second ``ours`` on one stage finds what the first left).
 """
 
 import contextlib
@@ -19,23 +19,15 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 
+from bench import manifests, nginx
+from bench.page import Page, parse
 from bench.process import AROUND, UNDER_TEST, Child, command
 from tests.harness.process import free_ports
 
-READY: typing.Final = 20.0  # seconds
-QUIET: typing.Final = 0.3  # seconds without a delivery after which nothing more is expected
-DRAIN: typing.Final = 60.0  # seconds that deliveries may take after the load
+READY: typing.Final = 240.0  # seconds: 10,000 routes take 30 s of CPU to read and adopt
+QUIET: typing.Final = 0.5  # seconds without a delivery after which nothing more is expected
+DRAIN: typing.Final = 120.0  # seconds that deliveries may take after the load
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy of the environment is not for loopback
-
-_ROUTE = """\
-apiVersion: fanout.dev/v1alpha1
-kind: FanoutRoute
-metadata: {{name: orders, namespace: bench}}
-spec:
-  durability: {durability}
-  targets:
-{targets}
-"""
 
 
 class System(typing.NamedTuple):
@@ -43,23 +35,25 @@ class System(typing.NamedTuple):
 
     process: Child
     url: str
+    metrics: Callable[[], Page] | None = None  # ours has a page
 
 
 class Stage:
-    """Targets that run; *hung* of the three take everything and never answer."""
+    """Targets that run. The first *hung* take everything and never answer, the *slow* ones after them answer late."""
 
-    def __init__(self, folder: pathlib.Path, *, hung: int = 0, targets: int = 3) -> None:
+    def __init__(self, folder: pathlib.Path, *, targets: int = 3, hung: int = 0, slow: int = 0) -> None:
         self.folder = folder
-        self.hung = hung
         self.control, self.listen, self.admin, *self.ports = free_ports(3 + targets)
-        self.urls = [f"http://127.0.0.1:{port}/{name}" for port, name in zip(self.ports, "abcdefgh", strict=False)]
+        self.urls = [f"http://127.0.0.1:{port}/t{number}" for number, port in enumerate(self.ports)]
+        self.ailing = hung + slow
+        self.flags = [flag for port in self.ports[:hung] for flag in ("--hung", str(port))]
+        self.flags += [flag for port in self.ports[hung : self.ailing] for flag in ("--slow", str(port))]
 
     def __enter__(self) -> typing.Self:
-        hung = [flag for port in self.ports[: self.hung] for flag in ("--hung", str(port))]
-        args = [*command("bench.sink"), str(self.control), *map(str, self.ports), *hung]
+        args = [*command("bench.sink"), str(self.control), *map(str, self.ports), *self.flags]
         with contextlib.ExitStack() as stack:
             self.sink = stack.enter_context(Child(args, self.folder / "sink.log", core=AROUND))
-            _until(lambda: _listens(self.control), self.sink)
+            until(lambda: _listens(self.control), self.sink)
             self._stack = stack.pop_all()
         return self
 
@@ -71,7 +65,7 @@ class Stage:
         return typing.cast(list[int], self._ask("stats")["deliveries"])
 
     def latencies(self) -> list[float]:
-        """End-to-end latencies at the targets that answer, in ms, sorted."""
+        """End-to-end latencies at the healthy targets, in ms, sorted."""
         return typing.cast(list[float], self._ask("stats")["latencies"])
 
     def reset(self) -> None:
@@ -84,44 +78,66 @@ class Stage:
         More than *most* would be duplicates.
         """
         deadline = time.monotonic() + DRAIN
-        last, since = self.deliveries(), time.monotonic()
+        last, since = self.deliveries()[self.ailing :], time.monotonic()
         while time.monotonic() < deadline:
             time.sleep(QUIET / 3)
-            now = self.deliveries()
+            now = self.deliveries()[self.ailing :]
             if now != last:
                 last, since = now, time.monotonic()
-            elif min(now[self.hung :]) >= least and time.monotonic() - since > QUIET:
+            elif len(set(now)) == 1 and now[0] >= least and time.monotonic() - since > QUIET:
                 break
-        healthy = set(last[self.hung :])
-        if len(healthy) != 1 or not least <= min(healthy) <= most:
+        if len(set(last)) != 1 or not least <= min(last) <= most:
             raise RuntimeError(f"{least} events were accepted, and the targets got {last}")
-        return healthy.pop()
+        return last[0]
 
     @contextlib.contextmanager
     def naive(self) -> Iterator[System]:
         """The reference."""
         args = [*command("bench.naive"), f"127.0.0.1:{self.listen}", *self.urls]
         with Child(args, self.folder / "naive.log", core=UNDER_TEST) as process:
-            _until(lambda: _listens(self.listen), process)
+            until(lambda: _listens(self.listen), process)
             yield System(process, f"http://127.0.0.1:{self.listen}/orders")
 
     @contextlib.contextmanager
-    def ours(self, durability: str = "Journal") -> Iterator[System]:
-        """Fanout with default policies."""
-        route = self.folder / "route.yaml"
-        targets = "\n".join(f"    - {{name: t{number}, url: {url}}}" for number, url in enumerate(self.urls))
-        route.write_text(_ROUTE.format(durability=durability, targets=targets), encoding="utf-8")
-        fanout = str(pathlib.Path(sys.executable).with_name("fanout"))
-        args = [fanout, "run", str(route), "--listen", f"127.0.0.1:{self.listen}", "--admin", f"127.0.0.1:{self.admin}"]
-        args += ["--data", str(self.folder / "data"), "--allow-loopback", "--log-level", "warning"]
-        with Child(args, self.folder / "fanout.log", core=UNDER_TEST) as process:
-            _until(lambda: _ready(f"http://127.0.0.1:{self.admin}/readyz"), process)
-            yield System(process, f"http://127.0.0.1:{self.listen}/bench/orders")
+    def floor(self) -> Iterator[System]:
+        """What no durable fan-out can do without."""
+        args = [*command("bench.floor"), f"127.0.0.1:{self.listen}", str(self.folder / "floor"), *self.urls]
+        with Child(args, self.folder / "floor.log", core=UNDER_TEST) as process:
+            until(lambda: _listens(self.listen), process)
+            yield System(process, f"http://127.0.0.1:{self.listen}/orders")
 
-    def metrics(self) -> str:
+    @contextlib.contextmanager
+    def nginx(self) -> Iterator[System]:
+        """The reference in C."""
+        args = nginx.command(self.folder, self.listen, self.urls)
+        with Child(args, self.folder / "nginx.log", core=UNDER_TEST) as process:
+            until(lambda: _listens(self.listen), process)
+            yield System(process, f"http://127.0.0.1:{self.listen}/orders")
+
+    @contextlib.contextmanager
+    def ours(self, durability: str = "Journal", *, workers: int = 0) -> Iterator[System]:
+        """Fanout with default policies. *workers*: that many processes, on all cores; 0: the plain command, on one."""
+        manifest = manifests.write(self.folder / "route.yaml", manifests.route(self.urls, durability=durability))
+        flags = ["--workers", str(workers)] if workers else []
+        with self.running(manifest, *flags, core=None if workers else UNDER_TEST) as system:
+            yield system
+
+    @contextlib.contextmanager
+    def running(
+        self, manifest: pathlib.Path, *flags: str, name: str = manifests.NAME, core: int | None = UNDER_TEST
+    ) -> Iterator[System]:
+        """`fanout run` on *manifest*; the system's URL is that of the route *name*."""
+        fanout = str(pathlib.Path(sys.executable).with_name("fanout"))
+        ports = ["--listen", f"127.0.0.1:{self.listen}", "--admin", f"127.0.0.1:{self.admin}"]
+        args = [fanout, "run", str(manifest), *ports, "--data", str(self.folder / "data"), "--allow-loopback", *flags]
+        with Child([*args, "--log-level", "warning"], self.folder / "fanout.log", core=core) as process:
+            until(lambda: _ready(f"http://127.0.0.1:{self.admin}/readyz"), process)
+            yield System(process, f"http://127.0.0.1:{self.listen}/{manifests.NAMESPACE}/{name}", self.metrics)
+
+    def metrics(self) -> Page:
         """Our metrics page."""
-        with _direct.open(f"http://127.0.0.1:{self.admin}/metrics", timeout=5) as page:
-            return str(page.read().decode())
+        with _direct.open(f"http://127.0.0.1:{self.admin}/metrics", timeout=30) as page:
+            return parse(page.read().decode())
 
     def _ask(self, question: str) -> dict[str, typing.Any]:
         with socket.create_connection(("127.0.0.1", self.control)) as line:
@@ -130,12 +146,13 @@ class Stage:
                 return typing.cast(dict[str, typing.Any], json.load(answer))
 
 
-def _until(ready: Callable[[], bool], process: Child) -> None:
-    deadline = time.monotonic() + READY
+def until(ready: Callable[[], bool], process: Child, patience: float = READY) -> None:
+    """Wait until *ready*. Raises RuntimeError when *process* ends or *patience* does."""
+    deadline = time.monotonic() + patience
     while not ready():
         process.alive()
         if time.monotonic() > deadline:
-            raise RuntimeError(f"not ready after {READY:.0f} s: {' '.join(process.args[:4])}")
+            raise RuntimeError(f"not ready after {patience:.0f} s: {' '.join(process.args[:4])}")
         time.sleep(0.02)
 
 

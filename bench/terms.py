@@ -10,11 +10,17 @@ import msgspec
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
-    """How long each run lasts, where its files lie, and whom to tell of progress."""
+    """How long and how often to run, which keys are asked for, where files lie, and whom to tell of progress."""
 
     seconds: float
+    repetitions: int
+    keys: frozenset[str]
     out: pathlib.Path
     tell: Callable[[str], None]
+
+    def lasting(self, seconds: float) -> "Terms":
+        """The same for runs of *seconds*."""
+        return msgspec.structs.replace(self, seconds=seconds)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,27 @@
+"""The manifests that our side runs: routes with default policies and nothing switched off."""
+
+import json
+import pathlib
+
+NAMESPACE = "bench"
+NAME = "orders"
+
+
+def route(
+    urls: list[str], *, name: str = NAME, durability: str = "Journal", suspend: bool = False
+) -> dict[str, object]:
+    """A route to *urls* that says nothing but where, and what the case is about."""
+    targets = [{"name": f"t{number}", "url": url} for number, url in enumerate(urls)]
+    return {
+        "apiVersion": "fanout.dev/v1alpha1",
+        "kind": "FanoutRoute",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {"durability": durability, "suspend": suspend, "targets": targets},
+    }
+
+
+def write(path: pathlib.Path, *routes: dict[str, object]) -> pathlib.Path:
+    """Write them to *path*, one document each: JSON is YAML."""
+    fresh = path.with_suffix(".new")
+    fresh.write_text("\n---\n".join(map(json.dumps, routes)), encoding="utf-8")
+    return fresh.replace(path)  # in one step: nobody reads half of it

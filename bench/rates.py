@@ -1,0 +1,66 @@
+"""Below saturation: what an event costs when few share a commit, how long a 202 takes, and the commits it waits for."""
+
+import statistics
+import typing
+
+from bench import load
+from bench.measure import WARM_UP, all_taken, cost, loaded, prefixed
+from bench.process import AROUND
+from bench.results import Result, judged, percentile
+from bench.saturated import around, groups
+from bench.stage import Stage
+from bench.terms import Terms, folder
+
+RATE: typing.Final = 500.0  # events/s
+LEAST: typing.Final = 4.0  # seconds of a run at that rate: CPU is counted in steps of 10 ms
+LONG: typing.Final = 3  # times a run's seconds, so that commits meet several checkpoints
+
+
+def rate_500(terms: Terms) -> dict[str, Result]:
+    """500 events/s offered, three targets: CPU per event, naive ÷ ours with the journal."""
+    longer = terms.lasting(max(LEAST, terms.seconds))
+    runs = []
+    for turn in range(terms.repetitions):
+        naive, mine = cost(longer, Stage.naive, rate=RATE), cost(longer, Stage.ours, rate=RATE)
+        runs.append({"ratio": naive["us"] / mine["us"]} | prefixed("naive", naive) | prefixed("ours", mine))
+        terms.tell(f"{turn + 1}: naive {naive['us']:.0f} µs, ours {mine['us']:.0f} µs an event")
+    naive_us, ours_us = (statistics.median(run[f"{who}_us"] for run in runs) for who in ("naive", "ours"))
+    note = (
+        f"{naive_us:.0f} ÷ {ours_us:.0f} µs of CPU an event; {groups(runs, 'ours_')}; {around(runs, 'ours_', 'naive_')}"
+    )
+    return {"rate_500": judged("ratio", runs, unit="×", must="≥ 1.2", aim="≥ 2", note=note)}
+
+
+def accept_p99_ms(terms: Terms) -> dict[str, Result]:
+    """The 202 at half the load that saturates us, fsync on."""
+    full = cost(terms, Stage.ours)["events_per_second"]
+    runs = []
+    for turn in range(terms.repetitions):
+        with folder(terms) as path, Stage(path) as stage, stage.ours() as system:
+            load.closed(system.url, WARM_UP, folder=path, core=AROUND)
+            asked = load.fixed(system.url, full / 2, terms.seconds, folder=path, core=AROUND)
+            all_taken(asked)
+        runs.append(
+            {
+                "value": percentile(asked.latencies, 0.99),
+                "p50_ms": percentile(asked.latencies, 0.5),
+                "max_ms": asked.latencies[-1],
+                "events_per_second": full / 2,
+            }
+        )
+        terms.tell(f"{turn + 1}: {runs[-1]['value']:.1f} ms at {full / 2:.0f}/s")
+    note = f"{full / 2:.0f} events/s, half of the saturating rate; counted from when each was due"
+    return {"accept_p99_ms": judged("value", runs, unit="ms", must="≤ 15", aim="≤ 8", note=note)}
+
+
+def commit_p99_ms(terms: Terms) -> dict[str, Result]:
+    """A journal commit with the loop saturated and checkpoints going on, from the loop to the disk and back."""
+    runs = []
+    for turn in range(terms.repetitions):
+        with folder(terms) as path, Stage(path) as stage, stage.ours() as system:
+            run = loaded(stage, system, path, seconds=terms.seconds * LONG)
+            written = (path / "data" / "journal.db").stat().st_size / 1e6  # only a checkpoint writes there
+        runs.append({"value": run["commit_p99_ms"], "journal_mb": written} | run)
+        terms.tell(f"{turn + 1}: {run['commit_p99_ms']:.1f} ms; {written:.0f} MB checkpointed into the file")
+    note = f"{groups(runs)}; from the histogram of our metrics page; {around(runs)}"
+    return {"commit_p99_ms": judged("value", runs, unit="ms", note=note)}
