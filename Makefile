@@ -29,8 +29,8 @@ fmt: install  ## Format and fix what can be fixed
 	.venv/bin/ruff check --fix-only --exit-zero .
 	.venv/bin/ruff format .
 
-bench: install binaries  ## Measure; bench/README.md says what, how and against what
-	@$(PYTHON_ENV) -m bench.main
+bench: install binaries  ## Measure; bench/README.md says what, how and against what. PROFILE=1: where our CPU goes
+	@$(PYTHON_ENV) -m bench.$(if $(PROFILE),profile,main)
 
 faults: install  ## The long fault runs: kills, standstills, full disks, hostile targets; their figures at the end
 	$(PYTHON_ENV) -m pytest tests/faults --long $(PYTEST_ARGS)
