@@ -108,6 +108,26 @@ def test_a_crash_between_the_removal_of_a_target_and_its_end_is_made_good_by_the
     world.live(after)
 
 
+def test_a_siblings_bound_never_drops_the_dead_letters_of_a_target_that_was_removed_before_a_crash() -> None:
+    small = a_target("a", policy={"dead_letter": {"max_bytes": 150, "on_full": "DropOldest"}})
+    world = World(a_plan(small, "b"), down("b"))
+
+    async def before(life: Life) -> None:
+        for number in range(5):
+            life.post(f"e{number}", BODY)
+        await asyncio.sleep(5)
+        life.engine.adopt(a_plan(small, revision="2", generation=2), {})
+        await asyncio.sleep(1)
+
+    async def after(life: Life) -> None:
+        await life.settle()
+        assert await life.reasons("b") == ["TargetRemoved"] * 5
+
+    world.live(before)
+    world.plan = a_plan(small, revision="2", generation=2)
+    world.live(after)
+
+
 def test_a_target_that_is_back_finds_its_dead_letters_counted() -> None:
     world = World(a_plan("a", "b"), down("b"))
 

@@ -202,7 +202,7 @@ class Routes:
         wanted = {target.name: target for target in plan.targets}
         for book in self._books:
             for name in book.left_behind(plan.key):
-                target = wanted.get(name) or msgspec.structs.replace(plan.targets[0], name=name)
+                target = wanted.get(name) or _stand_in(plan.targets[0], name)
                 lane = self._lane(book, plan, target, credentials)
                 if name not in wanted:
                     lane.end(Reason.TARGET_REMOVED)
@@ -253,3 +253,12 @@ class Routes:
         self.made.pop(where, None)
         if lane.sender is not None:
             lane.sender.close()
+
+
+def _stand_in(other: plans.Target, name: str) -> plans.Target:
+    """A target that no plan has any more, made from *other* to end its lane with.
+
+    Its dead letters are its own: what the other one says of making room for newer ones is not meant for them.
+    """
+    letters = msgspec.structs.replace(other.policy.dead_letter, on_full="Reject")
+    return msgspec.structs.replace(other, name=name, policy=msgspec.structs.replace(other.policy, dead_letter=letters))
