@@ -1,6 +1,7 @@
 """What becomes of what is owed when a route, a target or a bound says otherwise. One sentence for each reason."""
 
 import asyncio
+import random
 
 import msgspec
 import pytest
@@ -248,6 +249,27 @@ def test_full_dead_letters_turn_events_away_or_make_room_as_the_plan_says() -> N
         left = [one.event_id for one in await life.desk.dead_letters(DeadLetterFilter())]
         assert left == ["e1", "e3"]
         assert life.target("a").dead_letters == 2
+
+    world.live(story)
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("act", ["replay", "remove"])
+def test_a_dead_letter_that_people_have_in_hand_as_newer_ones_push_it_out_is_counted_once(seed: int, act: str) -> None:
+    chance = random.Random(f"pushed out/{seed}")
+    policy = {"dead_letter": {"max_bytes": 150, "on_full": "DropOldest"}}
+    world = World(a_plan(a_target("a", policy=policy)), lambda target, flight, now: status(422), seed=seed)
+
+    async def story(life: Life) -> None:
+        for number in range(20):
+            life.post(f"e{number}", BODY)
+            await asyncio.sleep(chance.uniform(0.0, 0.01))
+            people = asyncio.create_task(getattr(life.desk, act)(DeadLetterFilter()))
+            await asyncio.sleep(chance.uniform(0.0, 0.01))
+            life.post(f"f{number}", BODY)
+            await people
+        await asyncio.sleep(1)
+        assert life.target("a").dead_letters == len(await life.reasons("a")) <= 1
 
     world.live(story)
 

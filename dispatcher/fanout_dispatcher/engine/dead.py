@@ -28,6 +28,7 @@ class DeadLetters:
         self.book = book
         self.works = works
         self.tally = tally
+        self.in_hand = 0  # letters that people replay or remove: dropped meanwhile, they would be counted twice
 
     def row(self, delivery: Delivery, dead: Dead, now: float) -> DeadRow:
         """What the journal keeps of a delivery that is given up."""
@@ -58,6 +59,10 @@ class DeadLetters:
             )
         )
         self.works.changed(meter.route)
+        self.make_room(policy)
+
+    def make_room(self, policy: plan.DeadLetters) -> None:
+        """Drop the oldest beyond the bound, where the plan says DropOldest."""
         if policy.on_full == "DropOldest" and self.tally.dead_bytes > policy.max_bytes:
             self.book.committer.once_written(functools.partial(self.prune, policy, -math.inf))
 
@@ -66,7 +71,12 @@ class DeadLetters:
         return policy.on_full == "Reject" and self.tally.dead_bytes + size > policy.max_bytes
 
     def prune(self, policy: plan.DeadLetters, before: float) -> None:
-        """Drop those from before *before*, and the oldest beyond the bound if the plan says DropOldest."""
+        """Drop those from before *before*, and the oldest beyond the bound if the plan says DropOldest.
+
+        Not while people have some in hand: room is made when that is over.
+        """
+        if self.in_hand:
+            return
         number = self.number
         bound = policy.max_bytes if policy.on_full == "DropOldest" else None
 

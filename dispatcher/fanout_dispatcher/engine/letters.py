@@ -5,6 +5,7 @@ any moment leaves one or the other, never both and never neither.
 """
 
 import asyncio
+import contextlib
 import functools
 import re
 import typing
@@ -45,7 +46,7 @@ class Letters:
             found = await self.find(wanted)
             while found and found[0][1].row.at <= begun and len(receipts) < wanted.limit:
                 now = found[: min(TOGETHER, wanted.limit - len(receipts))]
-                answers = await asyncio.gather(*(self._replay(book, letter.number) for book, letter in now))
+                answers = await asyncio.gather(*(self._replay(book, letter) for book, letter in now))
                 receipts += [receipt for receipt in answers if receipt is not None]
                 last = ident(now[-1][0], now[-1][1].number)
                 found = found[len(now) :] or await self.find(msgspec.structs.replace(wanted, after=last))
@@ -54,17 +55,27 @@ class Letters:
     async def remove(self, wanted: DeadLetterFilter) -> int:
         """Drop them for good; how many went."""
         async with self.one_at_a_time:
-            letters = await self.find(wanted)
-            for book, letter in letters:
-                book.committer.remove(letter.number, functools.partial(self._gone, book, letter))
-            await asyncio.gather(*(book.committer.written() for book in self.books))
+            with contextlib.ExitStack() as hands:
+                for lane in self._meant(wanted):
+                    hands.enter_context(_in_hand(lane))
+                letters = await self.find(wanted)
+                for book, letter in letters:
+                    book.committer.remove(letter.number, functools.partial(self._gone, book, letter))
+                await asyncio.gather(*(book.committer.written() for book in self.books))
         return len(letters)
 
-    async def _replay(self, book: Book, number: int) -> str | None:
+    async def _replay(self, book: Book, found: DeadLetter) -> str | None:
+        """Send one again; None when it stays the dead letter that it is."""
+        lane = self._lane(book, found)
+        if lane is None:
+            return None
+        with _in_hand(lane):
+            return await self._send(book, lane, found.number)
+
+    async def _send(self, book: Book, lane: Lane, number: int) -> str | None:
         letter = await book.ask(lambda journal: journal.dead_letter(number))
-        lane = None if letter is None else self._lane(book, letter)
-        if letter is None or lane is None or lane.overfull(letter.row.size):
-            return None  # it stays the dead letter that it is
+        if letter is None or lane.overfull(letter.row.size):
+            return None
         answer: asyncio.Future[Answered] = self.acceptance.clock.loop.create_future()
         frozen = book.freeze(lane.route, letter.event.frozen.generation, (lane.target.name,))
         self.acceptance.take(
@@ -140,11 +151,31 @@ class Letters:
             return None
         return next((lane for lane in route.lanes if lane.target.name == target), None)
 
+    def _meant(self, wanted: DeadLetterFilter) -> list[Lane]:
+        """The lanes whose dead letters *wanted* may mean."""
+        lanes = self.table.lanes.items()
+        return [
+            lane
+            for (_, route, target), lane in lanes
+            if wanted.route in {None, route} and wanted.target in {None, target}
+        ]
+
     def _gone(self, book: Book, letter: DeadLetter) -> None:
         lane = self.table.lanes.get((book, letter.event.frozen.route, target_of(letter)))
         if lane is not None:
             lane.tally.dropped(1, letter.row.size)
             self.table.works.changed(lane.route)
+
+
+@contextlib.contextmanager
+def _in_hand(lane: Lane) -> typing.Iterator[None]:
+    """Whoever replays or removes a letter counts it: from before it is looked up, none is dropped to make room."""
+    lane.dead.in_hand += 1
+    try:
+        yield
+    finally:
+        lane.dead.in_hand -= 1
+        lane.dead.make_room(lane.target.policy.dead_letter)
 
 
 def _query(wanted: DeadLetterFilter) -> typing.Callable[[Journal], list[DeadLetter]]:
