@@ -1,6 +1,6 @@
 # What people and CI run. Paths are relative and verbs are phony, so a checkout's path may hold spaces.
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-cluster test check fmt bench faults binaries crd lock clean
+.PHONY: help install demo demo-cluster test check fmt bench sim faults binaries crd lock clean
 PYTHON_ENV := .venv/bin/python
 
 help:  ## Tell the verbs
@@ -34,6 +34,9 @@ bench: install binaries  ## Measure; bench/README.md says what, how and against 
 
 faults: install  ## The long fault runs: kills, standstills, full disks, hostile targets; their figures at the end
 	$(PYTHON_ENV) -m pytest tests/faults --long $(PYTEST_ARGS)
+
+sim: install  ## The engine in virtual time: SEEDS=100000 of them, or one again by SEED=123
+	@$(PYTHON_ENV) -m tests.sim.campaign $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),10000)) $(if $(FAMILY),--family $(FAMILY))
 
 binaries: install  ## Build etcd, kube-apiserver, kubectl and helm into a cache outside the checkout (about 7 minutes, once)
 	@$(PYTHON_ENV) -m tests.harness.binaries

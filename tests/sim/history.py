@@ -1,73 +1,236 @@
-"""What happened in a simulated world, and the checkers that judge it: they know the promises, not the engine."""
+"""What happened in a simulated world, as the outside could see it: producers, targets, operators, the disk.
 
-import collections
-import itertools
+It only writes down. What the promises make of it is for the checkers, which know the promises and not the engine.
+All times are seconds of the world, which run on through crashes; ``life`` is the number of the process.
+"""
+
+import hashlib
+import typing
 
 import msgspec
 
-UNCOMMITTED = 0.1  # seconds: the last group that a crash can take is never older than this
+from fanout_crds.plan import Plan
+from fanout_dispatcher.telemetry.seam import Change
+from fanout_dispatcher.values.desk import LaneMeter
+from fanout_dispatcher.values.outcome import Delivered, Outcome
+from fanout_dispatcher.values.views import DeadLetterView, EventView
+
+Delivery = tuple[str, int]  # the journal that an event is in and its number there: what a receipt says
+DURABLE: typing.Final = "durable"  # the journal on disk; one in memory is named after its life
 
 
-class Sent(msgspec.Struct):
-    """One attempt as the target saw it; ``yes`` when it answered with success, at ``answered``."""
+class Posted(msgspec.Struct, tag=True):
+    """A producer handed an event in, while *plan* was in force as far as the producer's request could know."""
 
-    event: str
-    target: str
-    life: int
     at: float
+    life: int
+    event: str
+    plan: Plan
+    body: bytes
+
+
+class Answered(msgspec.Struct, tag=True):
+    """The producer heard of it: accepted with a receipt, or turned away with a reason."""
+
+    at: float
+    life: int
+    event: str
+    receipt: str | None = None
+    delivery: Delivery | None = None
+    reason: str | None = None
+
+
+class Sent(msgspec.Struct, kw_only=True):
+    """One attempt as its target saw it; *did*: the target has done what it was asked, whatever we heard of that.
+
+    ``outcome`` is what came back, at ``ended``. Both are None while it is in flight, and after a crash. An attempt that
+    the engine gave up by its deadline has ended ``cancelled``.
+    """
+
+    n: int
+    at: float
+    life: int
+    event: str
+    delivery: Delivery
+    route: str
+    target: str
+    url: str
     number: int
-    answered: float
-    yes: bool
+    did: bool
+    ended: float | None = None
+    outcome: Outcome | None = None
+    cancelled: bool = False
+
+    @property
+    def yes(self) -> bool:
+        """Success, and it was heard."""
+        return type(self.outcome) is Delivered
+
+
+class Started(msgspec.Struct, tag=True):
+    """Attempt *n* reaches its target."""
+
+    at: float
+    n: int
+
+
+class Landed(msgspec.Struct, tag=True):
+    """What became of attempt *n* reaches the engine, or the engine stops waiting for it."""
+
+    at: float
+    n: int
+
+
+class Adopted(msgspec.Struct, tag=True):
+    """An operator's new plan is in force."""
+
+    at: float
+    life: int
+    plan: Plan
+
+
+class Retired(msgspec.Struct, tag=True):
+    """A route was deleted."""
+
+    at: float
+    life: int
+    route: str
+
+
+class Told(msgspec.Struct, tag=True):
+    """The engine said so itself."""
+
+    at: float
+    life: int
+    change: Change
+
+
+class Committed(msgspec.Struct, tag=True):
+    """A commit that was put together at *begun* is over; *fault* says how it failed."""
+
+    at: float
+    life: int
+    begun: float
+    fault: str | None = None
+
+
+class Replayed(msgspec.Struct, tag=True):
+    """Somebody's replay of dead letters is done."""
+
+    at: float
+    life: int
+    receipts: tuple[str, ...]
+
+
+class Removed(msgspec.Struct, tag=True):
+    """Somebody removed dead letters for good; while *began* … *at* any may have gone."""
+
+    at: float
+    life: int
+    began: float
+    count: int
+
+
+class Stopping(msgspec.Struct, tag=True):
+    """SIGTERM: from here on nothing new may be taken or sent."""
+
+    at: float
+    life: int
+
+
+class Began(msgspec.Struct, tag=True):
+    """A process is up, with what the journal had; *rebooted*: the machine started anew before."""
+
+    at: float
+    life: int
+    rebooted: bool = False
+
+
+class Ended(msgspec.Struct, tag=True):
+    """A process is gone: ``crash`` (kill -9), ``power`` (and with it what was not synced) or ``drained``."""
+
+    at: float
+    life: int
+    how: str
+
+
+class Healed(msgspec.Struct, tag=True):
+    """All faults are over; whatever is owed has to be settled *within* seconds of it."""
+
+    at: float
+    life: int
+    within: float
+
+
+class Settled(msgspec.Struct, tag=True):
+    """Nothing is pending any more; or *left* still is, or the process is *unready*, when patience ended."""
+
+    at: float
+    life: int
+    left: int = 0
+    unready: str | None = None
+
+
+Record = (
+    Posted
+    | Answered
+    | Started
+    | Landed
+    | Adopted
+    | Retired
+    | Told
+    | Committed
+    | Replayed
+    | Removed
+    | Stopping
+    | Began
+    | Ended
+    | Healed
+    | Settled
+)
+R = typing.TypeVar("R")
 
 
 class History(msgspec.Struct):
-    """Everything that the outside could see, in order."""
+    """Everything in order, and what was there to be seen at the end."""
 
-    accepted: dict[str, str] = msgspec.field(default_factory=dict)  # event id -> receipt
-    refused: dict[str, int] = msgspec.field(default_factory=dict)  # event id -> the life that said 503
-    mishaps: int = 0  # commits that failed
+    log: list[Record] = msgspec.field(default_factory=list)
     sent: list[Sent] = msgspec.field(default_factory=list)
-    committed: dict[int, float] = msgspec.field(default_factory=dict)  # life -> its last commit that worked
-    ended: dict[int, float] = msgspec.field(default_factory=dict)  # life -> when it crashed (engine time)
-    states: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)  # event id -> target -> final state
+    accepted: dict[str, str] = msgspec.field(default_factory=dict)  # event id -> receipt
+    events: dict[str, EventView | None] = msgspec.field(default_factory=dict)  # receipt -> its final view
+    letters: dict[str, DeadLetterView] = msgspec.field(default_factory=dict)  # dead letters that were seen, with bodies
+    left: set[str] = msgspec.field(default_factory=set)  # the ids of those that are there at the end
+    wall: float = 0.0  # what to take from a time in a view to have the world's
+    meters: list[LaneMeter] = msgspec.field(default_factory=list)
+    fired: dict[str, int] = msgspec.field(default_factory=dict)  # which faults really happened, and how often
 
-    def imbalance(self, targets: tuple[str, ...]) -> list[str]:
-        """P2: every accepted (event, target) is in exactly one state, and Delivered means that the target said yes."""
-        said_yes = {(one.event, one.target) for one in self.sent if one.yes}
-        wrong = []
-        for event in self.accepted:
-            for target in targets:
-                state = self.states.get(event, {}).get(target)
-                if state not in {"Delivered", "Dead"}:
-                    wrong.append(f"{event} → {target}: {state}")
-                elif state == "Delivered" and (event, target) not in said_yes:
-                    wrong.append(f"{event} → {target}: Delivered, but the target never said yes")
-        return wrong
+    def fire(self, what: str, count: int = 1) -> None:
+        """Count a fault that happened."""
+        self.fired[what] = self.fired.get(what, 0) + count
 
-    def phantoms(self) -> list[str]:
-        """What was refused is never delivered by the life that refused it.
+    def of(self, kind: type[R]) -> list[R]:
+        """The records of one kind, in order."""
+        return [one for one in self.log if type(one) is kind]
 
-        After a crash it may be: a commit can fail, be written all the same, and the crash come before the repair.
-        """
-        return sorted({one.event for one in self.sent if self.refused.get(one.event) == one.life})
+    @property
+    def states(self) -> dict[str, dict[str, str]]:
+        """Event id -> target -> final state."""
+        return {event: _states(self.events.get(receipt)) for event, receipt in self.accepted.items()}
 
-    def unexplained(self) -> list[str]:
-        """P3: sent again after a yes, although that yes was read and there was time to commit it."""
-        wrong = []
-        by_delivery: dict[tuple[str, str], list[Sent]] = collections.defaultdict(list)
-        for one in self.sent:
-            by_delivery[one.event, one.target].append(one)
-        for (event, target), attempts in by_delivery.items():
-            for before, after in itertools.pairwise(attempts):
-                if before.yes and (before.life == after.life or not self._taken(before)):
-                    wrong.append(f"{event} → {target}: again at {after.at:.3f} after a yes at {before.answered:.3f}")
-        return wrong
+    def fingerprint(self) -> str:
+        """A digest of all that happened: the same seed must give the same one, in every process."""
+        whole = (
+            self.log,
+            self.sent,
+            self.accepted,
+            self.events,
+            self.letters,
+            self.meters,
+            self.fired,
+            sorted(self.left),
+        )
+        return hashlib.blake2b(msgspec.msgpack.encode(whole), digest_size=16).hexdigest()
 
-    def _taken(self, yes: Sent) -> bool:
-        """A crash may have taken this yes: it was in the last group, or no commit worked after it."""
-        crash = self.ended.get(yes.life, yes.answered)
-        return min(crash, self.committed.get(yes.life, 0.0)) - yes.answered < UNCOMMITTED
 
-    def trace(self) -> int:
-        """A fingerprint of the run: the same seed must give the same one."""
-        return hash(tuple((one.event, one.target, one.life, round(one.at, 9), one.number) for one in self.sent))
+def _states(view: EventView | None) -> dict[str, str]:
+    return {one.target: one.state for one in view.deliveries} if view else {}

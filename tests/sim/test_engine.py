@@ -1,102 +1,18 @@
-"""The whole engine in virtual time: what it promises holds whatever the targets, the disk and kill -9 do."""
+"""Stories of the whole engine in virtual time that are worth telling by themselves."""
 
 import asyncio
-import os
 import random
 
 import pytest
 
-from fanout_crds.plan import Plan
-from fanout_dispatcher.transport.memory import NEVER, Reply, fault, status
+from fanout_dispatcher.transport.memory import Reply, status
 from fanout_dispatcher.transport.protocol import Flight
 from fanout_dispatcher.values.answers import Accepted
-from fanout_dispatcher.values.outcome import Fault
-from tests.sim.world import Behave, Life, World
+from tests.sim.checkers import judge
+from tests.sim.world import Life, World
 from tests.support.plans import a_plan, a_target
 
-SEEDS = int(os.environ.get("SEEDS", "60"))
 TARGETS = ("a", "b", "c")
-
-
-def moody(seed: int) -> Behave:
-    """Targets that answer, fail, reset, hang and reject as the seed likes, each with a temper of its own."""
-    chance = random.Random(f"targets/{seed}")
-    temper = {name: chance.choice([0.0, 0.1, 0.5, 0.9]) for name in TARGETS}
-
-    def behave(target: str, flight: Flight, now: float) -> Reply:
-        latency = chance.uniform(0.0, 0.2)
-        if chance.random() >= temper[target] or now > 3600:  # all is well again after an hour
-            return status(200, latency)
-        return chance.choice(
-            [
-                status(503, latency),
-                status(429, latency, retry_after="2"),
-                fault(Fault.RESET, latency),
-                NEVER,
-                status(422),
-            ]
-        )
-
-    return behave
-
-
-def edited(chance: random.Random) -> Plan:
-    """The plan after somebody's edit: suspended or not, other addresses, other bounds; the same targets."""
-    targets = [
-        a_target(name, url=f"http://127.0.0.1:9/{chance.random()}", policy={"bulkhead": {"max_concurrent": 2}})
-        for name in TARGETS
-    ]
-    number = chance.randrange(1 << 30)
-    return a_plan(*targets, suspend=chance.random() < 0.3, revision=f"{number}", generation=number)
-
-
-@pytest.mark.parametrize("seed", range(SEEDS))
-def test_every_accepted_event_is_settled_once_whatever_happens(seed: int) -> None:
-    chance = random.Random(f"scenario/{seed}")
-    plan = a_plan(*TARGETS)
-    world = World(plan, moody(seed), seed=seed, mishaps=chance.choice([0.0, 0.02, 0.2]))
-    posted = 0
-
-    async def busy(life: Life) -> None:
-        nonlocal posted
-        crash = life.clock.now() + chance.uniform(0.0, 3.0)
-        while life.clock.now() < crash:
-            for _ in range(chance.randrange(1, 30)):
-                posted += 1
-                life.post(f"e{posted}")
-            if chance.random() < 0.1:
-                life.engine.adopt(edited(chance), {})
-            pause = chance.choice([chance.uniform(0.0, 0.3), chance.uniform(0.0, 0.005)])
-            await asyncio.sleep(min(pause, crash - life.clock.now()))  # the crash may come inside a commit
-
-    async def at_last(life: Life) -> None:
-        world.mishaps = 0.0
-        await life.settle()
-        await life.look()
-
-    for _ in range(chance.randrange(1, 5)):
-        world.live(busy)
-    world.live(at_last)
-
-    assert world.history.imbalance(TARGETS) == []
-    assert world.history.unexplained() == []
-    assert world.history.phantoms() == []
-
-
-def test_the_same_seed_gives_the_same_run() -> None:
-    def trace() -> int:
-        world = World(a_plan(*TARGETS), moody(7), seed=7)
-
-        async def some(life: Life) -> None:
-            for number in range(200):
-                life.post(f"e{number}")
-                await asyncio.sleep(0.01)
-            await life.settle()
-
-        world.live(some)
-        return world.history.trace()
-
-    assert trace() == trace()
 
 
 def test_a_dead_target_is_held_by_its_circuit_and_the_others_do_not_notice() -> None:
@@ -118,7 +34,7 @@ def test_a_dead_target_is_held_by_its_circuit_and_the_others_do_not_notice() -> 
     world.live(story)
 
     asked = [one for one in world.history.sent if one.target == "c" and one.at < 600]
-    assert world.history.imbalance(TARGETS) == []
+    assert judge(world.history) == []
     assert {state for states in world.history.states.values() for state in states.values()} == {"Delivered"}
     assert len(asked) < 120, "an open circuit asks with probes only"
 

@@ -1,83 +1,159 @@
-"""A small world for the engine: real engine code, scripted targets, a journal that can crash, one seed.
+"""A small world for the engine: real engine code, scripted targets, a disk that can fail, one seed.
 
-A *life* is one process, on a loop of its own. When its scenario returns without draining, that is a crash: the loop
-is never run again and nothing survives but what the journal had committed, as after kill -9. What the checkers need
-is kept in a ``History``.
+A *life* is one process, on a loop of its own. When its story returns without draining, that is a crash: the loop is
+never run again and nothing survives but what the journal had committed, as after kill -9. What the checkers need is
+kept in a ``History``.
 """
 
 import asyncio
 import random
 import typing
 
-from fanout_crds import plan as plans
+import msgspec
+
+from fanout_crds.plan import Plan
+from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.clock import Clock
 from fanout_dispatcher.engine.desk import EngineDesk
 from fanout_dispatcher.engine.engine import Engine, Opened
+from fanout_dispatcher.engine.route import Route
+from fanout_dispatcher.journal import clock as journal_clock
 from fanout_dispatcher.journal.disk import LoopDisk
-from fanout_dispatcher.journal.memory import MemoryJournal, Mishap
+from fanout_dispatcher.journal.memory import MemoryJournal
 from fanout_dispatcher.journal.protocol import Batch
-from fanout_dispatcher.telemetry.seam import Recorder
-from fanout_dispatcher.transport.memory import Reply, ScriptedSenders
+from fanout_dispatcher.telemetry.seam import Change, JournalDegraded, Recorder
+from fanout_dispatcher.transport.memory import Reply
 from fanout_dispatcher.transport.protocol import Flight
 from fanout_dispatcher.values.answers import Accepted, Answered
 from fanout_dispatcher.values.event import Head
-from fanout_dispatcher.values.outcome import Delivered
+from fanout_dispatcher.values.sink import PlanRefused
 from fanout_dispatcher.values.views import DeadLetterFilter, TargetView
-from tests.sim.history import History, Sent
+from tests.sim import history as records
+from tests.sim.disk import Watched, WorldDisk
+from tests.sim.history import DURABLE, History
 from tests.sim.loop import run
+from tests.sim.senders import Lost, WorldSender
+from tests.sim.storage import MemoryStorage, Storage
 
-Behave = typing.Callable[[str, Flight, float], Reply]  # (target, flight, engine time) -> what the target does
+Behave = typing.Callable[[str, Flight, float], Reply | Lost]  # (target, flight, world time) -> what the target does
 
-COMMIT = (0.0001, 0.004)  # seconds a commit takes
+COMMIT = (0.0001, 0.004)  # seconds that a call to the journal takes
+WALL = 1_800_000_000.0  # what the wall clock says when the world begins
 
 
 class Life:
     """One process in the world."""
 
     def __init__(self, world: "World", number: int) -> None:
-        loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self.world = world
         self.number = number
-        recovered = world.journal.open()
+        self.history = world.history
+        journal = world.storage.journal()
+        recovered = journal.open()
         scratch = MemoryJournal(key=b"scratch")
-        self.disk = LoopDisk(world.journal, rng=world.chance, latency=world.disk)
-        self.clock = Clock(loop, base=recovered.now, wall=recovered.now)
+        self.disk = WorldDisk(Watched(journal, self._committed), chance=world.chance, latency=world.disk)
+        self.clock = Clock(self.loop, base=recovered.now, wall=world.wall())
         self.engine = Engine(
             self.clock,
             durable=Opened(disk=self.disk, recovered=recovered, max_bytes=1 << 30),
             memory=Opened(disk=LoopDisk(scratch), recovered=scratch.open(), max_bytes=1 << 30),
-            senders=ScriptedSenders(loop, lambda target: lambda flight: self._asked(target, flight)),
-            seam=world.seam,
+            senders=lambda target, credentials: WorldSender(self, target),
+            seam=self,
             seed=world.seed,
         )
+        for route in self.engine.table.by_key.values():  # as the journal had them
+            self.history.log.append(records.Adopted(self.now(), number, route.plan))
         if world.has_source:
-            self.engine.adopt(world.plan, {})
-            self.engine.synced()
+            self._load(world.plans)
         self.engine.start()
         self.desk = EngineDesk(self.engine)
 
-    def post(self, ident: str, body: bytes = b"{}") -> "asyncio.Future[Answered]":
-        """An event at the door; the future gets the answer."""
-        answer: asyncio.Future[Answered] = self.clock.loop.create_future()
-        route = self.engine.route_at(self.world.plan.path)
+    def now(self) -> float:
+        """World time."""
+        return self.world.began + self.loop.time()
+
+    def tell(self, change: Change) -> None:
+        """The engine's seam."""
+        if isinstance(change, JournalDegraded) and self.world.folder:
+            change = msgspec.structs.replace(change, why=change.why.replace(self.world.folder, "…"))
+        self.world.seam.tell(change)
+        self.history.log.append(records.Told(self.now(), self.number, change))
+
+    # --- operators --------------------------------------------------------------------------------------------------
+
+    def adopt(self, plan: Plan) -> bool:
+        """A plan for the engine; False when it is refused."""
+        place = len(self.history.log)  # before what the engine says of it
+        self.history.log.append(records.Adopted(self.now(), self.number, plan))
+        try:
+            self.engine.adopt(plan, {})
+        except PlanRefused:
+            del self.history.log[place]
+            return False
+        return True
+
+    def _load(self, plans: dict[str, Plan]) -> None:
+        """A plan source's first complete load: what it does not have is deleted."""
+        for plan in plans.values():
+            self.adopt(plan)
+        for gone in [key for key in self.engine.routes() if key not in plans]:
+            self.retire(gone)
+        self.engine.synced()
+
+    def retire(self, route: str) -> None:
+        """The route is deleted."""
+        self.history.log.append(records.Retired(self.now(), self.number, route))
+        self.engine.retire(route)
+
+    async def replay(self, wanted: DeadLetterFilter) -> tuple[str, ...]:
+        """Dead letters go out again."""
+        receipts = await self.desk.replay(wanted)
+        self.history.log.append(records.Replayed(self.now(), self.number, receipts))
+        return receipts
+
+    async def drain(self, patience: float) -> None:
+        """SIGTERM."""
+        self.history.log.append(records.Stopping(self.now(), self.number))
+        await self.engine.drain(patience)
+
+    # --- producers --------------------------------------------------------------------------------------------------
+
+    def post(self, ident: str, body: bytes = b"{}", route: Route | None = None) -> "asyncio.Future[Answered]":
+        """An event at the door of *route* (as it was when its head was read); the future gets the answer."""
+        answer: asyncio.Future[Answered] = self.loop.create_future()
+        route = route or self.engine.route_at(self.world.plan.path)
         assert route is not None
         head = Head(id=ident, source="/sim", type="sim", identity=ident.encode(), attributes=b"")
+        self.history.log.append(records.Posted(self.now(), self.number, ident, route.plan, body))
 
         def reply(answered: Answered) -> None:
-            if isinstance(answered, Accepted):
-                self.world.history.accepted[ident] = answered.receipt
-            else:
-                self.world.history.refused[ident] = self.number
+            self._answered(ident, route.book, answered)
             answer.set_result(answered)
 
         self.engine.accept(route, head, body, reply)
         return answer
 
+    def _answered(self, ident: str, book: Book, answered: Answered) -> None:
+        said = records.Answered(self.now(), self.number, ident)
+        if isinstance(answered, Accepted):
+            self.history.accepted[ident] = said.receipt = answered.receipt
+            said.delivery = (self._named(book), book.receipts.read(answered.receipt) or 0)
+        else:
+            said.reason = answered.reason
+        self.history.log.append(said)
+
+    # --- lookers-on -------------------------------------------------------------------------------------------------
+
+    def pending(self) -> int:
+        """Deliveries that are owed."""
+        return sum(lane.tally.meter.pending for lane in self.engine.table.lanes.values())
+
     async def settle(self, patience: float = 1e6) -> None:
         """Wait until nothing is pending."""
-        give_up = self.clock.now() + patience
-        while any(lane.tally.meter.pending for lane in self.engine.table.lanes.values()):
-            assert self.clock.now() < give_up, self.engine.table.lanes
+        give_up = self.now() + patience
+        while self.pending():
+            assert self.now() < give_up, self.engine.table.lanes
             await asyncio.sleep(0.5)
         await asyncio.sleep(0.1)
 
@@ -92,58 +168,104 @@ class Life:
         return [one.reason for one in await self.desk.dead_letters(DeadLetterFilter(target=target))]
 
     async def look(self) -> None:
-        """Write down the final state of every accepted event."""
-        for ident, receipt in self.world.history.accepted.items():
-            view = await self.desk.event(receipt)
-            states = {one.target: one.state for one in view.deliveries} if view else {}
-            self.world.history.states[ident] = states
+        """Write down the final state of every accepted event, and of the replays that took its place."""
+        self.disk.latency = (0.0, 0.0)
+        to_see = list(self.history.accepted.values())
+        while to_see:
+            receipt = to_see.pop()
+            view = self.history.events[receipt] = await self.desk.event(receipt)
+            to_see += [one.replayed_as for one in view.deliveries if one.replayed_as] if view else []
+        self.history.left = await self.look_at_letters()
+        self.history.meters = list(self.desk.lane_meters())
+        self.history.wall = self.clock.behind + self.clock.offset - self.world.began
 
-    def _asked(self, target: str, flight: Flight) -> Reply:
-        now = self.clock.now()
-        reply = self.world.behave(target, flight, now)
-        yes = isinstance(reply.outcome, Delivered)
-        sent = Sent(flight.event.head.id, target, self.number, now, flight.number, now + reply.latency, yes)
-        self.world.history.sent.append(sent)
-        return reply
+    async def look_at_letters(self) -> set[str]:
+        """Write down every dead letter that is there now; their ids."""
+        found = await self.desk.dead_letters(DeadLetterFilter(limit=10_000))
+        for letter in found:
+            whole = await self.desk.dead_letter(letter.id)
+            if whole is not None:
+                self.history.letters[letter.id] = whole
+        return {letter.id for letter in found}
+
+    def journal_of(self, flight: Flight) -> str:
+        """Which journal a flight's event is in."""
+        return self._named(typing.cast(typing.Any, flight.landing).book)
+
+    def _named(self, book: Book) -> str:
+        """The journal on disk outlives its process, the one in memory begins anew with each."""
+        return DURABLE if book is self.engine.durable else f"memory of life {self.number}"
+
+    def _committed(self, batch: Batch, fault: Exception | None) -> None:
+        begun = self.world.began + self.clock.on_loop(batch.at)
+        why = None if fault is None else type(fault).__name__
+        self.history.log.append(records.Committed(self.now(), self.number, begun, why))
 
 
-Scenario = typing.Callable[[Life], typing.Coroutine[typing.Any, typing.Any, None]]
+Story = typing.Callable[[Life], typing.Coroutine[typing.Any, typing.Any, None]]
 
 
 class World:
-    """One seed's world. *behave* is the targets' behaviour, *mishaps* the share of commits that fail."""
+    """One seed's world. *behave* is the targets' behaviour."""
 
-    def __init__(self, plan: plans.Plan, behave: Behave, *, seed: int = 0, mishaps: float = 0.0) -> None:
-        self.plan = plan
+    def __init__(self, plan: Plan, behave: Behave, *, seed: int = 0) -> None:
+        self.plans = {plan.key: plan}  # by route: what the source of plans has
         self.behave = behave
         self.seed = seed
         self.chance = random.Random(f"world/{seed}")
-        self.journal = MemoryJournal(key=b"sim", mishap=self._mishap)
-        self.mishaps = mishaps
+        self.storage: Storage = MemoryStorage(self.clock, seed=seed)
+        self.folder = ""  # where the journal is; its name differs from run to run, and what is written down must not
         self.history = History()
         self.seam = Recorder()
-        self.disk = COMMIT  # seconds that a call to the journal takes, from … to
-        self.has_source = True  # the plan comes from somewhere besides the journal
+        self.disk = COMMIT
+        self.has_source = True  # the plans come from somewhere besides the journal
         self.lives = 0
-        self.now: typing.Callable[[], float] = lambda: 0.0  # engine time in the current life
+        self.began = 0.0  # when the current life did, in world time
+        self.paused = 0.0  # seconds in which no process was there
+        self.boots = 1
+        self.jumped = 0.0  # seconds that the wall clock is off
+        self.loop_time: typing.Callable[[], float] = lambda: 0.0
 
-    def live(self, scenario: Scenario) -> None:
-        """Run one process through *scenario*; when that returns, the process is gone."""
+    @property
+    def plan(self) -> Plan:
+        """The plan of the only route, or of the first."""
+        return next(iter(self.plans.values()))
+
+    @plan.setter
+    def plan(self, plan: Plan) -> None:
+        self.plans[plan.key] = plan
+
+    def now(self) -> float:
+        """Seconds since the world began."""
+        return self.began + self.loop_time()
+
+    def script_time(self) -> float:
+        """Seconds since the world began in which there was a process: what a scenario's times count."""
+        return self.now() - self.paused
+
+    def wall(self) -> float:
+        """What the machine's wall clock says."""
+        return WALL + self.now() + self.jumped
+
+    def live(self, story: Story, *, power: bool = False) -> None:
+        """Run one process through *story*; when that returns the process is gone, and maybe the *power* too."""
         self.lives += 1
         number = self.lives
 
-        async def life() -> None:
+        async def life() -> str:
+            self.loop_time = asyncio.get_running_loop().time
+            self.history.log.append(records.Began(self.now(), number))
             one = Life(self, number)
-            self.now = one.clock.now
-            await scenario(one)
-            self.history.ended[number] = one.clock.now()
+            await story(one)
+            if one.disk.phase != "idle":
+                self.history.fire(f"crash while a commit is {one.disk.phase}")
+            return "drained" if one.engine.acceptance.closed else "power" if power else "crash"
 
-        run(life(), seed=self.seed * 1000 + number)
-        self.journal.crash()
+        how = run(life(), seed=self.seed * 1000 + number)
+        self.history.log.append(records.Ended(self.now(), number, how))
+        self.began, self.loop_time = self.now(), lambda: 0.0
+        taken = self.storage.end(power=power)
+        self.history.fire("writes taken by a power cut", taken)
 
-    def _mishap(self, batch: Batch) -> Mishap | None:
-        if self.chance.random() >= self.mishaps:
-            self.history.committed[self.lives] = self.now()
-            return None
-        self.history.mishaps += 1
-        return self.chance.choice(list(Mishap))
+    def clock(self) -> journal_clock.Clock:
+        return journal_clock.Clock(f"boot-{self.boots}", 1000.0 + self.now(), self.wall())

@@ -34,7 +34,7 @@ def test_lanes_get_the_share_and_the_journal_the_whole() -> None:
     world.live(story)
 
     assert limits == [5]
-    assert world.journal.open().plans == {"shop/order-placed": plans.encode(concurrent(10, "f" * 16))}
+    assert world.storage.journal().open().plans == {"shop/order-placed": plans.encode(concurrent(10, "f" * 16))}
 
 
 def test_a_plan_without_a_share_is_refused_and_the_last_good_one_stays() -> None:

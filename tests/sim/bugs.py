@@ -1,0 +1,330 @@
+"""Bugs to plant in a copy of the product, one at a time: each breaks a promise, and the simulation has to notice.
+
+Every one was made, or nearly made, by somebody somewhere. ``old`` is short on purpose, so that it survives changes
+around it; when it is gone all the same, the bug has to be planted anew where the code that it spoils has gone.
+"""
+
+import pathlib
+import typing
+
+import msgspec
+
+ENGINE = "fanout_dispatcher/engine"
+JOURNAL = "fanout_dispatcher/journal"
+POLICIES = "fanout_dispatcher/policies"
+
+
+class Bug(msgspec.Struct, frozen=True, kw_only=True):
+    """Replace *old* by *new* in *file*, wherever it stands; seeds of *family* are where to look."""
+
+    name: str
+    promise: str
+    family: str
+    file: str
+    old: str
+    new: str
+    also: tuple[str, str] | None = None  # a second old and new, where one is not enough
+
+
+class Uprooted(Exception):
+    """The text that a bug replaces is not in the source any more."""
+
+
+def plant(bug: Bug, packages: pathlib.Path) -> None:
+    """Put *bug* into the copy of the product at *packages*. Raises Uprooted."""
+    path = packages / bug.file
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    for old, new in [*([bug.also] if bug.also else []), (bug.old, bug.new)]:
+        if old not in text:
+            raise Uprooted(
+                f"planted bug “{bug.name}”: {bug.file} does not contain {old!r} any more;"
+                " find what does its work now, and give the bug in tests/sim/bugs.py the new text"
+            )
+        text = text.replace(old, new)
+    path.write_text(text, encoding="utf-8")
+
+
+BUGS: typing.Final = (
+    # --- acceptance and commits -------------------------------------------------------------------------------------
+    Bug(
+        name="acknowledge before the commit",
+        promise="P1",
+        family="mixed",
+        file=f"{ENGINE}/committer.py",
+        also=("            append.landed(None)\n", "            pass\n"),
+        old="        self.begun = self.loop.time()\n        batch,",
+        new="        self.begun = self.loop.time()\n"
+        "        for append in group.appends:\n"
+        "            append.landed(None)\n"
+        "        batch,",
+    ),
+    Bug(
+        name="fsync forgotten",
+        promise="P1",
+        family="embedded",
+        file=f"{JOURNAL}/sqlite/opening.py",
+        old="PRAGMA synchronous = full;",
+        new="PRAGMA synchronous = normal;",
+    ),
+    Bug(
+        name="what a failed commit carried is not tried again",
+        promise="P2",
+        family="ailing",
+        file=f"{ENGINE}/committer.py",
+        old="self.rest = _join(group.rest, self.rest)",
+        new="self.rest = _join(Batch(), self.rest)",
+    ),
+    Bug(
+        name="an ambiguous commit is not taken back",
+        promise="P3",
+        family="ailing",
+        file=f"{ENGINE}/committer.py",
+        old="self._again([one.event.seq for one in group.appends] if",
+        new="self._again([] if",
+    ),
+    Bug(
+        name="an unbounded queue",
+        promise="P7",
+        family="backlog",
+        file=f"{ENGINE}/lane.py",
+        old="return waiting > 0 and waiting + size > self.most",
+        new="return False",
+    ),
+    Bug(
+        name="every event is a commit of its own",
+        promise="P34",
+        family="flood",
+        file=f"{ENGINE}/committer.py",
+        old="group = Group(self.appends, self.rest, self.touched, self.after)\n        self.appends, self",
+        new="group = Group(self.appends[:1], self.rest, self.touched, self.after)\n        self.appends, self",
+        also=("self.after = [], Batch(), [], []", "self.after = self.appends[1:], Batch(), [], []"),
+    ),
+    # --- stopping ---------------------------------------------------------------------------------------------------
+    Bug(
+        name="what waits is dropped on SIGTERM",
+        promise="P2",
+        family="stopping",
+        file=f"{ENGINE}/routes.py",
+        old='            lane.hold("Draining")\n',
+        new='            lane.hold("Draining")\n'
+        "            while lane.fresh.ready:\n"
+        "                lane._settle(lane.fresh.take(), 1)\n",
+    ),
+    Bug(
+        name="settles are lost at shutdown",
+        promise="P3",
+        family="stopping",
+        file=f"{ENGINE}/engine.py",
+        old="book.committer.flushed()",
+        new="asyncio.sleep(0)",
+    ),
+    Bug(
+        name="a stopping process goes on sending",
+        promise="P20",
+        family="stopping",
+        file=f"{ENGINE}/routes.py",
+        old='            lane.hold("Draining")\n',
+        new="            lane.soon()\n",
+    ),
+    Bug(
+        name="a stopping process goes on accepting",
+        promise="P20",
+        family="stopping",
+        file=f"{ENGINE}/engine.py",
+        old="        self.close_door()\n",
+        new="",
+    ),
+    # --- lanes ------------------------------------------------------------------------------------------------------
+    Bug(
+        name="a row is claimed by window and index",
+        promise="P3",
+        family="crossing",
+        file=f"{ENGINE}/index.py",
+        old="frozenset(window.claimed)",
+        new="frozenset()",
+    ),
+    Bug(
+        name="a row that comes back during a pull is forgotten",
+        promise="P2",
+        family="crossing",
+        file=f"{ENGINE}/window.py",
+        old="self.meanwhile = min(self.meanwhile, at)",
+        new="self.meanwhile = self.meanwhile",
+    ),
+    Bug(
+        name="a retry forgets what was tried before",
+        promise="P14",
+        family="dying",
+        file=f"{ENGINE}/index.py",
+        old="row.due.attempts, row.due.history",
+        new="0, ()",
+    ),
+    Bug(
+        name="sent again after a clean success",
+        promise="P3",
+        family="mixed",
+        file=f"{ENGINE}/lane.py",
+        old="verdict: Verdict = DONE",
+        new="verdict: Verdict = DONE if self.rng.random() < 0.98 else Again(now)",
+    ),
+    Bug(
+        name="a retry holds the disk for everybody",
+        promise="P4",
+        family="neighbours",
+        file=f"{ENGINE}/index.py",
+        old="        row = DueRow(self.number,",
+        new="        for _ in range(40):\n"
+        "            self.book.disk.run(lambda journal: journal.oldest(self.number, 1, ()), lambda answer: None)\n"
+        "        row = DueRow(self.number,",
+    ),
+    Bug(
+        name="one more in flight than allowed",
+        promise="P13",
+        family="mixed",
+        file=f"{POLICIES}/bulkhead.py",
+        old="self.in_flight < self.limit",
+        new="self.in_flight <= self.limit",
+    ),
+    Bug(
+        name="retries wait for no budget",
+        promise="P10",
+        family="backlog",
+        file=f"{ENGINE}/gates.py",
+        old="now if self.budget is None else self.budget.opens_at(now)",
+        new="now",
+    ),
+    Bug(
+        name="a rate limit forgets what has just started",
+        promise="P12",
+        family="breaking",
+        file=f"{POLICIES}/throttle.py",
+        old="self.even = max(self.even, now) + self.interval",
+        new="self.even = now + self.interval",
+    ),
+    # --- the breaker ------------------------------------------------------------------------------------------------
+    Bug(
+        name="the breaker never half-opens",
+        promise="P11",
+        family="breaking",
+        file=f"{POLICIES}/circuit.py",
+        old="return max(now, self.until)",
+        new='return float("inf")',
+    ),
+    Bug(
+        name="the half-open breaker lets everything through",
+        promise="P11",
+        family="breaking",
+        file=f"{POLICIES}/circuit.py",
+        old="return self.probes < half_open.max_calls and",
+        new="return True or",
+    ),
+    Bug(
+        name="a stale result moves the breaker",
+        promise="P11",
+        family="breaking",
+        file=f"{POLICIES}/circuit.py",
+        old="if flight.epoch != self.epoch or",
+        new="if",
+    ),
+    Bug(
+        name="a success does not end a run of failures",
+        promise="P11",
+        family="breaking",
+        file=f"{POLICIES}/circuit.py",
+        old="        else:\n            self.consecutive = 0\n",
+        new="        else:\n",
+    ),
+    Bug(
+        name="a failed probe does not double the wait",
+        promise="P11",
+        family="breaking",
+        file=f"{POLICIES}/circuit.py",
+        old="self.reopened += 1",
+        new="self.reopened += 0",
+    ),
+    # --- retries ----------------------------------------------------------------------------------------------------
+    Bug(
+        name="Retry-After is ignored",
+        promise="P9",
+        family="mixed",
+        file=f"{POLICIES}/decide.py",
+        old="if rules.retry.retry_after else None",
+        new="if False else None",
+    ),
+    Bug(
+        name="the cap comes after the jitter",
+        promise="P9",
+        family="crossing",
+        file=f"{POLICIES}/backoff.py",
+        old="    wait = min(wait, rule.max_delay)\n",
+        new='    if rule.jitter == "Full":\n'
+        "        return min(rng.uniform(0.0, wait), rule.max_delay)\n"
+        "    wait = min(wait, rule.max_delay)\n",
+    ),
+    Bug(
+        name="maxAttempts is ignored",
+        promise="P9",
+        family="dying",
+        file=f"{POLICIES}/decide.py",
+        old="if most is not None and attempts >= most:",
+        new="if most is not None and attempts >= most + 1:",
+    ),
+    Bug(
+        name="a failed probe spends an attempt",
+        promise="P9",
+        family="breaking",
+        file=f"{POLICIES}/decide.py",
+        old="_asked(failed, rules, standing.wall), spent=False)",
+        new="_asked(failed, rules, standing.wall), spent=True)",
+    ),
+    # --- ends and clocks --------------------------------------------------------------------------------------------
+    Bug(
+        name="a dead letter is lost",
+        promise="P14",
+        family="dying",
+        file=f"{ENGINE}/lane.py",
+        old="        self.book.committer.bury(row)\n",
+        new="",
+    ),
+    Bug(
+        name="a replayed dead letter stays",
+        promise="P14",
+        family="dying",
+        file=f"{ENGINE}/acceptance.py",
+        old="link = None if replayed is None else Replayed(replayed, seq)",
+        new="link = None",
+    ),
+    Bug(
+        name="a delivery expires at half its time",
+        promise="P14",
+        family="mixed",
+        file=f"{POLICIES}/decide.py",
+        old="return accepted + self.total if",
+        new="return accepted + self.total / 2 if",
+    ),
+    Bug(
+        name="time away is read from the wall clock",
+        promise="P28",
+        family="outage",
+        file=f"{JOURNAL}/clock.py",
+        old="now.boottime - then.boottime if now.boot == then.boot else",
+        new="",
+    ),
+    # --- plans ------------------------------------------------------------------------------------------------------
+    Bug(
+        name="an event is kept under another generation",
+        promise="P24",
+        family="changing",
+        file=f"{ENGINE}/book.py",
+        old="what = (route, generation, targets)",
+        new="what = (route, 0, targets)",
+    ),
+    Bug(
+        name="attempts go to the address of an older plan",
+        promise="P24",
+        family="changing",
+        file=f"{ENGINE}/lane.py",
+        old="        self.sender = sender\n        self.ending",
+        new="        self.sender = self.sender or sender\n        self.ending",
+    ),
+)

@@ -1,0 +1,46 @@
+"""What the promises make of a history: one module per promise, none of which knows the engine.
+
+Each has ``check(reading)``, which returns a sentence for every violation: nothing is a clean bill.
+"""
+
+import typing
+
+from tests.sim.checkers import (
+    acceptance,
+    breaker,
+    budget,
+    conservation,
+    duplicates,
+    flights,
+    generations,
+    isolation,
+    letters,
+    queues,
+    rates,
+    schedule,
+)
+from tests.sim.checkers.reading import Reading, read
+from tests.sim.history import History
+
+CHECKERS: typing.Final[dict[str, typing.Callable[[Reading], list[str]]]] = {
+    "P1 acceptance": acceptance.check,
+    "P2 conservation": conservation.check,
+    "P3 duplicates": duplicates.check,
+    "P7 queues": queues.check,
+    "P9 schedule": schedule.check,
+    "P10 budget": budget.check,
+    "P11 breaker": breaker.check,
+    "P12 rates": rates.check,
+    "P13 in flight": flights.check,
+    "P14 dead letters": letters.check,
+    "P24 generations": generations.check,
+}
+
+
+def judge(history: History, twin: History | None = None, healthy: tuple[str, ...] = ()) -> list[str]:
+    """All violations, each with the promise that it breaks."""
+    reading = read(history)
+    wrong = [f"{promise}: {why}" for promise, check in CHECKERS.items() for why in check(reading)]
+    if twin is not None:
+        wrong += [f"P4 isolation: {why}" for why in isolation.check(reading, read(twin), healthy)]
+    return wrong

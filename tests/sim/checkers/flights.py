@@ -1,0 +1,36 @@
+"""P13: no more attempts are in flight to a target than its bulkhead allows, also while plans change.
+
+A gauge at each target, in the order in which things happened. A limit that is lowered applies to the next attempt: what
+is in flight already lands in its own time.
+"""
+
+import collections
+
+from tests.sim.checkers.reading import Reading, name
+from tests.sim.history import Adopted, Began, Landed, Started
+
+
+def check(reading: Reading) -> list[str]:
+    """Count up and down."""
+    wrong: list[str] = []
+    flying: dict[tuple[str, str], int] = collections.defaultdict(int)
+    limits: dict[tuple[str, str], int] = {}
+    for one in reading.history.log:
+        match one:
+            case Began():
+                flying.clear()
+            case Adopted(plan=plan):
+                for target in plan.targets:
+                    limits[plan.key, target.name] = target.policy.bulkhead.max_concurrent
+            case Started():
+                sent = reading.history.sent[one.n]
+                where = sent.route, sent.target
+                flying[where] += 1
+                if flying[where] > limits[where]:
+                    wrong.append(f"{name(sent)}: {flying[where]} in flight, {limits[where]} are allowed")
+            case Landed():
+                sent = reading.history.sent[one.n]
+                flying[sent.route, sent.target] -= 1
+            case _:
+                pass
+    return wrong

@@ -1,0 +1,137 @@
+"""Reading a history: what several checkers have to know of it, worked out once.
+
+Nothing here judges. A *chain* is all attempts at one delivery; the plan in force for an attempt is looked up by the
+time and order in which things happened, as an outsider with the operator's log and the targets' logs could.
+"""
+
+import bisect
+import collections
+
+import msgspec
+
+from fanout_crds.plan import Plan, Policy, Target
+from fanout_dispatcher.telemetry.seam import CircuitChanged
+from fanout_dispatcher.values.views import DeadLetterView
+from tests.sim.history import (
+    DURABLE,
+    Adopted,
+    Answered,
+    Committed,
+    Delivery,
+    Ended,
+    History,
+    Posted,
+    Sent,
+    Told,
+)
+
+SLOW = 0.25  # seconds that a commit takes on a disk that is ill
+WIDE = 32  # a bulkhead that nobody waits for
+Chain = tuple[Delivery, str]  # of which event, to which target
+
+
+class Reading(msgspec.Struct):
+    """A history, sorted."""
+
+    history: History
+    chains: dict[Chain, list[Sent]]
+    posted: dict[str, Posted]  # by event
+    answered: dict[str, Answered]  # by event
+    ended: dict[int, Ended]  # by life
+    reboots: list[float]
+    commits: dict[int, list[float]]  # life -> when each commit that worked was put together, in order
+    plans: dict[str, list[Adopted]]  # by route, in order
+    left: list[DeadLetterView]  # dead letters that are there at the end
+    ill: set[int]  # lives whose disk failed or took its time: stopping may not wait for it for ever
+    broken: set[tuple[str, str]]  # targets whose circuit was ever open
+    disturbed: set[tuple[str, str]]  # targets that waited for something else too: a circuit, a resumption, a disk
+
+
+def read(history: History) -> Reading:
+    """Sort *history*."""
+    chains: dict[Chain, list[Sent]] = collections.defaultdict(list)
+    for sent in history.sent:
+        chains[sent.delivery, sent.target].append(sent)
+    commits: dict[int, list[float]] = collections.defaultdict(list)
+    for commit in history.of(Committed):
+        if commit.fault is None:
+            commits[commit.life].append(commit.begun)
+    plans: dict[str, list[Adopted]] = collections.defaultdict(list)
+    for adopted in history.of(Adopted):
+        plans[adopted.plan.key].append(adopted)
+    changes = [one.change for one in history.of(Told)]
+    broken = {(one.route, one.target) for one in changes if isinstance(one, CircuitChanged)}
+    ended = {one.life: one for one in history.of(Ended)}
+    return Reading(
+        history=history,
+        chains=dict(chains),
+        posted={one.event: one for one in history.of(Posted)},
+        answered={one.event: one for one in history.of(Answered)},
+        ended=ended,
+        reboots=[one.at for one in ended.values() if one.how in {"reboot", "power"}],
+        commits=dict(commits),
+        plans=dict(plans),
+        left=[history.letters[ident] for ident in sorted(history.left)],
+        ill={one.life for one in history.of(Committed) if one.fault is not None or one.at - one.begun > SLOW},
+        broken=broken,
+        disturbed=broken | _disturbed(history, plans),
+    )
+
+
+def _disturbed(history: History, plans: dict[str, list[Adopted]]) -> set[tuple[str, str]]:
+    """Where deliveries may come together although their own waits did not end together."""
+    found: set[tuple[str, str]] = set()
+    failing = any(one.fault is not None for one in history.of(Committed))
+    for route, adopted in plans.items():
+        for target in adopted[-1].plan.targets:
+            narrow = target.policy.bulkhead.max_concurrent < WIDE
+            if failing or narrow or len({one.plan.revision for one in adopted}) > 1 or adopted[-1].plan.suspend:
+                found.add((route, target.name))
+    return found
+
+
+def stands(reading: Reading, event: str) -> bool:
+    """Its promise holds to the end: it was accepted, and not into the memory of a process that is gone."""
+    answer = reading.answered.get(event)
+    if answer is None or answer.delivery is None:
+        return False
+    return answer.delivery[0] == DURABLE or answer.life == max(reading.ended)
+
+
+def kept(reading: Reading, life: int, at: float) -> bool:
+    """A commit that worked was put together after *at*: what the engine knew at that time is on disk."""
+    commits = reading.commits.get(life, [])
+    return bisect.bisect_right(commits, at + 1e-6) < len(commits)
+
+
+def target_at(reading: Reading, route: str, target: str, at: float) -> list[Target]:
+    """What the plans in force at *at* say of a target; two when it changed at that very moment. Newest last.
+
+    A target that was taken out of its route keeps what was last said of it.
+    """
+    found: list[Target] = []
+    for adopted in reading.plans.get(route, ()):
+        if adopted.at > at + 1e-9:
+            break
+        named = target_of(adopted.plan, target)
+        if named is None:
+            continue
+        if adopted.at < at - 1e-9:
+            found.clear()
+        found.append(named)
+    return found
+
+
+def policy_at(reading: Reading, sent: Sent, at: float) -> list[Policy]:
+    """The policies that may have judged *sent* at *at*."""
+    return [one.policy for one in target_at(reading, sent.route, sent.target, at)]
+
+
+def target_of(plan: Plan, name: str) -> Target | None:
+    """The target of that name."""
+    return next((one for one in plan.targets if one.name == name), None)
+
+
+def name(sent: Sent) -> str:
+    """An attempt, for people."""
+    return f"{sent.event} → {sent.route} {sent.target} (attempt {sent.number}, life {sent.life}, at {sent.at:.4f})"

@@ -1,0 +1,137 @@
+"""Draws the parts of a scenario: targets with their policies and tempers, plans, and what is edited in them.
+
+Times are short on purpose: a breaker that opens for a second is the same machine as one that opens for a minute, and a
+seed costs what its virtual seconds and its attempts cost.
+"""
+
+import random
+
+import msgspec
+
+from fanout_crds.plan import Plan, RateLimit, Target
+from tests.sim.scenario import Mood, Temper
+from tests.support.plans import a_plan, a_target
+
+NAMES = ("a", "b", "c", "d")
+KINDS = (
+    *("slow", "late", "failing", "failing", "rejecting", "busy", "busy", "dated", "resets"),
+    *("lost", "lost", "lost", "hanging", "dead", "flapping", "poisoned", "large"),
+)
+
+
+def a_route(chance: random.Random, name: str, *, targets: int, durability: str = "Journal") -> Plan:
+    """A route ``sim/<name>`` with *targets* targets, each with a policy of its own."""
+    made = [a_drawn_target(chance, name, target) for target in NAMES[:targets]]
+    return a_plan(
+        *made, namespace="sim", name=name, path=f"/sim/{name}", durability=durability, revision=f"{name}-1", uid=name
+    )
+
+
+def a_drawn_target(chance: random.Random, route: str, name: str, **changes: object) -> Target:
+    """A target with a drawn policy; *changes* go over it."""
+    url = f"http://127.0.0.1:9/{route}/{name}"
+    return a_target(name, url=url, policy={**a_policy(chance), **changes})
+
+
+def a_policy(chance: random.Random) -> dict[str, object]:
+    """What differs from the built-in policy."""
+    limit = RateLimit(requests=chance.choice([5, 40]), per=chance.choice([0.25, 1.0]), burst=chance.choice([1, 3]))
+    return {
+        "rate_limit": limit if chance.random() < 0.15 else None,
+        "timeouts": {"attempt": chance.choice([0.5, 2.0, 10.0]), "total": chance.choice([15.0, 300.0, 86400.0])},
+        "retry": a_retry(chance),
+        "circuit_breaker": a_breaker(chance),
+        "bulkhead": {"max_concurrent": chance.choice([1, 2, 5, 64, 64])},
+        "queue": {
+            "max_bytes": chance.choice([None, None, None, 400]),
+            "on_full": chance.choice(["Reject", "DeadLetter"]),
+        },
+        "dead_letter": {
+            "max_bytes": chance.choice([1 << 30, 1 << 30, 200]),
+            "on_full": chance.choice(["Reject", "DropOldest"]),
+        },
+    }
+
+
+def a_retry(chance: random.Random) -> dict[str, object]:
+    """When and how often; one in eight by a schedule, whose length is also the number of retries."""
+    backoff: dict[str, object] = {
+        "type": chance.choice(["Constant", "Linear", "Exponential", "Exponential"]),
+        "base_delay": chance.choice([0.05, 0.2, 1.0]),
+        "max_delay": chance.choice([0.5, 2.0, 8.0]),
+        "multiplier": chance.choice([1.5, 2.0, 3.0]),
+        "jitter": chance.choice(["None", "Equal", "Full", "Full"]),
+    }
+    most = chance.choice([None, None, None, 1, 3, 6])
+    if chance.random() < 0.12:
+        waits = (0.05, 0.4, 0.2, 1.0)
+        backoff |= {"type": "Schedule", "schedule": waits, "base_delay": waits[0], "max_delay": max(waits)}
+        most = len(waits) + 1
+    return {
+        "max_attempts": most,
+        "backoff": backoff,
+        "budget": {"percent": chance.choice([0, 20, 100]), "min_retries_per_second": chance.choice([1, 10])},
+        "retry_after": chance.random() < 0.9,
+        "retry_after_max": chance.choice([2.0, 3600.0]),
+    }
+
+
+def a_breaker(chance: random.Random) -> dict[str, object]:
+    """A circuit breaker; one in seven is switched off."""
+    kind = chance.choice(["Time", "Count"])
+    return {
+        "enabled": chance.random() > 0.15,
+        "window": {"type": kind, "size": chance.choice([2.0, 10.0]) if kind == "Time" else chance.choice([10, 40])},
+        "minimum_calls": chance.choice([3, 10, 20]),
+        "failure_rate_threshold": chance.choice([25, 50, 80]),
+        "consecutive_failures": chance.choice([0, 3, 5]),
+        "open_duration": chance.choice([0.5, 2.0, 5.0]),
+        "max_open_duration": chance.choice([1.0, 4.0, 10.0]),
+        "half_open": {
+            "max_calls": chance.choice([1, 2, 3]),
+            "success_threshold": chance.choice([1, 2, 3]),
+            "max_wait": chance.choice([1.0, 5.0]),
+        },
+    }
+
+
+def a_temper(chance: random.Random, heal: float) -> Temper:
+    """A target's moods until the world heals."""
+    moods: list[Mood] = []
+    at = 0.0
+    while at < heal:
+        at += chance.choice([heal, chance.uniform(0.5, heal)])
+        moods.append(a_mood(chance, chance.choice(KINDS), at) if chance.random() < 0.7 else Mood(kind="good", until=at))
+    return tuple(moods)
+
+
+def a_mood(chance: random.Random, kind: str, until: float) -> Mood:
+    """One mood of *kind*."""
+    share = chance.choice([0.1, 0.5, 1.0]) if kind not in {"flapping", "dead", "poisoned"} else 1.0
+    return Mood(kind=kind, until=until, share=share, asks=chance.choice([0, 1, 3]))
+
+
+def edited(chance: random.Random, plan: Plan, number: int) -> Plan:
+    """*plan* after somebody's edit: targets come and go, addresses and policies change, it is suspended or not."""
+    targets = list(plan.targets)
+    what = chance.choice(["policy", "policy", "address", "remove", "add", "suspend", "same"])
+    place = chance.randrange(len(targets))
+    route, old = plan.name, targets[place]
+    if what == "policy":
+        targets[place] = msgspec.structs.replace(old, policy=a_drawn_target(chance, route, old.name).policy)
+    elif what == "address":
+        targets[place] = msgspec.structs.replace(old, url=f"http://127.0.0.1:9/{route}/{old.name}/{number}")
+    elif what == "remove" and len(targets) > 1:
+        del targets[place]
+    elif what == "add":
+        missing = [name for name in NAMES if name not in {one.name for one in targets}]
+        targets += [a_drawn_target(chance, route, name) for name in missing[:1]]
+    suspend = chance.random() < 0.7 if what == "suspend" else False
+    return msgspec.structs.replace(
+        plan, targets=tuple(targets), suspend=suspend, generation=number, revision=f"{route}-{number}"
+    )
+
+
+def resumed(plan: Plan, number: int) -> Plan:
+    """*plan*, not suspended."""
+    return msgspec.structs.replace(plan, suspend=False, generation=number, revision=f"{plan.name}-{number}")

@@ -1,0 +1,275 @@
+"""Families of scenarios: what kind of trouble a seed brings. A seed alone decides its family and everything else.
+
+Each family stresses some promises and leaves the others in peace, so that a fault is found in few seeds and a failing
+seed says by its family where to look.
+"""
+
+import random
+import typing
+
+import msgspec
+
+from fanout_crds.plan import Plan
+from tests.sim import drawing
+from tests.sim.scenario import Act, Mood, Post, Scenario, Temper
+from tests.sim.timelines import edits, ends, jumps, keys_of, letters, posts, scenario, some_routes, troubles
+from tests.support.plans import a_plan, a_target
+
+Draw = typing.Callable[[int, random.Random], Scenario]
+
+
+def draw(seed: int, family: str | None = None) -> Scenario:
+    """The scenario of *seed*; of *family* if one is named."""
+    chance = random.Random(f"scenario/{seed}")
+    drawn = chance.choices(list(FAMILIES), weights=list(WEIGHTS.values()))[0]
+    return FAMILIES[family or drawn](seed, random.Random(f"{family or drawn}/{seed}"))
+
+
+# --- anything goes ----------------------------------------------------------------------------------------------------
+
+
+def mixed(seed: int, chance: random.Random) -> Scenario:
+    """A few routes, targets of every temper, crashes, stops, edits, replays and a disk that fails, all at once."""
+    heal = chance.uniform(3.0, 12.0)
+    plans = some_routes(chance)
+    acts = [
+        *posts(chance, plans, heal, chance.randrange(20, 90)),
+        *ends(chance, heal, chance.randrange(0, 4), ["crash", "crash", "reboot", "sigterm"]),
+        *troubles(chance, heal, chance.choice([0, 0, 2])),
+        *edits(chance, plans, heal, chance.choice([0, 1, 4])),
+        *letters(chance, heal, chance.choice([0, 1, 3])),
+        *jumps(chance, heal, chance.choice([0, 1])),
+    ]
+    return scenario(seed, chance, "mixed", plans, heal=heal, acts=acts, replay=chance.random() < 0.5)
+
+
+def embedded(seed: int, chance: random.Random) -> Scenario:
+    """The real journal on a disk that fails and forgets: power cuts, failed syncs, no space."""
+    heal = chance.uniform(1.0, 4.0)
+    plans = some_routes(chance, most=1)
+    acts = [
+        *posts(chance, plans, heal, chance.randrange(15, 45)),
+        *ends(chance, heal, chance.randrange(1, 4), ["power", "power", "reboot", "crash", "sigterm"]),
+        *troubles(chance, heal, chance.choice([0, 2])),
+        *edits(chance, plans, heal, chance.choice([0, 1])),
+        *letters(chance, heal, chance.choice([0, 1])),
+        *jumps(chance, heal, chance.choice([0, 1])),
+    ]
+    return scenario(seed, chance, "embedded", plans, heal=heal, acts=acts, replay=chance.random() < 0.3, embedded=True)
+
+
+def ailing(seed: int, chance: random.Random) -> Scenario:
+    """The disk fails again and again, in every way that a commit can, with a crash now and then."""
+    heal = chance.uniform(3.0, 8.0)
+    plans = some_routes(chance, most=2)
+    acts = [
+        *posts(chance, plans, heal, chance.randrange(20, 60)),
+        *troubles(chance, heal, chance.randrange(2, 6)),
+        *ends(chance, heal, chance.choice([0, 1, 1, 2]), ["crash", "sigterm"]),
+    ]
+    return scenario(seed, chance, "ailing", plans, heal=heal, acts=acts)
+
+
+# --- plans and processes ----------------------------------------------------------------------------------------------
+
+
+def changing(seed: int, chance: random.Random) -> Scenario:
+    """Plans change many times while events come in, some with bodies that take their time."""
+    heal = chance.uniform(4.0, 12.0)
+    plans = some_routes(chance, most=2)
+    acts = [
+        *posts(chance, plans, heal, chance.randrange(40, 100), slow=0.3),
+        *edits(chance, plans, heal, chance.randrange(4, 14)),
+        *ends(chance, heal, chance.choice([0, 0, 1]), ["crash", "sigterm"]),
+    ]
+    return scenario(seed, chance, "changing", plans, heal=heal, acts=acts)
+
+
+def stopping(seed: int, chance: random.Random) -> Scenario:
+    """SIGTERM again and again, at any moment, some with no time to wait for what is in flight."""
+    heal = chance.uniform(2.0, 6.0)
+    plans = some_routes(chance, most=2)
+    acts = [
+        *posts(chance, plans, heal, chance.randrange(30, 70)),
+        *ends(chance, heal, chance.randrange(2, 6), ["sigterm"]),
+    ]
+    latency = chance.choice([(0.0001, 0.004), (0.02, 0.2)])
+    return scenario(seed, chance, "stopping", plans, heal=heal, acts=acts, latency=latency)
+
+
+def breaking(seed: int, chance: random.Random) -> Scenario:
+    """Circuits open and close all the time, while answers from before are still on their way."""
+    heal = chance.uniform(4.0, 10.0)
+    targets = [
+        drawing.a_drawn_target(
+            chance,
+            "r1",
+            name,
+            circuit_breaker={**drawing.a_breaker(chance), "enabled": True, "open_duration": chance.choice([0.2, 0.5])},
+            bulkhead={"max_concurrent": 64},
+            queue={"max_bytes": None},
+            timeouts={"attempt": chance.choice([0.5, 2.0]), "total": 86400.0},
+        )
+        for name in ("a", "b")
+    ]
+    plans = (a_plan(*targets, namespace="sim", name="r1", path="/sim/r1"),)
+    kinds = ["late", "late", "failing", "resets", "hanging", "flapping", "poisoned"]
+    tempers: dict[str, Temper] = {
+        f"sim/r1 {name}": tuple(drawing.a_mood(chance, chance.choice(kinds), heal * part / 3) for part in (1, 2, 3))
+        for name in ("a", "b")
+    }
+    acts = [
+        *posts(chance, plans, heal, chance.randrange(50, 100)),
+        *edits(chance, plans, heal, chance.choice([0, 0, 2])),
+    ]
+    return scenario(seed, chance, "breaking", plans, heal=heal, acts=acts, tempers=tempers)
+
+
+# --- queues -----------------------------------------------------------------------------------------------------------
+
+
+def crossing(seed: int, chance: random.Random) -> Scenario:
+    """A few deliveries out of step and waits as short as a commit: reads of the index meet writes to it."""
+    heal = chance.uniform(3.0, 6.0)
+    backoff = chance.choice(
+        [
+            {"type": "Constant", "base_delay": 0.05, "jitter": "Full"},
+            {"type": "Exponential", "base_delay": 0.05, "multiplier": 3.0, "max_delay": 0.3, "jitter": "Full"},
+        ]
+    )
+    retry = {"backoff": backoff, "max_attempts": None}
+    target = a_target("a", policy={"retry": retry, "circuit_breaker": {"enabled": False}})
+    plans = (a_plan(target, namespace="sim", name="r1", path="/sim/r1"),)
+    tempers: dict[str, Temper] = {"sim/r1 a": (Mood(kind="failing", until=heal, share=0.7, latency=(0.0, 0.05)),)}
+    acts = [*posts(chance, plans, heal, 60), *ends(chance, heal, chance.choice([0, 0, 1]), ["crash"])]
+    return scenario(seed, chance, "crossing", plans, heal=heal, acts=acts, tempers=tempers, latency=(0.001, 0.03))
+
+
+def backlog(seed: int, chance: random.Random) -> Scenario:
+    """More than a window holds: deliveries spill into the index and come back, through crashes and an end."""
+    heal = 6.0
+    plans = (_backlogged(chance, suspend=chance.random() < 0.3),)
+    mood = Mood(kind=chance.choice(["dead", "hanging", "slow"]), until=chance.uniform(1.0, heal))
+    tempers: dict[str, Temper] = {"sim/r1 a": (mood,)}
+    number = chance.randrange(280, 420)
+    acts: list[Act] = [Post(at=chance.uniform(0.0, 0.5), path="/sim/r1", event=f"e{n}", size=20) for n in range(number)]
+    acts += ends(chance, heal, chance.choice([0, 1, 2]), ["crash", "sigterm"])
+    acts += edits(chance, plans, heal, chance.choice([0, 0, 1]))
+    return scenario(seed, chance, "backlog", plans, heal=heal, acts=acts, tempers=tempers)
+
+
+def _backlogged(chance: random.Random, *, suspend: bool) -> Plan:
+    policy = {
+        "retry": {
+            "max_attempts": None,
+            "backoff": {"base_delay": 0.5, "max_delay": 4.0},
+            "budget": {"percent": 20, "min_retries_per_second": chance.choice([2, 20])},
+        },
+        "circuit_breaker": {"open_duration": 1.0, "max_open_duration": 2.0, "enabled": chance.random() < 0.5},
+        "bulkhead": {"max_concurrent": chance.choice([8, 64])},
+        "timeouts": {"attempt": 2.0},
+        "queue": {"max_bytes": chance.choice([None, 4000])},
+    }
+    target = a_target("a", url="http://127.0.0.1:9/r1/a", policy=policy)
+    return a_plan(target, namespace="sim", name="r1", path="/sim/r1", suspend=suspend)
+
+
+def dying(seed: int, chance: random.Random) -> Scenario:
+    """Deliveries die of every cause and are replayed and removed, while processes crash and routes go."""
+    heal = chance.uniform(3.0, 10.0)
+    plans = some_routes(chance, most=2)
+    kinds = ["rejecting", "failing", "large", "dead", "poisoned"]
+    tempers: dict[str, Temper] = {
+        key: (drawing.a_mood(chance, chance.choice(kinds), chance.uniform(1.0, heal)),) for key in keys_of(plans)
+    }
+    acts = [
+        *posts(chance, plans, heal, chance.randrange(30, 70)),
+        *letters(chance, heal, chance.randrange(2, 6)),
+        *ends(chance, heal, chance.choice([0, 1, 3]), ["crash", "sigterm"]),
+        *edits(chance, plans, heal, chance.choice([0, 0, 2])),
+    ]
+    return scenario(seed, chance, "dying", plans, heal=heal, acts=acts, tempers=tempers, replay=True)
+
+
+# --- clocks and neighbours --------------------------------------------------------------------------------------------
+
+
+def outage(seed: int, chance: random.Random) -> Scenario:
+    """A target is dead for an hour and comes back; the wall clock jumps meanwhile, and machines are restarted."""
+    heal = 3600.0
+    policy = {
+        "timeouts": {"total": chance.choice([1800.0, 86400.0])},
+        "retry": {"max_attempts": None, "backoff": {"max_delay": 60.0}},
+        "circuit_breaker": {"open_duration": 30.0, "max_open_duration": chance.choice([60.0, 300.0])},
+    }
+    plan = a_plan(a_target("a", policy=policy), a_target("b"), namespace="sim", name="r1", path="/sim/r1")
+    dead = Mood(kind=chance.choice(["dead", "failing", "flapping"]), until=heal - chance.uniform(0.0, 60.0), asks=30)
+    acts = [
+        *posts(chance, (plan,), heal, chance.randrange(20, 60)),
+        *jumps(chance, heal, 2),
+        *ends(chance, heal, chance.choice([0, 1, 1, 2]), ["crash", "sigterm"]),
+    ]
+    tempers: dict[str, Temper] = {"sim/r1 a": (dead,)}
+    return scenario(seed, chance, "outage", (plan,), heal=heal, acts=acts, tempers=tempers)
+
+
+def neighbours(seed: int, chance: random.Random) -> Scenario:
+    """One target of three is sick; the twin world, where it is well, says what the others should not notice."""
+    heal = 10.0
+    policy = {"timeouts": {"attempt": 2.0}}
+    targets = [a_target(name, url=f"http://127.0.0.1:9/r1/{name}", policy=policy) for name in ("a", "b", "c")]
+    plan = a_plan(*targets, namespace="sim", name="r1", path="/sim/r1")
+    kind = chance.choice(["hanging", "slow", "dead", "busy", "resets", "failing", "rejecting"])
+    sick = Mood(kind=kind, until=heal, share=chance.choice([0.5, 1.0]), asks=1)
+    gap = chance.choice([0.05, 0.1])
+    acts: list[Act] = [Post(at=n * gap, path="/sim/r1", event=f"e{n}") for n in range(100)]
+    healthy = {"sim/r1 b": (), "sim/r1 c": ()}
+    made = scenario(seed, chance, "neighbours", (plan,), heal=heal, acts=acts, tempers={"sim/r1 a": (sick,), **healthy})
+    made = msgspec.structs.replace(made, healthy=tuple(healthy))
+    return msgspec.structs.replace(made, twin=msgspec.structs.replace(made, tempers=healthy))
+
+
+def flood(seed: int, chance: random.Random) -> Scenario:
+    """Two routes, one of which gets a hundred times as much; in the twin world it gets nothing."""
+    heal = 3.0
+    policy = {"bulkhead": {"max_concurrent": chance.choice([2, 8])}}
+    flooded, quiet = (
+        a_plan(a_target("a", policy=policy), namespace="sim", name=name, path=f"/sim/{name}", uid=name)
+        for name in ("r1", "r2")
+    )
+    calm: list[Act] = [Post(at=0.3 + n * 0.25, path="/sim/r2", event=f"q{n}") for n in range(6)]
+    storm: list[Act] = [Post(at=0.1 + n * 0.002, path="/sim/r1", event=f"e{n}") for n in range(600)]
+    tempers: dict[str, Temper] = {"sim/r1 a": (Mood(kind="slow", until=heal, share=0.1),), "sim/r2 a": ()}
+    made = scenario(seed, chance, "flood", (flooded, quiet), heal=heal, acts=calm + storm, tempers=tempers)
+    made = msgspec.structs.replace(made, healthy=("sim/r2 a",))
+    return msgspec.structs.replace(made, twin=msgspec.structs.replace(made, acts=tuple(calm)))
+
+
+FAMILIES: typing.Final[dict[str, Draw]] = {
+    "mixed": mixed,
+    "embedded": embedded,
+    "ailing": ailing,
+    "changing": changing,
+    "stopping": stopping,
+    "breaking": breaking,
+    "crossing": crossing,
+    "backlog": backlog,
+    "dying": dying,
+    "outage": outage,
+    "neighbours": neighbours,
+    "flood": flood,
+}
+WEIGHTS: typing.Final = {
+    "mixed": 24,
+    "embedded": 12,
+    "ailing": 10,
+    "changing": 14,
+    "stopping": 10,
+    "breaking": 8,
+    "crossing": 8,
+    "backlog": 5,
+    "dying": 12,
+    "outage": 3,
+    "neighbours": 4,
+    "flood": 2,
+}

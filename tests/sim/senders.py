@@ -1,0 +1,88 @@
+"""The targets' end of the wire: a sender that does what the world says and writes down what the target saw.
+
+The twin of the transport's ScriptedSender, with one thing more: a target may have done what it was asked although its
+answer is lost. Target, URL and policy are those of the plan that the sender was made for, as on a real connection.
+"""
+
+import asyncio
+import typing
+
+import msgspec
+
+from fanout_crds.plan import Target
+from fanout_dispatcher.transport.memory import Reply
+from fanout_dispatcher.transport.protocol import Flight
+from fanout_dispatcher.values.outcome import Delivered, Outcome, Refused
+from tests.sim.history import Landed, Sent, Started
+
+if typing.TYPE_CHECKING:
+    from tests.sim.world import Life
+
+
+class Lost(msgspec.Struct, frozen=True):
+    """The target does what it is asked, and *reply* is all that we hear of it."""
+
+    reply: Reply
+
+
+class WorldSender:
+    """Carries flights of one life to one target."""
+
+    def __init__(self, life: "Life", target: Target) -> None:
+        self._life = life
+        self._target = target
+        self._flying: dict[Flight, tuple[Sent, asyncio.TimerHandle | None]] = {}
+        self._closed = False
+
+    def start(self, flight: Flight) -> None:
+        """Let the target do what it does; land when it says."""
+        if self._closed:
+            self._life.loop.call_soon(flight.landing.land, flight, Refused("the sender is closed"))
+            return
+        behaviour = self._life.world.behave(self._target.name, flight, self._life.now())
+        reply = behaviour.reply if isinstance(behaviour, Lost) else behaviour
+        done = isinstance(behaviour, Lost) or isinstance(reply.outcome, Delivered)
+        sent = self._note(flight, done)
+        timer = None
+        if reply.outcome is not None:
+            timer = self._life.loop.call_later(reply.latency, self._land, flight, reply.outcome)
+        self._flying[flight] = sent, timer
+
+    def cancel(self, flight: Flight) -> None:
+        """Drop the connection: the deadline has passed."""
+        sent, timer = self._flying.pop(flight)
+        if timer is not None:
+            timer.cancel()
+        sent.cancelled = True
+        self._ended(sent, None)
+
+    def close(self) -> None:
+        """Let what is in the air land; start nothing more."""
+        self._closed = True
+
+    def _land(self, flight: Flight, outcome: Outcome) -> None:
+        sent, _ = self._flying.pop(flight)
+        self._ended(sent, outcome)
+        flight.landing.land(flight, outcome)
+
+    def _ended(self, sent: Sent, outcome: Outcome | None) -> None:
+        sent.ended, sent.outcome = self._life.now(), outcome
+        self._life.history.log.append(Landed(sent.ended, sent.n))
+
+    def _note(self, flight: Flight, done: bool) -> Sent:
+        life, event = self._life, flight.event
+        sent = Sent(
+            n=len(life.history.sent),
+            at=life.now(),
+            life=life.number,
+            event=event.head.id,
+            delivery=(life.journal_of(flight), event.seq),
+            route=event.frozen.route,
+            target=self._target.name,
+            url=self._target.url,
+            number=flight.number,
+            did=done,
+        )
+        life.history.sent.append(sent)
+        life.history.log.append(Started(sent.at, sent.n))
+        return sent

@@ -1,0 +1,67 @@
+"""The simulation bites: every bug that is planted in a copy of the product is caught, and in few seeds.
+
+A simulation that finds nothing proves nothing until it has been seen to find what is there.
+"""
+
+import concurrent.futures
+import os
+import pathlib
+import shutil
+import statistics
+import subprocess
+import sys
+
+import pytest
+
+import fanout_crds
+import fanout_dispatcher
+from tests.sim.bugs import BUGS, Bug, Uprooted, plant
+
+ROOT = pathlib.Path(__file__).parents[2]
+FIRST = 500_000  # seeds that `make test` does not play otherwise
+MOST = 60  # seeds in which a bug has to be caught
+
+
+def planted(bug: Bug, folder: pathlib.Path) -> pathlib.Path:
+    """A copy of the product with the bug in it."""
+    for package in (fanout_crds, fanout_dispatcher):
+        where = pathlib.Path(package.__file__ or "").parent
+        shutil.copytree(where, folder / where.name)
+    plant(bug, folder)
+    return folder
+
+
+def caught(bug: Bug, folder: pathlib.Path) -> tuple[Bug, int, str]:
+    """How many seeds it took; 0: it was not caught."""
+    packages = planted(bug, folder)
+    hunt = subprocess.run(
+        [sys.executable, "-m", "tests.sim.hunt", bug.family, str(FIRST), str(MOST)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{packages}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    count, _, why = hunt.stdout.partition(" ")
+    return bug, int(count), why
+
+
+def test_every_planted_bug_is_caught(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = [tmp_path / str(number) for number in range(len(BUGS))]
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = list(pool.map(caught, BUGS, folders))
+    seeds = [count for _, count, _ in results if count]
+    with capsys.disabled():
+        median = statistics.median(seeds or [0])
+        sys.stdout.write(f"\ncaught {len(seeds)} of {len(BUGS)}, median seeds to catch {median:g}, most {max(seeds, default=0)}\n")
+
+    assert [bug.name for bug, count, _ in results if not count] == []
+
+
+def test_a_bug_whose_text_is_gone_says_so(tmp_path: pathlib.Path) -> None:
+    bug = Bug(name="x", promise="P1", family="mixed", file="fanout_crds/plan.py", old="no such text", new="")
+
+    with pytest.raises(
+        Uprooted, match=r"planted bug “x”: fanout_crds/plan.py does not contain 'no such text' any more"
+    ):
+        planted(bug, tmp_path)
