@@ -35,7 +35,7 @@ from fanout_dispatcher.values.event import HISTORY, Attempt, State
 from fanout_dispatcher.values.outcome import Again, Dead, Delivered, Done, Failed, Outcome, Reason, Verdict
 
 GRAIN: typing.Final = 0.001  # seconds: loops round timers to milliseconds, and one that fires early would fire again
-QUANTUM: typing.Final = 16  # attempts that a lane starts in one turn of the loop; then the other lanes have theirs
+QUANTUM: typing.Final = 64  # attempts that a lane starts in one turn of the loop; then the other lanes have theirs
 STALE: typing.Final = 5  # seconds after which what waits in memory is written into the index too
 BUSY: typing.Final = 5  # seconds after which a producer that was turned away may try again
 QUEUE_FULL: typing.Final = "what waits for it has reached queue.maxBytes"

@@ -29,11 +29,11 @@ class Turns:
             self.index.pull(fresh, now)
         if again.next_due <= now and again.wants(now):
             self.index.pull(again, now)
-        retries_at = self.gates.retries_at(now) if again.ready else again.comes_at()
-        if again.ready and retries_at <= now and not (fresh.ready and self.last is again):
+        if again.ready and not (fresh.ready and self.last is again) and self.gates.retries_at(now) <= now:
             return again
         if fresh.ready:
             return fresh
+        retries_at = self.gates.retries_at(now) if again.ready else again.comes_at()
         self.resumes_at = min(retries_at, fresh.comes_at())
         return None
 
