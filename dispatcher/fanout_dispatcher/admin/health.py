@@ -2,7 +2,7 @@
 
 Liveness is a beat on the loop. While the loop is blocked nothing answers at all; the beat catches the other case, a
 loop so late with its timers that the process had better be replaced. The journal is no part of it: a full disk is not
-cured by a restart. Metrics are written on a thread, for they may be long.
+cured by a restart. Metrics are written a piece at a time, for they may be long, and the loop has other things to do.
 """
 
 import asyncio
@@ -60,8 +60,11 @@ def add(app: web.Application, desk: Desk, port: PortMeter | None) -> None:
         return _well() if why is None else problems.answer(503, why)
 
     async def scrape(_request: web.Request) -> web.Response:
-        page = await asyncio.to_thread(meters.page())
-        return web.Response(body=page, headers={"Content-Type": metrics.CONTENT_TYPE})
+        page: list[bytes] = []
+        for piece in meters.page():
+            page.append(piece)
+            await asyncio.sleep(0)
+        return web.Response(body=b"".join(page), headers={"Content-Type": metrics.CONTENT_TYPE})
 
     app.cleanup_ctx.append(beating)
     app.router.add_get("/livez", livez)

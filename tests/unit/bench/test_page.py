@@ -12,7 +12,7 @@ def page(durable: JournalMeter, *lanes: LaneMeter) -> Page:
     desk = FakeDesk()
     desk.journals = {"Journal": durable, "Memory": JournalMeter(events=1_000)}
     desk.lanes = list(lanes)
-    return parse(Metrics(desk).page()().decode())
+    return parse(b"".join(Metrics(desk).page()).decode())
 
 
 def meter(*seconds: float) -> JournalMeter:

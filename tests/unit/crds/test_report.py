@@ -18,7 +18,7 @@ from fanout_crds.report import (
     encode,
 )
 from fanout_dispatcher.policies.circuit import CircuitState
-from fanout_dispatcher.telemetry import metrics
+from fanout_dispatcher.telemetry import exposition
 
 TARGET = TargetReport(name="crm", circuit="Open", pending=3, dead_letters=1, last_error="ConnectFailed")
 LINES: tuple[Line, ...] = (
@@ -67,4 +67,4 @@ def test_a_dispatcher_is_silent_only_when_several_heartbeats_are_missing() -> No
 
 
 def test_the_circuits_words_are_the_same_where_they_come_from_and_where_they_are_counted() -> None:
-    assert {one.value for one in CircuitState} == set(metrics.CIRCUITS) == set(CIRCUITS)
+    assert {one.value for one in CircuitState} == set(exposition.CIRCUITS) == set(CIRCUITS)

@@ -43,5 +43,5 @@ async def test_metrics_are_the_text_format_of_prometheus() -> None:
         page = await answer.text()
 
     assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
-    assert 'fanout_events_accepted_total{route="shop/order"} 7.0' in page
+    assert 'fanout_events_accepted_total{route="shop/order"} 7\n' in page
     assert "process_resident_memory_bytes" in page

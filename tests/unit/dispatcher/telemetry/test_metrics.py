@@ -5,7 +5,8 @@ import typing
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from fanout_dispatcher.telemetry.metrics import Metrics, fold
+from fanout_dispatcher.telemetry.exposition import PIECE, fold
+from fanout_dispatcher.telemetry.metrics import Metrics
 from fanout_dispatcher.values.desk import BUCKETS, JournalMeter, LaneMeter, PortMeter, RouteMeter
 from tests.unit.dispatcher.admin.fakes import FakeDesk
 
@@ -22,7 +23,7 @@ def samples(
     desk = FakeDesk()
     desk.lanes, desk.doors = list(lanes), list(doors)
     desk.journals = {"Journal": durable or JournalMeter()}
-    page = Metrics(desk, port).page()().decode()
+    page = b"".join(Metrics(desk, port).page()).decode()
     return {
         (one.name, tuple(sorted(one.labels.items()))): one.value
         for family in text_string_to_metric_families(page)
@@ -145,3 +146,18 @@ def test_names_with_quotes_and_newlines_cannot_break_the_page() -> None:
     found = samples(LaneMeter(route='a"b\n', target="t\\", delivered=1))
 
     assert of(found, "fanout_delivered_total", route='a"b\n', target="t\\") == 1
+
+
+def test_a_long_page_comes_in_small_pieces_and_is_complete() -> None:
+    desk = FakeDesk()
+    desk.lanes = [LaneMeter(route=f"shop/{number}", target="t", delivered=number) for number in range(3 * PIECE + 1)]
+    pieces = list(Metrics(desk).page())
+    found = [
+        one.value
+        for family in text_string_to_metric_families(b"".join(pieces).decode())
+        for one in family.samples
+        if one.name == "fanout_delivered_total"
+    ]
+
+    assert found == list(range(3 * PIECE + 1))
+    assert max(piece.count(b"\n") for piece in pieces) <= 16 * PIECE

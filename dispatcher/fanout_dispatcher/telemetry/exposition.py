@@ -1,0 +1,127 @@
+"""Prometheus' text format by hand, for what there is one of per route or per target.
+
+The library takes 10 µs a sample, and a target has 27: a page for 30,000 targets took longer than the 30 s of a scraper.
+Written like this it takes 0.4 s. It comes in pieces, so that whoever writes it on the loop can give way between two of
+them; each piece belongs to one family, since the format wants a family's samples together.
+
+Format 0.0.4 (https://prometheus.io/docs/instrumenting/exposition_formats/): backslash, quote and newline are escaped in
+label values, and nothing else is.
+"""
+
+import collections
+import itertools
+import typing
+from collections.abc import Callable, Iterator
+
+from fanout_dispatcher.values.desk import BUCKETS, LaneMeter, RouteMeter
+
+CIRCUITS: typing.Final = ("Closed", "Open", "HalfOpen", "Disabled")
+TELLING: typing.Final = frozenset(
+    map(str, (400, 401, 403, 404, 408, 409, 410, 413, 415, 422, 425, 429, 500, 501, 502, 503, 504, 505))
+)
+PIECE: typing.Final = 256  # routes or targets in one piece
+BOUNDS: typing.Final = (*map(str, BUCKETS), "+Inf")
+
+M = typing.TypeVar("M", LaneMeter, RouteMeter)
+Write = Callable[[M, str], str]  # a meter and its labels; its lines
+
+
+def doors(routes: list[RouteMeter]) -> Iterator[str]:
+    """Pieces of the families that every route has."""
+    named = [(one, f'route="{escaped(one.route)}"') for one in routes]
+    yield from _family("fanout_events_accepted_total", "counter", "Events answered with 202.", named, _accepted)
+    yield from _family("fanout_events_refused_total", "counter", "Events turned away.", named, _refused)
+
+
+def lanes(meters: list[LaneMeter]) -> Iterator[str]:
+    """Pieces of the families that every target has."""
+    named = [(one, f'route="{escaped(one.route)}",target="{escaped(one.target)}"') for one in meters]
+    for name, kind, says, write in LANES:
+        yield from _family(name, kind, says, named, write)
+
+
+def escaped(value: str) -> str:
+    """Write *value* as a label's."""
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+
+def fold(outcome: str) -> str:
+    """Bound the label of *outcome*: a fault or a telling status stays, another status becomes its class."""
+    if not outcome.isdigit() or outcome in TELLING:
+        return outcome
+    return f"{outcome[0]}xx" if len(outcome) == 3 and outcome[0] in "12345" else "other"
+
+
+def _family(name: str, kind: str, says: str, named: list[tuple[M, str]], write: Write[M]) -> Iterator[str]:
+    yield f"# HELP {name} {says}\n# TYPE {name} {kind}\n"
+    for start in range(0, len(named), PIECE):
+        yield "".join([write(one, labels) for one, labels in named[start : start + PIECE]])
+
+
+def _accepted(one: RouteMeter, labels: str) -> str:
+    return f"fanout_events_accepted_total{{{labels}}} {one.accepted}\n"
+
+
+def _refused(one: RouteMeter, labels: str) -> str:
+    counts = one.turned.copy().items()
+    return "".join([f'fanout_events_refused_total{{{labels},reason="{why}"}} {count}\n' for why, count in counts])
+
+
+def _attempts(one: LaneMeter, labels: str) -> str:
+    counted: collections.Counter[str] = collections.Counter({"Delivered": one.delivered})
+    for outcome, count in one.failed.copy().items():
+        counted[fold(outcome)] += count
+    return "".join([f'fanout_attempts_total{{{labels},outcome="{what}"}} {n}\n' for what, n in counted.items()])
+
+
+def _died(one: LaneMeter, labels: str) -> str:
+    counts = one.dead.copy().items()
+    return "".join([f'fanout_dead_letters_total{{{labels},reason="{why}"}} {count}\n' for why, count in counts])
+
+
+def _circuit(one: LaneMeter, labels: str) -> str:
+    is_in = one.circuit
+    return "".join([f'fanout_circuit_state{{{labels},state="{state}"}} {int(is_in == state)}\n' for state in CIRCUITS])
+
+
+def _seconds(one: LaneMeter, labels: str) -> str:
+    upto = list(itertools.accumulate(one.seconds.copy()))
+    lines = [f'fanout_attempt_seconds_bucket{{{labels},le="{le}"}} {n}\n' for le, n in zip(BOUNDS, upto, strict=True)]
+    lines.append(f"fanout_attempt_seconds_count{{{labels}}} {upto[-1]}\n")
+    lines.append(f"fanout_attempt_seconds_sum{{{labels}}} {one.seconds_sum}\n")
+    return "".join(lines)
+
+
+def _one(name: str, field: str) -> Write[LaneMeter]:
+    """Write the one sample that *field* is."""
+    return lambda one, labels: f"{name}{{{labels}}} {getattr(one, field)}\n"
+
+
+LANES: typing.Final[tuple[tuple[str, str, str, Write[LaneMeter]], ...]] = (
+    ("fanout_attempts_total", "counter", "Attempts: Delivered, a status (or its class), a fault.", _attempts),
+    (
+        "fanout_delivered_total",
+        "counter",
+        "Deliveries that the target accepted.",
+        _one("fanout_delivered_total", "delivered"),
+    ),
+    (
+        "fanout_retries_total",
+        "counter",
+        "Deliveries put back to be tried again.",
+        _one("fanout_retries_total", "retried"),
+    ),
+    ("fanout_dead_letters_total", "counter", "Deliveries given up, by reason.", _died),
+    ("fanout_replayed_total", "counter", "Dead letters sent again.", _one("fanout_replayed_total", "replayed")),
+    ("fanout_dead_letters", "gauge", "Dead letters kept now.", _one("fanout_dead_letters", "dead_letters")),
+    ("fanout_pending", "gauge", "Deliveries not yet settled.", _one("fanout_pending", "pending")),
+    (
+        "fanout_pending_bytes",
+        "gauge",
+        "Bytes of events whose deliveries are not settled.",
+        _one("fanout_pending_bytes", "pending_bytes"),
+    ),
+    ("fanout_in_flight", "gauge", "Attempts under way.", _one("fanout_in_flight", "in_flight")),
+    ("fanout_circuit_state", "gauge", "1 for the state the circuit is in.", _circuit),
+    ("fanout_attempt_seconds", "histogram", "Attempts, connect to last byte.", _seconds),
+)
