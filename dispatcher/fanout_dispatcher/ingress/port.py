@@ -14,6 +14,7 @@ from fanout_dispatcher.ingress.settings import Settings
 from fanout_dispatcher.values.desk import PortMeter
 
 NEVER: typing.Final = float("inf")
+STALLED: typing.Final = 0.5  # seconds that a sweep may be late before we take it that this process stood still
 
 
 class Guest(typing.Protocol):
@@ -86,7 +87,12 @@ class Port:
 
     def sweep(self) -> None:
         """Look at every deadline, take the time, and come back."""
-        now = self.now = self.loop.time()
+        now = self.loop.time()
+        late = now - self.now - self.settings.tick
+        if late > STALLED:  # what clients sent meanwhile lies unread: that is not their fault
+            for guest in self.guests:
+                guest.deadline += late
+        self.now = now
         self.date = b"date: %b\r\n" % email.utils.formatdate(self.wall(), usegmt=True).encode("ascii")
         for guest in [guest for guest in self.guests if guest.deadline <= now]:
             guest.expire()
