@@ -27,6 +27,7 @@ from fanout_dispatcher.telemetry.seam import PlansFaulty, PlansHeld, PlansSynced
 from fanout_dispatcher.values.sink import PlanRefused, PlanSink
 
 SOURCE: typing.Final = "folder"
+TOGETHER: typing.Final = 20  # routes that are compiled, or put in force, in one turn of the loop
 MANY_GONE: typing.Final = (
     "many routes are gone at once: they stay in force until they are back; to let them go, put them back and take one"
     " or two away at a time, or start on a fresh --data folder"
@@ -99,9 +100,9 @@ class FolderSource:
         self._retire(absences)
         for route, why in spoilt.items():
             self._sink.refuse(route, why)
-        made = self._compiled([one for route, one in served.items() if route not in spoilt], found.secrets)
+        made = await self._compiled([one for route, one in served.items() if route not in spoilt], found.secrets)
         waits = {route: self._wait(*one, now) for route, one in made.items()}
-        self._adopt_all({route: one for route, one in made.items() if not waits[route]})
+        await self._adopt_all({route: one for route, one in made.items() if not waits[route]})
         return min((one for one in (absences.again, *waits.values()) if one), default=None)
 
     def _look(self) -> tuple[dict[str, Mark], Manifests]:
@@ -115,9 +116,13 @@ class FolderSource:
         found.faults += [Fault("", again, shown(path)) for path in there if not (path.is_dir() or path.is_file())]
         return typing.cast("dict[str, Mark]", marks), found
 
-    def _compiled(self, served: typing.Iterable[Sourced], secrets: Secrets) -> dict[str, tuple[Sourced, Compiled]]:
+    async def _compiled(
+        self, served: typing.Iterable[Sourced], secrets: Secrets
+    ) -> dict[str, tuple[Sourced, Compiled]]:
         made = {}
-        for one in served:
+        for number, one in enumerate(served):
+            if number % TOGETHER == 0:
+                await asyncio.sleep(0)
             try:
                 made[one.route.key] = (one, self._compiling.compile(one, secrets))
             except Invalid as wrong:
@@ -130,30 +135,37 @@ class FolderSource:
         names = {target.name for target in made.plan.targets}
         return self._settling.wait(one.file, now) if before and before.targets - names else 0.0
 
-    def _adopt_all(self, made: typing.Mapping[str, tuple[Sourced, Compiled]]) -> None:
+    async def _adopt_all(self, made: typing.Mapping[str, tuple[Sourced, Compiled]]) -> None:
         owners = {one.path: route for route, one in self._standing.items()}
         rooms, ordered = turns({route: one.plan.path for route, (_, one) in made.items()}, owners)
         for route in rooms:  # it is back before the loop turns: nothing that was accepted notices
             self._sink.retire(route)
-            del self._standing[route]
-        for route in ordered:
-            self._adopt(*made[route])
+            del owners[self._standing.pop(route).path]
+        for number, route in enumerate(ordered):
+            if number % TOGETHER == 0 and not rooms:
+                await asyncio.sleep(0)
+            self._adopt(*made[route], owners)
 
-    def _adopt(self, one: Sourced, made: Compiled) -> None:
+    def _adopt(self, one: Sourced, made: Compiled, owners: dict[str, str]) -> None:
+        """Put a plan in force; *owners* says whose each path is, and is kept true."""
         route, plan = one.route.key, made.plan
         try:
-            self._check_path(plan.path, route)
+            self._check_path(plan.path, route, owners)
             self._sink.adopt(plan, made.credentials)
         except PlanRefused as why:
             self._sink.refuse(route, f"{one.file}:{one.line}: {why}")
             return
+        before = self._standing.get(route)
+        if before is not None and before.path != plan.path:
+            del owners[before.path]
+        owners[plan.path] = route
         targets = frozenset(target.name for target in plan.targets)
         self._standing[route] = Standing(file=one.file, path=plan.path, targets=targets)
 
-    def _check_path(self, path: str, route: str) -> None:
-        for incumbent, one in self._standing.items():
-            if one.path == path and incumbent != route:
-                raise PlanRefused(f"path {path} belongs to {incumbent} ({one.file})")
+    def _check_path(self, path: str, route: str, owners: typing.Mapping[str, str]) -> None:
+        incumbent = owners.get(path, route)
+        if incumbent != route:
+            raise PlanRefused(f"path {path} belongs to {incumbent} ({self._standing[incumbent].file})")
 
     def _spoilt(self, faults: typing.Iterable[Fault], served: typing.Mapping[str, Sourced]) -> dict[str, str]:
         """Give the routes that came from a file which has a fault now and that do not come from it any more."""
