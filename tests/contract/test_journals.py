@@ -5,10 +5,12 @@ import pathlib
 import typing
 from collections.abc import Callable, Iterator
 
+import msgspec
 import pytest
 
 from fanout_dispatcher.journal.memory import MemoryJournal
 from fanout_dispatcher.journal.protocol import (
+    START,
     Backlog,
     Batch,
     DueRow,
@@ -16,6 +18,7 @@ from fanout_dispatcher.journal.protocol import (
     Journal,
     JournalFault,
     JournalFull,
+    Place,
     Recovered,
     Replayed,
 )
@@ -82,6 +85,14 @@ def fill(journal: Journal, seq: int) -> int:
         except JournalFull:
             return seq
         seq += 1
+
+
+def looked_through(journal: Journal, limit: int) -> Iterator[frozenset[int]]:
+    """What each look at events and dead letters finds."""
+    place: Place | None = START
+    while place is not None:
+        found, place = journal.referred(place, limit)
+        yield found
 
 
 class TestPulling:
@@ -401,6 +412,82 @@ class TestDeadLetters:
         assert bench.journal.prune(1, -math.inf, 80, 10) == (0, 0)
         assert bench.journal.prune(9, -math.inf, 0, 10) == (0, 0)
         assert [(one.row.seq, one.row.lane) for one in bench.journal.dead_letters(ALL)] == [(2, 1), (3, 1), (1, 2)]
+
+
+class TestTidying:
+    def test_what_events_and_dead_letters_refer_to_is_told_some_rows_at_a_time(self, bench: Bench) -> None:
+        died, kept = an_event(1, frozen=INVOICE), an_event(2)
+        bench.journal.commit(Batch(events=[died, kept, an_event(3)]))
+        bench.journal.commit(Batch(dead=[a_dead(1, lane=3)], finished=[a_finish(died, b"\x02")]))
+
+        looks = list(looked_through(bench.journal, limit=1))
+
+        assert [found for found in looks if found] == [{1}, {1}, {2}]
+        assert looks[-1] == frozenset()
+
+    def test_history_alone_refers_to_nothing(self, bench: Bench) -> None:
+        event = an_event(1)
+        bench.journal.commit(Batch(events=[event], finished=[a_finish(event)]))
+
+        assert set().union(*looked_through(bench.journal, limit=10)) == set()
+
+    def test_a_replayed_dead_letter_still_refers(self, bench: Bench) -> None:
+        event = an_event(1, frozen=INVOICE)
+        bench.journal.commit(Batch(events=[event], dead=[a_dead(1, lane=3)], finished=[a_finish(event, b"\x02")]))
+        [letter] = bench.journal.dead_letters(ALL)
+        bench.journal.commit(Batch(events=[an_event(2)], replayed=[Replayed(letter.number, 2)]))
+
+        assert set().union(*looked_through(bench.journal, limit=10)) == {1, 2}
+
+    def test_since_when_a_value_rests_is_told_by_the_next_start(self, bench: Bench) -> None:
+        bench.journal.rest({1: 40.000000000000004, 2: 50.0, 99: 60.0})
+        bench.journal.rest({2: None})
+
+        recovered = bench.reopen()
+
+        assert recovered.resting == {1: 40.000000000000004}
+        assert recovered.frozen == {1: ORDER, 2: INVOICE}
+
+    def test_a_value_that_is_committed_again_rests_no_longer(self, bench: Bench) -> None:
+        bench.journal.rest({1: 40.0, 2: 40.0})
+        bench.journal.commit(Batch(frozen=[ORDER]))
+
+        assert bench.reopen().resting == {2: 40.0}
+
+    def test_what_is_dropped_is_gone_and_its_lanes_with_it(self, bench: Bench) -> None:
+        assert bench.journal.drop([2, 99], [3, 99]) == [3]
+
+        recovered = bench.reopen()
+
+        assert recovered.frozen == {1: ORDER}
+        assert recovered.lanes.keys() == {1, 2}
+
+    def test_a_lane_that_a_frozen_value_has_stays(self, bench: Bench) -> None:
+        bench.journal.commit(Batch(frozen=[msgspec.structs.replace(INVOICE, number=3, generation=5)]))
+
+        assert bench.journal.drop([2], [1, 3]) == []
+        assert bench.reopen().lanes.keys() == {1, 2, 3}
+
+    def test_a_lane_that_still_has_rows_stays_whatever_is_said(self, bench: Bench) -> None:
+        bench.journal.commit(Batch(events=[an_event(1, frozen=INVOICE)], due=[a_due(1, lane=3)]))
+
+        assert bench.journal.drop([2], [3]) == []
+
+    def test_what_was_dropped_and_is_committed_again_is_there_again(self, bench: Bench) -> None:
+        bench.journal.drop([2], [3])
+        event = an_event(1, frozen=INVOICE)
+        bench.journal.commit(Batch(lanes=[(3, "shop/invoice", "email")], frozen=[INVOICE], events=[event]))
+
+        recovered = bench.reopen()
+
+        assert (recovered.frozen, recovered.pending) == ({1: ORDER, 2: INVOICE}, 1)
+        assert seqs(bench.journal.pull((3, False), 1e9, 10, ())[0]) == [1]
+
+    def test_a_number_of_a_lane_that_was_dropped_may_stand_for_another(self, bench: Bench) -> None:
+        bench.journal.drop([2], [3])
+        bench.journal.commit(Batch(lanes=[(3, "shop/refund", "bank")]))
+
+        assert bench.reopen().lanes[3] == ("shop/refund", "bank")
 
 
 class TestStartingAgain:

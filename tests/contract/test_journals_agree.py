@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from fanout_dispatcher.journal.memory import MemoryJournal
-from fanout_dispatcher.journal.protocol import Batch, DueRow, Finished, Journal, Recovered, Replayed
+from fanout_dispatcher.journal.protocol import (
+    START,
+    Batch,
+    DueRow,
+    Finished,
+    Journal,
+    Place,
+    Recovered,
+    Replayed,
+    StoredEvent,
+)
 from fanout_dispatcher.journal.sqlite import SqliteJournal
 from fanout_dispatcher.values.event import Event, State
 from fanout_dispatcher.values.views import DeadLetterFilter
@@ -129,6 +139,32 @@ class Agreement(RuleBasedStateMachine):
         self.both(lambda journal: bool(journal.forget(before, 1000)))
         self.last_group = []
 
+    @rule(numbers=st.sets(st.sampled_from([1, 2, 7]), max_size=3), since=st.one_of(st.none(), TIMES))
+    def frozen_values_come_to_rest(self, numbers: set[int], since: float | None) -> None:
+        self.both(lambda journal: journal.rest(dict.fromkeys(numbers, since)))
+        self.last_group = []
+
+    @rule()
+    def what_nothing_refers_to_is_dropped_and_comes_back(self) -> None:
+        """As an engine does it that finds the route in force again. History must not refer to it either."""
+        self.both(lambda journal: journal.forget(1e8, 1000))
+        used = self.referred(self.memory)
+        assert used == self.referred(self.sqlite)
+        gone = {1, 2} - used - {1, 2}.intersection(past.frozen.number for past in self.pasts())
+        self.both(lambda journal: journal.drop(gone, [1, 2, 3]))
+        self.commit(setting())
+
+    def referred(self, journal: Journal) -> set[int]:
+        used: set[int] = set()
+        place: Place | None = START
+        while place is not None:
+            found, place = journal.referred(place, 3)
+            used |= found
+        return used
+
+    def pasts(self) -> list[StoredEvent]:
+        return [stored for _, stored in self.memory.events(None, None, 1000) if stored.event is None]
+
     @rule(lane=st.sampled_from([1, 2, 3]), before=TIMES, bound=st.one_of(st.none(), st.integers(0, 40)))
     def dead_letters_are_pruned(self, lane: int, before: float, bound: int | None) -> None:
         self.both(lambda journal: journal.prune(lane, before, bound, 3))
@@ -154,6 +190,7 @@ class Agreement(RuleBasedStateMachine):
         assert found[0].backlog == found[1].backlog
         assert found[0].pending == sum(states.count(State.PENDING) for states in self.states.values())
         assert (found[0].lanes, found[0].frozen) == (found[1].lanes, found[1].frozen)
+        assert found[0].resting == found[1].resting
         assert found[0].last_seq >= max(self.states, default=0)
 
     @invariant()

@@ -13,6 +13,7 @@ from fanout_dispatcher.engine.committer import Committer
 from fanout_dispatcher.engine.linger import LONGEST, Linger
 from fanout_dispatcher.engine.pending import Pending
 from fanout_dispatcher.engine.receipts import Receipts
+from fanout_dispatcher.engine.register import Register
 from fanout_dispatcher.journal.disk import Disk, ask
 from fanout_dispatcher.journal.protocol import Backlog, Journal, Recovered
 from fanout_dispatcher.values.event import Frozen
@@ -22,7 +23,7 @@ PRUNE: typing.Final = 1000  # dead letters at a time
 
 
 class Book:
-    """Numbers events, lanes and frozen target lists of one journal, and knows which events are live in memory."""
+    """Numbers the events of one journal, and knows which are live in memory and what no lane has claimed yet."""
 
     def __init__(
         self,
@@ -50,10 +51,7 @@ class Book:
         self.seq = recovered.last_seq
         self.marked = 0  # every pending delivery of an event below has its row in the journal
         self.live: dict[int, Pending] = {}
-        self.lanes: dict[tuple[str, str], int] = {names: number for number, names in recovered.lanes.items()}
-        self.frozen = {(one.route, one.generation, one.targets): one for one in recovered.frozen.values()}
-        self.last_lane = max(recovered.lanes, default=0)
-        self.last_frozen = max(recovered.frozen, default=0)
+        self.register = Register(recovered, self.committer)
         self.found: dict[str, dict[str, Backlog]] = {}  # by route and target: not claimed by a lane yet
         for number, backlog in recovered.backlog.items():
             route, target = recovered.lanes[number]
@@ -65,13 +63,17 @@ class Book:
         return self.seq
 
     def lane(self, route: str, target: str) -> tuple[int, Backlog]:
-        """The number of a lane, given out once and for good, and what a restart found in it."""
-        number = self.lanes.get((route, target))
-        if number is None:
-            number = self.last_lane = self.last_lane + 1
-            self.lanes[route, target] = number
-            self.committer.name_lane(number, route, target)
-        return number, self.found.get(route, {}).pop(target, Backlog())
+        """The number of a lane, and what a restart found in it."""
+        return self.register.lane(route, target), self.found.get(route, {}).pop(target, Backlog())
+
+    def lane_dropped(self, names: tuple[str, str]) -> None:
+        """The journal has dropped a lane: nothing is known of it any more, unless it was asked for meanwhile."""
+        if self.register.lane_dropped(names):
+            route, target = names
+            found = self.found.get(route, {})
+            found.pop(target, None)
+            if not found:
+                self.found.pop(route, None)
 
     def left_behind(self, route: str) -> list[str]:
         """Targets of *route* that a restart found a backlog for and no lane has claimed."""
@@ -89,7 +91,7 @@ class Book:
                     self._prune(route, target, before)
 
     def _prune(self, route: str, target: str, before: float) -> None:
-        number = self.lanes[route, target]
+        number = self.register.lane(route, target)
 
         def pruned(answer: tuple[int, int] | Exception) -> None:
             left = self.found.get(route, {}).get(target)
@@ -101,15 +103,7 @@ class Book:
 
     def freeze(self, route: str, generation: int, targets: tuple[str, ...]) -> Frozen:
         """The frozen target list for a generation; the same one again while nothing changes."""
-        what = (route, generation, targets)
-        frozen = self.frozen.get(what)
-        if frozen is None:
-            number = self.last_frozen = self.last_frozen + 1
-            lanes = tuple(self.lanes[route, target] for target in targets)
-            frozen = Frozen(number=number, route=route, generation=generation, targets=targets, lanes=lanes)
-            self.frozen[what] = frozen
-            self.committer.freeze(frozen)
-        return frozen
+        return self.register.freeze(route, generation, targets)
 
     def mark(self) -> None:
         """Tell the journal from which event on the next start has to look for deliveries that were in a window.

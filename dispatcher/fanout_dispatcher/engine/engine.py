@@ -7,6 +7,7 @@ virtual time, decided by one seed.
 
 import asyncio
 import contextlib
+import functools
 import typing
 
 import msgspec
@@ -19,6 +20,7 @@ from fanout_dispatcher.engine.lane import Lane
 from fanout_dispatcher.engine.linger import LONGEST
 from fanout_dispatcher.engine.route import Route
 from fanout_dispatcher.engine.routes import Routes, Share, undivided
+from fanout_dispatcher.engine.tidy import Tidy
 from fanout_dispatcher.engine.works import Works
 from fanout_dispatcher.journal.disk import Disk
 from fanout_dispatcher.journal.protocol import Recovered
@@ -32,9 +34,9 @@ SWEEP: typing.Final = 1.0  # seconds between looks at what has expired
 MARK: typing.Final = 10.0  # seconds between two marks in the journal of what a restart need not look at
 HOUSEKEEPING: typing.Final = 60.0  # seconds between looks at what is kept too long
 CHORES: typing.Final = 200  # lanes whose dead letters are looked through in one sweep, after housekeeping named them
+TIDY: typing.Final = 600.0  # seconds between looks at what the journals keep and nobody asks for any more
 HISTORY_KEPT: typing.Final = 24 * 3600.0  # seconds that finished events can still be asked for
 KEPT_ANYWAY: typing.Final = 168 * 3600.0  # seconds that dead letters of a target that is gone are kept
-FORGET: typing.Final = 1000  # finished events forgotten at a time
 POLL: typing.Final = 0.02  # seconds between looks at what is in flight while shutting down
 
 
@@ -68,6 +70,7 @@ class Engine:
         self.durable = self._book(durable, str(worker), linger=LONGEST)
         self.memory = self._book(memory, f"m{worker}", linger=0.0)  # its commits cost nothing that could be shared
         self.table = Routes(self.works, senders=senders, durable=self.durable, memory=self.memory, share=share)
+        self.tidies = [Tidy(book, functools.partial(self.table.in_use, book)) for book in (self.durable, self.memory)]
         self.acceptance = Acceptance(clock)
         self.plans_known = bool(durable.recovered.plans)  # a restart needs nobody else to go on
         self.troubled_at: float | None = None
@@ -114,6 +117,7 @@ class Engine:
         self._every(SWEEP, self._sweep)
         self._every(MARK, self.durable.mark)
         self._every(HOUSEKEEPING, self._keep_house)
+        self._every(TIDY, self._tidy)
 
     def readiness(self) -> str | None:
         """None when events can be accepted and committed; else why not."""
@@ -140,6 +144,8 @@ class Engine:
             await asyncio.sleep(POLL)
         for timer in self.timers:
             timer.cancel()
+        for tidy in self.tidies:
+            tidy.stop()
         for book in (self.durable, self.memory):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(book.committer.flushed(), max(1.0, give_up - self.clock.loop.time()))
@@ -208,4 +214,7 @@ class Engine:
         self.untidy = [lane for lane in self.table.lanes.values() if lane.tally.meter.dead_letters]
         for book in (self.durable, self.memory):
             book.prune(now - KEPT_ANYWAY)
-            book.disk.run(lambda journal: journal.forget(now - HISTORY_KEPT, FORGET), lambda answer: None)
+
+    def _tidy(self) -> None:
+        for tidy in self.tidies:
+            tidy.begin(self.clock.now() - HISTORY_KEPT)

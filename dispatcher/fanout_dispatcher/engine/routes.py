@@ -109,6 +109,11 @@ class Routes:
         self.works.seam.tell(RouteRetired(route=key))
         self.works.changed(key)
 
+    def in_use(self, book: Book) -> tuple[set[int], set[int]]:
+        """Numbers in *book*: of the frozen values of routes in force, and of the lanes there are."""
+        frozen = {route.frozen.number for route in self.by_key.values() if route.book is book}
+        return frozen, {lane.number for (of, _, _), lane in self.lanes.items() if of is book}
+
     def drain(self) -> None:
         """Shutting down: no lane starts anything more."""
         self.draining = True

@@ -118,6 +118,7 @@ class Recovered(msgspec.Struct, frozen=True, kw_only=True):
     frozen: dict[int, Frozen]
     plans: dict[str, bytes]
     backlog: dict[int, Backlog]
+    resting: dict[int, float] = msgspec.field(default_factory=dict)  # frozen values at rest -> since (see Journal.rest)
 
     @property
     def pending(self) -> int:
@@ -151,6 +152,10 @@ class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
     due: tuple[DueRow, ...] = ()
     dead: tuple[DeadRow, ...] = ()
     replays: dict[int, int] = msgspec.field(default_factory=dict)  # lane -> seq of the replay
+
+
+Place = tuple[int, int]  # how far a look at all events and dead letters has come: the last seq, the last number
+START: typing.Final = (0, 0)
 
 
 class Journal(typing.Protocol):
@@ -210,6 +215,25 @@ class Journal(typing.Protocol):
         """Drop history of events that finished before *before* (to the quarter of an hour); how many went.
 
         Up to *limit* rows at a time, each of which may tell of many events: call again until nothing goes.
+        """
+
+    def referred(self, after: Place, limit: int) -> tuple[frozenset[int], Place | None]:
+        """Numbers of the frozen values that unfinished events refer to, then dead letters: *limit* rows at a time.
+
+        The first look is from `START`; where the next one goes on comes with the numbers, None at the end. History is
+        not looked at.
+        """
+
+    def rest(self, since: typing.Mapping[int, float | None]) -> None:
+        """Keep since when only history can refer to frozen values (None: more does again), for the next `open`.
+
+        A value that is committed again rests no longer.
+        """
+
+    def drop(self, frozen: typing.Collection[int], lanes: typing.Collection[int]) -> list[int]:
+        """Drop frozen values, then those of *lanes* that no frozen value has; the lanes that went.
+
+        The engine says so only when nothing refers to them. What is committed again is there again.
         """
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ is there after the next `open`, all else is gone. A *mishap*, asked before each 
 
 import enum
 import itertools
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -19,6 +19,7 @@ from fanout_dispatcher.journal.protocol import (
     JournalAmbiguous,
     JournalFault,
     JournalFull,
+    Place,
     Pulled,
     Recovered,
     StoredEvent,
@@ -83,6 +84,7 @@ class MemoryJournal:
             frozen=dict(store.frozen),
             plans=dict(store.plans),
             backlog=store.backlog(),
+            resting=dict(store.resting),
         )
 
     def crash(self) -> None:
@@ -185,6 +187,29 @@ class MemoryJournal:
             if letter.row.at < before and letter.row.seq not in store.events:
                 store.letters.remove(letter)
         return len(old)
+
+    def referred(self, after: Place, limit: int) -> tuple[frozenset[int], Place | None]:
+        """Which frozen values the next events refer to, then dead letters, and where to go on."""
+        store = self._ready()
+        seq, number = after
+        events = list(itertools.islice((one for one in store.events.values() if one.seq > seq), limit))
+        if events:
+            return frozenset(event.frozen.number for event in events), (events[-1].seq, number)
+        letters = list(itertools.islice(store.letters.after(number), limit))
+        found = frozenset(letter.event.frozen.number for letter in letters)
+        return found, (seq, letters[-1].number) if letters else None
+
+    def rest(self, since: Mapping[int, float | None]) -> None:
+        """Keep since when only history can refer to frozen values."""
+        store = self._ready()
+        for number, at in since.items():
+            store.resting.pop(number, None)
+            if at is not None and number in store.frozen:
+                store.resting[number] = at
+
+    def drop(self, frozen: Collection[int], lanes: Collection[int]) -> list[int]:
+        """Drop frozen values, then lanes that none has."""
+        return self._ready().drop(frozen, lanes)
 
     def _ready(self) -> Store:
         if self._torn:

@@ -1,6 +1,6 @@
 """Dead letters in memory: the twin of the table `dead`, with its two states, kept and replayed."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 import msgspec
 
@@ -50,6 +50,10 @@ class Letters:
     def all_replayed(self) -> list[Letter]:
         """Those that were, by number."""
         return [letter for letter in self._by_number.values() if letter.replayed is not None]
+
+    def after(self, number: int) -> Iterator[Letter]:
+        """Those of a higher number, in any state."""
+        return (letter for letter in self._by_number.values() if letter.number > number)
 
     def of(self, seq: int) -> list[Letter]:
         """Those of one event, by lane."""

@@ -5,6 +5,8 @@ finished. `MemoryJournal` is the one caller: it refuses (full, closed, torn) bef
 a way to say no, and it dresses what is found as rows of the protocol.
 """
 
+from collections.abc import Collection
+
 import msgspec
 
 from fanout_dispatcher.journal.memory.index import LaneIndex
@@ -21,6 +23,7 @@ class Store:
     def __init__(self) -> None:
         self.lanes: dict[int, tuple[str, str]] = {}
         self.frozen: dict[int, Frozen] = {}
+        self.resting: dict[int, float] = {}  # frozen values that only history can refer to -> since
         self.plans: dict[str, bytes] = {}
         self.events: dict[int, Event] = {}
         self.progress: dict[int, bytes] = {}
@@ -97,6 +100,18 @@ class Store:
             self.used -= weight(letter.event)
             self.letters.remove(letter)
 
+    def drop(self, frozen: Collection[int], lanes: Collection[int]) -> list[int]:
+        """Frozen values go, then those of *lanes* that none has any more; which lanes went."""
+        for number in frozen:
+            self.frozen.pop(number, None)
+            self.resting.pop(number, None)
+        had = {lane for one in self.frozen.values() for lane in one.lanes}
+        gone = sorted(lane for lane in set(lanes) & self.lanes.keys() - had if not len(self.index(lane)))
+        for lane in gone:
+            del self.lanes[lane]
+            self._due.pop(lane, None)
+        return gone
+
     def backlog(self) -> dict[int, Backlog]:
         """What waits, by lane."""
         kept = [letter.row for letter in self.letters.all_kept()]
@@ -146,8 +161,11 @@ class Store:
         return routes | {seq: self.frozen[past.frozen].route for seq, (_, past) in self.done.items()}
 
     def _settings(self, batch: Batch) -> None:
-        self.lanes.update({number: (route, target) for number, route, target in batch.lanes})
-        self.frozen.update({one.number: one for one in batch.frozen})
+        for number, route, target in batch.lanes:
+            self.lanes.setdefault(number, (route, target))
+        for one in batch.frozen:
+            self.frozen[one.number] = one
+            self.resting.pop(one.number, None)
         for route, plan in batch.plans:
             if plan is None:
                 self.plans.pop(route, None)

@@ -54,6 +54,7 @@ class StoredFrozen(msgspec.Struct, frozen=True, array_like=True):
     generation: int
     targets: tuple[str, ...]
     lanes: tuple[int, ...]
+    resting: float | None = None  # since when only history can refer to it
 
 
 class Past(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -121,21 +122,22 @@ def dead_of(key: tuple[int, int], at: float, reason: str, cause: bytes, size: in
     return DeadRow(*key, at, reason, stored.detail, stored.attempts, stored.history, size)
 
 
-def frozen_bytes(frozen: Frozen) -> bytes:
-    """What is frozen with events."""
-    return _encode((frozen.number, frozen.route, frozen.generation, frozen.targets, frozen.lanes))
+def frozen_bytes(frozen: Frozen, resting: float | None = None) -> bytes:
+    """What is frozen with events, and since when it rests, if it does."""
+    return _encode((frozen.number, frozen.route, frozen.generation, frozen.targets, frozen.lanes, resting))
 
 
-def frozen_of(value: bytes) -> Frozen:
+def frozen_of(value: bytes) -> tuple[Frozen, float | None]:
     """The same, back."""
     stored = _frozen.decode(value)
-    return Frozen(
+    frozen = Frozen(
         number=stored.number,
         route=stored.route,
         generation=stored.generation,
         targets=stored.targets,
         lanes=stored.lanes,
     )
+    return frozen, stored.resting
 
 
 def slot_of(at: float) -> int:

@@ -6,7 +6,7 @@ may have dropped pages that it calls clean), and only `repair` begins another.
 
 import pathlib
 import typing
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import apsw
 import msgspec
@@ -18,11 +18,12 @@ from fanout_dispatcher.journal.protocol import (
     JournalAmbiguous,
     JournalFault,
     JournalRefused,
+    Place,
     Pulled,
     Recovered,
     StoredEvent,
 )
-from fanout_dispatcher.journal.sqlite import mending, opening, place, recovery
+from fanout_dispatcher.journal.sqlite import mending, opening, place, recovery, tidying
 from fanout_dispatcher.journal.sqlite.ballast import Ballast
 from fanout_dispatcher.journal.sqlite.lock import Lock
 from fanout_dispatcher.journal.sqlite.recovery import Facts
@@ -158,6 +159,18 @@ class SqliteJournal:
     def forget(self, before: float, limit: int) -> int:
         """Drop history of finished events from before *before*; how many went."""
         return self._changing(lambda: self._ready().forget(before, limit, self._known))
+
+    def referred(self, after: Place, limit: int) -> tuple[frozenset[int], Place | None]:
+        """Numbers of the frozen values that events and dead letters refer to, *limit* rows at a time."""
+        return self._looking(lambda session: tidying.referred(session.sql, after, limit))
+
+    def rest(self, since: Mapping[int, float | None]) -> None:
+        """Keep since when only history can refer to frozen values (None: more does again)."""
+        self._changing(lambda: self._ready().rest(since))
+
+    def drop(self, frozen: Collection[int], lanes: Collection[int]) -> list[int]:
+        """Drop frozen values, then those of *lanes* that no frozen value has; the lanes that went."""
+        return self._changing(lambda: self._ready().drop(frozen, lanes))
 
     def close(self) -> None:
         """Checkpoint and unlock."""

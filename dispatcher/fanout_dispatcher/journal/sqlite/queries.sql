@@ -15,7 +15,7 @@ SELECT column1, column2 FROM (VALUES (?, ?)) WHERE column1 IS NOT NULL
 ON CONFLICT (name) DO UPDATE SET value = excluded.value;
 
 -- name: lanes
--- Every lane there ever was, with its dead letters.
+-- Every lane, with its dead letters.
 SELECT number, route, target, dead, dead_bytes FROM lane;
 
 -- name: put_lanes
@@ -43,16 +43,40 @@ DELETE FROM plan WHERE route = ?;
 SELECT value FROM frozen;
 
 -- name: put_frozen
--- A generation that takes its first event.
+-- A generation that is in force, or one that is at rest.
 INSERT INTO frozen (number, value)
 SELECT column1, column2 FROM (VALUES (?, ?)) WHERE column1 IS NOT NULL
-ON CONFLICT (number) DO NOTHING;
+ON CONFLICT (number) DO UPDATE SET value = excluded.value;
 
 -- name: put_owed
 -- Its lanes, in order.
 INSERT INTO owed (frozen, position, lane)
 SELECT column1, column2, column3 FROM (VALUES (?, ?, ?)) WHERE column1 IS NOT NULL
 ON CONFLICT (frozen, position) DO NOTHING;
+
+-- name: frozen_of_events
+-- Which of them the first unfinished events after a seq refer to: the last seq, how many rows, the numbers as a list.
+SELECT max(seq), count(*), json_group_array(DISTINCT frozen)
+FROM (SELECT seq, frozen FROM event WHERE seq > ? ORDER BY seq LIMIT ?);
+
+-- name: frozen_of_letters
+-- The same of dead letters, those that were replayed too.
+SELECT max(number), count(*), json_group_array(DISTINCT frozen)
+FROM (SELECT number, frozen FROM dead WHERE number > ? ORDER BY number LIMIT ?);
+
+-- name: drop_frozen
+-- Nothing refers to them any more.
+DELETE FROM frozen WHERE number IN (SELECT value FROM carray(?));
+
+-- name: drop_owed
+-- Goes with them.
+DELETE FROM owed WHERE frozen IN (SELECT value FROM carray(?));
+
+-- name: drop_lanes
+-- Lanes that no frozen value has any more. (None that has rows: those refer to one.)
+DELETE FROM lane WHERE number IN (SELECT value FROM carray(?)) AND number NOT IN (SELECT lane FROM owed)
+    AND NOT EXISTS (SELECT 1 FROM due WHERE due.lane = lane.number)
+RETURNING number;
 
 -- ------------------------------------------------------------------------------------------------- events and the index
 

@@ -74,6 +74,7 @@ def recover(sql: Statements, known: Facts, clock: Clock) -> tuple[Facts, Recover
         now=now,
         lanes={number: (route, target) for number, route, target, _, _ in lanes},
         frozen=frozen(sql),
+        resting={one.number: since for one, since in _frozen(sql) if since is not None},
         plans=dict(sql.rows("plans")),
         backlog=_backlog(sql, {number: (dead, dead_bytes) for number, _, _, dead, dead_bytes in lanes}),
     )
@@ -82,8 +83,11 @@ def recover(sql: Statements, known: Facts, clock: Clock) -> tuple[Facts, Recover
 
 def frozen(sql: Statements) -> dict[int, Frozen]:
     """What is frozen with events, by number."""
-    values = (coding.frozen_of(value) for (value,) in sql.rows("frozen"))
-    return {one.number: one for one in values}
+    return {one.number: one for one, _ in _frozen(sql)}
+
+
+def _frozen(sql: Statements) -> list[tuple[Frozen, float | None]]:
+    return [coding.frozen_of(value) for (value,) in sql.rows("frozen")]
 
 
 def _index(sql: Statements, known: Facts) -> None:

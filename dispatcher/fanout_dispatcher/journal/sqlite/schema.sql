@@ -30,7 +30,7 @@ CREATE TABLE lane (
     target     TEXT    NOT NULL,
     dead       INTEGER NOT NULL DEFAULT 0,
     dead_bytes INTEGER NOT NULL DEFAULT 0,
-    UNIQUE (route, target)                      -- a target has one lane, for good
+    UNIQUE (route, target)                      -- a target has one lane
 ) STRICT;
 
 -- The last good plan of each route: a restart needs neither operator nor API server.
@@ -39,7 +39,7 @@ CREATE TABLE plan (
     plan  BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- What is frozen with events: one row per generation of a route that took any.
+-- What is frozen with events: one row per generation of a route, until no event, dead letter or history refers to it.
 CREATE TABLE frozen (
     number INTEGER PRIMARY KEY,
     value  BLOB NOT NULL

@@ -4,14 +4,14 @@ A session ends with `close`, or is dropped after an ambiguous commit; the next o
 """
 
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 
 import apsw
 import msgspec
 
 from fanout_dispatcher.journal.clock import Clock
 from fanout_dispatcher.journal.protocol import Batch, JournalFault, JournalFull
-from fanout_dispatcher.journal.sqlite import coding, place, recovery, writing
+from fanout_dispatcher.journal.sqlite import coding, place, recovery, tidying, writing
 from fanout_dispatcher.journal.sqlite.ballast import Ballast
 from fanout_dispatcher.journal.sqlite.pulling import Pulling
 from fanout_dispatcher.journal.sqlite.reading import Reading
@@ -78,8 +78,6 @@ class Session:
         self._transact(body, settling=not batch.events)
         self.lanes.update({number: (route, target) for number, route, target in batch.lanes})
         self.frozen.update({one.number: one for one in batch.frozen})
-        if self.log_pages >= self._checkpoint_at:
-            self.checkpoint(apsw.SQLITE_CHECKPOINT_PASSIVE)
         return known
 
     def prune(self, lane: int, before: float, max_bytes: int | None, limit: int) -> tuple[int, int]:
@@ -102,6 +100,24 @@ class Session:
 
         self._transact(body)
         return sum(gone)
+
+    def rest(self, since: Mapping[int, float | None]) -> None:
+        """Keep since when frozen values rest."""
+        self._transact(lambda: tidying.rest(self.sql, self.frozen, since))
+
+    def drop(self, frozen: Collection[int], lanes: Collection[int]) -> list[int]:
+        """Drop frozen values, and those of *lanes* that none has then."""
+        gone: list[int] = []
+
+        def body() -> None:
+            gone[:] = tidying.drop(self.sql, frozen, lanes)
+
+        self._transact(body)
+        for number in frozen:
+            self.frozen.pop(number, None)
+        for number in gone:
+            self.lanes.pop(number, None)
+        return gone
 
     def checkpoint(self, mode: int) -> None:
         """Copy the log into the file. What is committed is safe in the log, so a failure only means: later."""
@@ -129,6 +145,12 @@ class Session:
         self._look_at = now + LOOK_SECONDS
 
     def _transact(self, write: Callable[[], None], *, settling: bool = True) -> None:
+        """Write and commit, and copy the log into the file when it has grown long."""
+        self._insist(write, settling=settling)
+        if self.log_pages >= self._checkpoint_at:
+            self.checkpoint(apsw.SQLITE_CHECKPOINT_PASSIVE)
+
+    def _insist(self, write: Callable[[], None], *, settling: bool) -> None:
         """Write and commit; when the disk is full, once more with the log emptied, and to settle without the ballast.
 
         The log is emptied and not cut: its place on the disk is ours, and on a full one it would not come back.
