@@ -151,7 +151,8 @@ class Agreement(RuleBasedStateMachine):
         used = self.referred(self.memory)
         assert used == self.referred(self.sqlite)
         gone = {1, 2} - used - {1, 2}.intersection(past.frozen.number for past in self.pasts())
-        self.both(lambda journal: journal.drop(gone, [1, 2, 3]))
+        lanes = [lane for one in (ORDER, INVOICE) if one.number in gone for lane in one.lanes]
+        self.both(lambda journal: journal.drop(gone, lanes))
         self.commit(setting())
 
     def referred(self, journal: Journal) -> set[int]:

@@ -8,6 +8,7 @@ import typing
 import pytest
 
 from fanout_crds.plan import Plan
+from fanout_dispatcher.engine.book import PRUNE, PRUNE_PAUSE
 from fanout_dispatcher.engine.engine import HISTORY_KEPT, TIDY
 from fanout_dispatcher.engine.tidy import FORGET
 from fanout_dispatcher.journal.protocol import JournalFault
@@ -280,3 +281,27 @@ def consistent(world: World) -> None:
     for frozen in store.frozen.values():
         assert [store.lanes[lane] for lane in frozen.lanes] == [(frozen.route, name) for name in frozen.targets]
     assert len(set(store.lanes.values())) == len(store.lanes)
+
+
+@pytest.mark.parametrize("removed", [False, True])
+def test_old_dead_letters_go_however_many_there_are(removed: bool) -> None:
+    """Of a target in force, and of one that is gone with its route."""
+    world = World(a_plan("a"), answers(422))
+
+    async def story(life: Life) -> None:
+        for number in range(4 * PRUNE + 1):
+            life.post(f"e{number}")
+        await life.settle()
+        if removed:
+            life.engine.retire("shop/order-placed")
+            await asyncio.sleep(60)
+        letters = life.world.journal._store.letters
+        assert len(letters) == 4 * PRUNE + 1
+        for lane in life.engine.table.lanes.values():
+            lane.dead.prune(lane.target.policy.dead_letter, life.clock.now())
+        life.engine.durable.prune(life.clock.now())
+        await asyncio.sleep(6 * PRUNE_PAUSE)
+
+        assert len(letters) == 0
+
+    world.live(story)

@@ -6,18 +6,15 @@ original bytes until it is replayed, removed by hand, or older than ``deadLetter
 
 import functools
 import math
-import typing
 
 from fanout_crds import plan
-from fanout_dispatcher.engine.book import Book
+from fanout_dispatcher.engine.book import PRUNE, PRUNE_PAUSE, Book
 from fanout_dispatcher.engine.pending import Delivery
 from fanout_dispatcher.engine.tally import Tally
 from fanout_dispatcher.engine.works import Works
 from fanout_dispatcher.journal.protocol import DeadRow, Journal
 from fanout_dispatcher.telemetry.seam import DeliveryDead
 from fanout_dispatcher.values.outcome import Dead
-
-PRUNE: typing.Final = 1000  # rows at a time
 
 
 class DeadLetters:
@@ -73,7 +70,7 @@ class DeadLetters:
     def prune(self, policy: plan.DeadLetters, before: float) -> None:
         """Drop those from before *before*, and the oldest beyond the bound if the plan says DropOldest.
 
-        Not while people have some in hand: room is made when that is over.
+        Some at a time, with pauses: commits go on. Not while people have some in hand: room is made when that is over.
         """
         if self.in_hand:
             return
@@ -83,9 +80,12 @@ class DeadLetters:
         def job(journal: Journal) -> tuple[int, int]:
             return journal.prune(number, before, bound, PRUNE)
 
-        self.book.disk.run(job, self._pruned)
+        self.book.disk.run(job, functools.partial(self._pruned, policy, before))
 
-    def _pruned(self, answer: tuple[int, int] | Exception) -> None:
-        if not isinstance(answer, Exception) and answer[0]:
-            self.tally.dropped(*answer)
-            self.works.changed(self.tally.meter.route)
+    def _pruned(self, policy: plan.DeadLetters, before: float, answer: tuple[int, int] | Exception) -> None:
+        if isinstance(answer, Exception) or not answer[0]:
+            return
+        self.tally.dropped(*answer)
+        self.works.changed(self.tally.meter.route)
+        if answer[0] == PRUNE:
+            self.works.loop.call_later(PRUNE_PAUSE, self.prune, policy, before)

@@ -19,10 +19,10 @@ from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.journal.protocol import START, Journal, JournalFault, Place
 
 T = typing.TypeVar("T")
-PAUSE: typing.Final = 0.05  # seconds between two steps
-FORGET: typing.Final = 1000  # rows of history in one step
-LOOK: typing.Final = 2000  # events or dead letters
-DROP: typing.Final = 200  # frozen values or lanes
+PAUSE: typing.Final = 0.05  # seconds between two steps, each of which takes the journal some 2 ms:
+FORGET: typing.Final = 500  # rows of history, …
+LOOK: typing.Final = 2000  # … events or dead letters, …
+DROP: typing.Final = 200  # … frozen values or lanes
 SLOT: typing.Final = 900.0  # seconds: history goes by the quarter of an hour
 
 InUse = tuple[set[int], set[int]]  # numbers of the frozen values of routes in force, and of the lanes there are

@@ -231,9 +231,10 @@ class Journal(typing.Protocol):
         """
 
     def drop(self, frozen: typing.Collection[int], lanes: typing.Collection[int]) -> list[int]:
-        """Drop frozen values, then those of *lanes* that no frozen value has; the lanes that went.
+        """Drop frozen values and lanes to which nothing refers any more; the lanes that went.
 
-        The engine says so only when nothing refers to them. What is committed again is there again.
+        That it is so is the engine's to know; but a lane with due rows or dead letters stays, whatever it says. What is
+        committed again is there again.
         """
 
     def close(self) -> None:

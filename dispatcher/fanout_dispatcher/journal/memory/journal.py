@@ -208,7 +208,7 @@ class MemoryJournal:
                 store.resting[number] = at
 
     def drop(self, frozen: Collection[int], lanes: Collection[int]) -> list[int]:
-        """Drop frozen values, then lanes that none has."""
+        """Drop frozen values and lanes; the lanes that went."""
         return self._ready().drop(frozen, lanes)
 
     def _ready(self) -> Store:

@@ -101,12 +101,12 @@ class Store:
             self.letters.remove(letter)
 
     def drop(self, frozen: Collection[int], lanes: Collection[int]) -> list[int]:
-        """Frozen values go, then those of *lanes* that none has any more; which lanes went."""
+        """Frozen values go, and lanes that have nothing left; which lanes went."""
         for number in frozen:
             self.frozen.pop(number, None)
             self.resting.pop(number, None)
-        had = {lane for one in self.frozen.values() for lane in one.lanes}
-        gone = sorted(lane for lane in set(lanes) & self.lanes.keys() - had if not len(self.index(lane)))
+        letters = {letter.row.lane for letter in self.letters.all_kept()}
+        gone = [lane for lane in sorted(self.lanes.keys() & lanes) if lane not in letters and not len(self.index(lane))]
         for lane in gone:
             del self.lanes[lane]
             self._due.pop(lane, None)

@@ -169,7 +169,7 @@ class SqliteJournal:
         self._changing(lambda: self._ready().rest(since))
 
     def drop(self, frozen: Collection[int], lanes: Collection[int]) -> list[int]:
-        """Drop frozen values, then those of *lanes* that no frozen value has; the lanes that went."""
+        """Drop frozen values and lanes to which nothing refers any more; the lanes that went."""
         return self._changing(lambda: self._ready().drop(frozen, lanes))
 
     def close(self) -> None:

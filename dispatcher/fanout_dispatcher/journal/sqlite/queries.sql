@@ -73,8 +73,8 @@ DELETE FROM frozen WHERE number IN (SELECT value FROM carray(?));
 DELETE FROM owed WHERE frozen IN (SELECT value FROM carray(?));
 
 -- name: drop_lanes
--- Lanes that no frozen value has any more. (None that has rows: those refer to one.)
-DELETE FROM lane WHERE number IN (SELECT value FROM carray(?)) AND number NOT IN (SELECT lane FROM owed)
+-- Lanes that no frozen value has any more; none that has anything left.
+DELETE FROM lane WHERE number IN (SELECT value FROM carray(?)) AND dead = 0
     AND NOT EXISTS (SELECT 1 FROM due WHERE due.lane = lane.number)
 RETURNING number;
 

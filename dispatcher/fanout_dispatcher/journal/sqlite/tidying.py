@@ -36,9 +36,10 @@ def rest(sql: Statements, known: Mapping[int, Frozen], since: Mapping[int, float
 
 
 def drop(sql: Statements, frozen: Collection[int], lanes: Collection[int]) -> list[int]:
-    """Drop values, then lanes that none has any more: these come back. The caller has begun a transaction."""
-    sql.among("drop_frozen", frozen)
-    sql.among("drop_owed", frozen)
+    """Drop values and lanes; the lanes that went. The caller has begun a transaction."""
+    if frozen:
+        sql.among("drop_frozen", frozen)
+        sql.among("drop_owed", frozen)
     return sorted(number for (number,) in sql.rows("drop_lanes", (numbers(lanes),)))
 
 
