@@ -11,6 +11,8 @@ from fanout_crds.plan import Plan
 from fanout_dispatcher.engine.book import PRUNE, PRUNE_PAUSE
 from fanout_dispatcher.engine.engine import HISTORY_KEPT, TIDY
 from fanout_dispatcher.engine.tidy import FORGET
+from fanout_dispatcher.journal.memory import MemoryJournal
+from fanout_dispatcher.journal.memory.store import Store
 from fanout_dispatcher.journal.protocol import JournalFault
 from fanout_dispatcher.transport.memory import NEVER, Reply, status
 from fanout_dispatcher.transport.protocol import Flight
@@ -37,9 +39,16 @@ async def changes(life: Life, first: int, hours: float, every: float = 600.0) ->
     return generation + 1
 
 
+def stored(world: World) -> Store:
+    """What the journal in memory holds."""
+    journal = world.storage.journal()
+    assert isinstance(journal, MemoryJournal)
+    return journal._store
+
+
 def kept(life: Life) -> tuple[int, int]:
     """Frozen values in the journal and in memory."""
-    return len(life.world.journal._store.frozen), len(life.engine.durable.register.frozen)
+    return len(stored(life.world).frozen), len(life.engine.durable.register.frozen)
 
 
 async def seen(life: Life, ident: str) -> EventView | None:
@@ -56,7 +65,7 @@ def test_a_route_that_changes_all_the_time_leaves_a_day_of_its_generations_behin
 
         assert first[0] == first[1] < 6 * 28
         assert max(kept(life)) <= first[0] + 3
-        assert life.world.journal._store.resting == life.engine.durable.register.resting
+        assert stored(life.world).resting == life.engine.durable.register.resting
 
     world.live(story)
 
@@ -139,7 +148,7 @@ def test_a_generation_that_comes_back_stays() -> None:
         assert view is not None
         assert view.generation == 1
         await asyncio.sleep(LONG)
-        assert [one.generation for one in life.world.journal._store.frozen.values()] == [1]
+        assert [one.generation for one in stored(life.world).frozen.values()] == [1]
 
     world.live(story)
 
@@ -158,7 +167,7 @@ def test_restarts_do_not_begin_to_count_anew() -> None:
     for _ in range(14):
         world.live(short)
 
-    assert [one.generation for one in world.journal._store.frozen.values()] == [1]
+    assert [one.generation for one in stored(world).frozen.values()] == [1]
 
 
 def test_routes_that_come_and_go_give_their_lanes_back() -> None:
@@ -175,7 +184,7 @@ def test_routes_that_come_and_go_give_their_lanes_back() -> None:
             await asyncio.sleep(600)
             life.engine.retire(f"shop/{name}")
             await asyncio.sleep(600)
-        book, store = life.engine.durable, life.world.journal._store
+        book, store = life.engine.durable, stored(life.world)
         lanes = {f"{route}/{target}" for route, target in book.register.lanes}
 
         assert len(lanes) == len(store.lanes) < 2 * 3 * 28
@@ -197,7 +206,7 @@ def test_a_route_that_comes_back_has_its_lanes_again() -> None:
             await life.settle()
             life.engine.retire("shop/order-placed")
             await asyncio.sleep(LONG)
-            assert (kept(life), life.world.journal._store.lanes) == ((0, 0), {})
+            assert (kept(life), stored(life.world).lanes) == ((0, 0), {})
 
     world.live(story)
 
@@ -209,10 +218,10 @@ def test_history_is_forgotten_however_much_there_is() -> None:
         for number in range(3 * FORGET):
             life.post(f"e{number}")
         await life.settle()
-        assert len(life.world.journal._store.done) == 3 * FORGET
+        assert len(stored(life.world).done) == 3 * FORGET
         await asyncio.sleep(HISTORY_KEPT + 2 * TIDY + 900)
 
-        assert life.world.journal._store.done == {}
+        assert stored(life.world).done == {}
 
     world.live(story)
 
@@ -236,9 +245,8 @@ def test_tidying_ends_with_the_engine() -> None:
 def test_whatever_happens_meanwhile_nothing_loses_what_it_refers_to(seed: int) -> None:
     """Generations and routes come, go and come back, with replays, crashes and failing commits; tidied all along."""
     chance = random.Random(f"tidy/{seed}")
-    world = World(
-        a_plan("a"), lambda target, flight, now: status(chance.choice([200, 200, 422])), seed=seed, mishaps=0.02
-    )
+    world = World(a_plan("a"), lambda target, flight, now: status(chance.choice([200, 200, 422])), seed=seed)
+    world.storage.trouble(0.02, chance)
 
     async def story(life: Life) -> None:
         for step in range(80):
@@ -254,7 +262,7 @@ def test_whatever_happens_meanwhile_nothing_loses_what_it_refers_to(seed: int) -
                 case _:
                     plan = some_plan(chance)
                     life.engine.adopt(plan, {})
-                    world.plan = plan
+                    world.plans = {plan.key: plan}
                     life.post(f"{world.lives}/{step}")
             await asyncio.sleep(chance.choice([0.0, 0.004, 0.051, 40.0, 700.0]))
 
@@ -273,7 +281,7 @@ def some_plan(chance: random.Random) -> Plan:
 
 def consistent(world: World) -> None:
     """Everything in the journal finds what it refers to, and under its name."""
-    store = world.journal._store
+    store = stored(world)
     for event in [*store.events.values(), *(letter.event for letter in store.letters.after(0))]:
         assert store.frozen[event.frozen.number] == event.frozen
     for _, past in store.done.values():
@@ -295,7 +303,7 @@ def test_old_dead_letters_go_however_many_there_are(removed: bool) -> None:
         if removed:
             life.engine.retire("shop/order-placed")
             await asyncio.sleep(60)
-        letters = life.world.journal._store.letters
+        letters = stored(life.world).letters
         assert len(letters) == 4 * PRUNE + 1
         for lane in life.engine.table.lanes.values():
             lane.dead.prune(lane.target.policy.dead_letter, life.clock.now())

@@ -22,7 +22,7 @@ from fanout_dispatcher.journal.sqlite.transaction import transact
 from fanout_dispatcher.values.event import Frozen
 
 NOTE_SECONDS = 10.0  # of engine time between two notes of the clock
-CHECKPOINT_PAGES = 2_000  # 8 MiB of log. Beside a growing backlog one takes 11 ms (500: 4, 1,000: 7, 4,000: 18), otherwise
+CHECKPOINT_PAGES = 2_000  # 8 MiB of log. Beside a growing backlog one takes 11 ms (500: 4, 1,000: 7, 4,000: 18), else
 # 2 ms whatever the size; 500 cost 30 % more CPU with bodies of 64 KiB, 1,000 8 %, and 4,000 save next to nothing
 PULL_BYTES = 16 << 20
 SMALL_LOG = 256  # pages: not worth a checkpoint to make room
