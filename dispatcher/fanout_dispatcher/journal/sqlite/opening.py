@@ -19,12 +19,15 @@ FORMAT = 2
 APPLICATION = 0x464E4F54  # "FNOT", in the file's header
 Migrations = Sequence[tuple[int, str]]  # the format it leads to, and the SQL that does; in order
 MIGRATIONS: Migrations = ((2, text("format_2.sql")),)
-CHECK_PAGES = 8_192  # a file up to this size (32 MiB) is checked as a whole at every start
+CHECK_PAGES = 4_096  # a file up to this size (32 MiB) is checked as a whole at every start
 BUSY_MILLISECONDS = 2_000  # what another program gets to let go of the file
 FLOORS = ((3, 44, 6), (3, 50, 7), (3, 51, 3))  # below: a checkpoint may corrupt the file (the WAL-reset bug)
 
-# wal_autocheckpoint: we choose when. exclusive: no shared memory, no lock calls, and no stranger holds up a checkpoint.
+# page_size: of a new file; an older one keeps its 4 KiB. Bodies of 64 KiB cost a fifth less CPU than with 4 KiB, small
+# events the same; with 16 KiB each commit would write four times as much. wal_autocheckpoint: we choose when.
+# exclusive: no shared memory, no lock calls, and no stranger holds up a checkpoint.
 PRAGMAS = """
+PRAGMA page_size = 8192;
 PRAGMA locking_mode = exclusive;
 PRAGMA journal_mode = wal;
 PRAGMA synchronous = full;

@@ -22,12 +22,12 @@ from fanout_dispatcher.journal.sqlite.transaction import transact
 from fanout_dispatcher.values.event import Frozen
 
 NOTE_SECONDS = 10.0  # of engine time between two notes of the clock
-CHECKPOINT_PAGES = 2_000  # 8 MiB of log. Beside a growing backlog one takes 11 ms (500: 4, 1,000: 7, 4,000: 18), else
-# 2 ms whatever the size; 500 cost 30 % more CPU with bodies of 64 KiB, 1,000 8 %, and 4,000 save next to nothing
+CHECKPOINT_PAGES = 1_000  # 8 MiB of log. Beside a growing backlog one takes 11 ms (2 MiB: 4, 4: 7, 16: 18), else 2 ms
+# whatever the size; 2 MiB cost 30 % more CPU with bodies of 64 KiB, 4 MiB 8 %, and 16 save next to nothing
 PULL_BYTES = 16 << 20
-SMALL_LOG = 256  # pages: not worth a checkpoint to make room
+SMALL_LOG = 128  # pages: not worth a checkpoint to make room
 LOOK_SECONDS = 1.0  # of engine time between two looks whether the files are still those that are open
-AGAIN_PAGES = 1_000  # after a checkpoint that failed, until the next try
+AGAIN_PAGES = 500  # after a checkpoint that failed, until the next try
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):

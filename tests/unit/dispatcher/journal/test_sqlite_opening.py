@@ -187,7 +187,7 @@ def test_another_workers_journal_is_refused(path: pathlib.Path) -> None:
         a_journal(path, worker=3).open()
 
 
-@pytest.mark.parametrize("offset", [0, 18, 100, 4096])
+@pytest.mark.parametrize("offset", [0, 18, 100, 8192])
 def test_a_flipped_bit_in_what_holds_the_file_together_is_found(path: pathlib.Path, offset: int) -> None:
     filled(path)
     flip(path, offset)
