@@ -1,0 +1,104 @@
+"""Two routes ask for the loop's time 1 : 100, and together for twice what there is: the small one gets all it asks for.
+
+Each attempt that is started costs a millisecond of virtual time, in which nobody else is served: so the loop's capacity
+is the one thing that the routes share. The flooding route has room in its bulkhead for all it can ever have in memory,
+so that nothing but the lanes' turns holds it back.
+"""
+
+import asyncio
+import collections.abc
+import typing
+
+from fanout_dispatcher.engine.clock import Clock
+from fanout_dispatcher.engine.engine import Engine, Opened
+from fanout_dispatcher.engine.lane import QUANTUM
+from fanout_dispatcher.journal.disk import LoopDisk
+from fanout_dispatcher.journal.memory import MemoryJournal
+from fanout_dispatcher.telemetry.seam import Silent
+from fanout_dispatcher.transport.memory import Reply, ScriptedSenders, status
+from fanout_dispatcher.transport.protocol import Flight
+from fanout_dispatcher.values.event import Head
+from tests.sim.loop import VirtualLoop, run
+from tests.support.plans import a_plan, a_target
+
+COST = 0.001  # seconds of the loop that one start takes
+CAPACITY = 1 / COST
+RATES = {"small": 20.0, "flood": 2000.0}  # events offered per second, for one target each
+SECONDS = 10.0
+TURNS = (
+    8  # of the loop, each with one quantum of the flood, until an event that was offered has been committed and sent
+)
+ROOMY: dict[str, object] = {"bulkhead": {"max_concurrent": 10_000}, "timeouts": {"attempt": 0.0}}
+
+
+class Crowd:
+    """An engine with the two routes, and when their events were offered and started."""
+
+    def __init__(self) -> None:
+        self.loop = typing.cast(VirtualLoop, asyncio.get_running_loop())
+        self.offered: dict[str, float] = {}
+        self.waited: dict[str, list[float]] = {name: [] for name in RATES}
+        journals = [MemoryJournal(), MemoryJournal()]
+        durable, memory = (Opened(disk=LoopDisk(one), recovered=one.open(), max_bytes=1 << 30) for one in journals)
+        self.engine = Engine(
+            Clock(self.loop, base=0.0, wall=0.0),
+            durable=durable,
+            memory=memory,
+            senders=ScriptedSenders(self.loop, lambda name: lambda flight: self.started(name, flight)),
+            seam=Silent(),
+        )
+        for name in RATES:
+            self.engine.adopt(a_plan(a_target(name, policy=ROOMY), name=name, path=f"/{name}"), {})
+        self.engine.start()
+
+    def started(self, name: str, flight: Flight) -> Reply:
+        self.waited[name].append(self.loop.time() - self.offered[flight.event.head.id])
+        self.loop._jump.now += COST
+        return status(200, 0.01)
+
+    async def offer(self, name: str) -> None:
+        """Post at the route's rate, and make up for what the loop's other work has delayed."""
+        route = self.engine.route_at(f"/{name}")
+        assert route is not None
+        begun, number = self.loop.time(), 0
+        while self.loop.time() < begun + SECONDS:
+            while number < (self.loop.time() - begun) * RATES[name]:
+                ident = f"{name}/{number}"
+                self.offered[ident] = begun + number / RATES[name]
+                head = Head(id=ident, source="/sim", type="sim", identity=b"", attributes=b"")
+                self.engine.accept(route, head, b"{}", lambda answered: None)
+                number += 1
+            await asyncio.sleep(COST)
+
+
+def jain(shares: collections.abc.Collection[float]) -> float:
+    """Jain's index of fairness: 1 when all have the same, 1/n when one has everything."""
+    return sum(shares) ** 2 / (len(shares) * sum(share * share for share in shares))
+
+
+def share_of(name: str, waited: dict[str, list[float]]) -> float:
+    """What a route got of what it has a right to: all it asks for, or what the others leave of the capacity."""
+    others = sum(rate for other, rate in RATES.items() if other != name and rate < CAPACITY / 2)
+    right = min(RATES[name], CAPACITY - others) * SECONDS
+    return len(waited[name]) / right
+
+
+def test_a_flooding_route_takes_no_more_than_its_share() -> None:
+    async def scenario() -> None:
+        crowd = Crowd()
+        await asyncio.gather(*(crowd.offer(name) for name in RATES))
+
+        shares = {name: share_of(name, crowd.waited) for name in RATES}
+        slowest = max(crowd.waited["small"])
+        assert shares["small"] > 0.98
+        assert shares["flood"] > 0.9, "the loop was not the bottleneck, so this shows nothing"
+        assert len(crowd.waited["flood"]) < 0.6 * RATES["flood"] * SECONDS
+        assert jain(shares.values()) > 0.99
+        assert slowest < TURNS * QUANTUM * COST
+
+    run(scenario())
+
+
+def test_the_index_of_fairness_tells_fair_from_unfair() -> None:
+    assert jain([1.0, 1.0]) == 1.0
+    assert jain([0.0, 1.0]) == 0.5
