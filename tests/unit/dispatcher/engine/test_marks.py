@@ -5,10 +5,12 @@ import random
 
 import pytest
 
+from fanout_dispatcher.engine.committer import SETTLE_LINGER
 from fanout_dispatcher.engine.lane import STALE
 from fanout_dispatcher.journal.memory import MemoryJournal
 from fanout_dispatcher.transport.memory import NEVER, Reply, status
 from fanout_dispatcher.transport.protocol import Flight
+from fanout_dispatcher.values.outcome import Delivered, Failed, Outcome
 from tests.sim.loop import run
 from tests.unit.dispatcher.engine.test_lane_landing import Bench
 
@@ -59,6 +61,36 @@ def test_an_event_whose_commit_is_under_way_is_looked_at() -> None:
         await asyncio.sleep(1.0)
 
         assert marked(bench) == 1
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("outcome", [Delivered(200), Failed(status=503)], ids=["settled", "put back"])
+def test_the_mark_waits_until_what_landed_during_its_first_commit_is_written(outcome: Outcome) -> None:
+    """It is in no window any more, and its row or its settle is only in the commit that follows."""
+
+    async def scenario() -> None:
+        flights: list[Flight] = []
+
+        def asked(flight: Flight) -> Reply:
+            flights.append(flight)
+            return NEVER
+
+        bench = Bench([], NO_DEADLINE, script=asked)
+        bench.owes()
+        await asyncio.sleep(1.0)
+        bench.book.mark()
+        await asyncio.sleep(SETTLE_LINGER + 0.0001)
+        assert bench.book.committer.busy
+        bench.lane.land(flights[0], outcome)
+        for _ in range(1000):
+            await asyncio.sleep(0.0001)
+            if marked(bench) > 1:
+                break
+
+        assert marked(bench) == 2
+        bench.journal.crash()
+        assert bench.journal.open().pending == len(bench.journal._store.events)
 
     run(scenario())
 
