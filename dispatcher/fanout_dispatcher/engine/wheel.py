@@ -12,7 +12,7 @@ from fanout_dispatcher.transport.protocol import Flight
 
 TICK: typing.Final = 0.02  # seconds
 STALLED: typing.Final = 0.5  # seconds that a turn may be late before we take it that this process stood still …
-GRACE: typing.Final = 0.25  # … and let the answers that lie in the sockets be read first
+GRACE: typing.Final = 1.0  # … and let the answers that lie in the sockets be read first, and connections be made
 
 
 class Wheel:
@@ -64,12 +64,20 @@ class Wheel:
 
     def _turn(self) -> None:
         self.timer = None
-        if self.loop.time() - self.expected > STALLED:
-            self._schedule(self.loop.time() + GRACE)  # stopped, suspended or starved: no target is to blame for that
-            return
-        passed = int(self.loop.time() / TICK + 1e-6)
+        now = self.loop.time()
+        if now - self.expected > STALLED:
+            self._spare(now + GRACE)  # stopped, suspended or starved: no target is to blame for that
+        passed = int(now / TICK + 1e-6)
         while self.order and self.order[0] <= passed:
             for flight in list(self.slots.pop(heapq.heappop(self.order))):
                 flight.landing.late(flight)
         if self.order:
             self._arm()
+
+    def _spare(self, until: float) -> None:
+        """Put off what would be late before *until*: moved, so that what is started meanwhile wakes nothing early."""
+        spared: list[Flight] = []
+        while self.order and self.order[0] <= until / TICK:
+            spared.extend(self.slots.pop(heapq.heappop(self.order)))
+        for flight in spared:
+            self.add(flight, until)

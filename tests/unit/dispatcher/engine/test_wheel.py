@@ -6,7 +6,7 @@ import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanout_dispatcher.engine.wheel import TICK, Wheel
+from fanout_dispatcher.engine.wheel import GRACE, TICK, Wheel
 from fanout_dispatcher.transport.protocol import Flight
 from fanout_dispatcher.values.outcome import Outcome
 from tests.sim.loop import run
@@ -188,6 +188,23 @@ def test_a_process_that_stood_still_reads_the_answers_that_wait_before_it_calls_
         await asyncio.sleep(20)
 
         assert [number for number, _ in watch.expired] == [2]
+
+    run(scenario())
+
+
+def test_what_is_started_after_a_standstill_takes_no_time_from_what_was_under_way() -> None:
+    async def scenario() -> None:
+        watch = Watch()
+        answered, hung = watch.flight(1), watch.flight(2)
+        watch.wheel.add(answered, 1.0)
+        watch.wheel.add(hung, 1.5)
+
+        watch.loop.call_at(0.9, stand_still, watch.loop, 12.0)
+        watch.loop.call_at(12.92, watch.wheel.add, watch.flight(3), 13.2)
+        watch.loop.call_at(12.9 + GRACE / 2, watch.wheel.drop, answered)
+        await asyncio.sleep(20)
+
+        assert [number for number, _ in watch.expired] == [3, 2]
 
     run(scenario())
 
