@@ -316,8 +316,8 @@ BUGS: typing.Final = (
         promise="P24",
         family="changing",
         file=f"{ENGINE}/book.py",
-        old="what = (route, generation, targets)",
-        new="what = (route, 0, targets)",
+        old="return self.register.freeze(route, generation, targets)",
+        new="return self.register.freeze(route, 0, targets)",
     ),
     Bug(
         name="attempts go to the address of an older plan",
