@@ -68,6 +68,7 @@ class Slot:
         self._timer: asyncio.TimerHandle | None = None
         self._process: Process | None = None
         self._link: Link | None = None
+        self._open = False  # its journal is: before, there is no engine that could take a plan
         self._stopping = asyncio.Event()
         self._taking = asyncio.Event()
         self._parted = asyncio.Event()  # the link of this life has ended: whatever was told has been heard
@@ -109,8 +110,8 @@ class Slot:
         return await self._link.ask(question, answer)
 
     def write(self, frame: bytes) -> None:
-        """Send what `framed` made, if there is a worker."""
-        if self._link is not None:
+        """Send what `framed` made, if there is a worker; one that is starting is told everything once it has opened."""
+        if self._link is not None and self._open:
             self._link.write(frame)
 
     def stop(self) -> None:
@@ -153,6 +154,7 @@ class Slot:
     def _heard(self, message: Message) -> None:
         match message:
             case Opened():
+                self._open = True
                 if not self.first.done():
                     self.first.set_result(message)
                 self._house.opened(self, message)
@@ -189,5 +191,6 @@ class Slot:
         if self._timer is not None:
             self._timer.cancel()
         self._taking.clear()
+        self._open = False
         self._parted.set()
         self._link = None

@@ -12,7 +12,7 @@ import pytest
 from fanout_dispatcher.journal.protocol import JournalFault
 from fanout_dispatcher.settings import Unstartable
 from fanout_dispatcher.workers.link import framed
-from fanout_dispatcher.workers.messages import EVENT, CaughtUp, EventOf, Opened, Orders, Question, Told
+from fanout_dispatcher.workers.messages import EVENT, CaughtUp, EventOf, Opened, Orders, Plans, Question, Retire, Told
 from fanout_dispatcher.workers.slot import Slot
 from tests.unit.dispatcher.admin.fakes import log
 
@@ -92,6 +92,18 @@ async def test_a_killed_worker_is_replaced_and_one_that_is_told_to_stop_is_not(
     assert second != first
     assert house.deaths == ["its process ended with -9; it is started again"]
     assert not pathlib.Path(f"/proc/{second}").exists()
+
+
+async def test_what_changes_while_a_worker_starts_waits_until_its_journal_is_open(tmp_path: pathlib.Path) -> None:
+    changed = framed(Plans(changes=(Retire(route="shop/gone"),), known=True))
+
+    async with living(tmp_path) as (slot, house):
+        while not slot.first.done():
+            slot.write(changed)
+            await asyncio.sleep(0.01)
+        await slot.taking()
+
+    assert house.deaths == []
 
 
 async def test_a_worker_that_hangs_is_ended_and_replaced(tmp_path: pathlib.Path) -> None:
