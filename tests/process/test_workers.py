@@ -326,6 +326,35 @@ async def test_a_worker_that_is_new_runs_what_another_ones_journal_kept_without_
     assert set(await spread(process)) == {"0", "1"}
 
 
+async def test_a_route_that_is_deleted_while_a_worker_is_away_is_gone_when_it_is_back(bench: Bench) -> None:
+    a = await bench.target("a")
+    bench.route(a)
+    bench.route(a, name="deleted")
+    process = await bench.started("--workers", "2")
+    first = workers_of(process)[1]
+
+    async def adopted() -> bool:
+        return len(process.said("route.adopted")) == 4
+
+    async def deleted() -> bool:
+        return bool(process.said("route.retired"))
+
+    async def back() -> bool:
+        ready = (await bench.client.get(f"{process.admin}/readyz")).status_code == 200
+        return ready and workers_of(process).get(1) not in (None, first)
+
+    await eventually(adopted)
+    os.kill(first, signal.SIGSTOP)
+    (bench.manifests / "deleted.json").unlink()
+    await eventually(deleted)
+    os.kill(first, signal.SIGKILL)
+    await eventually(back)
+    await spread(process)
+    answers = await asyncio.gather(*(asked(process.listen, "POST", "/shop/deleted") for _ in range(30)))
+
+    assert {status for status, _ in answers} == {404}, tail(process.log)
+
+
 async def test_a_limit_that_does_not_go_round_and_a_port_that_is_taken_are_refused_in_words(bench: Bench) -> None:
     a = await bench.target("a")
     bench.route({"name": "a", "url": a.url, "policy": {"bulkhead": {"maxConcurrent": 1}}})

@@ -10,6 +10,7 @@ what the workers found in their journals: a worker that is new then runs what it
 """
 
 import asyncio
+import types
 import typing
 
 from fanout_crds import plan as plans
@@ -91,9 +92,15 @@ class Board:
             else:
                 self.known = True
 
-    def everything(self) -> Plans:
-        """All that is in force, for a worker that starts."""
-        return Plans(changes=tuple(self._in_force.values()), known=self.known)
+    def everything(self, kept: typing.Mapping[str, bytes] = types.MappingProxyType({})) -> Plans:
+        """All that is in force, for a worker that starts and goes on with the plans that its journal *kept*.
+
+        First goes what is not in force any more as it was kept: a route that was deleted while nobody could tell the
+        worker, and one that listens elsewhere now, since its path may be another's. What is made again in the same
+        turn takes its backlog over.
+        """
+        gone = [Retire(route=route) for route, text in kept.items() if self._outdated(route, text)]
+        return Plans(changes=(*gone, *self._in_force.values()), known=self.known)
 
     def longest_attempt(self) -> float:
         """Seconds that what is in flight may still take in any worker."""
@@ -102,6 +109,15 @@ class Board:
 
     def __repr__(self) -> str:
         return f"<Board {len(self._in_force)} in force, {len(self.refused)} refused, known={self.known}>"
+
+    def _outdated(self, route: str, text: bytes) -> bool:
+        adopt = self._in_force.get(route)
+        if adopt is None:
+            return route not in self.refused  # what is refused was not deleted: its backlog stays
+        try:
+            return plans.decode(text).path != adopt.plan.path
+        except ValueError:
+            return False  # the worker could not read it either
 
     def _change(self, change: Adopt | Retire) -> None:
         self._changes.append(change)

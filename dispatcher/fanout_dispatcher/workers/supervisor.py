@@ -105,7 +105,7 @@ class Supervisor:
     def opened(self, slot: Slot, opened: Opened) -> None:
         """A worker that was started again is told all that is in force."""
         if slot.number in self._ready:
-            self._catch_up(slot)
+            self._catch_up(slot, opened)
 
     def told(self, slot: Slot, told: Told) -> None:
         """A worker tells what changed."""
@@ -157,12 +157,12 @@ class Supervisor:
         """Put what the journals kept on the board, and all workers to work."""
         for one in opened:
             self._board.recover(one.plans)
-        for slot in self._slots:
+        for slot, one in zip(self._slots, opened, strict=True):
             self._ready.add(slot.number)
-            self._catch_up(slot)
+            self._catch_up(slot, one)
 
-    def _catch_up(self, slot: Slot) -> None:
-        slot.write(framed(self._board.everything()))
+    def _catch_up(self, slot: Slot, opened: Opened) -> None:
+        slot.write(framed(self._board.everything(opened.plans)))
         slot.write(framed(CaughtUp()))
 
     def _post(self, changed: Plans) -> None:

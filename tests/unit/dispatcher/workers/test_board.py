@@ -112,6 +112,29 @@ async def test_what_journals_kept_is_in_force_until_the_source_speaks_the_first_
     assert list(told.board.refused) == ["shop/torn"]
 
 
+async def test_a_worker_that_was_away_first_retires_what_was_deleted_and_leaves_paths_that_are_others_by_now() -> None:
+    told = Told()
+    moved, gone, same = (a_plan(name=name, path=f"/{name}") for name in ("moved", "gone", "same"))
+    kept = {plan.key: plans.encode(plan) for plan in (moved, gone, same)} | {"shop/torn": b"{"}
+    told.board.recover({"shop/moved": kept["shop/moved"], "shop/same": kept["shop/same"]})
+    told.board.refuse("shop/torn", "line 1: no")
+    told.board.adopt(a_plan(name="moved", path="/elsewhere", revision="1" * 16), {})
+    told.board.adopt(a_plan(name="new", path="/moved"), {})
+
+    changes = told.board.everything(kept).changes
+
+    assert [one.route for one in changes if isinstance(one, Retire)] == ["shop/moved", "shop/gone"]
+    assert [type(one) for one in changes[:3]] == [Retire, Retire, Adopt]
+    assert {one.plan.key for one in changes if isinstance(one, Adopt)} == {"shop/moved", "shop/same", "shop/new"}
+
+
+async def test_a_plan_that_is_kept_and_refused_is_left_to_its_worker() -> None:
+    told = Told()
+    told.board.refuse("shop/order-placed", "its path is another's")
+
+    assert told.board.everything({"shop/order-placed": plans.encode(a_plan())}).changes == ()
+
+
 async def test_a_board_without_a_source_and_without_plans_does_not_claim_to_know() -> None:
     told = Told()
     told.board.recover({})
