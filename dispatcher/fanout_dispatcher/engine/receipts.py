@@ -6,9 +6,11 @@ other people's events by counting. The form is ``<worker>-<sequence>-<mac>``, he
 
 import hashlib
 import hmac
+import re
 import typing
 
 MAC_BYTES: typing.Final = 8
+_OF_A_WORKER: typing.Final = re.compile(r"m?([0-9]{1,4})-.+")
 
 
 class Receipts:
@@ -35,3 +37,9 @@ class Receipts:
         except ValueError:
             return None
         return seq if hmac.compare_digest(self.make(seq), receipt) else None
+
+
+def worker_of(name: str) -> int | None:
+    """The worker that a receipt, or the id of a dead letter, says it is of; None when it is neither. Checks no MAC."""
+    found = _OF_A_WORKER.fullmatch(name)
+    return None if found is None else int(found[1])

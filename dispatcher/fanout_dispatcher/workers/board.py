@@ -45,29 +45,29 @@ class Board:
             raise PlanRefused(f"spec.listen.path: {plan.path} belongs to the route {holder}: choose another path")
         self._share(plan)
         if self.refused.pop(plan.key, None) is not None:
-            self._changed(plan.key)
+            self._tell_watchers(plan.key)
         if before is None or (before.plan.revision, before.credentials) != (plan.revision, credentials):
             if before is not None:
                 del self._by_path[before.plan.path]
             adopt = self._in_force[plan.key] = Adopt(plan=plan, credentials=dict(credentials))
             self._by_path[plan.path] = plan.key
-            self._change(adopt)
+            self._add(adopt)
 
     def refuse(self, route: str, why: str) -> None:
         """Remember that a newer plan of *route* is not in force."""
         if self.refused.get(route) != why:
             self.refused[route] = why
             self._seam.tell(RouteRefused(route=route, why=why))
-            self._changed(route)
+            self._tell_watchers(route)
 
     def retire(self, route: str) -> None:
         """Have every worker stop *route*."""
         if self.refused.pop(route, None) is not None:
-            self._changed(route)
+            self._tell_watchers(route)
         before = self._in_force.pop(route, None)
         if before is not None:
             del self._by_path[before.plan.path]
-            self._change(Retire(route=route))
+            self._add(Retire(route=route))
 
     def routes(self) -> typing.Iterable[str]:
         """Keys of the routes in force."""
@@ -119,7 +119,7 @@ class Board:
         except ValueError:
             return False  # the worker could not read it either
 
-    def _change(self, change: Adopt | Retire) -> None:
+    def _add(self, change: Adopt | Retire) -> None:
         self._changes.append(change)
         self._soon()
 
@@ -131,6 +131,6 @@ class Board:
         changes, self._changes, self._posting = self._changes, [], None
         self._post(Plans(changes=tuple(changes), known=self.known))
 
-    def _changed(self, route: str) -> None:
+    def _tell_watchers(self, route: str) -> None:
         for watcher in self.watchers:
             watcher(route)

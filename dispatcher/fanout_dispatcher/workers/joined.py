@@ -8,12 +8,12 @@ that a page never begins anew or leaves anything out, whatever was added meanwhi
 import asyncio
 import collections.abc
 import heapq
-import re
 import typing
 
 import msgspec
 
 from fanout_crds.route import Durability
+from fanout_dispatcher.engine.receipts import worker_of
 from fanout_dispatcher.values.desk import BadCursor, JournalMeter, LaneMeter, PortMeter, RouteMeter
 from fanout_dispatcher.values.views import DeadLetterFilter, DeadLetterView, EventView, RouteView
 from fanout_dispatcher.workers import sums
@@ -36,31 +36,30 @@ from fanout_dispatcher.workers.picture import Changed, Picture
 T = typing.TypeVar("T")
 Row = typing.TypeVar("Row")
 SETTLE: typing.Final = 0.05  # seconds that workers get to tell of the same change before it is passed on
-NAME: typing.Final = re.compile(r"m?([0-9]{1,4})-.+")  # a receipt or a dead letter's id begins with its worker
 
 
-class Seat(typing.Protocol):
-    """A worker, as the desk sees it."""
+class Slot(typing.Protocol):
+    """A worker's place (see `slot`), as the desk sees it."""
 
     @property
     def number(self) -> int:
-        """Its number, which its receipts carry."""
+        """The worker's number, which its receipts carry."""
 
     @property
     def picture(self) -> Picture:
-        """What is known of it."""
+        """What is known of the worker."""
 
     async def ask(self, question: Question, answer: type[T]) -> T:
-        """Ask it. Raises BadCursor and JournalFault."""
+        """Ask the worker. Raises BadCursor and JournalFault."""
 
 
 class JoinedDesk:
     """The Desk (values.desk) of all workers. *wall* gives the time, in seconds since the epoch."""
 
     def __init__(
-        self, seats: collections.abc.Sequence[Seat], board: Board, *, wall: collections.abc.Callable[[], float]
+        self, slots: collections.abc.Sequence[Slot], board: Board, *, wall: collections.abc.Callable[[], float]
     ) -> None:
-        self._seats = {seat.number: seat for seat in seats}
+        self._slots = {slot.number: slot for slot in slots}
         self._board = board
         self._wall = wall
         self._lanes: dict[LaneKey, LaneMeter] = {}
@@ -73,23 +72,23 @@ class JoinedDesk:
 
     # --- what workers tell --------------------------------------------------------------------------------------------
 
-    def told(self, seat: Seat, told: Told) -> None:
+    def told(self, slot: Slot, told: Told) -> None:
         """A worker tells what changed."""
-        changed = seat.picture.take(told)
+        changed = slot.picture.take(told)
         self._count(changed)
         for route in changed.routes:
             self._changed(route)
 
-    def died(self, seat: Seat, why: str) -> None:
+    def died(self, slot: Slot, why: str) -> None:
         """A worker is gone; *why* is what readiness says of it until it is back."""
-        self._count(Changed(frozenset(), frozenset(), seat.picture.died(why)))
+        self._count(Changed(frozenset(), frozenset(), slot.picture.died(why)))
 
     def _count(self, changed: Changed) -> None:
         for lane in changed.lanes:
-            _sum_up(self._lanes, lane, (seat.picture.lane(lane) for seat in self._seats.values()))
+            _sum_up(self._lanes, lane, (slot.picture.lane(lane) for slot in self._slots.values()))
         for door in changed.doors:
-            _sum_up(self._doors, door, (seat.picture.door(door) for seat in self._seats.values()))
-        port = sums.total([seat.picture.port() for seat in self._seats.values()])
+            _sum_up(self._doors, door, (slot.picture.door(door) for slot in self._slots.values()))
+        port = sums.total([slot.picture.port() for slot in self._slots.values()])
         for name in port.__struct_fields__:  # the same meter stays: whoever exports it has it
             setattr(self.port, name, getattr(port, name))
 
@@ -97,21 +96,21 @@ class JoinedDesk:
 
     def routes(self) -> list[RouteView]:
         """Every route in force, and every one whose only plan was refused, by key."""
-        keys = {key for seat in self._seats.values() for key in seat.picture.routes} | set(self._board.refused)
+        keys = {key for slot in self._slots.values() for key in slot.picture.routes} | set(self._board.refused)
         return [view for view in map(self.route, sorted(keys)) if view is not None]
 
     def route(self, key: str) -> RouteView | None:
         """One route, None when no worker runs it."""
-        views = [seat.picture.routes.get(key) for seat in self._seats.values()]
+        views = [slot.picture.routes.get(key) for slot in self._slots.values()]
         return sums.route(key, views, self._board.refused.get(key))
 
     def readiness(self) -> str | None:
         """None when every worker can take events; else what the first says that cannot."""
         if self.stopping:
             return "this dispatcher is shutting down"
-        for number, seat in self._seats.items():
-            if seat.picture.readiness is not None:
-                return f"worker {number}: {seat.picture.readiness}"
+        for number, slot in self._slots.items():
+            if slot.picture.readiness is not None:
+                return f"worker {number}: {slot.picture.readiness}"
         return None
 
     def lane_meters(self) -> typing.Iterable[LaneMeter]:
@@ -126,7 +125,7 @@ class JoinedDesk:
         """By the durability whose events each keeps."""
         summed: dict[str, JournalMeter] = {}
         for durability in typing.get_args(Durability):
-            _sum_up(summed, durability, (seat.picture.journal(durability) for seat in self._seats.values()))
+            _sum_up(summed, durability, (slot.picture.journal(durability) for slot in self._slots.values()))
         return summed
 
     def watch(self, changed: collections.abc.Callable[[str], None]) -> collections.abc.Callable[[], None]:
@@ -150,8 +149,8 @@ class JoinedDesk:
 
     async def event(self, receipt: str) -> EventView | None:
         """What became of an event; None for a receipt that is not ours."""
-        seat = self._owner(receipt)
-        return None if seat is None else await seat.ask(EventOf(receipt), EVENT)
+        slot = self._owner(receipt)
+        return None if slot is None else await slot.ask(EventOf(receipt), EVENT)
 
     async def events(self, route: str | None, after: str | None, limit: int) -> list[EventView]:
         """Events, newest first."""
@@ -164,14 +163,14 @@ class JoinedDesk:
     async def dead_letters(self, wanted: DeadLetterFilter) -> list[DeadLetterView]:
         """Dead letters, oldest first, without bodies."""
         seen = self._positions(wanted.after)
-        asked = {number: msgspec.structs.replace(wanted, after=seen.get(number)) for number in self._seats}
+        asked = {number: msgspec.structs.replace(wanted, after=seen.get(number)) for number in self._slots}
         found = await self._each(lambda number: Letters(asked[number]), list[DeadLetterView])
         return list(heapq.merge(*found, key=lambda view: view.at))[: wanted.limit]
 
     async def dead_letter(self, ident: str) -> DeadLetterView | None:
         """One dead letter with its original bytes."""
-        seat = self._owner(ident)
-        return None if seat is None else await seat.ask(LetterOf(ident), LETTER)
+        slot = self._owner(ident)
+        return None if slot is None else await slot.ask(LetterOf(ident), LETTER)
 
     async def replay(self, wanted: DeadLetterFilter) -> tuple[str, ...]:
         """Send them again, the oldest first whichever worker has them; the receipts of the replays.
@@ -184,7 +183,7 @@ class JoinedDesk:
         after = wanted.after
         while page := [one for one in page if one.at <= begun]:
             for number, ids in self._by_owner(page).items():
-                receipts += await self._seats[number].ask(Replay(_only(ids)), tuple[str, ...])
+                receipts += await self._slots[number].ask(Replay(_only(ids)), tuple[str, ...])
             after = self.cursor(after, [one.id for one in page])
             left = wanted.limit - len(receipts)
             if left <= 0:
@@ -195,7 +194,7 @@ class JoinedDesk:
     async def remove(self, wanted: DeadLetterFilter) -> int:
         """Drop them for good; how many went."""
         owned = self._by_owner(await self.dead_letters(wanted))
-        return sum([await self._seats[number].ask(Remove(_only(ids)), int) for number, ids in owned.items()])
+        return sum([await self._slots[number].ask(Remove(_only(ids)), int) for number, ids in owned.items()])
 
     # --- cursors ------------------------------------------------------------------------------------------------------
 
@@ -217,10 +216,10 @@ class JoinedDesk:
             seen[owner.number] = name
         return seen
 
-    def _owner(self, name: str) -> Seat | None:
+    def _owner(self, name: str) -> Slot | None:
         """The worker that a receipt or an id names; None when there is no such worker."""
-        found = NAME.fullmatch(name)
-        return None if found is None else self._seats.get(int(found[1]))
+        worker = worker_of(name)
+        return None if worker is None else self._slots.get(worker)
 
     def _by_owner(self, letters: typing.Iterable[DeadLetterView]) -> dict[int, list[str]]:
         owned: dict[int, list[str]] = {}
@@ -234,7 +233,7 @@ class JoinedDesk:
         self, question: collections.abc.Callable[[int], Question], answer: type[list[Row]]
     ) -> list[list[Row]]:
         """Ask every worker. Raises JournalFault when one cannot be asked: a list without its part would be wrong."""
-        return await asyncio.gather(*(seat.ask(question(number), answer) for number, seat in self._seats.items()))
+        return await asyncio.gather(*(slot.ask(question(number), answer) for number, slot in self._slots.items()))
 
 
 def _only(ids: list[str]) -> DeadLetterFilter:

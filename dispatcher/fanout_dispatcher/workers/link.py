@@ -20,7 +20,6 @@ from fanout_dispatcher.workers.messages import Answer, Ask, Message, NoAnswer, Q
 
 T = typing.TypeVar("T")
 LENGTH: typing.Final = struct.Struct(">I")
-READ: typing.Final = 1 << 20  # bytes at once
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)

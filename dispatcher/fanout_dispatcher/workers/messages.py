@@ -29,9 +29,8 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     own: tuple[tuple[str, int], ...]  # addresses and ports where no target may be
     log_level: str
     log_format: str
-    socket: int | None = (
-        None  # the descriptor of the listening socket; None: it takes nothing new, and delivers what it has
-    )
+    # The descriptor of the listening socket; None: it takes nothing new, and delivers what it has.
+    socket: int | None = None
 
 
 class Adopt(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -100,7 +99,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     whole: bool = False
 
 
-# --- questions, either way --------------------------------------------------------------------------------------------
+# --- questions: all of them go down, `EventOf` up too -----------------------------------------------------------------
 
 
 class EventOf(msgspec.Struct, frozen=True, tag=True):

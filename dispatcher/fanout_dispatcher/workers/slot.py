@@ -23,7 +23,7 @@ from fanout_dispatcher.workers.picture import Picture
 
 T = typing.TypeVar("T")
 LEAST: typing.Final = 0.1  # seconds before a worker that ended is started again
-MOST: typing.Final = 5.0
+MOST: typing.Final = 5.0  # seconds, however often it ended
 WELL: typing.Final = 10.0  # seconds after which a life counts as good: the next one starts after LEAST
 SILENCE: typing.Final = 15.0  # seconds without a word from a worker that tells a few times a second
 MERCY: typing.Final = 2.0  # seconds more, in which to hear it: perhaps it was the supervisor that was stopped
@@ -42,8 +42,8 @@ class House(typing.Protocol):
     def died(self, slot: "Slot", why: str) -> None:
         """It ended."""
 
-    async def event_for(self, slot: "Slot", question: Question) -> object:
-        """It asks."""
+    async def asked(self, slot: "Slot", question: Question) -> object:
+        """It asks something that another worker may know."""
 
 
 class Slot:
@@ -73,6 +73,7 @@ class Slot:
         self._taking = asyncio.Event()
         self._parted = asyncio.Event()  # the link of this life has ended: whatever was told has been heard
         self._unable = ""  # why it cannot start, in its own words
+        # Of the first life: that its journal is open, or why it cannot start.
         self.first: asyncio.Future[Opened] = asyncio.get_running_loop().create_future()
 
     def __repr__(self) -> str:
@@ -169,7 +170,7 @@ class Slot:
                 self._log.error("worker.unknown", message=type(message).__name__)
 
     async def _asked(self, question: Question) -> object:
-        return await self._house.event_for(self, question)
+        return await self._house.asked(self, question)
 
     def _expect(self, seconds: float, otherwise: typing.Callable[[], None]) -> None:
         """Expect a word within *seconds*."""

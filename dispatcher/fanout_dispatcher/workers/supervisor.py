@@ -26,6 +26,7 @@ from fanout_dispatcher import fronts, parts, state
 from fanout_dispatcher.cluster import Cluster, connect
 from fanout_dispatcher.settings import LEAST_JOURNAL, Settings, Unstartable
 from fanout_dispatcher.telemetry.logs import LogSeam, adopt_libraries, logger
+from fanout_dispatcher.transport.guard import Guard
 from fanout_dispatcher.workers.board import Board
 from fanout_dispatcher.workers.joined import JoinedDesk
 from fanout_dispatcher.workers.link import framed
@@ -115,8 +116,8 @@ class Supervisor:
         """A worker ended."""
         self._desk.died(slot, why)
 
-    async def event_for(self, slot: Slot, question: Question) -> object:
-        """A worker was asked for an event that is not its own."""
+    async def asked(self, slot: Slot, question: Question) -> object:
+        """A worker was asked for an event that is not its own; nothing else is asked upwards."""
         return await self._desk.event(question.receipt) if isinstance(question, EventOf) else None
 
     # --- starting and stopping ----------------------------------------------------------------------------------------
@@ -134,21 +135,8 @@ class Supervisor:
             stack.callback(one.close)
         guard = fronts.make_guard(settings, cluster)
         for number, share in zip(numbers, shares(len(numbers)), strict=True):
-            sock = sockets[number] if number < len(sockets) else None
-            orders = Orders(
-                worker=number,
-                index=share.index,
-                of=share.of,
-                data=str(settings.data),
-                journal_bytes=share.part(settings.journal_bytes),
-                memory_bytes=share.part(parts.MEMORY_BYTES),
-                allow_loopback=guard.allow_loopback,
-                allow_cidrs=tuple(map(str, guard.allow)),
-                own=tuple(sorted(guard.own)),
-                log_level=settings.log_level,
-                log_format=settings.log_format,
-                socket=None if sock is None else sock.fileno(),
-            )
+            sock = sockets[number] if number < len(sockets) else None  # what was left behind takes nothing new
+            orders = _orders(settings, number, share, guard=guard, sock=sock)
             self._slots.append(Slot(orders, sock, house=self, log=self._log))
         self._sockets = sockets
         return parts.url_of(sockets[0].getsockname())
@@ -208,3 +196,20 @@ class Supervisor:
             os._exit(1)
         self._log.info("dispatcher.stopping", workers=len(self._slots))
         self._stop.set()
+
+
+def _orders(settings: Settings, number: int, share: Share, *, guard: Guard, sock: socket.socket | None) -> Orders:
+    return Orders(
+        worker=number,
+        index=share.index,
+        of=share.of,
+        data=str(settings.data),
+        journal_bytes=share.part(settings.journal_bytes),
+        memory_bytes=share.part(parts.MEMORY_BYTES),
+        allow_loopback=guard.allow_loopback,
+        allow_cidrs=tuple(map(str, guard.allow)),
+        own=tuple(sorted(guard.own)),
+        log_level=settings.log_level,
+        log_format=settings.log_format,
+        socket=None if sock is None else sock.fileno(),
+    )

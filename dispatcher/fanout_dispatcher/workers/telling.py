@@ -12,6 +12,7 @@ import typing
 import msgspec
 
 from fanout_dispatcher.values.desk import Desk, PortMeter
+from fanout_dispatcher.values.views import RouteView
 from fanout_dispatcher.workers.messages import Told
 
 PACE: typing.Final = 0.2  # seconds between two looks
@@ -82,7 +83,7 @@ class Teller:
     def _moved(self, lane: tuple[str, str]) -> None:
         self._dirty.add(lane[0])
 
-    def _views(self, *, whole: bool) -> tuple[tuple[typing.Any, ...], tuple[str, ...]]:
+    def _views(self, *, whole: bool) -> tuple[tuple[RouteView, ...], tuple[str, ...]]:
         """The views of routes that differ from what was told of them, and the routes that are gone."""
         if whole:
             views = {view.route: view for view in self._desk.routes()}

@@ -8,6 +8,7 @@ gives what is in flight a few seconds, and ends, so that the journal is free for
 import asyncio
 import contextlib
 import ipaddress
+import math
 import pathlib
 import signal
 import socket
@@ -21,6 +22,7 @@ from fanout_crds.outlet import Outlet
 from fanout_dispatcher import parts
 from fanout_dispatcher.engine.desk import EngineDesk
 from fanout_dispatcher.engine.engine import Engine
+from fanout_dispatcher.engine.receipts import worker_of
 from fanout_dispatcher.ingress.listener import Ingress
 from fanout_dispatcher.journal.protocol import JournalFault
 from fanout_dispatcher.telemetry.logs import adopt_libraries, logger
@@ -104,15 +106,15 @@ class Worker:
                 await self._show(ingress, stack)
                 self._log.info("worker.started", deliveries=pending)
                 await self._stop.wait()
-            await parts.stop(self._engine, ingress, self._log, *([parts.GRACE] if self._orphaned else []))
+            most = parts.GRACE if self._orphaned else math.inf
+            await parts.stop(self._engine, ingress, self._log, most)
             if self._teller is not None:
                 await self._teller.look()
         return 0
 
     async def event(self, receipt: str) -> EventView | None:
         """What became of an event, whichever worker has it."""
-        worker = receipt.partition("-")[0].removeprefix("m")
-        if worker == str(self._orders.worker):
+        if worker_of(receipt) == self._orders.worker:
             return await self._desk.event(receipt)
         return await self._link.ask(EventOf(receipt), EVENT)
 

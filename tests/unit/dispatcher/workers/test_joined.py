@@ -18,7 +18,7 @@ from tests.unit.dispatcher.admin.fakes import NOON, FakeDesk, dead_letter_view, 
 ALL = DeadLetterFilter()
 
 
-class Seat:
+class Slot:
     """A worker whose desk is a `FakeDesk`."""
 
     def __init__(self, number: int) -> None:
@@ -55,16 +55,16 @@ def _place(ident: str) -> tuple[bool, int]:
 
 class Joined:
     def __init__(self, *numbers: int) -> None:
-        self.seats = [Seat(number) for number in numbers or (0, 1)]
+        self.slots = [Slot(number) for number in numbers or (0, 1)]
         self.board = Board(Share(0, 2), seam=Silent(), post=lambda _plans: None)
         self.now = NOON + 1000
-        self.desk = JoinedDesk(self.seats, self.board, wall=lambda: self.now)
+        self.desk = JoinedDesk(self.slots, self.board, wall=lambda: self.now)
 
     def letters(self, *names: str) -> None:
         """Dead letters, the oldest first, at the worker in the name."""
         for place, name in enumerate(names):
-            seat = next(seat for seat in self.seats if name.startswith((f"{seat.number}-", f"m{seat.number}-")))
-            seat.desk.letters.append(dead_letter_view(0, id=name, at=NOON + place))
+            slot = next(slot for slot in self.slots if name.startswith((f"{slot.number}-", f"m{slot.number}-")))
+            slot.desk.letters.append(dead_letter_view(0, id=name, at=NOON + place))
 
 
 def told(**changes: typing.Any) -> Told:
@@ -83,11 +83,11 @@ async def test_it_is_a_desk() -> None:
 @pytest.mark.parametrize(("receipt", "number"), [("0-a-ff", 0), ("12-a-ff", 12), ("m12-a-ff", 12)])
 async def test_an_event_is_asked_for_where_its_receipt_says(receipt: str, number: int) -> None:
     joined = Joined(0, 12)
-    seat = next(seat for seat in joined.seats if seat.number == number)
-    seat.desk.known.append(event_view(receipt, "Delivered"))
+    slot = next(slot for slot in joined.slots if slot.number == number)
+    slot.desk.known.append(event_view(receipt, "Delivered"))
 
     assert await joined.desk.event(receipt) == event_view(receipt, "Delivered")
-    assert [seat.asked for seat in joined.seats if seat.number != number] == [[]]
+    assert [slot.asked for slot in joined.slots if slot.number != number] == [[]]
 
 
 @pytest.mark.parametrize("receipt", ["7-a-ff", "", "-", "x", "0", "m-1-ff", "0x-1", "99999999-1", "٣-1-ff"])
@@ -96,7 +96,7 @@ async def test_a_receipt_of_no_worker_is_no_event_and_nobody_is_asked(receipt: s
 
     assert await joined.desk.event(receipt) is None
     assert await joined.desk.dead_letter(receipt) is None
-    assert [seat.asked for seat in joined.seats] == [[], []]
+    assert [slot.asked for slot in joined.slots] == [[], []]
 
 
 async def test_a_dead_letter_is_shown_by_its_worker() -> None:
@@ -106,7 +106,7 @@ async def test_a_dead_letter_is_shown_by_its_worker() -> None:
     found = await joined.desk.dead_letter("m1-1")
 
     assert found is not None
-    assert (found.id, joined.seats[0].asked) == ("m1-1", [])
+    assert (found.id, joined.slots[0].asked) == ("m1-1", [])
 
 
 # --- all of them ------------------------------------------------------------------------------------------------------
@@ -115,16 +115,16 @@ async def test_a_dead_letter_is_shown_by_its_worker() -> None:
 async def test_events_of_all_workers_come_newest_first_page_by_page_and_each_once() -> None:
     joined = Joined()
     for place in range(7):
-        seat = joined.seats[0 if place in (0, 1, 5) else 1]
-        receipt = f"{seat.number}-{place}-ff"
-        seat.desk.known.insert(0, event_view(receipt, "Delivered", accepted=NOON + place))
+        slot = joined.slots[0 if place in (0, 1, 5) else 1]
+        receipt = f"{slot.number}-{place}-ff"
+        slot.desk.known.insert(0, event_view(receipt, "Delivered", accepted=NOON + place))
 
     pages, after = [], None
     while page := await joined.desk.events(None, after, 2):
         names = [one.receipt for one in page]
         pages.append(names)
         after = joined.desk.cursor(after, names)
-        joined.seats[0].desk.known.insert(0, event_view(f"0-9{len(pages)}-ff", "Delivered", accepted=NOON + 99))
+        joined.slots[0].desk.known.insert(0, event_view(f"0-9{len(pages)}-ff", "Delivered", accepted=NOON + 99))
 
     assert [name.split("-")[1] for page in pages for name in page][:2] == ["6", "5"]
     assert [name for page in pages for name in page if not name.startswith("0-9")] == [
@@ -159,12 +159,12 @@ async def test_a_cursor_that_names_no_worker_is_refused(after: str) -> None:
 async def test_a_replay_takes_the_oldest_whoever_has_them_and_passes_over_those_that_nobody_can_take() -> None:
     joined = Joined()
     joined.letters("0-1", "1-1", "0-2", "1-2", "0-3")
-    joined.seats[0].desk.stuck = {"0-1"}
+    joined.slots[0].desk.stuck = {"0-1"}
 
     receipts = await joined.desk.replay(DeadLetterFilter(limit=3))
 
     assert sorted(receipts) == ["again-0-2", "again-1-1", "again-1-2"]
-    assert [one.id for seat in joined.seats for one in seat.desk.letters] == ["0-1", "0-3"]
+    assert [one.id for slot in joined.slots for one in slot.desk.letters] == ["0-1", "0-3"]
 
 
 async def test_a_replay_goes_through_all_pages_and_leaves_alone_what_died_since_it_began() -> None:
@@ -193,11 +193,11 @@ async def test_ids_go_to_their_workers_and_what_is_removed_is_counted() -> None:
 
 async def test_meters_are_summed_and_stay_when_a_worker_dies() -> None:
     joined = Joined()
-    for seat in joined.seats:
+    for slot in joined.slots:
         lane = LaneMeter(route="shop/order", target="payment", delivered=2, in_flight=1)
-        joined.desk.told(seat, told(lanes=(lane,), doors=(RouteMeter(route="shop/order", accepted=3),), whole=True))
+        joined.desk.told(slot, told(lanes=(lane,), doors=(RouteMeter(route="shop/order", accepted=3),), whole=True))
 
-    joined.desk.died(joined.seats[0], "its process ended with -9")
+    joined.desk.died(joined.slots[0], "its process ended with -9")
 
     (summed,) = joined.desk.lane_meters()
     (door,) = joined.desk.route_meters()
@@ -206,8 +206,8 @@ async def test_meters_are_summed_and_stay_when_a_worker_dies() -> None:
 
 async def test_journals_are_summed_by_durability() -> None:
     joined = Joined()
-    for seat in joined.seats:
-        joined.desk.told(seat, told(journals={"Journal": JournalMeter(events=2), "Memory": JournalMeter(events=1)}))
+    for slot in joined.slots:
+        joined.desk.told(slot, told(journals={"Journal": JournalMeter(events=2), "Memory": JournalMeter(events=1)}))
 
     assert joined.desk.journal_meters() == {"Journal": JournalMeter(events=4), "Memory": JournalMeter(events=2)}
 
@@ -216,8 +216,8 @@ async def test_the_port_that_was_handed_out_is_brought_up_to_date() -> None:
     joined = Joined()
     port = joined.desk.port
 
-    joined.desk.told(joined.seats[0], told(port=PortMeter(requests=2)))
-    joined.desk.told(joined.seats[1], told(port=PortMeter(requests=3)))
+    joined.desk.told(joined.slots[0], told(port=PortMeter(requests=2)))
+    joined.desk.told(joined.slots[1], told(port=PortMeter(requests=3)))
 
     assert port.requests == 5
 
@@ -225,10 +225,10 @@ async def test_the_port_that_was_handed_out_is_brought_up_to_date() -> None:
 async def test_ready_means_every_worker_and_what_is_missing_is_named() -> None:
     joined = Joined()
     starting = joined.desk.readiness()
-    for seat in joined.seats:
-        joined.desk.told(seat, told())
+    for slot in joined.slots:
+        joined.desk.told(slot, told())
     ready = joined.desk.readiness()
-    joined.desk.told(joined.seats[1], told(readiness="the journal cannot commit: full"))
+    joined.desk.told(joined.slots[1], told(readiness="the journal cannot commit: full"))
     full = joined.desk.readiness()
     joined.desk.stopping = True
 
@@ -247,11 +247,11 @@ async def test_a_change_that_all_workers_tell_is_passed_on_once() -> None:
         news.set()
 
     stop = joined.desk.watch(changed)
-    for seat in joined.seats:
-        joined.desk.told(seat, told(routes=(route_view(),)))
+    for slot in joined.slots:
+        joined.desk.told(slot, told(routes=(route_view(),)))
     await news.wait()
     stop()
-    joined.desk.told(joined.seats[0], told(routes_gone=("shop/order",)))
+    joined.desk.told(joined.slots[0], told(routes_gone=("shop/order",)))
     await asyncio.sleep(0.1)
 
     assert heard == ["shop/order r1"]
@@ -259,8 +259,8 @@ async def test_a_change_that_all_workers_tell_is_passed_on_once() -> None:
 
 async def test_a_route_that_only_the_board_knows_is_shown_with_its_refusal() -> None:
     joined = Joined()
-    for seat in joined.seats:
-        joined.desk.told(seat, told(routes=(route_view(),)))
+    for slot in joined.slots:
+        joined.desk.told(slot, told(routes=(route_view(),)))
 
     joined.board.refuse("shop/other", "line 3: no")
 

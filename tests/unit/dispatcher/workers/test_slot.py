@@ -40,7 +40,7 @@ class House:
         self.deaths.append(why)
         slot.picture.died(why)
 
-    async def event_for(self, slot: Slot, question: Question) -> object:
+    async def asked(self, slot: Slot, question: Question) -> object:
         return None
 
 
