@@ -5,7 +5,6 @@ refuses in words what could not work or would not be safe.
 """
 
 import dataclasses
-import ipaddress
 import pathlib
 import typing
 
@@ -13,7 +12,7 @@ from fanout_crds.faults import Faults
 from fanout_crds.references import ServiceKey
 from fanout_crds.route import CLASS_NAME
 from fanout_crds.texts import ClassName
-from fanout_dispatcher.values.address import Address
+from fanout_dispatcher.values.address import Address, Network
 
 GIB: typing.Final = 1 << 30
 LEAST_JOURNAL: typing.Final = 4 << 20  # bytes; with less, tables and indexes leave hardly any room for events
@@ -32,9 +31,6 @@ class TlsFiles:
 
     certificate: pathlib.Path
     key: pathlib.Path
-
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +65,8 @@ class Settings:
     """Bytes the journal may hold, 4 MiB at least; past it producers get 503 before anything is accepted."""
 
     workers: int = 1
-    """Processes that accept and deliver, each with its own journal; 1: all in one process, without a supervisor."""
+    """Processes that accept and deliver, each with its own journal; 1: all in one process, without a supervisor (unless
+    an earlier start left journals of more workers behind: see `workers.leftovers`)."""
 
     allow_loopback: bool = False
     """Let targets be on this machine: for laptops and tests."""

@@ -12,8 +12,8 @@ from fanout_crds.references import ServiceKey
 from fanout_crds.scalars import size
 from fanout_dispatcher import state
 from fanout_dispatcher.cli.output import fail
-from fanout_dispatcher.settings import GIB, MOST_WORKERS, Network, Settings, TlsFiles, Unstartable
-from fanout_dispatcher.values.address import Address
+from fanout_dispatcher.settings import GIB, MOST_WORKERS, Settings, TlsFiles, Unstartable
+from fanout_dispatcher.values.address import Address, Network
 
 FILE: typing.Final = click.Path(exists=True, dir_okay=False, path_type=pathlib.Path)
 UNSET: typing.Final[dict[str, typing.Any]] = {one.name: one.default for one in dataclasses.fields(Settings)}

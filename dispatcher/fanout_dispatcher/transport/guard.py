@@ -16,9 +16,8 @@ import typing
 
 import msgspec
 
-from fanout_dispatcher.transport.origin import Address, BadUrl, parse
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+from fanout_dispatcher.transport.origin import BadUrl, IpAddress, parse
+from fanout_dispatcher.values.address import Network
 
 
 def _table(rows: dict[str, str]) -> tuple[tuple[Network, str], ...]:
@@ -108,7 +107,7 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
             return None
         return self._judge(origin.address, private=private, port=origin.port)
 
-    def _judge(self, address: Address, *, private: bool, port: int) -> str | None:
+    def _judge(self, address: IpAddress, *, private: bool, port: int) -> str | None:
         if (str(address), port) in self.own:
             return "an address of our own"
         refused = _found(address, _NEVER)
@@ -129,11 +128,11 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
         known = address in _GLOBAL_UNICAST or address in _MAPPED or address in _NAT64 or _found(address, _PRIVATE)
         return None if known else "a reserved address"
 
-    def _allowed(self, address: Address) -> bool:
+    def _allowed(self, address: IpAddress) -> bool:
         return any(address.version == network.version and address in network for network in self.allow)
 
 
-def _found(address: Address, table: tuple[tuple[Network, str], ...]) -> str | None:
+def _found(address: IpAddress, table: tuple[tuple[Network, str], ...]) -> str | None:
     return next((kind for network, kind in table if address.version == network.version and address in network), None)
 
 

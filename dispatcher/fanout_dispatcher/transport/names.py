@@ -6,9 +6,9 @@ each lookup has a thread to itself, and a few threads are kept for the next ones
 /etc/hosts. docs/decisions/0008 has the alternatives.
 
 Bounded in three ways. Those who ask for a name while it is being looked up share the answer. A name that failed is not
-asked for again for a second. And there is a most of threads, of which names known to be slow get half: past it a lookup
-is Refused, since that says nothing about the target. Threads are daemons: none delays the end of the process. Who
-counts them is the loop alone.
+asked for again for a second. And the threads are limited, half of them for names known to be slow: beyond that a lookup
+is Refused, since it says nothing about the target. Threads are daemons, so that none delays the end of the process;
+only the loop counts them.
 
 Answers are not kept: each new connection asks, so a target that moves is followed.
 """

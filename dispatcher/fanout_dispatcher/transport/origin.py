@@ -14,7 +14,7 @@ import msgspec
 
 from fanout_dispatcher.values.address import bracketed
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _URL_CHARACTERS = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")
 _PARTS = re.compile(
@@ -41,7 +41,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     port: int
     authority: bytes  # the Host header
     path: bytes  # the request target: path and query
-    address: Address | None  # set when the host is an address and no name
+    address: IpAddress | None  # set when the host is an address and no name
 
 
 def parse(url: str) -> Origin:
@@ -71,7 +71,7 @@ def parse(url: str) -> Origin:
     )
 
 
-def _authority(text: str, default_port: int) -> tuple[str, int, Address | None]:
+def _authority(text: str, default_port: int) -> tuple[str, int, IpAddress | None]:
     found = _AUTHORITY.fullmatch(text)
     if found is None:
         raise BadUrl("expected host or host:port after the scheme")

@@ -1,6 +1,6 @@
-"""Tries a target's addresses as RFC 8305 (Happy Eyeballs) §5 says: staggered, and the first to connect wins.
+"""Dials a target's addresses as RFC 8305 (Happy Eyeballs) §5 says: staggered, and the first to connect wins.
 
-The next attempt starts when the last one has had its head start, or as soon as one fails. Whoever loses, or is under
+The next dial starts when the last one has had its head start, or as soon as one fails. Whoever loses, or is under
 way when the race is called off, is cancelled; a connection that it makes in that very moment is dropped.
 """
 
@@ -13,15 +13,15 @@ from fanout_dispatcher.transport.connection import Connection
 from fanout_dispatcher.values.outcome import Failed, Refused
 
 Dialled = Connection | Failed | Refused
-Attempt = collections.abc.Callable[[], collections.abc.Coroutine[typing.Any, typing.Any, Dialled]]
+Dial = collections.abc.Callable[[], collections.abc.Coroutine[typing.Any, typing.Any, Dialled]]
 
 
-async def first(attempts: collections.abc.Iterable[Attempt], *, head_start: float) -> Dialled:
+async def first(dials: collections.abc.Iterable[Dial], *, head_start: float) -> Dialled:
     """Give the first connection that is made, or the last failure. A shortage of our own ends the race.
 
-    *head_start* in seconds. There must be an attempt.
+    *head_start* in seconds. There must be a dial.
     """
-    waiting = collections.deque(attempts)
+    waiting = collections.deque(dials)
     flying: set[asyncio.Task[Dialled]] = set()
     try:
         while True:

@@ -1,9 +1,14 @@
-"""Where a port listens: a host and a port as people write them, and in which words one could not be opened."""
+"""Where a port listens: a host and a port as people write them, and in which words one could not be opened.
+
+Beside it what else the dispatcher says of addresses in more than one place.
+"""
 
 import dataclasses
 import errno
 import ipaddress
 import typing
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _WORDS: typing.Final = {
     errno.EADDRINUSE: "address already in use: stop the other process or choose another port",

@@ -8,7 +8,7 @@ import pytest
 
 from fanout_dispatcher.transport.answer import Usual
 from fanout_dispatcher.transport.connection import Connection
-from fanout_dispatcher.transport.race import Attempt, Dialled, first
+from fanout_dispatcher.transport.race import Dial, Dialled, first
 from fanout_dispatcher.values.outcome import Failed, Fault, Refused
 from tests.sim.loop import run
 
@@ -29,17 +29,17 @@ class Home:
 
 
 class Course:
-    """Runs races; remembers when each attempt began and which were cancelled."""
+    """Runs races; remembers when each dial began and which were cancelled."""
 
     def __init__(self) -> None:
         self.began: list[float] = []
         self.cancelled: list[int] = []
         self.connections: dict[int, Connection] = {}
 
-    def attempt(self, number: int, after: float, outcome: Failed | Refused | None) -> Attempt:
+    def dial(self, number: int, after: float, outcome: Failed | Refused | None) -> Dial:
         """One that takes *after* seconds, and connects where *outcome* is None."""
 
-        async def attempt() -> Dialled:
+        async def dial() -> Dialled:
             self.began.append(asyncio.get_running_loop().time())
             try:
                 await asyncio.sleep(after)
@@ -51,13 +51,13 @@ class Course:
             self.connections[number] = Connection(Home())
             return self.connections[number]
 
-        return attempt
+        return dial
 
-    def run(self, *attempts: tuple[float, Failed | Refused | None]) -> tuple[Dialled, float]:
+    def run(self, *dials: tuple[float, Failed | Refused | None]) -> tuple[Dialled, float]:
         """Race; what came of it and how long it took."""
 
         async def race() -> tuple[Dialled, float]:
-            started = [self.attempt(number, *one) for number, one in enumerate(attempts)]
+            started = [self.dial(number, *one) for number, one in enumerate(dials)]
             outcome = await first(started, head_start=0.25)
             took = asyncio.get_running_loop().time()
             await settled()
@@ -143,7 +143,7 @@ def test_a_race_called_off_leaves_no_attempt_behind(at: float) -> None:
 
 
 async def _race(course: Course) -> Dialled:
-    return await first([course.attempt(number, NEVER, None) for number in range(3)], head_start=0.25)
+    return await first([course.dial(number, NEVER, None) for number in range(3)], head_start=0.25)
 
 
 async def settled_but(race: asyncio.Task[Dialled]) -> None:
@@ -157,12 +157,12 @@ def test_of_two_that_connect_in_the_same_turn_the_second_is_closed() -> None:
     gate: list[asyncio.Event] = []
 
     def together() -> collections.abc.Coroutine[typing.Any, typing.Any, Dialled]:
-        async def attempt() -> Dialled:
+        async def dial() -> Dialled:
             await gate[0].wait()
             made.append(Connection(Home()))
             return made[-1]
 
-        return attempt()
+        return dial()
 
     async def race() -> Dialled:
         gate.append(asyncio.Event())
