@@ -6,6 +6,7 @@ several. Time and chance enter them here and nowhere else.
 """
 
 import contextlib
+import os
 import pathlib
 import random
 import secrets
@@ -18,7 +19,6 @@ from structlog.typing import FilteringBoundLogger
 from fanout_crds.compile import Installation
 from fanout_dispatcher import state
 from fanout_dispatcher.admin import app, report
-from fanout_dispatcher.admin.listen import Listening
 from fanout_dispatcher.admin.listen import listen as listen_http
 from fanout_dispatcher.admin.review import TokenReviewer
 from fanout_dispatcher.cluster import Cluster
@@ -49,21 +49,21 @@ async def open_other_ports(
     public: str,
     port: PortMeter,
     stack: contextlib.AsyncExitStack,
-) -> list[Listening]:
-    """The admin port, and the report port where one is asked for."""
+) -> str:
+    """Open the admin port, and the report port where one is asked for; the admin port's base URL."""
     admin = app.application(
         desk, log, token=settings.admin_token, loopback=settings.admin.loopback, public=public, port=port
     )
-    ports = [await listen_http(admin, settings.admin)]
-    stack.push_async_callback(ports[0].close)
+    opened = await listen_http(admin, settings.admin)
+    stack.push_async_callback(opened.close)
     if settings.report is not None:
         allowed = None
         if settings.report_checked and cluster is not None:
             allowed = TokenReviewer(cluster, log, now=time.monotonic)
         stream = report.stream(desk, log, epoch=secrets.token_hex(8), allowed=allowed)
-        ports.append(await listen_http(stream, settings.report, settings.report_tls))
-        stack.push_async_callback(ports[1].close)
-    return ports
+        followed = await listen_http(stream, settings.report, settings.report_tls)
+        stack.push_async_callback(followed.close)
+    return f"http://{opened.address}"
 
 
 def make_guard(settings: Settings, cluster: Cluster | None) -> Guard:
@@ -99,9 +99,10 @@ def plan_source(settings: Settings, log: FilteringBoundLogger, sink: PlanSink, c
 
 
 def announce(
-    data: pathlib.Path, running: state.Running, log: FilteringBoundLogger, stack: contextlib.AsyncExitStack
+    data: pathlib.Path, log: FilteringBoundLogger, *, admin: str, listen: str, stack: contextlib.AsyncExitStack
 ) -> None:
-    """Keep the state file until *stack* unwinds."""
+    """Keep the state file, with the base URLs of admin and data port, until *stack* unwinds."""
+    running = state.Running(admin=admin, listen=listen, pid=os.getpid())
     try:
         stack.enter_context(state.announced(data, running))
     except OSError as error:  # a full disk: `fanout events` needs --admin then, and nothing else is worse for it

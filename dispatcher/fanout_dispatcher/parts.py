@@ -1,8 +1,8 @@
-"""What accepts and delivers: the parts that every process of a dispatcher is made of which does so.
+"""The parts of a process that accepts and delivers: journal, engine, data port, and how they stop.
 
-A dispatcher without workers (`server`) and a worker (`workers`) use the same journal, engine and data port; what faces
-people, operators and the API server is in `fronts`, which workers can do without. Each part is made here; time, chance,
-ids and the network enter it here and nowhere else.
+A dispatcher without workers (`server`) and each worker (`workers`) are made of the same ones. What faces people,
+operators and the API server is in `fronts`, which a worker does without. Time, chance, ids and the network enter the
+parts here and nowhere else.
 """
 
 import asyncio

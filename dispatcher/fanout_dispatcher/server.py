@@ -1,8 +1,10 @@
 """The composition root: a dispatcher, built from its settings, from the first lock to the last commit.
 
-One process does everything here; with ``--workers`` there is a supervisor instead, and this only hands over to it. The
-order of starting is the order of trust: first the journal (nothing can be promised without it), then the ports (a taken
-one must be known before anything is sent), then the plans. Stopping goes the other way: no new events, what is in
+One process does everything here, made of `parts` and `fronts`. Where there have to be workers, because ``--workers``
+says so or an earlier start left journals of theirs behind, a supervisor does it, and this only hands over.
+
+The order of starting is the order of trust: first the journal (nothing can be promised without it), then the ports (a
+taken one must be known before anything is sent), then the plans. Stopping goes the other way: no new events, what is in
 flight lands, all of it is committed.
 """
 
@@ -16,7 +18,7 @@ import uvloop
 from structlog.typing import FilteringBoundLogger
 
 from fanout_crds.outlet import Outlet
-from fanout_dispatcher import fronts, parts, state
+from fanout_dispatcher import fronts, parts
 from fanout_dispatcher.cluster import connect
 from fanout_dispatcher.ingress.listener import CannotListen
 from fanout_dispatcher.settings import Settings, Unstartable
@@ -28,7 +30,7 @@ from fanout_dispatcher.workers.supervisor import serve as serve_with_workers
 def serve(settings: Settings) -> None:
     """Run a dispatcher until SIGTERM or SIGINT.
 
-    Raises Unstartable (or JournalRefused) with a sentence for what the user can mend.
+    Raises Unstartable or JournalFault with a sentence for what the user can mend.
     """
     left = left_behind(settings.data, settings.workers)
     if settings.workers > 1 or left:
@@ -55,15 +57,14 @@ async def _serve(settings: Settings, log: FilteringBoundLogger, stderr: Outlet) 
             raise Unstartable(str(error)) from None
         stack.callback(ingress.close)
         base = parts.url_of(ingress.addresses[0])
-        ports = await fronts.open_other_ports(
+        admin = await fronts.open_other_ports(
             settings, log, desk, cluster=cluster, public=base, port=ingress.meter, stack=stack
         )
         engine.start()
         plans = asyncio.create_task(fronts.plan_source(settings, log, engine, cluster).run(), name="plans")
         stack.callback(plans.cancel)
-        running = state.Running(admin=f"http://{ports[0].address}", listen=base, pid=os.getpid())
-        fronts.announce(settings.data, running, log, stack)
-        log.info("dispatcher.started", listen=base, admin=running.admin, deliveries=opened[1].pending)
+        fronts.announce(settings.data, log, admin=admin, listen=base, stack=stack)
+        log.info("dispatcher.started", listen=base, admin=admin, deliveries=opened[1].pending)
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({stopping, plans}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()

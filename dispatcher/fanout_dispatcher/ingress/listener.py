@@ -1,8 +1,10 @@
 """Opens the data port, drains it and closes it.
 
-ingress = await listen(engine, "127.0.0.1", 8080, ids=ids, wall=wall)
-...
-await ingress.drain(seconds)
+    ingress = await listen(engine, ("127.0.0.1", 8080), ids=ids, wall=wall)
+    ...
+    await ingress.drain(seconds)
+
+A worker opens none: it is handed a socket that listens already, and serves on that.
 """
 
 import asyncio

@@ -22,7 +22,7 @@ import uvloop
 from structlog.typing import FilteringBoundLogger
 
 from fanout_crds.outlet import Outlet
-from fanout_dispatcher import fronts, parts, state
+from fanout_dispatcher import fronts, parts
 from fanout_dispatcher.cluster import Cluster, connect
 from fanout_dispatcher.settings import LEAST_JOURNAL, Settings, Unstartable
 from fanout_dispatcher.telemetry.logs import LogSeam, adopt_libraries, logger
@@ -81,18 +81,15 @@ class Supervisor:
             if opened is None:
                 return
             self._catch_up_all(opened)
-            ports = await fronts.open_other_ports(
+            admin = await fronts.open_other_ports(
                 settings, self._log, self._desk, cluster=cluster, public=base, port=self._desk.port, stack=stack
             )
             await self._until_stop(asyncio.gather(*(slot.taking() for slot in self._slots)))
             plans = asyncio.create_task(fronts.plan_source(settings, self._log, self._board, cluster).run())
             stack.callback(plans.cancel)
-            running = state.Running(admin=f"http://{ports[0].address}", listen=base, pid=os.getpid())
-            fronts.announce(settings.data, running, self._log, stack)
+            fronts.announce(settings.data, self._log, admin=admin, listen=base, stack=stack)
             owed = sum(one.pending for one in opened)
-            self._log.info(
-                "dispatcher.started", listen=base, admin=running.admin, deliveries=owed, workers=len(self._slots)
-            )
+            self._log.info("dispatcher.started", listen=base, admin=admin, deliveries=owed, workers=len(self._slots))
             watched = {plans, *lives}
             ended = asyncio.create_task(asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED))
             await self._until_stop(ended)
