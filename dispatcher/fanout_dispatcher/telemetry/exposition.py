@@ -26,6 +26,15 @@ M = typing.TypeVar("M", LaneMeter, RouteMeter)
 Write = Callable[[M, str], str]  # a meter and its labels; its lines
 
 
+class Family(typing.NamedTuple):
+    """What every target has of one name: its kind, what it says, and how a target's lines are written."""
+
+    name: str
+    kind: str
+    says: str
+    write: Write[LaneMeter]
+
+
 def doors(routes: list[RouteMeter]) -> Iterator[str]:
     """Pieces of the families that every route has."""
     named = [(one, f'route="{escaped(one.route)}"') for one in routes]
@@ -92,36 +101,21 @@ def _seconds(one: LaneMeter, labels: str) -> str:
     return "".join(lines)
 
 
-def _one(name: str, field: str) -> Write[LaneMeter]:
-    """Write the one sample that *field* is."""
-    return lambda one, labels: f"{name}{{{labels}}} {getattr(one, field)}\n"
+def _plain(name: str, kind: str, says: str, field: str) -> Family:
+    """A family with one sample a target: what *field* of its meter holds."""
+    return Family(name, kind, says, lambda one, labels: f"{name}{{{labels}}} {getattr(one, field)}\n")
 
 
-LANES: typing.Final[tuple[tuple[str, str, str, Write[LaneMeter]], ...]] = (
-    ("fanout_attempts_total", "counter", "Attempts: Delivered, a status (or its class), a fault.", _attempts),
-    (
-        "fanout_delivered_total",
-        "counter",
-        "Deliveries that the target accepted.",
-        _one("fanout_delivered_total", "delivered"),
-    ),
-    (
-        "fanout_retries_total",
-        "counter",
-        "Deliveries put back to be tried again.",
-        _one("fanout_retries_total", "retried"),
-    ),
-    ("fanout_dead_letters_total", "counter", "Deliveries given up, by reason.", _died),
-    ("fanout_replayed_total", "counter", "Dead letters sent again.", _one("fanout_replayed_total", "replayed")),
-    ("fanout_dead_letters", "gauge", "Dead letters kept now.", _one("fanout_dead_letters", "dead_letters")),
-    ("fanout_pending", "gauge", "Deliveries not yet settled.", _one("fanout_pending", "pending")),
-    (
-        "fanout_pending_bytes",
-        "gauge",
-        "Bytes of events whose deliveries are not settled.",
-        _one("fanout_pending_bytes", "pending_bytes"),
-    ),
-    ("fanout_in_flight", "gauge", "Attempts under way.", _one("fanout_in_flight", "in_flight")),
-    ("fanout_circuit_state", "gauge", "1 for the state the circuit is in.", _circuit),
-    ("fanout_attempt_seconds", "histogram", "Attempts, connect to last byte.", _seconds),
+LANES: typing.Final = (
+    Family("fanout_attempts_total", "counter", "Attempts: Delivered, a status (or its class), a fault.", _attempts),
+    _plain("fanout_delivered_total", "counter", "Deliveries that the target accepted.", "delivered"),
+    _plain("fanout_retries_total", "counter", "Deliveries put back to be tried again.", "retried"),
+    Family("fanout_dead_letters_total", "counter", "Deliveries given up, by reason.", _died),
+    _plain("fanout_replayed_total", "counter", "Dead letters sent again.", "replayed"),
+    _plain("fanout_dead_letters", "gauge", "Dead letters kept now.", "dead_letters"),
+    _plain("fanout_pending", "gauge", "Deliveries not yet settled.", "pending"),
+    _plain("fanout_pending_bytes", "gauge", "Bytes of events whose deliveries are not settled.", "pending_bytes"),
+    _plain("fanout_in_flight", "gauge", "Attempts under way.", "in_flight"),
+    Family("fanout_circuit_state", "gauge", "1 for the state the circuit is in.", _circuit),
+    Family("fanout_attempt_seconds", "histogram", "Attempts, connect to last byte.", _seconds),
 )
