@@ -100,8 +100,6 @@ def _memory(run: Run) -> Result:
     }
     note = (
         f"{run['pending']:,.0f} pending, filled in {run['fill_seconds']:.0f} s; accept_ratio: events per CPU second at"
-    )
-    note += (
         f" the end of that ÷ at its beginning; with deliveries, on a route beside it: {run['live_ratio']:.2f}; {ONCE}"
     )
     return Result(runs=[run], numbers=numbers, note=note)

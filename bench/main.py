@@ -79,7 +79,7 @@ def _introduce(console: Console, machine: dict[str, object]) -> None:
 
 
 def _write(path: pathlib.Path, found: dict[str, Result], machine: dict[str, object]) -> None:
-    """Keys that were not run keep their last result out of the file: a mixture of runs would be no run."""
+    """Only what was run now is in the file: figures of several runs side by side would be those of none."""
     told = {key: one.written() for key, one in found.items()} | {"machine": machine}
     path.write_bytes(msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n")
 

@@ -37,6 +37,6 @@ def routes_10000(terms: Terms) -> dict[str, Result]:
     least, most = (statistics.median(run[f"{which}_us"] for run in runs) for which in ("one", "all"))
     note = (
         f"{most:.0f} ÷ {least:.0f} µs of CPU an event, all to one of them; loaded once, from one file of manifests, in"
+        f" {loading['load_seconds']:.1f} s; then {loading['rss_mb']:.0f} MB"
     )
-    note += f" {loading['load_seconds']:.1f} s; then {loading['rss_mb']:.0f} MB"
     return {"routes_10000": judged("value", runs, unit="×", must="≤ 1.1", aim="≤ 1.0", note=note)}

@@ -1,8 +1,8 @@
 """The targets: one lean process that answers 204 on some ports, late on others, and on others takes all in silence.
 
 It reads no more of a request than it must to find its end, so that it costs less than anything it is used to measure
-(main.py prints its CPU). An event may carry the time it was due at the generator; the sink then keeps its end-to-end
-latency: both processes read the same monotonic clock.
+(the note of a case says how busy it was). An event may carry the time it was due at the generator; the sink then keeps
+its end-to-end latency: both processes read the same monotonic clock.
 
 On its control port a line is a question: ``stats`` is answered with JSON, ``reset`` starts counting anew.
 
@@ -23,8 +23,6 @@ from bench.event import STAMP, STAMP_DIGITS
 ANSWER = b"HTTP/1.1 204 No Content\r\n\r\n"
 END = b"\r\n\r\n"
 LENGTH = b"content-length:"
-
-
 LARGE = 16 << 10  # bytes of a request from which on its body is counted instead of kept
 BACKLOG = 1024  # connections that may wait: with fewer the kernel drops some, and who connects waits a second
 SLOW = 0.5  # seconds that a slow port takes to answer

@@ -7,10 +7,7 @@ ratio and what else used the cores stand beside it.
 """
 
 import os
-import pathlib
 import statistics
-import subprocess
-import sys
 import time
 
 from bench.measure import loaded, prefixed
@@ -24,8 +21,6 @@ def workers_2(terms: Terms) -> dict[str, Result]:
     """Two workers on two cores ÷ one on one: events per CPU second, times the cores."""
     if len(CORES) < 2:
         return {"workers_2": skipped("this machine lets us use one core only")}
-    if not _offered():
-        return {"workers_2": skipped("this `fanout run` has no --workers")}
     runs, shares = [], ""
     for turn in range(terms.repetitions):
         one, two = _run(terms, 0), _run(terms, 2)
@@ -37,12 +32,6 @@ def workers_2(terms: Terms) -> dict[str, Result]:
     raw = statistics.median(run["throughput"] for run in runs)
     note = f"2 × events per CPU second; events/s {raw:.2f} ×, where of the cores {shares}"
     return {"workers_2": judged("ratio", runs, unit="×", must="≥ 1.7", aim="≥ 1.9", note=note)}
-
-
-def _offered() -> bool:
-    fanout = str(pathlib.Path(sys.executable).with_name("fanout"))
-    said = subprocess.run([fanout, "run", "--help"], capture_output=True, text=True, check=True)
-    return "--workers" in said.stdout
 
 
 def _run(terms: Terms, workers: int) -> Run:
