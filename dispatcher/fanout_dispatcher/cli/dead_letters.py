@@ -5,7 +5,7 @@ import typing
 import click
 
 from fanout_dispatcher.cli import output
-from fanout_dispatcher.cli.client import NAME, Admin, Json, admin_option, named
+from fanout_dispatcher.cli.client import NAME, Admin, Command, Json, admin_option, named
 from fanout_dispatcher.cli.output import Column, fail
 
 COLUMNS: typing.Final = (
@@ -27,7 +27,6 @@ HISTORY: typing.Final = (
 NO_WAY: typing.Final = (
     "the route or target is not in force, or its queue is full; mend that (fanout routes shows both), then replay"
 )
-Command = typing.TypeVar("Command", bound=typing.Callable[..., typing.Any])
 
 
 @click.group("dead-letters")
@@ -52,16 +51,13 @@ def chosen(command: Command) -> Command:
     return command
 
 
-limited = click.option(
-    "--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="How many at most."
-)
 everything = click.option("--all", "all_", is_flag=True, help="All there are (up to --limit).")
 
 
 @dead_letters.command("list")
 @chosen
 @click.option("--after", metavar="ID", help="Go on after this one.")
-@limited
+@output.limited
 @admin_option
 @output.formats
 def list_(admin: str | None, form: str, **wanted: str | int | None) -> None:
@@ -75,9 +71,7 @@ def list_(admin: str | None, form: str, **wanted: str | int | None) -> None:
     if form == "json":
         output.write_json(found)
         return
-    output.write_table(found["items"], COLUMNS, empty="no dead letters")
-    if found["next"]:
-        click.echo(f"there are more: --after {found['next']}", err=True)
+    output.write_page(found["items"], COLUMNS, empty="no dead letters", following=found["next"])
 
 
 @dead_letters.command()
@@ -108,7 +102,7 @@ def show(ident: str, admin: str | None, form: str) -> None:
 @click.argument("ids", nargs=-1, metavar="[ID]…")
 @chosen
 @everything
-@limited
+@output.limited
 @admin_option
 @output.formats
 def replay(admin: str | None, form: str, **wanted: typing.Any) -> None:
@@ -137,7 +131,7 @@ def replay(admin: str | None, form: str, **wanted: typing.Any) -> None:
 @click.argument("ids", nargs=-1, metavar="[ID]…")
 @chosen
 @everything
-@limited
+@output.limited
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @admin_option
 @output.formats

@@ -72,7 +72,7 @@ def get(receipt: str, admin: str | None, form: str, *, watch: bool) -> None:
 @events.command("list")
 @click.option("--route", metavar="NAMESPACE/NAME", help="Only those of this route.")
 @click.option("--after", metavar="RECEIPT", help="Go on after this one.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="How many at most.")
+@output.limited
 @admin_option
 @output.formats
 def list_(admin: str | None, form: str, **wanted: str | int | None) -> None:
@@ -89,9 +89,7 @@ def list_(admin: str | None, form: str, **wanted: str | int | None) -> None:
     rows = [
         {**one, "states": ", ".join(f"{d['target']} {d['state']}" for d in one["deliveries"])} for one in found["items"]
     ]
-    output.write_table(rows, LIST, empty="no events")
-    if found["next"]:
-        click.echo(f"there are more: --after {found['next']}", err=True)
+    output.write_page(rows, LIST, empty="no events", following=found["next"])
 
 
 def follow(ask: typing.Callable[[], Json], form: str, *, timeout: float | None = None) -> Json:

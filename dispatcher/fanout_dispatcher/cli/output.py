@@ -14,7 +14,10 @@ import rich.console
 
 from fanout_dispatcher.cli.listing import Column, Listing, Row, plain, text
 
-__all__ = ["Column", "Row", "console", "fail", "formats", "listing", "plain", "text", "write_json", "write_table"]
+__all__ = [
+    "Column", "Row", "console", "fail", "formats", "limited", "listing", "plain", "text", "write_json", "write_page",
+    "write_table",
+]  # fmt: skip
 
 UNBOUNDED: typing.Final = 1_000_000  # columns where no terminal sets a bound
 
@@ -26,6 +29,11 @@ formats = click.option(
     default="table",
     show_default=True,
     help="How to write it.",
+)
+
+
+limited = click.option(
+    "--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="How many at most."
 )
 
 
@@ -46,6 +54,13 @@ def write_table(rows: typing.Iterable[Row], columns: Sequence[Column], *, empty:
         click.echo(empty, err=True)
         return
     console().print(listing(found, columns))
+
+
+def write_page(rows: typing.Iterable[Row], columns: Sequence[Column], *, empty: str, following: str | None) -> None:
+    """Write one page of a list; *following* is the cursor of the next one, None after the last."""
+    write_table(rows, columns, empty=empty)
+    if following:
+        click.echo(f"there are more: --after {following}", err=True)
 
 
 def listing(rows: typing.Iterable[Row], columns: Sequence[Column]) -> Listing:
