@@ -2,7 +2,8 @@
 
 import pytest
 
-from bench.parts import REST, budget, functions, part, read
+from bench.parts import OURS, REST, budget, functions, part, read
+from bench.process import ROOT
 
 LOOP = ["thread (7): MainThread", "Runner.run (asyncio/runners.py:118)", "uv_run (core.c:464)"]
 FEED = "Intake.feed (fanout_dispatcher/ingress/intake.py:89)"
@@ -11,6 +12,11 @@ SEND = "Connection.send (fanout_dispatcher/transport/connection.py:88)"
 DISK = ["thread (8): journal", "ThreadDisk._work (fanout_dispatcher/journal/disk.py:74)"]
 GC = "garbage collector"
 COMMIT = "transact (fanout_dispatcher/journal/sqlite/transaction.py:24)"
+
+
+@pytest.mark.parametrize("name", [name for name, _ in OURS])
+def test_a_part_is_made_of_modules_that_are_there(name: str) -> None:
+    assert list((ROOT / "dispatcher").glob(f"{name}*"))
 
 
 @pytest.mark.parametrize(
