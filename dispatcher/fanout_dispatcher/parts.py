@@ -44,6 +44,7 @@ GRACE: typing.Final = 3.0  # seconds, beyond the longest attempt, that stopping 
 MEMORY_BYTES: typing.Final = 64 << 20  # what routes with durability Memory may keep waiting in all
 SWITCH: typing.Final = 0.001  # seconds after which a busy loop lets the journal's thread have the interpreter; Python's
 # own 5 ms, at each of the seven calls that a commit makes, made the slowest 202s twice as slow
+ASKED_TWICE: typing.Final = "asked twice: what is in flight will be sent again at the next start"
 MOST_DESCRIPTORS: typing.Final = 1 << 20  # where the limit is "unlimited": what the kernel gives a process by default
 
 

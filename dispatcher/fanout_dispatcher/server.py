@@ -75,7 +75,7 @@ async def _serve(settings: Settings, log: FilteringBoundLogger, stderr: Outlet) 
 
 def _asked_to_stop(stop: asyncio.Event, log: FilteringBoundLogger, stderr: Outlet) -> None:
     if stop.is_set():
-        log.warning("dispatcher.killed", why="asked twice: what is in flight will be sent again at the next start")
+        log.warning("dispatcher.killed", why=parts.ASKED_TWICE)
         stderr.close()
         os._exit(1)
     stop.set()

@@ -25,7 +25,7 @@ STRUCTURED: typing.Final = b"application/cloudevents+json"
 CARRIED: typing.Final = encoded(headers.CARRIED - {"content-type"})  # the content type is said once, by `_typed`
 SAID_ELSEWHERE: typing.Final = frozenset({"datacontenttype", "data", "data_base64"})  # in binary mode
 
-Event = tuple[Head, bytes]
+HeadAndBody = tuple[Head, bytes]
 
 
 class NotJson(ValueError):
@@ -37,7 +37,7 @@ class Reader(msgspec.Struct, frozen=True):
 
     ids: typing.Callable[[], str]
 
-    def read(self, request: Request, route: Route) -> Event:
+    def read(self, request: Request, route: Route) -> HeadAndBody:
         """Make an event of *request*; raises Invalid or NotJson with a sentence."""
         content_type = request.fields.get(b"content-type", b"")
         if bodies.is_json(content_type):
@@ -49,7 +49,7 @@ class Reader(msgspec.Struct, frozen=True):
                 return _binary(request, route)
         return self._plain(request, route, content_type)
 
-    def _plain(self, request: Request, route: Route, content_type: bytes) -> Event:
+    def _plain(self, request: Request, route: Route, content_type: bytes) -> HeadAndBody:
         path, ident = route.plan.path, self.ids()
         block = b"ce-specversion: 1.0\r\nce-id: %b\r\nce-source: %b\r\nce-type: dev.fanout.request\r\n%b" % (
             ident.encode("ascii"),
@@ -66,7 +66,7 @@ def _check_json(request: Request) -> None:
     raise NotJson(f"the body is not valid JSON: {wrong}" if request.body else "the body is empty, which is not JSON")
 
 
-def _binary(request: Request, route: Route) -> Event:
+def _binary(request: Request, route: Route) -> HeadAndBody:
     parts: list[bytes] = []
     found: dict[str, str] = {}
     for name, value in request.lines:
@@ -82,7 +82,7 @@ def _binary(request: Request, route: Route) -> Event:
     return _event(request, route, (found["id"], found["source"], found["type"]), b"".join(parts)), request.body
 
 
-def _structured(request: Request, route: Route) -> Event:
+def _structured(request: Request, route: Route) -> HeadAndBody:
     event = structured.read(request.body)
     found = event.attributes
     lines = [b"ce-%b: %b\r\n" % (name.encode("ascii"), attributes.encode(text)) for name, text in found.items()]

@@ -65,8 +65,10 @@ class Intake:
         self.lines: Lines = []
         self.buffer: bytes | bytearray = b""
         self.size = 0  # of the body so far
-        self.fed = 0  # bytes read since the head or the body began, at most; 0 between reads that end with a request
-        self.unsure = 0  # how many of these may have belonged to what was before
+        self.fed = 0  # bytes since the read in which the head or body began, all of that one included; 0 when QUIET
+        self.unsure = (
+            0  # how many of these may have belonged to what was before: the parser does not say where it began
+        )
 
     @property
     def held(self) -> int:
@@ -99,7 +101,7 @@ class Intake:
         if self.phase == QUIET:
             self.fed = 0
         else:
-            if phase != self.phase or begun != self.begun:
+            if phase != self.phase or begun != self.begun:  # it began in this read, whose first bytes may be others'
                 self.fed = len(data)
                 self.unsure = 0 if phase == QUIET and begun + 1 == self.begun and self.phase == HEAD else len(data)
             self._measure(self.fed - self.unsure)

@@ -1,7 +1,8 @@
 """Counters and views of several workers made into those of one dispatcher. Pure.
 
 A meter's fields tell by their type how they add up: numbers, and what is counted by word or by bucket, are summed; of
-circuits the worst is shown. So a counter that is added to a meter is summed without a word here.
+circuits the worst is shown. So a counter that is added to a meter is summed without a word here; a gauge needs its
+name in `NOW`, or it would outlive its worker.
 """
 
 import collections.abc

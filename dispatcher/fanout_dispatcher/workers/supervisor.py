@@ -184,9 +184,7 @@ class Supervisor:
 
     def _asked_to_stop(self) -> None:
         if self._stop.is_set():
-            self._log.warning(
-                "dispatcher.killed", why="asked twice: what is in flight will be sent again at the next start"
-            )
+            self._log.warning("dispatcher.killed", why=parts.ASKED_TWICE)
             for slot in self._slots:
                 slot.kill()
             self._stderr.close()
