@@ -30,7 +30,7 @@ fmt: install  ## Format and fix what can be fixed
 	.venv/bin/ruff format .
 
 bench: install binaries  ## Measure; bench/README.md says what, how and against what. PROFILE=1: where our CPU goes
-	@$(PYTHON_ENV) -m bench.$(if $(PROFILE),profile,main)
+	@$(PYTHON_ENV) -m bench.$(if $(PROFILE),profiling,main)
 
 faults: install  ## The long fault runs: kills, standstills, full disks, hostile targets; their figures at the end
 	$(PYTHON_ENV) -m pytest tests/faults --long $(PYTEST_ARGS)

@@ -8,7 +8,7 @@ as collapsed stacks: flamegraph.pl and speedscope draw them.
 A sample shows where a thread is, not whether it has the core: on a machine where others take the core away, they gather
 where that happened to be. Shares are to be believed on a quiet machine only.
 
-    python -m bench.profile [--seconds N] [--durability Memory] [--size BYTES]
+    python -m bench.profiling [--seconds N] [--durability Memory] [--size BYTES]
 """
 
 import pathlib
