@@ -85,7 +85,7 @@ class Size(typing.NamedTuple):
 async def open_journal(
     data: pathlib.Path, max_bytes: int, stack: contextlib.AsyncExitStack, *, worker: int = 0
 ) -> tuple[ThreadDisk, Recovered]:
-    """Open the journal of *worker* until *stack* unwinds. Raises JournalRefused."""
+    """Open the journal of *worker* until *stack* unwinds, and let its thread have its turn. Raises JournalRefused."""
     sys.setswitchinterval(SWITCH)
     disk = ThreadDisk(journal_of(data, worker, max_bytes), asyncio.get_running_loop())
     disk.start()

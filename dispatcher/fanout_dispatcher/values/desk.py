@@ -1,4 +1,7 @@
-"""What the engine lets people and machines look at and do: the admin API, the report stream and metrics stand on it."""
+"""What a dispatcher lets people and machines look at and do: the admin API, the report stream and metrics stand on it.
+
+An engine has a desk (`engine.desk`), and so have several together (`workers.joined`).
+"""
 
 import bisect
 import typing
@@ -72,7 +75,7 @@ class PortMeter(msgspec.Struct, kw_only=True):
 
 
 class Desk(typing.Protocol):
-    """The engine as its operators see it. Nothing here may block the loop."""
+    """A dispatcher as its operators see it. Nothing here may block the loop."""
 
     def routes(self) -> list[RouteView]:
         """Every route in force, by key."""
