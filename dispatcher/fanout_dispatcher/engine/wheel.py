@@ -9,10 +9,10 @@ import heapq
 import typing
 
 from fanout_dispatcher.transport.protocol import Flight
+from fanout_dispatcher.values.standstill import STALLED
 
 TICK: typing.Final = 0.02  # seconds
-STALLED: typing.Final = 0.5  # seconds that a turn may be late before we take it that this process stood still …
-GRACE: typing.Final = 1.0  # … and let the answers that lie in the sockets be read first, and connections be made
+GRACE: typing.Final = 1.0  # seconds after a standstill in which answers that lie unread are read, and connections made
 
 
 class Wheel:

@@ -12,9 +12,9 @@ import typing
 from fanout_dispatcher.ingress.accept import Acceptor
 from fanout_dispatcher.ingress.settings import Settings
 from fanout_dispatcher.values.desk import PortMeter
+from fanout_dispatcher.values.standstill import STALLED
 
 NEVER: typing.Final = float("inf")
-STALLED: typing.Final = 0.5  # seconds that a sweep may be late before we take it that this process stood still
 
 
 class Guest(typing.Protocol):

@@ -23,12 +23,12 @@ from fanout_dispatcher.transport.origin import Origin
 from fanout_dispatcher.transport.race import Dialled, first
 from fanout_dispatcher.transport.shortage import SHORT, ours
 from fanout_dispatcher.values.outcome import Failed, Fault, Refused
+from fanout_dispatcher.values.standstill import STALLED
 
 _JUDGED: typing.Final = 64  # of a name's addresses; some answer with thousands, and judging takes time of the loop
 _TRIED: typing.Final = 8  # of those that are permitted
 _HEAD_START: typing.Final = 0.25  # s before the next address is tried beside the last one (RFC 8305 §8)
 _SHORTEST: typing.Final = 0.01  # s; the least that the RFC allows
-_STALLED: typing.Final = 0.5  # s that the deadline may be late before we take it that this process stood still
 _GOODBYE: typing.Final = 2.0  # s that a TLS peer may take to say goodbye
 
 _NO_NAME: typing.Final = Failed(fault=Fault.NAME_FAILURE, detail="name not found")
@@ -86,7 +86,7 @@ class Dialer:
     def _late(self, deadline: asyncio.Timeout) -> Dialled:
         """Too slow; unless the loop is late itself, and what has come meanwhile was not even looked at."""
         at = deadline.when()
-        return _STOOD_STILL if at is not None and self._loop.time() - at > _STALLED else _TOO_SLOW
+        return _STOOD_STILL if at is not None and self._loop.time() - at > STALLED else _TOO_SLOW
 
     def _permits(self, address: str) -> bool:
         return self._guard.check(address, private=self._private, port=self._origin.port) is None
