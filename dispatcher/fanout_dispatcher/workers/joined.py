@@ -12,9 +12,8 @@ import typing
 
 import msgspec
 
-from fanout_crds.route import Durability
 from fanout_dispatcher.engine.receipts import worker_of
-from fanout_dispatcher.values.desk import BadCursor, JournalMeter, LaneMeter, PortMeter, RouteMeter
+from fanout_dispatcher.values.desk import BadCursor, JournalMeter, LaneMeter, RouteMeter
 from fanout_dispatcher.values.views import DeadLetterFilter, DeadLetterView, EventView, RouteView
 from fanout_dispatcher.workers import sums
 from fanout_dispatcher.workers.board import Board
@@ -23,7 +22,6 @@ from fanout_dispatcher.workers.messages import (
     LETTER,
     EventOf,
     Events,
-    LaneKey,
     LetterOf,
     Letters,
     Question,
@@ -32,6 +30,7 @@ from fanout_dispatcher.workers.messages import (
     Told,
 )
 from fanout_dispatcher.workers.picture import Changed, Picture
+from fanout_dispatcher.workers.totals import Totals
 
 T = typing.TypeVar("T")
 Row = typing.TypeVar("Row")
@@ -62,12 +61,11 @@ class JoinedDesk:
         self._slots = {slot.number: slot for slot in slots}
         self._board = board
         self._wall = wall
-        self._lanes: dict[LaneKey, LaneMeter] = {}
-        self._doors: dict[str, RouteMeter] = {}
+        self._totals = Totals([slot.picture for slot in slots])
         self._news: set[str] = set()
         self._watchers: list[collections.abc.Callable[[str], None]] = []
         board.watchers.append(self._changed)
-        self.port = PortMeter()
+        self.port = self._totals.port
         self.stopping = False
 
     # --- what workers tell --------------------------------------------------------------------------------------------
@@ -75,22 +73,13 @@ class JoinedDesk:
     def told(self, slot: Slot, told: Told) -> None:
         """A worker tells what changed."""
         changed = slot.picture.take(told)
-        self._count(changed)
+        self._totals.count(changed)
         for route in changed.routes:
             self._changed(route)
 
     def died(self, slot: Slot, why: str) -> None:
         """A worker is gone; *why* is what readiness says of it until it is back."""
-        self._count(Changed(frozenset(), frozenset(), slot.picture.died(why)))
-
-    def _count(self, changed: Changed) -> None:
-        for lane in changed.lanes:
-            _sum_up(self._lanes, lane, (slot.picture.lane(lane) for slot in self._slots.values()))
-        for door in changed.doors:
-            _sum_up(self._doors, door, (slot.picture.door(door) for slot in self._slots.values()))
-        port = sums.total([slot.picture.port() for slot in self._slots.values()])
-        for name in port.__struct_fields__:  # the same meter stays: whoever exports it has it
-            setattr(self.port, name, getattr(port, name))
+        self._totals.count(Changed(routes=frozenset(), doors=frozenset(), lanes=slot.picture.died(why)))
 
     # --- routes and counters ------------------------------------------------------------------------------------------
 
@@ -115,18 +104,15 @@ class JoinedDesk:
 
     def lane_meters(self) -> typing.Iterable[LaneMeter]:
         """One per target in force."""
-        return self._lanes.values()
+        return self._totals.lanes.values()
 
     def route_meters(self) -> typing.Iterable[RouteMeter]:
         """One per route in force."""
-        return self._doors.values()
+        return self._totals.doors.values()
 
     def journal_meters(self) -> dict[str, JournalMeter]:
         """By the durability whose events each keeps."""
-        summed: dict[str, JournalMeter] = {}
-        for durability in typing.get_args(Durability):
-            _sum_up(summed, durability, (slot.picture.journal(durability) for slot in self._slots.values()))
-        return summed
+        return self._totals.journals()
 
     def watch(self, changed: collections.abc.Callable[[str], None]) -> collections.abc.Callable[[], None]:
         """Call *changed* with a route's key whenever its view may differ."""
@@ -238,15 +224,3 @@ class JoinedDesk:
 
 def _only(ids: list[str]) -> DeadLetterFilter:
     return DeadLetterFilter(ids=tuple(ids), limit=len(ids))
-
-
-Key = typing.TypeVar("Key")
-Meter = typing.TypeVar("Meter", LaneMeter, RouteMeter, JournalMeter)
-
-
-def _sum_up(sums_by_key: dict[Key, Meter], key: Key, meters: typing.Iterable[Meter | None]) -> None:
-    there = [one for one in meters if one is not None]
-    if there:
-        sums_by_key[key] = sums.total(there)
-    else:
-        sums_by_key.pop(key, None)
