@@ -21,6 +21,7 @@ from structlog.typing import FilteringBoundLogger
 from fanout_dispatcher.engine.clock import Clock
 from fanout_dispatcher.engine.desk import EngineDesk
 from fanout_dispatcher.engine.engine import Engine, Opened
+from fanout_dispatcher.engine.lane import BUSY
 from fanout_dispatcher.engine.route import Route
 from fanout_dispatcher.engine.routes import Share, undivided
 from fanout_dispatcher.ingress.engine import Route as RouteAtDoor
@@ -29,13 +30,13 @@ from fanout_dispatcher.ingress.listener import Ingress, listen
 from fanout_dispatcher.journal.clock import Clock as MachineClock
 from fanout_dispatcher.journal.disk import LoopDisk, ThreadDisk, ask
 from fanout_dispatcher.journal.memory import MemoryJournal
-from fanout_dispatcher.journal.protocol import Journal, Recovered
+from fanout_dispatcher.journal.protocol import Journal, JournalFault, Recovered
 from fanout_dispatcher.journal.sqlite import SqliteJournal
 from fanout_dispatcher.telemetry.logs import LogSeam
 from fanout_dispatcher.transport.guard import Guard
 from fanout_dispatcher.transport.senders import HttpSenders
 from fanout_dispatcher.values.address import bracketed
-from fanout_dispatcher.values.answers import Reply
+from fanout_dispatcher.values.answers import Reply, Turned
 from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.ids import Ids
 from fanout_dispatcher.values.views import EventView
@@ -45,6 +46,7 @@ MEMORY_BYTES: typing.Final = 64 << 20  # what routes with durability Memory may 
 SWITCH: typing.Final = 0.001  # seconds after which a busy loop lets the journal's thread have the interpreter; Python's
 # own 5 ms, at each of the seven calls that a commit makes, made the slowest 202s twice as slow
 ASKED_TWICE: typing.Final = "asked twice: what is in flight will be sent again at the next start"
+UNREADABLE: typing.Final = "the journal that has this event cannot be read at the moment: ask again"
 MOST_DESCRIPTORS: typing.Final = 1 << 20  # where the limit is "unlimited": what the kernel gives a process by default
 
 
@@ -70,9 +72,12 @@ class Door:
         """Take an event."""
         self.engine.accept(typing.cast(Route, route), head, body, reply)  # it came from route_at
 
-    async def event(self, receipt: str) -> EventView | None:
-        """What became of an event."""
-        return await self.events.event(receipt)
+    async def event(self, receipt: str) -> EventView | Turned | None:
+        """What became of an event; why it cannot be said now, where the journal or the worker that has it is away."""
+        try:
+            return await self.events.event(receipt)
+        except JournalFault:  # a full disk, or a worker that is being started again: whoever asked may ask again
+            return Turned(status=503, reason="JournalUnavailable", detail=UNREADABLE, retry_after=BUSY)
 
 
 class Size(typing.NamedTuple):

@@ -17,6 +17,7 @@ from fanout_dispatcher.ingress.engine import Engine
 from fanout_dispatcher.ingress.exchange import Exchange
 from fanout_dispatcher.ingress.problems import Refusal
 from fanout_dispatcher.ingress.request import Request
+from fanout_dispatcher.values.answers import Turned
 from fanout_dispatcher.values.render import render
 from fanout_dispatcher.values.views import EventView
 
@@ -37,7 +38,7 @@ class Acceptor:
         self.loop = loop
         self.engine = engine
         self.reader = cloudevents.Reader(ids)
-        self.asking: set[asyncio.Task[EventView | None]] = set()
+        self.asking: set[asyncio.Task[EventView | Turned | None]] = set()
 
     def open(self, request: Request) -> Refusal | None:
         """Judge the head: set ``route`` and ``limit``, or say no before the body is read."""
@@ -79,7 +80,7 @@ class Acceptor:
         task = self.loop.create_task(self._view(exchange.request))
         self.asking.add(task)
 
-        def told(done: asyncio.Task[EventView | None]) -> None:
+        def told(done: asyncio.Task[EventView | Turned | None]) -> None:
             self.asking.discard(done)
             if done.cancelled() or (wrong := done.exception()) is not None:
                 exchange.refuse(problems.INTERNAL("the event's state could not be read"))
@@ -90,13 +91,15 @@ class Acceptor:
 
         task.add_done_callback(told)
 
-    async def _view(self, request: Request) -> EventView | None:
+    async def _view(self, request: Request) -> EventView | Turned | None:
         return await self.engine.event(request.path.removeprefix(STATUS))
 
 
-def _show(exchange: Exchange, view: EventView | None) -> None:
+def _show(exchange: Exchange, view: EventView | Turned | None) -> None:
     if view is None:
         exchange.refuse(problems.NO_EVENT("no event has this receipt, or it is past its time"))
+    elif isinstance(view, Turned):
+        exchange.refuse(problems.turned(view))
     else:
         exchange.respond(answer.answer(exchange.request, 200, render(view), headers=_NO_STORE))
 

@@ -3,7 +3,7 @@
 import typing
 
 from fanout_crds.plan import Plan
-from fanout_dispatcher.values.answers import Reply
+from fanout_dispatcher.values.answers import Reply, Turned
 from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.views import EventView
 
@@ -33,5 +33,5 @@ class Engine(typing.Protocol):
     def accept(self, route: Route, head: Head, body: bytes, reply: Reply) -> None:
         """Take an event; *reply* is called once, on the loop, perhaps before this returns. Never raises."""
 
-    async def event(self, receipt: str) -> EventView | None:
-        """What became of an event; None for a receipt that is not ours."""
+    async def event(self, receipt: str) -> EventView | Turned | None:
+        """What became of an event; None for a receipt that is not ours, Turned where nobody can say it now."""

@@ -183,7 +183,7 @@ async def test_head_is_told_what_get_would_be_without_the_body(serve: Serve, eng
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-async def test_a_journal_that_cannot_be_read_is_an_internal_error(serve: Serve, engine: StubEngine) -> None:
+async def test_a_fault_of_ours_while_a_state_is_read_is_an_internal_error(serve: Serve, engine: StubEngine) -> None:
     engine.broken = True
     client = await serve()
 
@@ -191,6 +191,18 @@ async def test_a_journal_that_cannot_be_read_is_an_internal_error(serve: Serve, 
 
     assert answer.status == 500
     assert "disk" not in answer.json["detail"]
+
+
+async def test_a_journal_that_cannot_be_read_for_now_is_said_with_when_to_ask_again(
+    serve: Serve, engine: StubEngine
+) -> None:
+    engine.views["r1"] = Turned(status=503, reason="JournalUnavailable", detail="ask again", retry_after=5)
+    client = await serve()
+
+    answer = await client.ask(b"GET /-/events/r1 HTTP/1.1\r\nHost: x\r\n\r\n")
+
+    assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+    assert answer.json["type"].endswith("/journal-unavailable")
 
 
 def test_every_problem_has_a_type_of_its_own() -> None:

@@ -11,7 +11,7 @@ from fanout_dispatcher.ingress.engine import Route
 from fanout_dispatcher.ingress.port import Port
 from fanout_dispatcher.ingress.protocol import Connection
 from fanout_dispatcher.ingress.settings import Settings
-from fanout_dispatcher.values.answers import Accepted, Answered, Reply
+from fanout_dispatcher.values.answers import Accepted, Answered, Reply, Turned
 from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.views import EventView
 
@@ -52,7 +52,7 @@ class StubEngine:
         self.replies: collections.deque[Reply] = collections.deque()
         self.holding = False
         self.outcome: Answered | None = None
-        self.views: dict[str, EventView] = {}
+        self.views: dict[str, EventView | Turned] = {}
         self.broken = False
 
     def route_at(self, path: str) -> StubRoute | None:
@@ -70,7 +70,7 @@ class StubEngine:
         """Give the oldest answer that is held back."""
         self.replies.popleft()(Accepted(""))
 
-    async def event(self, receipt: str) -> EventView | None:
+    async def event(self, receipt: str) -> EventView | Turned | None:
         if self.broken:
             raise OSError("the disk is gone")
         return self.views.get(receipt)
