@@ -4,8 +4,9 @@ import pytest
 
 from tests.harness import loopback
 from tests.harness.fixtures import apiserver, namespace
+from tests.support.figures import figure, pytest_terminal_summary
 
-__all__ = ["apiserver", "namespace"]
+__all__ = ["apiserver", "figure", "namespace", "pytest_terminal_summary"]
 
 
 def pytest_configure() -> None:

@@ -13,9 +13,10 @@ from fanout_dispatcher.journal.protocol import Batch, DueRow, Recovered
 from fanout_dispatcher.journal.sqlite import SqliteJournal
 from fanout_dispatcher.parts import machine_clock
 from fanout_dispatcher.values.event import Event, Frozen
-from tests.faults.conftest import Figure, Form
+from tests.faults.conftest import Form
 from tests.process.conftest import Bench
 from tests.support.dispatcher import Process
+from tests.support.figures import Figure
 from tests.support.journals import KEY, an_event
 from tests.support.ledger import metrics, settled
 

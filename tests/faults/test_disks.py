@@ -11,10 +11,11 @@ import time
 
 import pytest
 
-from tests.faults.conftest import Figure, Form, patient
+from tests.faults.conftest import Form, patient
 from tests.process.conftest import Bench
 from tests.process.test_dispatcher import eventually
 from tests.support.dispatcher import Load, Process
+from tests.support.figures import Figure
 from tests.support.ledger import lost, settled, unexplained
 from tests.support.small_disk import hog, on, small
 

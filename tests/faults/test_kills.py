@@ -9,9 +9,10 @@ import random
 
 import pytest
 
-from tests.faults.conftest import Figure, Form, patient
+from tests.faults.conftest import Form, patient
 from tests.process.conftest import Bench
 from tests.support.dispatcher import Load
+from tests.support.figures import Figure
 from tests.support.ledger import lost, settled, unexplained
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800)]

@@ -7,9 +7,10 @@ import signal
 
 import pytest
 
-from tests.faults.conftest import Figure, Form, patient
+from tests.faults.conftest import Form, patient
 from tests.process.conftest import Bench
 from tests.support.dispatcher import Load
+from tests.support.figures import Figure
 from tests.support.ledger import metrics, settled
 from tests.support.targets import RESET, SILENT, Got
 

@@ -10,9 +10,10 @@ import typing
 
 import pytest
 
-from tests.faults.conftest import Figure, Form, patient
+from tests.faults.conftest import Form, patient
 from tests.process.conftest import Bench
 from tests.support.dispatcher import Load, Process
+from tests.support.figures import Figure
 from tests.support.ledger import lost, settled, unexplained
 from tests.support.targets import Target
 

@@ -13,7 +13,8 @@ import pytest
 
 from fanout_dispatcher.journal.protocol import Batch, JournalFault
 from fanout_dispatcher.journal.sqlite import SqliteJournal
-from tests.faults.conftest import Figure, Form
+from tests.faults.conftest import Form
+from tests.support.figures import Figure
 from tests.support.journals import INVOICE, a_finish, a_journal, an_event, setting
 from tests.support.sick_disk import NAME, SickDisk
 

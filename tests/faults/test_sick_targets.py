@@ -10,10 +10,11 @@ import typing
 
 import pytest
 
-from tests.faults.conftest import Figure, Form, patient
+from tests.faults.conftest import Form, patient
 from tests.process.conftest import Bench
 from tests.process.test_dispatcher import eventually
 from tests.support.dispatcher import Load, Process
+from tests.support.figures import Figure
 from tests.support.ledger import lost, metrics, quantile, unexplained
 from tests.support.sick_target import AILMENTS, SickTarget
 from tests.support.targets import Target

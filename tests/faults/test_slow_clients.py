@@ -11,9 +11,10 @@ import typing
 
 import pytest
 
-from tests.faults.conftest import Figure, Form
+from tests.faults.conftest import Form
 from tests.process.conftest import Bench
 from tests.support.dispatcher import Load, Process
+from tests.support.figures import Figure
 from tests.support.ledger import lost, settled
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]

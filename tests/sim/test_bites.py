@@ -16,6 +16,7 @@ import pytest
 import fanout_crds
 import fanout_dispatcher
 from tests.sim.bugs import BUGS, Bug, Uprooted, plant
+from tests.support.figures import Figure
 
 ROOT = pathlib.Path(__file__).parents[2]
 FIRST = 500_000  # seeds that `make test` does not play otherwise
@@ -46,14 +47,13 @@ def caught(bug: Bug, folder: pathlib.Path) -> tuple[Bug, int, str]:
     return bug, int(count), why
 
 
-def test_every_planted_bug_is_caught(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_planted_bug_is_caught(tmp_path: pathlib.Path, figure: Figure) -> None:
     folders = [tmp_path / str(number) for number in range(len(BUGS))]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         results = list(pool.map(caught, BUGS, folders))
     seeds = [count for _, count, _ in results if count]
-    with capsys.disabled():
-        took = f"median seeds to catch {statistics.median(seeds or [0]):g}, most {max(seeds, default=0)}"
-        sys.stdout.write(f"\ncaught {len(seeds)} of {len(BUGS)}, {took}\n")
+    took = f"median seeds to catch {statistics.median(seeds or [0]):g}, most {max(seeds, default=0)}"
+    figure(f"caught {len(seeds)} of {len(BUGS)}, {took}")
 
     assert [bug.name for bug, count, _ in results if not count] == []
 

@@ -10,15 +10,16 @@ import pytest
 
 from tests.sim.campaign import EXPECTED, Tally, campaign, complaint, run
 from tests.sim.families import FAMILIES
+from tests.support.figures import Figure
 
 SEEDS = int(os.environ.get("SEEDS", "500"))
 ROOT = pathlib.Path(__file__).parents[2]
 
 
-def test_no_seed_breaks_a_promise_and_every_kind_of_fault_has_fired(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_seed_breaks_a_promise_and_every_kind_of_fault_has_fired(figure: Figure) -> None:
     tally = campaign(range(SEEDS))
-    with capsys.disabled():
-        sys.stdout.write(f"\n{tally}\n")
+    for line in str(tally).splitlines():
+        figure(line)
 
     assert [complaint(verdict) for verdict in tally.failed] == []
     assert tally.missing() == []
