@@ -18,10 +18,10 @@ import typing
 
 from structlog.typing import FilteringBoundLogger
 
+from fanout_dispatcher.engine.bounds import BUSY
 from fanout_dispatcher.engine.clock import Clock
 from fanout_dispatcher.engine.desk import EngineDesk
 from fanout_dispatcher.engine.engine import Engine, Opened
-from fanout_dispatcher.engine.lane import BUSY
 from fanout_dispatcher.engine.route import Route
 from fanout_dispatcher.engine.routes import Share, undivided
 from fanout_dispatcher.ingress.engine import Route as RouteAtDoor

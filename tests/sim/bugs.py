@@ -86,7 +86,7 @@ BUGS: typing.Final = (
         name="an unbounded queue",
         promise="P7",
         family="backlog",
-        file=f"{ENGINE}/lane.py",
+        file=f"{ENGINE}/bounds.py",
         old="return waiting > 0 and waiting + size > self.most",
         new="return False",
     ),

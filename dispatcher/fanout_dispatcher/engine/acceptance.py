@@ -10,8 +10,9 @@ import typing
 import msgspec
 
 from fanout_dispatcher.engine.book import Book
+from fanout_dispatcher.engine.bounds import BUSY, QUEUE_FULL
 from fanout_dispatcher.engine.clock import Clock
-from fanout_dispatcher.engine.lane import BUSY, QUEUE_FULL, Lane
+from fanout_dispatcher.engine.lane import Lane
 from fanout_dispatcher.engine.pending import Pending
 from fanout_dispatcher.engine.route import Route
 from fanout_dispatcher.journal.protocol import DeadRow, DueRow, JournalFull, Replayed
@@ -120,7 +121,7 @@ class Acceptance:
         spilled: list[DueRow] = []
         dead: list[DeadRow] = []
         for index, lane in enumerate(lanes):
-            if not lane.rejects and lane.overfull(size):  # one that rejects was asked before
+            if not lane.bounds.rejects and lane.bounds.overfull(size):  # one that rejects was asked before
                 pending.states[index] = State.DEAD
                 pending.left -= 1
                 dead.append(DeadRow(lane.number, seq, now, Reason.QUEUE_FULL, QUEUE_FULL, 0, (), size))
@@ -142,7 +143,7 @@ class Acceptance:
         if trouble is not None:
             return journal_trouble(trouble)
         for lane in route.lanes:
-            turned = lane.turns_away(size)
+            turned = lane.bounds.turns_away(size)
             if turned is not None:
                 return turned
         return None

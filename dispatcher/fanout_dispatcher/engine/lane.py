@@ -15,6 +15,7 @@ import typing
 
 from fanout_crds import plan
 from fanout_dispatcher.engine.book import Book
+from fanout_dispatcher.engine.bounds import Bounds
 from fanout_dispatcher.engine.dead import DeadLetters
 from fanout_dispatcher.engine.expiry import Expiry
 from fanout_dispatcher.engine.gates import Gates
@@ -30,15 +31,12 @@ from fanout_dispatcher.policies.decide import DONE, Rules, Standing, decide
 from fanout_dispatcher.telemetry.seam import CircuitChanged
 from fanout_dispatcher.transport.protocol import Flight, Sender
 from fanout_dispatcher.values import outcome as out
-from fanout_dispatcher.values.answers import Turned
 from fanout_dispatcher.values.event import HISTORY, Attempt, State
 from fanout_dispatcher.values.outcome import Again, Dead, Delivered, Done, Failed, Outcome, Reason, Verdict
 
 GRAIN: typing.Final = 0.001  # seconds: loops round timers to milliseconds, and one that fires early would fire again
 QUANTUM: typing.Final = 64  # attempts that a lane starts in one turn of the loop; then the other lanes have theirs
 STALE: typing.Final = 5  # seconds after which what waits in memory is written into the index too
-BUSY: typing.Final = 5  # seconds after which a producer that was turned away may try again
-QUEUE_FULL: typing.Final = "what waits for it has reached queue.maxBytes"
 
 
 class Lane:
@@ -58,6 +56,7 @@ class Lane:
         self.circuit = self.gates.circuit
         self.turns = Turns(self.index, self.gates)
         self.dead = DeadLetters(self.number, book=book, works=works, tally=self.tally)
+        self.bounds = Bounds(target, tally=self.tally, dead=self.dead, journal_bytes=book.max_bytes)
         self.sender: Sender | None = None
         self.held: str | None = None
         self.ending: Reason | None = None
@@ -67,9 +66,6 @@ class Lane:
         self.target = target
         self.rules = Rules.of(target.policy)
         self.expiry = Expiry(self.rules, self.index, works, self._expired)
-        self.most = 0
-        self.rejects = True
-        self._bounds(target.policy)
         self.tally.meter.circuit = self.circuit.shown.value
 
     def __repr__(self) -> str:
@@ -91,17 +87,12 @@ class Lane:
             self.circuit.forget()
         self.target = target
         self.rules = Rules.of(target.policy)
-        self._bounds(target.policy)
+        self.bounds.follow(target)
         self.tally.meter.circuit = self.circuit.shown.value
         self.sender = sender
         self.ending = None
         self.expiry.follow(self.rules)
         self.hold(held)
-
-    def _bounds(self, policy: plan.Policy) -> None:
-        """What acceptance asks of every event, worked out once."""
-        self.most = self.book.max_bytes // 4 if policy.queue.max_bytes is None else policy.queue.max_bytes
-        self.rejects = policy.queue.on_full == "Reject"
 
     def hold(self, reason: str | None) -> None:
         """Stop sending (None: go on). Nothing is spent; ``timeouts.total`` runs on."""
@@ -112,23 +103,6 @@ class Lane:
         """The target or its route is gone: dead-letter all that is left, and let what is in flight land."""
         self.ending = reason
         self.soon()
-
-    def turns_away(self, size: int) -> Turned | None:
-        """Why an event of *size* bytes cannot be owed to this target, if so: the route then answers 503."""
-        if self.rejects and self.overfull(size):
-            return self._turned("QueueFull", QUEUE_FULL)
-        if self.tally.dead_bytes and self.dead.full(self.target.policy.dead_letter, size):
-            return self._turned("DeadLettersFull", "its dead letters have reached deadLetter.maxBytes")
-        return None
-
-    def overfull(self, size: int) -> bool:
-        """*size* more bytes would be more than the target may keep waiting (one event always may)."""
-        waiting = self.tally.meter.pending_bytes
-        return waiting > 0 and waiting + size > self.most
-
-    def _turned(self, reason: str, why: str) -> Turned:
-        detail = f"target {self.target.name} cannot take more: {why}; try again later"
-        return Turned(status=503, reason=reason, detail=detail, retry_after=BUSY)
 
     def mourn(self, row: DeadRow) -> None:
         """Count and tell a dead letter that the journal has, or is about to have."""

@@ -74,7 +74,7 @@ class Letters:
 
     async def _send(self, book: Book, lane: Lane, number: int) -> str | None:
         letter = await book.ask(lambda journal: journal.dead_letter(number))
-        if letter is None or lane.overfull(letter.row.size):
+        if letter is None or lane.bounds.overfull(letter.row.size):
             return None
         answer: asyncio.Future[Answered] = self.acceptance.clock.loop.create_future()
         frozen = book.freeze(lane.route, letter.event.frozen.generation, (lane.target.name,))
