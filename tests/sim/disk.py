@@ -9,7 +9,7 @@ import random
 import typing
 from collections import deque
 
-from fanout_dispatcher.journal.disk import Done, Job, attempt
+from fanout_dispatcher.journal.disk import Done, Job, result_of
 from fanout_dispatcher.journal.protocol import Batch, Journal
 
 T = typing.TypeVar("T")
@@ -62,7 +62,7 @@ class WorldDisk:
         job, done = self._jobs.popleft()
         self.phase = "done"
         self._journal.rows = 0
-        result = attempt(job, typing.cast(Journal, self._journal))
+        result = result_of(job, typing.cast(Journal, self._journal))
         wait = self._wait() + ROW * self._journal.rows
         asyncio.get_running_loop().call_later(wait, self._tell, done, result)
 

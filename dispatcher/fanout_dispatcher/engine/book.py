@@ -24,7 +24,7 @@ PRUNE_PAUSE: typing.Final = 0.05  # seconds between two times
 
 
 class Book:
-    """Numbers the events of one journal, and knows which are live in memory and what no lane has claimed yet."""
+    """Numbers the events of one journal, and knows which are live in memory and what no lane has taken over yet."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Book:
         self.marked = 0  # every pending delivery of an event below has its row in the journal
         self.live: dict[int, Pending] = {}
         self.register = Register(recovered, self.committer)
-        self.found: dict[str, dict[str, Backlog]] = {}  # by route and target: not claimed by a lane yet
+        self.found: dict[str, dict[str, Backlog]] = {}  # by route and target: no lane stands for it yet
         for number, backlog in recovered.backlog.items():
             route, target = recovered.lanes[number]
             self.found.setdefault(route, {})[target] = backlog
@@ -77,7 +77,7 @@ class Book:
                 self.found.pop(route, None)
 
     def left_behind(self, route: str) -> list[str]:
-        """Targets of *route* that a restart found a backlog for and no lane has claimed."""
+        """Targets of *route* that a restart found a backlog for and no lane stands for."""
         return [target for target, backlog in self.found.get(route, {}).items() if backlog.pending]
 
     def leave_behind(self, route: str, target: str, backlog: Backlog) -> None:
@@ -118,12 +118,12 @@ class Book:
             return
         last = self.seq
 
-        def landed() -> None:
+        def handed_over() -> None:
             bare = (seq for seq, pending in self.live.items() if pending.bare)
             self.marked = min(min(bare, default=last + 1), last + 1)
             self.committer.once_written(functools.partial(self._mark, self.marked))
 
-        self.committer.once_written(landed)
+        self.committer.once_written(handed_over)
 
     def _mark(self, below: int) -> None:
         self.disk.run(lambda journal: journal.mark(below), lambda answer: None)

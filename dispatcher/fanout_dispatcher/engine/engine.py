@@ -1,6 +1,6 @@
 """The engine: everything between the front door and the senders, and its life from recovery to the last commit.
 
-It is a plan sink for the sources, the door for the ingress, and (through its desk) what operators look at. It owns no
+It is a plan sink for the sources, the door for the ingress, and (through its desk) what people look at. It owns no
 socket and no thread: journals come with their disks, senders from a factory, time from the loop. So all of it runs in
 virtual time, decided by one seed.
 """
@@ -33,7 +33,7 @@ from fanout_dispatcher.values.sink import PlanRefused
 SWEEP: typing.Final = 1.0  # seconds between looks at what has expired
 MARK: typing.Final = 10.0  # seconds between two marks in the journal of what a restart need not look at
 HOUSEKEEPING: typing.Final = 60.0  # seconds between looks at what is kept too long
-CHORES: typing.Final = 200  # lanes whose dead letters are looked through in one sweep, after housekeeping named them
+PRUNED: typing.Final = 200  # lanes whose dead letters are looked through in one sweep, after housekeeping named them
 TIDY: typing.Final = 600.0  # seconds between looks at what the journals keep and nobody asks for any more
 HISTORY_KEPT: typing.Final = 24 * 3600.0  # seconds that finished events can still be asked for
 KEPT_ANYWAY: typing.Final = 168 * 3600.0  # seconds that dead letters of a target that is gone are kept
@@ -75,7 +75,7 @@ class Engine:
         self.plans_known = bool(durable.recovered.plans)  # a restart needs nobody else to go on
         self.troubled_at: float | None = None
         self.timers: list[asyncio.TimerHandle] = []
-        self.untidy: list[Lane] = []  # lanes with dead letters that housekeeping has still to look through
+        self.unpruned: list[Lane] = []  # lanes with dead letters that housekeeping has still to look through
         self._recover(durable.recovered)
 
     # --- the front door ---------------------------------------------------------------------------------------------
@@ -186,7 +186,8 @@ class Engine:
     def _troubled(self, fault: Exception | None) -> None:
         now = self.clock.now()
         if fault is None:
-            self.seam.tell(JournalRecovered(after=now - (self.troubled_at or now)))
+            since = now if self.troubled_at is None else self.troubled_at
+            self.seam.tell(JournalRecovered(after=now - since))
             self.troubled_at = None
         elif self.troubled_at is None:
             self.troubled_at = now
@@ -204,14 +205,14 @@ class Engine:
     def _sweep(self) -> None:
         now = self.clock.now()
         self.table.sweep(now)
-        for lane in self.untidy[:CHORES]:
+        for lane in self.unpruned[:PRUNED]:
             kept = lane.target.policy.dead_letter
             lane.dead.prune(kept, now - kept.keep)
-        del self.untidy[:CHORES]
+        del self.unpruned[:PRUNED]
 
     def _keep_house(self) -> None:
         now = self.clock.now()
-        self.untidy = [lane for lane in self.table.lanes.values() if lane.tally.meter.dead_letters]
+        self.unpruned = [lane for lane in self.table.lanes.values() if lane.tally.meter.dead_letters]
         for book in (self.durable, self.memory):
             book.prune(now - KEPT_ANYWAY)
 

@@ -39,7 +39,7 @@ class Expiry:
         for window in windows:
             while window.ready and now >= self.rules.expires(window.ready[0].pending.event.accepted):
                 self.give_up(window.take(), now)
-        if self.rules.total and now >= self.due and self.index.rests():
+        if self.rules.total and now >= self.due and self.index.searchable():
             self.index.oldest(self._looked)
 
     def _looked(self, rows: list[Pulled]) -> None:

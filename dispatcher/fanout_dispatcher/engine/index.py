@@ -6,17 +6,17 @@ commit or the read it follows from: so a row is never pulled twice, and a wake-u
 """
 
 import functools
-import math
 import typing
 
 from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.pending import Delivery, Pending
 from fanout_dispatcher.engine.window import PAGE, Window
 from fanout_dispatcher.journal.protocol import DueRow, Journal, Pulled
+from fanout_dispatcher.policies.gate import NEVER
 from fanout_dispatcher.values.event import State
 
 Rows = tuple[list[Pulled], float | None]
-Windows = tuple[Window, Window]  # fresh, again
+Windows = tuple[Window, Window]  # fresh, tried
 
 
 class Index:
@@ -45,7 +45,7 @@ class Index:
         """Look at the rows of the oldest events, whatever their kind and time, without claiming them."""
         number, claimed = self.number, frozenset().union(*(window.claimed for window in self.windows))
         for window in self.windows:
-            window.pulling = True
+            window.pulling = True  # a row that *then* gives up must not be pulled meanwhile
 
         def job(journal: Journal) -> list[Pulled]:
             return journal.oldest(number, PAGE, claimed)
@@ -59,11 +59,11 @@ class Index:
 
         self.book.disk.run(job, looked)
 
-    def rests(self) -> bool:
+    def searchable(self) -> bool:
         """It has rows that are not claimed, and is not being asked for any."""
-        fresh, again = self.windows
-        has_rows = fresh.next_due < math.inf or again.next_due < math.inf
-        return has_rows and not (fresh.pulling or again.pulling)
+        fresh, tried = self.windows
+        has_rows = fresh.next_due < NEVER or tried.next_due < NEVER
+        return has_rows and not (fresh.pulling or tried.pulling)
 
     def claim(self, row: Pulled) -> Delivery:
         """Take a row into memory, beside the deliveries of the same event that are there already."""

@@ -1,8 +1,8 @@
-"""A lane: one target's own queue, workers and gates. No lane ever slows another.
+"""A lane: one target's own queue and gates. No lane ever slows another.
 
-Ready deliveries wait in bounded *windows* in memory, one for the fresh and one for those to be tried again; whatever
-does not fit, and every retry, is in the journal's due *index*, and comes back in order. A delivery is in a window or in
-the index, never in both.
+Ready deliveries wait in bounded *windows* in memory, one for the *fresh* and one for the *tried*; whatever does not
+fit, and every retry, is in the journal's due *index*, and comes back in order. A delivery is in a window or waits in
+the index, never both.
 
 The lane asks its gates before it takes work and parks until the time they name. Nothing here awaits.
 """
@@ -28,11 +28,11 @@ from fanout_dispatcher.engine.works import Works
 from fanout_dispatcher.journal.protocol import DeadRow
 from fanout_dispatcher.policies.circuit import CircuitState
 from fanout_dispatcher.policies.decide import DONE, Rules, Standing, decide
+from fanout_dispatcher.policies.gate import NEVER
 from fanout_dispatcher.telemetry.seam import CircuitChanged
 from fanout_dispatcher.transport.protocol import Flight, Sender
-from fanout_dispatcher.values import outcome as out
 from fanout_dispatcher.values.event import HISTORY, Attempt, State
-from fanout_dispatcher.values.outcome import Again, Dead, Delivered, Done, Failed, Outcome, Reason, Verdict
+from fanout_dispatcher.values.outcome import Again, Dead, Delivered, Done, Failed, Fault, Outcome, Reason, Verdict
 
 GRAIN: typing.Final = 0.001  # seconds: loops round timers to milliseconds, and one that fires early would fire again
 QUANTUM: typing.Final = 64  # attempts that a lane starts in one turn of the loop; then the other lanes have theirs
@@ -50,8 +50,8 @@ class Lane:
         self.number, backlog = book.lane(route, target.name)
         self.tally = Tally(route, target.name, backlog)
         self.fresh = Window(works.stock, indexed=backlog.pending > 0)
-        self.again = Window(works.stock, tried=True, indexed=backlog.pending > 0)
-        self.index = Index(self.number, book=book, windows=(self.fresh, self.again), woken=self.soon)
+        self.tried = Window(works.stock, tried=True, indexed=backlog.pending > 0)
+        self.index = Index(self.number, book=book, windows=(self.fresh, self.tried), woken=self.soon)
         self.gates = Gates(target.policy, self._circuit_changed)
         self.circuit = self.gates.circuit
         self.turns = Turns(self.index, self.gates)
@@ -69,7 +69,7 @@ class Lane:
         self.tally.meter.circuit = self.circuit.shown.value
 
     def __repr__(self) -> str:
-        return f"<Lane {self.route}/{self.target.name} {self.held or self.circuit.state} {self.fresh} {self.again}>"
+        return f"<Lane {self.route}/{self.target.name} {self.held or self.circuit.state} {self.fresh} {self.tried}>"
 
     @functools.cached_property
     def rng(self) -> random.Random:
@@ -186,7 +186,7 @@ class Lane:
         if not flight.landed:
             if flight.sender is not None:
                 flight.sender.cancel(flight)
-            self.land(flight, Failed(fault=out.Fault.TIMEOUT, detail="no answer within timeouts.attempt"))
+            self.land(flight, Failed(fault=Fault.TIMEOUT, detail="no answer within timeouts.attempt"))
 
     def land(self, flight: Flight, outcome: Outcome) -> None:
         """Take the outcome of *flight*; a second one moves nothing."""
@@ -205,24 +205,25 @@ class Lane:
         if type(outcome) is Delivered:
             verdict: Verdict = DONE
         else:
-            proof = flight.probe and self.circuit.evidence(outcome) is True
-            verdict = self._judge(delivery, outcome, proof, now)
+            failed_probe = flight.probe and self.circuit.evidence(outcome) is True
+            verdict = self._judge(delivery, outcome, failed_probe, now)
             if type(outcome) is Failed:
                 delivery.history = (*delivery.history, Attempt(now, str(outcome), round(seconds, 4)))[-HISTORY:]
         self._carry_out(delivery, verdict, now)
-        fresh, again = self.fresh, self.again
-        if fresh.ready or again.ready or fresh.next_due <= now or again.next_due <= now or self.ending is not None:
+        fresh, tried = self.fresh, self.tried
+        if fresh.ready or tried.ready or fresh.next_due <= now or tried.next_due <= now or self.ending is not None:
             self.soon()
 
-    def _judge(self, delivery: Delivery, outcome: Outcome, probe: bool, now: float) -> Verdict:
-        standing = Standing(delivery.attempts, delivery.pending.event.accepted, probe, self.clock.wall(now))
+    def _judge(self, delivery: Delivery, outcome: Outcome, failed_probe: bool, now: float) -> Verdict:
+        standing = Standing(delivery.attempts, delivery.pending.event.accepted, failed_probe, self.clock.wall(now))
         verdict = decide(standing, outcome, self.rules, now, self.rng)
         if self.ending is not None and type(verdict) is Again:
             return Dead(self.ending, spent=verdict.spent)
         probed = self.circuit.probe_at
-        waiting = self.fresh.ready or self.again.ready
-        if type(verdict) is Again and not verdict.spent and probed is not None and probe and waiting:
-            return Again(max(verdict.at, 2 * probed - now), spent=False)  # the next probe is another's turn
+        waiting = self.fresh.ready or self.tried.ready
+        if type(verdict) is Again and failed_probe and not verdict.spent and probed is not None and waiting:
+            another = 2 * probed - now  # as long after the next probe as that is from now: it is another one's turn
+            return Again(max(verdict.at, another), spent=False)
         return verdict
 
     # --- settling --------------------------------------------------------------------------------------------------
@@ -264,21 +265,21 @@ class Lane:
 
     def _finish(self, reason: Reason, now: float) -> None:
         """Dead-letter what is ready; then whatever the index still has, due or not."""
-        for window in (self.fresh, self.again):
+        for window in (self.fresh, self.tried):
             while window.ready:
                 self._give_up(window.take(), Dead(reason), now)
-            if window.next_due < math.inf and not window.pulling:
+            if window.next_due < NEVER and not window.pulling:
                 self.index.pull(window, math.inf)
 
     # --- waiting ---------------------------------------------------------------------------------------------------
 
     def sweep(self, now: float) -> None:
-        """Once a second: give up what has expired while nothing could be sent, and never sleep for ever."""
+        """Once a second: give up what has expired, give the journal what stands still, and never sleep for ever."""
         self.expiry.sweep(now)
         self.index.keep(self.fresh, now - STALE)
         if self.works.stock.crowded and self.why_held() is not None:
             self.index.stow()
-        if self.fresh.next_due <= now or self.again.next_due <= now:
+        if self.fresh.next_due <= now or self.tried.next_due <= now:
             self.soon()
 
     def report(self) -> None:
@@ -294,7 +295,7 @@ class Lane:
 
     def _park(self, at: float) -> None:
         """Come back at *at* (engine time); an earlier timer is left to fire."""
-        if at == math.inf:
+        if at == NEVER:
             return
         when = self.clock.on_loop(at) + GRAIN
         if self.timer is not None:

@@ -229,15 +229,15 @@ class Routes:
     def sweep(self, now: float) -> None:
         """Look after the lanes that owe something, and forget those that owe nothing more and that nothing can come to.
 
-        With ten thousand routes nearly all lanes are at rest: those are looked at again once they were pumped.
+        With ten thousand routes nearly all lanes are asleep: those are looked at again once they were pumped.
         """
         for one in list(self.works.awake):
             lane = typing.cast(Lane, one)
-            where = (lane.book, lane.route, lane.target.name)
             lane.sweep(now)
             lane.report()
             if not lane.tally.meter.pending:
                 del self.works.awake[lane]
+                where = (lane.book, lane.route, lane.target.name)
                 if self.lanes.get(where) is lane and (lane.ending is not None or self._idle(where)):
                     self._forget(where, lane)
         for key, route in list(self.ended.items()):

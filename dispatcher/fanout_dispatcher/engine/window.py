@@ -1,11 +1,11 @@
 """What a lane has at hand: a bounded window of ready deliveries, and what it knows of its index in the journal.
 
-A lane has two, for the two kinds of delivery: the *fresh*, on which no attempt was spent yet, and those to be tried
-*again*. Each has its own room and its own part of the index, so that neither kind stands in the other's way.
+A lane has two, for the two kinds of delivery: the *fresh*, on which no attempt has been spent yet, and the *tried*.
+Each has its own room and its own part of the index, so that neither kind stands in the other's way.
 
-``next_due`` is all that has to be known of the index: the time of its earliest row that is not claimed. It may be
-early but never late. So what a pull says is due next is not the whole story: a row that came back after the pull was
-asked for was still claimed at that time, and the pull knows nothing of it.
+``next_due`` is all that has to be known of the index: the time of its earliest row that is not claimed, NEVER when
+there is none. It may be early but never late. So what a pull says is due next is not the whole story: a row that came
+back after the pull was asked for was still claimed at that time, and the pull knows nothing of it.
 """
 
 import collections
@@ -14,13 +14,13 @@ import typing
 
 from fanout_dispatcher.engine.pending import Delivery
 from fanout_dispatcher.engine.stock import Stock
+from fanout_dispatcher.policies.gate import NEVER
 
 SIZE: typing.Final = 256  # deliveries; at most this many bodies per lane wait in memory …
 BYTES: typing.Final = 8 << 20  # … and at most so many bytes of them, beyond the first
 LOW: typing.Final = 64  # below this the next rows are pulled
 LEAST: typing.Final = 8  # deliveries that a window may hold though all windows together hold too much
 PAGE: typing.Final = 128  # rows that are pulled at a time
-EMPTY: typing.Final = math.inf
 
 
 class Window:
@@ -35,12 +35,12 @@ class Window:
         self.bytes = 0
         self.promised = 0
         self.claimed: set[int] = set()  # seqs whose due row is in the window or in flight
-        self.next_due = -math.inf if indexed else EMPTY
+        self.next_due = -math.inf if indexed else NEVER
         self.pulling = False
-        self.meanwhile = EMPTY  # the earliest row that was added since the pull was asked for
+        self.meanwhile = NEVER  # the earliest row that was added since the pull was asked for
 
     def __repr__(self) -> str:
-        kind = "again" if self.tried else "fresh"
+        kind = "tried" if self.tried else "fresh"
         return f"<Window {kind} ready={len(self.ready)} claimed={len(self.claimed)} next_due={self.next_due:.3f}>"
 
     def room(self, now: float) -> bool:
@@ -81,7 +81,7 @@ class Window:
 
     def comes_at(self) -> float:
         """When to look again while nothing is ready; never, while rows are being pulled: their arrival tells."""
-        return EMPTY if self.pulling else self.next_due
+        return NEVER if self.pulling else self.next_due
 
     def row_added(self, at: float) -> None:
         """A row that is in the index now, not claimed."""
@@ -91,9 +91,9 @@ class Window:
     def pull_begins(self) -> None:
         """Rows are asked for, without those that are claimed at this moment."""
         self.pulling = True
-        self.meanwhile = EMPTY
+        self.meanwhile = NEVER
 
     def pull_ends(self, next_due: float | None) -> None:
         """They are here; *next_due* is the earliest row that stayed behind, as the pull saw it."""
         self.pulling = False
-        self.next_due = min(EMPTY if next_due is None else next_due, self.meanwhile)
+        self.next_due = min(NEVER if next_due is None else next_due, self.meanwhile)

@@ -34,7 +34,7 @@ class Works:
         self.wheel = Wheel(clock.loop)
         self.stock = Stock()
         self.dirty: list[Pumped] = []
-        self.awake: dict[Pumped, None] = {}  # pumped since a sweep last found them at rest; in order
+        self.awake: dict[Pumped, None] = {}  # pumped since a sweep last found that they owe nothing; in order
 
     def rng(self, route: str, target: str) -> random.Random:
         """Chance for one lane, decided by the seed alone."""

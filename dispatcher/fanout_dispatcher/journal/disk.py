@@ -27,7 +27,7 @@ class Disk(typing.Protocol):
         """Run *job* soon; *done* gets what it returned or raised, on the loop, never inside this call."""
 
 
-def attempt(job: Job[T], journal: Journal) -> T | Exception:
+def result_of(job: Job[T], journal: Journal) -> T | Exception:
     """The result of *job* as a value: the named edge where a journal's exceptions become values."""
     try:
         return job(journal)
@@ -55,7 +55,7 @@ class ThreadDisk:
         """Queue *job* behind the others."""
 
         def step() -> Callable[[], None]:
-            result = attempt(job, self._journal)
+            result = result_of(job, self._journal)
             return lambda: done(result)
 
         self._jobs.put(step)
@@ -99,7 +99,7 @@ class LoopDisk:
 
     def run(self, job: Job[T], done: Done[T]) -> None:
         """Queue *job* behind the others."""
-        self._waiting.append(lambda: done(attempt(job, self._journal)))
+        self._waiting.append(lambda: done(result_of(job, self._journal)))
         if self._timer is None:
             self._schedule()
 

@@ -23,7 +23,7 @@ from fanout_dispatcher.journal.sqlite.statements import Statements
 EVENT_BYTES = 512  # what an event takes besides its head and body, generously
 ROW_BYTES = 256  # a row of the index, in both its orders
 LETTER_BYTES = 8_192  # what a dead letter takes besides its body: the head is copied with it
-AGAIN = 1 << 20  # bytes appended between two measurements
+MEASURE_EVERY = 1 << 20  # bytes appended
 SPARE = 32 << 20  # bytes of the disk kept for settling, …
 SHARE = 8  # … but at most an eighth of a small one
 FRAME_HEADER = 24  # bytes that the log adds to a page
@@ -48,7 +48,7 @@ class Room:
         self._page_size: int = db.execute("PRAGMA page_size").get
         self._spare = reserve(path)
         self._left = 0
-        self._appended = AGAIN
+        self._appended = MEASURE_EVERY
         frame = self._page_size + FRAME_HEADER
         self.log_pages = min(log_pages, self._spare // 2 // frame)
         self._log_bytes = self.log_pages * frame
@@ -58,7 +58,7 @@ class Room:
         """Raise JournalFull when the events of *batch* do not fit; a batch without events always passes."""
         size = _weight(batch)
         self._appended += size
-        if batch.events and (2 * size > self._left or self._appended > AGAIN):
+        if batch.events and (2 * size > self._left or self._appended > MEASURE_EVERY):
             self._measure(sql, size)
         self._left -= size
 

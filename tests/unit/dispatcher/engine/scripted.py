@@ -6,7 +6,7 @@ from collections import deque
 import msgspec
 
 from fanout_dispatcher.engine.pending import Pending
-from fanout_dispatcher.journal.disk import Done, Job, attempt
+from fanout_dispatcher.journal.disk import Done, Job, result_of
 from fanout_dispatcher.journal.protocol import Batch, DeadRow, DueRow, Journal, Replayed
 from fanout_dispatcher.values.event import Event, Frozen, Head
 
@@ -47,7 +47,7 @@ class ScriptedDisk:
         self.most = 0  # jobs that waited at once
 
     def run(self, job: Job[T], done: Done[T]) -> None:
-        self.jobs.append(lambda: done(attempt(job, typing.cast(Journal, self.journal))))
+        self.jobs.append(lambda: done(result_of(job, typing.cast(Journal, self.journal))))
         self.most = max(self.most, len(self.jobs))
 
     def step(self, fault: Exception | None = None) -> None:

@@ -54,7 +54,7 @@ def test_a_retry_that_is_due_makes_no_new_event_spill() -> None:
         bench.lane.hold("Suspended")
         await asyncio.sleep(10.0)  # the retry is due, and may not go
 
-        assert bench.lane.again.next_due < bench.lane.clock.now()
+        assert bench.lane.tried.next_due < bench.lane.clock.now()
         assert bench.lane.promise(bench.lane.clock.now())
 
     run(scenario())

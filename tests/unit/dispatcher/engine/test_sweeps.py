@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 
 from fanout_dispatcher.engine.clock import Clock
-from fanout_dispatcher.engine.engine import CHORES, Engine, Opened
+from fanout_dispatcher.engine.engine import PRUNED, Engine, Opened
 from fanout_dispatcher.journal.disk import LoopDisk
 from fanout_dispatcher.journal.memory import MemoryJournal
 from fanout_dispatcher.telemetry.seam import Silent
@@ -77,12 +77,12 @@ def test_housekeeping_takes_a_few_lanes_at_a_time() -> None:
             engine.accept(route, HEAD, b"{}", lambda answered: None)
         await asyncio.sleep(5.0)
         engine._keep_house()
-        assert len(engine.untidy) == 3 * ROUTES > CHORES
+        assert len(engine.unpruned) == 3 * ROUTES > PRUNED
 
         engine._sweep()
-        left = len(engine.untidy)
+        left = len(engine.unpruned)
         engine._sweep()
 
-        assert (left, engine.untidy) == (3 * ROUTES - CHORES, [])
+        assert (left, engine.unpruned) == (3 * ROUTES - PRUNED, [])
 
     run(scenario())
