@@ -153,12 +153,7 @@ class Letters:
 
     def _meant(self, wanted: DeadLetterFilter) -> list[Lane]:
         """The lanes whose dead letters *wanted* may mean."""
-        lanes = self.table.lanes.items()
-        return [
-            lane
-            for (_, route, target), lane in lanes
-            if wanted.route in {None, route} and wanted.target in {None, target}
-        ]
+        return [lane for (_, route, target), lane in self.table.lanes.items() if wanted.means(route, target)]
 
     def _gone(self, book: Book, letter: DeadLetter) -> None:
         lane = self.table.lanes.get((book, letter.event.frozen.route, target_of(letter)))

@@ -16,14 +16,13 @@ import asyncio
 import typing
 
 from fanout_dispatcher.engine.book import Book
-from fanout_dispatcher.journal.protocol import START, Journal, JournalFault, Place
+from fanout_dispatcher.journal.protocol import SLOT, START, Journal, JournalFault, Place
 
 T = typing.TypeVar("T")
 PAUSE: typing.Final = 0.05  # seconds between two steps, each of which takes the journal some 2 ms:
 FORGET: typing.Final = 500  # rows of history, …
 LOOK: typing.Final = 2000  # … events or dead letters, …
 DROP: typing.Final = 200  # … frozen values or lanes
-SLOT: typing.Final = 900.0  # seconds: history goes by the quarter of an hour
 
 InUse = tuple[set[int], set[int]]  # numbers of the frozen values of routes in force, and of the lanes there are
 
@@ -99,7 +98,8 @@ class Tidy:
     async def _drop_lanes(self) -> None:
         """Drop lanes that no frozen value has and that no target stands for.
 
-        One of which nobody can tell whether it went stays among those that leave: who asks for it writes it again.
+        A step that is cut off leaves its lanes among the leaving, for nobody can tell whether they went: whoever asks
+        for one writes it again.
         """
         register = self.book.register
         standing = self.in_use()[1]

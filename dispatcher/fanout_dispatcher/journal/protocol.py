@@ -21,6 +21,11 @@ import msgspec
 from fanout_dispatcher.values.event import Attempt, Event, Frozen
 from fanout_dispatcher.values.views import DeadLetterFilter
 
+SLOT: typing.Final = 900.0  # seconds of engine time: history goes by the quarter of an hour in which events finished
+PULL_BYTES: typing.Final = 16 << 20  # of bodies in one pull, unless a journal is made with another bound
+
+Kind = tuple[int, bool]  # a lane, and whether its tried rows are meant or its fresh ones
+
 
 class JournalFault(Exception):
     """The journal cannot do what was asked; the sentence says what, where and what to do."""
@@ -181,13 +186,12 @@ class Journal(typing.Protocol):
         """
 
     def pull(
-        self, kind: tuple[int, bool], until: float, limit: int, skip: typing.Collection[int]
+        self, kind: Kind, until: float, limit: int, skip: typing.Collection[int]
     ) -> tuple[list[Pulled], float | None]:
         """The first *limit* due rows of a *kind* with at ≤ *until* whose seq is not in *skip*, by (at, seq).
 
-        A kind is a lane, and whether rows that were tried are meant or fresh ones. Also the time of the earliest row
-        of the kind that is left behind and not in *skip*, None if there is none. Fewer rows come when their bodies
-        together grow large: then that time is not after *until*.
+        Also the time of the earliest row of the kind that is left behind and not in *skip*, None if there is none.
+        Fewer rows come when their bodies together grow large: then that time is not after *until*.
         """
 
     def oldest(self, lane: int, limit: int, skip: typing.Collection[int]) -> list[Pulled]:

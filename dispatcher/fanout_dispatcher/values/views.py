@@ -91,3 +91,7 @@ class DeadLetterFilter(msgspec.Struct, frozen=True, kw_only=True):
     ids: tuple[str, ...] = ()
     after: str | None = None
     limit: int = 100
+
+    def means(self, route: str, target: str) -> bool:
+        """Whether dead letters of *target* in *route* may be meant."""
+        return self.route in {None, route} and self.target in {None, target}

@@ -13,12 +13,15 @@ import msgspec
 from fanout_dispatcher.journal.clock import EPOCH, Clock, away
 from fanout_dispatcher.journal.memory.store import Store, weight
 from fanout_dispatcher.journal.protocol import (
+    PULL_BYTES,
+    SLOT,
     Batch,
     DeadLetter,
     DueRow,
     JournalAmbiguous,
     JournalFault,
     JournalFull,
+    Kind,
     Place,
     Pulled,
     Recovered,
@@ -26,7 +29,6 @@ from fanout_dispatcher.journal.protocol import (
 )
 from fanout_dispatcher.values.views import DeadLetterFilter
 
-SLOT = 900.0  # history goes by the quarter of an hour in which an event finished, as in the embedded journal
 NO_SECRET = bytes(32)  # for simulations; who hands out receipts hands in a key
 
 
@@ -47,7 +49,7 @@ class MemoryJournal:
         key: bytes = NO_SECRET,
         clock: Callable[[], Clock] = lambda: EPOCH,
         max_bytes: int | None = None,
-        pull_bytes: int = 16 << 20,
+        pull_bytes: int = PULL_BYTES,
         mishap: Callable[[Batch], Mishap | None] = lambda batch: None,
     ) -> None:
         self._key = key
@@ -122,9 +124,7 @@ class MemoryJournal:
         store = self._ready()
         store.indexed_to = max(store.indexed_to, below - 1)
 
-    def pull(
-        self, kind: tuple[int, bool], until: float, limit: int, skip: Collection[int]
-    ) -> tuple[list[Pulled], float | None]:
+    def pull(self, kind: Kind, until: float, limit: int, skip: Collection[int]) -> tuple[list[Pulled], float | None]:
         """The first rows of a kind by time, and when the next one is due."""
         lane, tried = kind
         rows = list(itertools.islice(self._ready().index(lane).by_time(tried, frozenset(skip)), limit + 1))
@@ -151,11 +151,7 @@ class MemoryJournal:
     def dead_letters(self, wanted: DeadLetterFilter) -> list[DeadLetter]:
         """By number, without bodies."""
         store = self._ready()
-        lanes = {
-            lane
-            for lane, (route, target) in store.lanes.items()
-            if wanted.route in {None, route} and wanted.target in {None, target}
-        }
+        lanes = {lane for lane, names in store.lanes.items() if wanted.means(*names)}
         return store.letters.find(wanted, lanes)
 
     def dead_letter(self, number: int) -> DeadLetter | None:

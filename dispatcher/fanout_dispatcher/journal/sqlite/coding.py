@@ -8,13 +8,14 @@ import typing
 
 import msgspec
 
-from fanout_dispatcher.journal.protocol import DeadRow, DueRow, Finished
+from fanout_dispatcher.journal.protocol import SLOT, DeadRow, DueRow, Finished
 from fanout_dispatcher.values.event import Attempt, Event, Frozen, Head
 
-SEQ_BITS = 43  # of a key that packs something with a seq: 8.8e12 events, and 2^20 lanes or slots above
+SEQ_BITS = (
+    43  # of a key that packs something with a seq: 8.8e12 events, and 2^20 lanes or slots (30 years of them) above
+)
 SEQ_MASK = (1 << SEQ_BITS) - 1
 BUCKET_BITS = 12  # seqs of one bucket of history
-SLOT = 900.0  # seconds of engine time in one slot of history: 2^20 of them are 30 years
 
 _encode: typing.Final = msgspec.msgpack.Encoder().encode
 

@@ -13,11 +13,13 @@ import msgspec
 
 from fanout_dispatcher.journal.clock import Clock
 from fanout_dispatcher.journal.protocol import (
+    PULL_BYTES,
     Batch,
     DeadLetter,
     JournalAmbiguous,
     JournalFault,
     JournalRefused,
+    Kind,
     Place,
     Pulled,
     Recovered,
@@ -28,7 +30,7 @@ from fanout_dispatcher.journal.sqlite.ballast import Ballast
 from fanout_dispatcher.journal.sqlite.lock import Lock
 from fanout_dispatcher.journal.sqlite.recovery import Facts
 from fanout_dispatcher.journal.sqlite.room import SPARE, reserve
-from fanout_dispatcher.journal.sqlite.session import CHECKPOINT_PAGES, NOTE_SECONDS, PULL_BYTES, Limits, Session
+from fanout_dispatcher.journal.sqlite.session import CHECKPOINT_PAGES, NOTE_SECONDS, Limits, Session
 from fanout_dispatcher.journal.sqlite.transaction import transact
 from fanout_dispatcher.values.views import DeadLetterFilter
 
@@ -126,9 +128,7 @@ class SqliteJournal:
         if below - 1 > self._known.indexed_to:
             self._known = msgspec.structs.replace(self._known, indexed_to=below - 1)
 
-    def pull(
-        self, kind: tuple[int, bool], until: float, limit: int, skip: Collection[int]
-    ) -> tuple[list[Pulled], float | None]:
+    def pull(self, kind: Kind, until: float, limit: int, skip: Collection[int]) -> tuple[list[Pulled], float | None]:
         """The first *limit* due rows of a *kind* with at ≤ *until* whose seq is not in *skip*, by (at, seq)."""
         return self._looking(lambda session: session.pulling.pull(kind, until, limit, skip))
 
@@ -220,7 +220,7 @@ class SqliteJournal:
                 self._session.end()
                 self._session = None
             raise
-        except apsw.Error as fault:
+        except apsw.Error as fault:  # of what is read before: a write that fails comes out of `transact` in words
             raise JournalFault(f"journal {self.path} cannot be read: {fault}") from fault
 
     def _looking(self, look: Callable[[Session], T]) -> T:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 
-from fanout_dispatcher.journal.protocol import DueRow, Pulled
+from fanout_dispatcher.journal.protocol import DueRow, Kind, Pulled
 from fanout_dispatcher.journal.sqlite import coding
 from fanout_dispatcher.journal.sqlite.statements import Bindings, Statements, numbers
 from fanout_dispatcher.values.event import Event, Frozen
@@ -43,9 +43,7 @@ class Pulling:
         self._known: dict[int, Event] = {}
         self._known_bytes = 0
 
-    def pull(
-        self, kind: tuple[int, bool], until: float, limit: int, skip: Collection[int]
-    ) -> tuple[list[Pulled], float | None]:
+    def pull(self, kind: Kind, until: float, limit: int, skip: Collection[int]) -> tuple[list[Pulled], float | None]:
         """The first rows of a kind by time, and when the next one is due."""
         lane, tried = kind
         page = self._page("due_page", {"lane": lane, "tried": tried, "limit": limit + 1, "skip": numbers(skip)})

@@ -114,7 +114,7 @@ class Reading:
         """By number, without bodies."""
         lanes = None
         if wanted.route is not None or wanted.target is not None:
-            lanes = [lane for lane, names in self._lanes.items() if _meant(names, wanted)]
+            lanes = [lane for lane, names in self._lanes.items() if wanted.means(*names)]
         found = self._sql.rows(
             "dead_numbers",
             {
@@ -164,8 +164,3 @@ def done_rows(sql: Statements, bucket: int) -> list[tuple[int, bytes]]:
     first = bucket << coding.BUCKET_BITS
     last = first | ((1 << coding.BUCKET_BITS) - 1)
     return sql.rows("done_between", {"first": first, "last": last, "reach": first})
-
-
-def _meant(names: tuple[str, str], wanted: DeadLetterFilter) -> bool:
-    route, target = names
-    return wanted.route in {None, route} and wanted.target in {None, target}

@@ -61,20 +61,20 @@ def note(sql: Statements, known: Facts) -> None:
 
 def recover(sql: Statements, known: Facts, clock: Clock) -> tuple[Facts, Recovered]:
     """Bring the index up to date and tell what is there."""
-    since = coding.slot_of(known.now)
-    last_seq = max(known.last_seq, sql.value("last_seq", (since,)))
+    last_seq = max(known.last_seq, sql.value("last_seq", (coding.slot_of(known.now),)))
     now = known.now + away(known.clock(), clock) if known.boot else known.now
     known = noted(known, now, clock)
     known.last_seq = last_seq
     _index(sql, known)
     lanes = sql.rows("lanes")
+    values = _frozen(sql)
     recovered = Recovered(
         key=known.key,
         last_seq=last_seq,
         now=now,
         lanes={number: (route, target) for number, route, target, _, _ in lanes},
-        frozen=frozen(sql),
-        resting={one.number: since for one, since in _frozen(sql) if since is not None},
+        frozen={one.number: one for one, _ in values},
+        resting={one.number: since for one, since in values if since is not None},
         plans=dict(sql.rows("plans")),
         backlog=_backlog(sql, {number: (dead, dead_bytes) for number, _, _, dead, dead_bytes in lanes}),
     )

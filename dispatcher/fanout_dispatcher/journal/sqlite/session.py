@@ -1,6 +1,6 @@
 """An open journal: one connection and what is known of the file while it lasts.
 
-A session ends with `close`, or is dropped after an ambiguous commit; the next one starts from the file alone.
+A session ends with the journal's `close` or with an ambiguous commit; the next one starts from the file alone.
 """
 
 import pathlib
@@ -22,9 +22,9 @@ from fanout_dispatcher.journal.sqlite.transaction import transact
 from fanout_dispatcher.values.event import Frozen
 
 NOTE_SECONDS = 10.0  # of engine time between two notes of the clock
-CHECKPOINT_PAGES = 1_000  # 8 MiB of log. Beside a growing backlog one takes 11 ms (2 MiB: 4, 4: 7, 16: 18), else 2 ms
-# whatever the size; 2 MiB cost 30 % more CPU with bodies of 64 KiB, 4 MiB 8 %, and 16 save next to nothing
-PULL_BYTES = 16 << 20
+# 8 MiB of log. Beside a growing backlog a checkpoint takes 11 ms (2 MiB: 4, 4: 7, 16: 18), else 2 ms whatever the size;
+# 2 MiB cost 30 % more CPU with bodies of 64 KiB, 4 MiB 8 %, and 16 save next to nothing.
+CHECKPOINT_PAGES = 1_000
 SMALL_LOG = 128  # pages: not worth a checkpoint to make room
 LOOK_SECONDS = 1.0  # of engine time between two looks whether the files are still those that are open
 AGAIN_PAGES = 500  # after a checkpoint that failed, until the next try
