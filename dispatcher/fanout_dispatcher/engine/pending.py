@@ -1,8 +1,8 @@
 """An event that is not finished, as memory holds it, and its deliveries.
 
 ``Pending`` is shared by the event's deliveries. It stays in its book's ``live`` table while anything refers to it: a
-delivery in a lane's window, or a settle that is not committed yet. Only after the last such commit may it go, because
-from then on the journal tells the same story.
+delivery in a lane's window or in flight, or a settle that is not committed yet. Only after the last such commit may it
+go, because from then on the journal tells the same story.
 """
 
 import msgspec
@@ -11,16 +11,17 @@ from fanout_dispatcher.values.event import Attempt, Event
 
 
 class Pending(msgspec.Struct, kw_only=True, eq=False):
-    """``states`` has a byte per target (values.event.State); ``left`` counts those still pending."""
+    """``states`` has a byte per target (values.event.State); ``left`` counts those still pending.
+
+    ``bare`` counts the deliveries in memory that have no due row: after a crash only a look at the event finds them.
+    """
 
     event: Event
     states: bytearray
     left: int
     refs: int = 0
     touched: bool = False  # in the batch that is being collected
-    bare: int = (
-        0  # deliveries in memory that have no due row: a crash loses sight of them, until the event is looked at
-    )
+    bare: int = 0
 
 
 class Delivery(msgspec.Struct, eq=False):

@@ -22,7 +22,7 @@ class Register:
         self.lanes: dict[tuple[str, str], int] = {names: number for number, names in recovered.lanes.items()}
         self.frozen: dict[int, Frozen] = dict(recovered.frozen)
         self.resting: dict[int, float] = dict(recovered.resting)  # only history can refer to these: since when
-        self.asked: set[int] = set()  # frozen values that were asked for since tidying last forgot it
+        self.asked: set[int] = set()  # frozen values that were asked for since tidy.py last began to look
         self.leaving: set[int] = set()  # lanes that the journal is about to drop
         self._by_what: dict[What, int] = {_what(one): number for number, one in recovered.frozen.items()}
         self._last_lane = max(recovered.lanes, default=0)

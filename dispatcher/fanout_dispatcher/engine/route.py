@@ -10,7 +10,7 @@ from fanout_dispatcher.values.event import Frozen
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """Replaced as a whole when a newer plan comes into force: an event sees one generation and no other (P24)."""
+    """Replaced as a whole when a newer plan comes into force: an event sees one generation and no other."""
 
     plan: Plan
     book: Book

@@ -1,4 +1,4 @@
-"""What all windows of a dispatcher hold together: a bound on memory, however many lanes have a backlog.
+"""What all windows of one process hold together: a bound on memory, however many lanes have a backlog.
 
 Each window is bounded by itself, and that is enough for a few lanes. Ten thousand targets that are down at once would
 fill as many windows, and nobody would be served any better for it. So beyond a common bound a window keeps next to
@@ -13,7 +13,7 @@ BYTES: typing.Final = 128 << 20  # of bodies; one that several windows hold coun
 
 
 class Stock:
-    """Counts for one dispatcher. ``roomy``: the common bound is not reached."""
+    """Counts for one process. ``roomy``: the common bound is not reached."""
 
     __slots__ = ("bytes", "deliveries", "most", "most_bytes", "roomy")
 

@@ -1,5 +1,7 @@
-"""How routes, events and dead letters look from outside: the engine's values made into views. No IO, nothing
-changes."""
+"""How routes, events and dead letters look from outside: the engine's values made into views.
+
+No IO, and nothing changes.
+"""
 
 from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.clock import Clock

@@ -1,7 +1,7 @@
 """Bulkhead: at most so many attempts at one target in flight at once.
 
 A slow target then occupies its own slots and no more: the rest of the process does not notice. The slots outlive a
-change of plan, so that the old lane's flights and the new one's together stay under the limit (promise P13).
+change of plan, so that the flights of the old plan and those of the new one together stay under the limit.
 """
 
 from fanout_dispatcher.policies.gate import NEVER, Crossing

@@ -1,7 +1,8 @@
 """What a gate is: it says when a target may be asked, and learns from how it went.
 
-A lane asks all its gates *before* it takes work, so a refusal costs nothing and nothing has to be handed back. Asking
-and entering happen in one synchronous step, so no other delivery can slip in between.
+A lane asks its gates *before* it takes work, so a refusal costs nothing and nothing has to be handed back. Asking and
+entering happen in one synchronous step, so no other delivery can slip in between. The retry budget is a gate that only
+a retry asks.
 """
 
 import math

@@ -1,7 +1,7 @@
 """Sets of HTTP status codes, from the inclusive ranges that a plan carries.
 
-A plan says ranges because a person wrote ``5xx``; a landing asks for one code, a few thousand times a second. `decide`
-and the circuit ask when they are built, once per plan, and then look a code up.
+A plan says ranges because a person wrote ``5xx``; a landing looks up one code, a few thousand times a second. So the
+rules of a verdict and the circuit make their sets once per plan.
 """
 
 import functools

@@ -2,8 +2,8 @@
 
 The generic cell rate algorithm (ATM Forum TM 4.0; as in Redis' and Stripe's limiters), which is a leaky bucket without
 a bucket: all it keeps is the time at which everything that has started would have started had it gone evenly. In any
-time t no more than requests × t / per + burst attempts start (promise P12), in every sliding window and not only in
-those that begin at a full minute.
+time t no more than requests × t / per + burst attempts start, in every sliding window and not only in those that begin
+at a full minute.
 
 It is the last gate to be asked: a start that it has counted cannot be handed back. The time that it names is the very
 one at which it is open, so a lane that parks until then is not sent away again.

@@ -75,13 +75,13 @@ class PortMeter(msgspec.Struct, kw_only=True):
 
 
 class Desk(typing.Protocol):
-    """A dispatcher as its operators see it. Nothing here may block the loop."""
+    """A dispatcher as people see it. Nothing here may block the loop."""
 
     def routes(self) -> list[RouteView]:
-        """Every route in force, by key."""
+        """Every route in force, and every one whose only plan was refused, by key."""
 
     def route(self, key: str) -> RouteView | None:
-        """One route, None when it is not in force."""
+        """One route; None when nothing is known of it."""
 
     async def event(self, receipt: str) -> EventView | None:
         """What became of an event; None for a receipt that is not ours."""
@@ -108,7 +108,7 @@ class Desk(typing.Protocol):
         """None when events can be accepted and committed; else a sentence that says why not."""
 
     def lane_meters(self) -> typing.Iterable[LaneMeter]:
-        """One per target in force."""
+        """One per target, also of those that end and still owe something."""
 
     def route_meters(self) -> typing.Iterable[RouteMeter]:
         """One per route in force."""

@@ -4,6 +4,8 @@ These values cross every seam: the ingress makes an Event, the journal stores it
 They are msgspec structs because a million of them may be made a minute: 0.06 µs each, against 0.66 for a dataclass.
 """
 
+import typing
+
 import msgspec
 
 
@@ -52,11 +54,11 @@ class Attempt(msgspec.Struct, frozen=True, array_like=True):
     seconds: float
 
 
-HISTORY = 10  # the last attempts that a retry or a dead letter remembers
+HISTORY: typing.Final = 10  # the last attempts that a retry or a dead letter remembers
 
 
 class State:
-    """The states of a delivery: exactly one is visible at any time (promise P2).
+    """The states of a delivery: exactly one is visible at any time.
 
     The journal keeps one byte per delivery. Its two lower bits are the state, the upper six the attempts that it took
     (63: that many or more); a pending delivery is 0, whatever it has behind it.

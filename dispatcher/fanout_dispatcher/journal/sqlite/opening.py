@@ -66,9 +66,8 @@ def connect(path: pathlib.Path, migrations: Migrations = MIGRATIONS, vfs: str | 
 
 def refusal(path: pathlib.Path, fault: apsw.Error) -> JournalRefused:
     """Why SQLite cannot open the journal, in words."""
-    if isinstance(
-        fault, apsw.NotADBError | apsw.CorruptError | apsw.ReadOnlyError
-    ):  # it can be written: place.py knows
+    # read-only counts as damaged: that the file can be written place.py has seen, so it is what stands in its header
+    if isinstance(fault, apsw.NotADBError | apsw.CorruptError | apsw.ReadOnlyError):
         return JournalRefused(
             f"journal {path} is damaged or no journal at all ({fault}); it was left as it was: move it away, together"
             f" with {path.name}-wal, and restore a backup or start anew"
