@@ -64,6 +64,34 @@ class Letters:
                 await asyncio.gather(*(book.committer.written() for book in self.books))
         return len(letters)
 
+    async def find(self, wanted: DeadLetterFilter) -> list[tuple[Book, DeadLetter]]:
+        """The rows that *wanted* means, at most its limit, over both books."""
+        if wanted.after is not None and self.read(wanted.after)[0] is None:
+            raise BadCursor(f"{wanted.after[:80]} is not a dead letter's id")
+        found: list[tuple[Book, DeadLetter]] = []
+        for book in self.books:
+            local = self._local(book, wanted, wanted.limit - len(found))
+            if local is not None:
+                letters = await book.ask(_query(local))
+                found += [(book, letter) for letter in letters]
+        return found
+
+    async def show(self, name: str) -> tuple[Book, DeadLetter] | None:
+        """One dead letter with its original bytes."""
+        book, number = self.read(name)
+        if book is None:
+            return None
+        letter = await book.ask(lambda journal: journal.dead_letter(number))
+        return None if letter is None else (book, letter)
+
+    def read(self, name: str) -> tuple[Book | None, int]:
+        """The book and number that a dead letter's id names; no book when it names none."""
+        worker, _, number = name.partition("-")
+        for book in self.books:
+            if book.receipts.worker == worker and NUMBER.fullmatch(number):
+                return book, int(number)
+        return None, 0
+
     async def _replay(self, book: Book, found: DeadLetter) -> str | None:
         """Send one again; None when it stays the dead letter that it is."""
         lane = self._lane(book, found)
@@ -94,18 +122,6 @@ class Letters:
         lane.tally.meter.replayed += 1
         return answered.receipt
 
-    async def find(self, wanted: DeadLetterFilter) -> list[tuple[Book, DeadLetter]]:
-        """The rows that *wanted* means, at most its limit, over both books."""
-        if wanted.after is not None and self.read(wanted.after)[0] is None:
-            raise BadCursor(f"{wanted.after[:80]} is not a dead letter's id")
-        found: list[tuple[Book, DeadLetter]] = []
-        for book in self.books:
-            local = self._local(book, wanted, wanted.limit - len(found))
-            if local is not None:
-                letters = await book.ask(_query(local))
-                found += [(book, letter) for letter in letters]
-        return found
-
     def _local(self, book: Book, wanted: DeadLetterFilter, limit: int) -> DeadLetterFilter | None:
         """*wanted* in the journal's own numbers; None when it cannot mean anything in this book."""
         mine = [number for owner, number in map(self.read, wanted.ids) if owner is book]
@@ -126,22 +142,6 @@ class Letters:
             after=after,
             limit=limit,
         )
-
-    async def show(self, name: str) -> tuple[Book, DeadLetter] | None:
-        """One dead letter with its original bytes."""
-        book, number = self.read(name)
-        if book is None:
-            return None
-        letter = await book.ask(lambda journal: journal.dead_letter(number))
-        return None if letter is None else (book, letter)
-
-    def read(self, name: str) -> tuple[Book | None, int]:
-        """The book and number that a dead letter's id names; no book when it names none."""
-        worker, _, number = name.partition("-")
-        for book in self.books:
-            if book.receipts.worker == worker and NUMBER.fullmatch(number):
-                return book, int(number)
-        return None, 0
 
     def _lane(self, book: Book, letter: DeadLetter) -> Lane | None:
         """The lane that can take a replay: its route is in force and has the target."""

@@ -114,6 +114,26 @@ class Routes:
         frozen = {route.frozen.number for route in self.by_key.values() if route.book is book}
         return frozen, {lane.number for (of, _, _), lane in self.lanes.items() if of is book}
 
+    def sweep(self, now: float) -> None:
+        """Look after the lanes that owe something, and forget those that owe nothing more and that nothing can come to.
+
+        With ten thousand routes nearly all lanes are asleep: those are looked at again once they were pumped.
+        """
+        for one in list(self.works.awake):
+            lane = typing.cast(Lane, one)
+            lane.sweep(now)
+            lane.report()
+            if not lane.tally.meter.pending:
+                del self.works.awake[lane]
+                where = (lane.book, lane.route, lane.target.name)
+                if self.lanes.get(where) is lane and (lane.ending is not None or self._idle(where)):
+                    self._forget(where, lane)
+        for key, route in list(self.ended.items()):
+            if not self._lanes_of(route):
+                del self.ended[key]
+                if key not in self.by_key:
+                    self.durable.committer.keep_plan(key, None)
+
     def drain(self) -> None:
         """Shutting down: no lane starts anything more."""
         self.draining = True
@@ -225,26 +245,6 @@ class Routes:
     def _lanes_of(self, route: Route) -> list[Lane]:
         wanted = itertools.product(self._books, [route.plan.key], [target.name for target in route.plan.targets])
         return [self.lanes[where] for where in wanted if where in self.lanes]
-
-    def sweep(self, now: float) -> None:
-        """Look after the lanes that owe something, and forget those that owe nothing more and that nothing can come to.
-
-        With ten thousand routes nearly all lanes are asleep: those are looked at again once they were pumped.
-        """
-        for one in list(self.works.awake):
-            lane = typing.cast(Lane, one)
-            lane.sweep(now)
-            lane.report()
-            if not lane.tally.meter.pending:
-                del self.works.awake[lane]
-                where = (lane.book, lane.route, lane.target.name)
-                if self.lanes.get(where) is lane and (lane.ending is not None or self._idle(where)):
-                    self._forget(where, lane)
-        for key, route in list(self.ended.items()):
-            if not self._lanes_of(route):
-                del self.ended[key]
-                if key not in self.by_key:
-                    self.durable.committer.keep_plan(key, None)
 
     def _idle(self, where: LaneKey) -> bool:
         """The route takes its events into the other book."""
