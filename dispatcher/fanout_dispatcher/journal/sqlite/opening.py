@@ -54,6 +54,7 @@ def connect(path: pathlib.Path, migrations: Migrations = MIGRATIONS, vfs: str | 
     refuse_old_sqlite(apsw.sqlite_lib_version())
     db: apsw.Connection | None = None
     try:
+        _examine_log(path)
         db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
         _examine(db, path)
         _bring_up(db, path, migrations)
@@ -83,6 +84,25 @@ def refusal(path: pathlib.Path, fault: apsw.Error) -> JournalRefused:
     return JournalRefused(f"journal {path} cannot be opened: {fault}")
 
 
+def _examine_log(path: pathlib.Path) -> None:
+    """Refuse what SQLite would drop at its first look: a log beside an empty file, or behind a broken header."""
+    log = path.with_name(f"{path.name}-wal")
+    if log.exists() and not path.stat().st_size and (lost := wal.lost_commits(log, 0)):
+        raise JournalRefused(
+            f"journal {path} is empty or new, and its log {log.name} holds at least {lost} committed transactions of"
+            " the one that was there; the log was left as it was: put the journal back, or move the log away"
+        )
+    if lost := wal.hidden_commits(log, path):
+        raise _lost(path, lost)
+
+
+def _lost(path: pathlib.Path, commits: int) -> JournalRefused:
+    return JournalRefused(
+        f"journal {path} is damaged: its log {path.name}-wal holds at least {commits} committed transactions behind a"
+        " broken place; it was left as it was: move both files away and restore a backup, or start anew"
+    )
+
+
 def _examine(db: apsw.Connection, path: pathlib.Path) -> None:
     """Look without touching: ours, not newer, whole."""
     db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
@@ -99,10 +119,7 @@ def _examine(db: apsw.Connection, path: pathlib.Path) -> None:
         )
     taken, _ = db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP) if pages else (0, 0)
     if lost := wal.lost_commits(path.with_name(f"{path.name}-wal"), max(0, taken)):
-        raise JournalRefused(
-            f"journal {path} is damaged: its log {path.name}-wal holds at least {lost} committed transactions behind a"
-            " broken place; it was left as it was: move both files away and restore a backup, or start anew"
-        )
+        raise _lost(path, lost)
     if 0 < pages <= CHECK_PAGES and (found := pragma(db, "quick_check(1)")) != "ok":
         raise JournalRefused(
             f"journal {path} is damaged ({found}); it was left as it was: restore a backup, or start anew"

@@ -221,6 +221,45 @@ def test_a_flipped_bit_in_the_log_does_not_lose_commits_in_silence(path: pathlib
     assert (path.read_bytes(), log.read_bytes()) == before
 
 
+@pytest.mark.parametrize("offset", [0, 9, 17, 30])
+def test_a_flipped_bit_in_the_logs_header_does_not_lose_commits_in_silence(path: pathlib.Path, offset: int) -> None:
+    """SQLite takes such a log for one that has just been begun, and writes over it."""
+    killed(filled(path, close=False))
+    log = path.with_name("journal.db-wal")
+    flip(log, offset)
+    before = path.read_bytes(), log.read_bytes()
+
+    with pytest.raises(JournalRefused, match=r"holds at least \d+ committed transactions"):
+        a_journal(path).open()
+    assert (path.read_bytes(), log.read_bytes()) == before
+
+
+def test_a_torn_header_of_a_log_whose_pages_were_all_copied_is_a_power_cut_and_no_damage(path: pathlib.Path) -> None:
+    journal = filled(path, close=False)
+    assert journal._session is not None
+    journal._session.checkpoint(apsw.SQLITE_CHECKPOINT_FULL)
+    killed(journal)
+    flip(path.with_name("journal.db-wal"), 17)
+    journal = a_journal(path)
+
+    assert journal.open().pending == 8
+    journal.close()
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_log_without_its_journal_is_kept(path: pathlib.Path, gone: bool) -> None:
+    """SQLite deletes a log that lies beside an empty file."""
+    killed(filled(path, close=False))
+    log = path.with_name("journal.db-wal")
+    before = log.read_bytes()
+    path.unlink() if gone else os.truncate(path, 0)
+
+    for _ in range(2):
+        with pytest.raises(JournalRefused, match=r"its log journal.db-wal holds at least \d+ committed transactions"):
+            a_journal(path).open()
+    assert log.read_bytes() == before
+
+
 def test_a_log_cut_within_its_last_transaction_is_a_crash_and_no_damage(path: pathlib.Path) -> None:
     killed(filled(path, close=False))
     log = path.with_name("journal.db-wal")
