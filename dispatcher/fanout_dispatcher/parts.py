@@ -7,6 +7,7 @@ parts here and nowhere else.
 
 import asyncio
 import contextlib
+import functools
 import math
 import pathlib
 import resource
@@ -178,8 +179,13 @@ def _descriptors() -> int:
 
 def machine_clock() -> MachineClock:
     """The machine's time, by which a journal knows how long it was away."""
-    boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    return MachineClock(boot, time.clock_gettime(time.CLOCK_BOOTTIME), time.time())
+    return MachineClock(_boot(), time.clock_gettime(time.CLOCK_BOOTTIME), time.time())
+
+
+@functools.cache
+def _boot() -> str:
+    """Which boot this is. Read once: commits note the time, and must not need a file descriptor for it."""
+    return pathlib.Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
 def url_of(address: tuple[typing.Any, ...]) -> str:

@@ -23,13 +23,18 @@ WHY = {
 
 def prepare(path: pathlib.Path) -> None:
     """Make the folder and the file of a journal where missing, for this user alone; refuse what cannot hold one."""
+    log = path.with_name(f"{path.name}-wal")
     try:
         _make_folder(path.parent)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        if log.exists():  # one that cannot be written looks to SQLite like damage, and is none
+            os.close(os.open(log, os.O_RDWR | os.O_CLOEXEC))
         _sync_folder(path.parent)
     except OSError as fault:
         why = WHY.get(fault.errno or 0, os.strerror(fault.errno or 0))
-        raise JournalRefused(f"journal {path} cannot be written: {why}; give a folder of yours by --data") from fault
+        raise JournalRefused(
+            f"journal {path} cannot be written: {why} ({fault.filename}); give a folder of yours by --data"
+        ) from fault
     kind = file_system(path.resolve(), pathlib.Path("/proc/self/mountinfo").read_text(encoding="utf-8"))
     if kind in NETWORK:
         raise JournalRefused(

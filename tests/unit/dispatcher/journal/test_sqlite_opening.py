@@ -289,6 +289,20 @@ def test_a_folder_that_may_not_be_written_is_refused(tmp_path: pathlib.Path) -> 
         os.seteuid(me)
 
 
+def test_a_log_that_may_not_be_written_is_named_and_not_called_damaged(path: pathlib.Path) -> None:
+    killed(filled(path, close=False))
+    log = str(path.with_name("journal.db-wal"))
+    mounted = subprocess.run(["mount", "--bind", log, log], capture_output=True, check=False, text=True)
+    if mounted.returncode:
+        pytest.skip(f"this user may not mount a file: {mounted.stderr.strip()}")
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", log], check=True)
+        with pytest.raises(JournalRefused, match=r"cannot be written: the file system is read-only \(.*-wal\)"):
+            a_journal(path).open()
+    finally:
+        subprocess.run(["umount", "-l", log], check=True)
+
+
 def test_a_read_only_file_system_is_refused(tmp_path: pathlib.Path) -> None:
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(tmp_path)], capture_output=True, check=False, text=True
