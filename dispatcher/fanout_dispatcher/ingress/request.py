@@ -78,7 +78,7 @@ def _fault(method: bytes, target: bytes, version: str, request: Request) -> Refu
         return problems.METHOD(f"{method.decode('ascii')} is not served", fatal=True)
     if not target.startswith(b"/") or b"#" in target:
         return problems.MALFORMED("the request target must be a path, such as /shop/orders")
-    return _unhosted(fields, request.old) or _badly_framed(fields, request.old)
+    return _unhosted(fields, request.old) or _badly_framed(request)
 
 
 def _unhosted(fields: dict[bytes, bytes], old: bool) -> Refusal | None:
@@ -88,11 +88,14 @@ def _unhosted(fields: dict[bytes, bytes], old: bool) -> Refusal | None:
     return None if _HOST.fullmatch(host) else problems.MALFORMED("the Host header is not a host and port")
 
 
-def _badly_framed(fields: dict[bytes, bytes], old: bool) -> Refusal | None:
+def _badly_framed(request: Request) -> Refusal | None:
+    fields = request.fields
     coding = fields.get(b"transfer-encoding")
     if coding is None:
+        if request.old and request.method == b"POST" and b"content-length" not in fields:  # RFC 1945 §8.3
+            return problems.MALFORMED("a POST in HTTP/1.0 needs a Content-Length: without it its body has no end")
         return None
-    if old:
+    if request.old:
         return problems.MALFORMED("HTTP/1.0 knows no Transfer-Encoding")
     if b"content-length" in fields:
         return problems.MALFORMED("Transfer-Encoding and Content-Length contradict each other")

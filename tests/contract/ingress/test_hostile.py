@@ -34,6 +34,7 @@ CHUNKED = HOST + b"Transfer-Encoding: chunked\r\n"
         ("a coding with a parameter", HOST + b"Transfer-Encoding: chunked;q=1\r\n\r\n0\r\n\r\n", 400),
         ("a coding after a tab of vertical", HOST + b"Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n", 400),
         ("space before the colon", HOST + b"Content-Length : 2\r\n\r\nhi", 400),
+        ("a body without a length in HTTP/1.0", b"POST /shop/orders HTTP/1.0\r\n\r\nhi", 400),
         ("chunks in HTTP/1.0", CHUNKED.replace(b"1.1", b"1.0") + b"\r\n0\r\n\r\n", 400),
         ("a chunk size of nothing", CHUNKED + b"\r\n\r\nhi\r\n0\r\n\r\n", 400),
         ("a chunk size that is not hexadecimal", CHUNKED + b"\r\n2g\r\nhi\r\n0\r\n\r\n", 400),
