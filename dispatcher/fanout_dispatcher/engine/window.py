@@ -19,7 +19,8 @@ from fanout_dispatcher.policies.gate import NEVER
 SIZE: typing.Final = 256  # deliveries; at most this many bodies per lane wait in memory …
 BYTES: typing.Final = 8 << 20  # … and at most so many bytes of them, beyond the first
 LOW: typing.Final = 64  # below this the next rows are pulled
-LEAST: typing.Final = 8  # deliveries that a window may hold though all windows together hold too much
+LEAST: typing.Final = 8  # deliveries that a window may hold though all windows together hold too much …
+LEAST_BYTES: typing.Final = 256 << 10  # … and so many bytes of them, beyond the first
 PAGE: typing.Final = 128  # rows that are pulled at a time
 
 
@@ -46,7 +47,7 @@ class Window:
     def room(self, now: float) -> bool:
         """A new delivery may come in here; not while older ones wait in the index (they would be overtaken)."""
         most = SIZE if self.stock.roomy else LEAST
-        return self.next_due > now and len(self.ready) + self.promised < most and self.bytes < BYTES
+        return self.next_due > now and len(self.ready) + self.promised < most and not self._full()
 
     def push(self, delivery: Delivery) -> None:
         """Add at the end."""
@@ -73,7 +74,10 @@ class Window:
     def wants(self, now: float) -> bool:
         """Time to pull more rows out of the index."""
         low = LOW if self.stock.roomy else LEAST
-        return self.next_due <= now and not self.pulling and len(self.ready) < low and self.bytes < BYTES
+        return self.next_due <= now and not self.pulling and len(self.ready) < low and not self._full()
+
+    def _full(self) -> bool:
+        return self.bytes >= (BYTES if self.stock.roomy else LEAST_BYTES)
 
     def page(self) -> int:
         """How many rows to pull at a time."""

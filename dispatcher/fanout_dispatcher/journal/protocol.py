@@ -22,7 +22,7 @@ from fanout_dispatcher.values.event import Attempt, Event, Frozen
 from fanout_dispatcher.values.views import DeadLetterFilter
 
 SLOT: typing.Final = 900.0  # seconds of engine time: history goes by the quarter of an hour in which events finished
-PULL_BYTES: typing.Final = 16 << 20  # of bodies in one pull, unless a journal is made with another bound
+PULL_BYTES: typing.Final = 1 << 20  # of bodies in one pull: after a restart every lane asks for one at once
 
 Kind = tuple[int, bool]  # a lane, and whether its tried rows are meant or its fresh ones
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from fanout_dispatcher.engine.pending import Delivery
 from fanout_dispatcher.engine.stock import Stock
-from fanout_dispatcher.engine.window import BYTES, LOW, SIZE, Window
+from fanout_dispatcher.engine.window import BYTES, LEAST_BYTES, LOW, SIZE, Window
 from tests.unit.dispatcher.engine.scripted import pending
 
 
@@ -54,6 +54,18 @@ def test_it_is_full_by_bytes_too() -> None:
     window.push(delivery(body=bytes(BYTES)))
 
     assert not window.room(0.0)
+
+
+def test_when_all_windows_hold_too_much_each_is_full_with_far_fewer_bytes() -> None:
+    stock = Stock(most_bytes=BYTES)
+    window, other = Window(stock, indexed=True), Window(stock, indexed=False)
+    window.push(delivery(body=bytes(LEAST_BYTES)))
+    alone = window.wants(0.0), window.room(-math.inf)
+
+    other.push(delivery(body=bytes(BYTES)))
+
+    assert alone == (True, False)
+    assert not window.wants(0.0)
 
 
 def test_nothing_new_comes_in_while_older_ones_are_due_in_the_index() -> None:
