@@ -13,19 +13,24 @@ from fanout_dispatcher.policies.budget import Budget, budget
 from fanout_dispatcher.policies.bulkhead import Bulkhead
 from fanout_dispatcher.policies.circuit import Circuit, CircuitState
 from fanout_dispatcher.policies.gate import Crossing, Gate
+from fanout_dispatcher.policies.ration import Pool, Ration
 from fanout_dispatcher.policies.throttle import Throttle, throttle
 from fanout_dispatcher.values.outcome import Outcome
 
 
 class Gates:
-    """What stands between one lane and its target. *changed* is told each new state of the circuit."""
+    """What stands between one lane and its target.
 
-    __slots__ = ("adaptive", "asked", "budget", "bulkhead", "circuit", "left", "policy", "throttle", "told")
+    *changed* is told each new state of the circuit; *pool* is where large bodies in flight are counted.
+    """
 
-    def __init__(self, policy: plan.Policy, changed: typing.Callable[[CircuitState], None]) -> None:
+    __slots__ = ("adaptive", "asked", "budget", "bulkhead", "circuit", "left", "policy", "ration", "throttle", "told")
+
+    def __init__(self, policy: plan.Policy, changed: typing.Callable[[CircuitState], None], pool: Pool) -> None:
         self.policy = policy
         self.circuit = Circuit(policy.circuit_breaker, changed)
         self.bulkhead = Bulkhead(policy.bulkhead.max_concurrent)
+        self.ration = Ration(pool)
         self.adaptive: Adaptive | None = adaptive(policy, self.bulkhead)
         self.throttle: Throttle | None = throttle(policy)
         self.budget: Budget | None = budget(policy)
@@ -39,6 +44,7 @@ class Gates:
             self.circuit,  # first: an open circuit takes no slot and spends no token
             self.bulkhead,  # its slots outlive a change of plan: old flights and new ones share them
             self.adaptive,  # behind the bulkhead, whose flights it counts, and left before it
+            self.ration,  # behind those that are about the target alone
             self.throttle,  # last: a spent token is the one yes that cannot be handed back
         )
         self.asked = tuple(gate for gate in asked if gate is not None)

@@ -52,7 +52,7 @@ class Lane:
         self.fresh = Window(works.stock, indexed=backlog.pending > 0)
         self.tried = Window(works.stock, tried=True, indexed=backlog.pending > 0)
         self.index = Index(self.number, book=book, windows=(self.fresh, self.tried), woken=self.soon)
-        self.gates = Gates(target.policy, self._circuit_changed)
+        self.gates = Gates(target.policy, self._circuit_changed, works.pool)
         self.circuit = self.gates.circuit
         self.turns = Turns(self.index, self.gates)
         self.dead = DeadLetters(self.number, book=book, works=works, tally=self.tally)

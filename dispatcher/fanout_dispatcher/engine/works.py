@@ -1,4 +1,4 @@
-"""What all lanes share: one clock, one wheel of deadlines, one stock, one list of lanes that have something to do.
+"""What all lanes share: clock, wheel of deadlines, stock, pool, and one list of lanes that have something to do.
 
 A lane asks to be pumped whenever something may have changed, often many times in one turn of the loop; the list makes
 one pump of it, in the next turn. So a burst of landings is looked at once, and no lane calls into another.
@@ -10,6 +10,7 @@ import typing
 from fanout_dispatcher.engine.clock import Clock
 from fanout_dispatcher.engine.stock import Stock
 from fanout_dispatcher.engine.wheel import Wheel
+from fanout_dispatcher.policies.ration import Pool
 from fanout_dispatcher.telemetry.seam import Seam
 
 
@@ -33,6 +34,7 @@ class Works:
         self.changed = changed
         self.wheel = Wheel(clock.loop)
         self.stock = Stock()
+        self.pool = Pool()
         self.dirty: list[Pumped] = []
         self.awake: dict[Pumped, None] = {}  # pumped since a sweep last found that they owe nothing; in order
 

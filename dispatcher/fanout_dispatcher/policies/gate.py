@@ -8,6 +8,7 @@ a retry asks.
 import math
 import typing
 
+from fanout_dispatcher.values.event import Event
 from fanout_dispatcher.values.outcome import Outcome
 
 NEVER: typing.Final = math.inf  # only an event (a landing, a new plan) can tell
@@ -16,6 +17,7 @@ NEVER: typing.Final = math.inf  # only an event (a landing, a new plan) can tell
 class Crossing(typing.Protocol):
     """What a gate sees of a flight, and may write on it: the circuit's epoch, and whether the flight is a probe."""
 
+    event: Event
     number: int  # of the attempt: 1 for the first; any other is a retry
     entered: float  # engine time, s
     epoch: int

@@ -7,6 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from fanout_crds import plan
 from fanout_dispatcher.engine.gates import Gates
 from fanout_dispatcher.policies.gate import NEVER
+from fanout_dispatcher.policies.ration import Pool
 from fanout_dispatcher.values.outcome import Delivered, Failed, Outcome
 from tests.support.plans import a_policy
 from tests.unit.dispatcher.policies.crossing import Crossed
@@ -22,7 +23,7 @@ class Bench:
     """Gates as a lane uses them."""
 
     def __init__(self, policy: plan.Policy) -> None:
-        self.gates = Gates(policy, lambda state: None)
+        self.gates = Gates(policy, lambda state: None, Pool())
         self.flying: list[Crossed] = []
         self.now = 100.0
 
@@ -49,12 +50,15 @@ def names(bench: Bench) -> tuple[list[str], list[str]]:
     )
 
 
-def test_with_the_defaults_an_attempt_asks_two_gates_and_a_retry_the_budget_too() -> None:
-    assert names(Bench(a_policy())) == (["Circuit", "Bulkhead"], ["Circuit", "Bulkhead", "Budget"])
+def test_with_the_defaults_an_attempt_asks_three_gates_and_a_retry_the_budget_too() -> None:
+    assert names(Bench(a_policy())) == (
+        ["Circuit", "Bulkhead", "Ration"],
+        ["Circuit", "Bulkhead", "Ration", "Budget"],
+    )
 
 
 def test_with_everything_on_each_stands_in_its_place() -> None:
-    asked = ["Circuit", "Bulkhead", "Adaptive", "Throttle"]
+    asked = ["Circuit", "Bulkhead", "Adaptive", "Ration", "Throttle"]
 
     assert names(Bench(ALL_ON)) == (asked, [*asked, "Budget"])
 
@@ -121,7 +125,8 @@ def test_it_says_what_a_target_has() -> None:
     bench = Bench(a_policy())
 
     assert repr(bench.gates) == (
-        "<Gates <Circuit Closed epoch=0 failures=0/0> <Bulkhead 0/64> <Budget 20% + 10/s, up to 100>>"
+        "<Gates <Circuit Closed epoch=0 failures=0/0> <Bulkhead 0/64> <Ration 0 of <Pool 0/134217728 bytes>>"
+        " <Budget 20% + 10/s, up to 100>>"
     )
 
 
