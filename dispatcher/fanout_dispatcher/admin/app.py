@@ -83,7 +83,9 @@ class _Routes:
         return wire.respond(self._written(wire.of_route(found)))
 
     def _written(self, route: wire.Json) -> wire.Json:
-        return route if self._public is None else route | {"url": self._public + route["path"]}
+        if self._public is None or not route["path"]:  # a route that was never in force listens nowhere
+            return route
+        return route | {"url": self._public + route["path"]}
 
 
 class _Events:

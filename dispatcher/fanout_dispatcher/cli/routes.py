@@ -27,10 +27,11 @@ COLUMNS: typing.Final = (
 @admin_option
 @output.formats
 def routes(route: str | None, admin: str | None, form: str) -> None:
-    """Show the routes in force and the state of their targets.
+    """Show the routes in force and the state of their targets, and routes that were refused.
 
     PATH is shown where it is not /NAMESPACE/NAME; HELD and REFUSED say why
-    nothing is sent, and why a newer manifest is not in force. Columns without a word in them are left out.
+    nothing is sent, and why a newer manifest is not in force. A route without
+    a target was never in force. Columns without a word in them are left out.
 
     \b
     Example:
@@ -47,6 +48,8 @@ def routes(route: str | None, admin: str | None, form: str) -> None:
 
 
 def _rows(route: typing.Any) -> typing.Iterator[output.Row]:
+    if not route["targets"]:  # its only manifest was refused: nothing runs, and that is what there is to say
+        yield {"route": route["route"], "refused": route["refused"]}
     for target in route["targets"]:
         yield {
             **target,

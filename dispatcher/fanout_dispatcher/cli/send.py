@@ -76,6 +76,8 @@ def _url_of(route: str, admin: str | None) -> str:
         raise click.UsageError(f'expected a URL or a route such as shop/order-placed, got "{route}"')
     api = Admin(admin)
     found = api.get(f"/v1/routes/{route}")
+    if not found["path"]:
+        raise fail(f"{route} is not in force: {output.plain(found['refused'] or '')}")
     url = found.get("url") or (api.place.listen + found["path"] if api.place.listen else None)
     if url is None:
         raise fail(f"the dispatcher does not say where its data port is: send to its URL, ending in {found['path']}")

@@ -27,6 +27,16 @@ async def test_one_route_is_shown_with_the_url_of_the_data_port_when_it_is_known
     assert found["url"] == "http://127.0.0.1:8080/shop/order"
 
 
+async def test_a_route_that_was_never_in_force_is_listed_with_why_and_has_no_url() -> None:
+    desk = FakeDesk()
+    desk.change(route_view(path="", targets=(), refused="line 3: no"))
+    async with asking(application(desk, log(), token=None, loopback=True, public="http://127.0.0.1:8080")) as client:
+        (found,) = (await (await client.get("/v1/routes")).json())["items"]
+
+    assert found["refused"] == "line 3: no"
+    assert "url" not in found
+
+
 async def test_texts_that_came_from_outside_are_cut_in_views_of_routes() -> None:
     desk = FakeDesk()
     desk.change(route_view(refused="x" * 5000, targets=(target_view(last_error="y" * 5000),)))

@@ -143,3 +143,14 @@ def test_waiting_in_json_prints_the_last_state_once(fanout: Run, dispatcher: Fak
 
     document: dict[str, typing.Any] = json.loads(found.stdout)
     assert document["settled"] is True
+
+
+def test_a_route_that_was_refused_is_sent_nothing_and_the_reason_is_given(
+    fanout: Run, dispatcher: FakeDispatcher
+) -> None:
+    dispatcher.desk.change(route_view("shop/new", path="", targets=(), refused="line 3: no"))
+
+    found = fanout("send", "shop/new", "--admin", dispatcher.admin)
+
+    assert (found.exit_code, found.stderr) == (1, "Error: shop/new is not in force: line 3: no\n")
+    assert dispatcher.got == []
