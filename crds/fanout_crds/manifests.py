@@ -50,13 +50,17 @@ class Sourced(msgspec.Struct, frozen=True):
 
 
 class Manifests:
-    """What was found: routes, Secrets by (namespace, name), faults, and notices of what was left alone."""
+    """What was found: routes, Secrets by (namespace, name), faults, and notices of what was left alone.
+
+    *turned* has the first fault of each document that is a route by its kind and name, and no good one.
+    """
 
     def __init__(self) -> None:
         self.routes: list[Sourced] = []
         self.secrets: Secrets = {}
         self.faults: list[Fault] = []
         self.notices: list[Fault] = []
+        self.turned: dict[str, Fault] = {}
         self._by_key: dict[str, Sourced] = {}
         self._by_path: dict[str, Sourced] = {}
         self._secret_places: dict[tuple[str, str], str] = {}
@@ -96,13 +100,21 @@ class Manifests:
                         left = f"kind {words}: left alone"
                         self.notices.append(Fault("", left, lines.file, lines.line(join(at, "kind"))))
                 case _:
-                    self._take_route(parse(value, lines=lines, at=at), at, lines)
+                    self._take_route(value, at, lines)
         except Invalid as wrong:
             self.faults += wrong.faults
         self.faults += faults.found()
 
-    def _take_route(self, route: FanoutRoute, at: str, lines: Lines) -> None:
-        """Take a route unless another has its name or its path: the first one keeps them."""
+    def _take_route(self, value: object, at: str, lines: Lines) -> None:
+        try:
+            self._keep(parse(value, lines=lines, at=at), at, lines)
+        except Invalid as wrong:
+            if key := _key(value):
+                self.turned.setdefault(key, wrong.faults[0])
+            raise
+
+    def _keep(self, route: FanoutRoute, at: str, lines: Lines) -> None:
+        """Keep a route unless another has its name or its path: the first one has them."""
         faults = Faults(lines)
         if there := self._by_key.get(route.key):
             faults.add(join(at, "metadata.name"), f"route {route.key} is already written at {there.file}:{there.line}")
@@ -125,6 +137,14 @@ class Manifests:
             faults.add(join(at, "metadata.name"), f"Secret {key[0]}/{key[1]} is already written at {there}")
             faults.check()
         self.secrets[key] = data
+
+
+def _key(value: object) -> str | None:
+    """The key of what is meant to be a route; None where its kind or its name cannot be read."""
+    if not isinstance(value, dict) or value.get("kind") != KIND:
+        return None
+    metadata = read_metadata(value.get("metadata"), "", Faults())
+    return None if metadata is None else f"{metadata.namespace}/{metadata.name}"
 
 
 def _slip(api: object, kind: str) -> tuple[str, str] | None:

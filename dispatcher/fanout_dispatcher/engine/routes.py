@@ -99,9 +99,11 @@ class Routes:
 
     def retire(self, key: str) -> None:
         """The route is deleted: no more events; its lanes go on for a while."""
-        self.refused.pop(key, None)
+        forgotten = self.refused.pop(key, None)
         route = self.by_key.pop(key, None)
         if route is None:
+            if forgotten is not None:
+                self.works.changed(key)
             return
         del self.by_path[route.plan.path]
         timer = self.works.loop.call_later(DRAIN, self._end, key)

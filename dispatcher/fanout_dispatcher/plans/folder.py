@@ -23,7 +23,7 @@ from fanout_dispatcher.plans.compiling import Compiling
 from fanout_dispatcher.plans.conflicts import turns
 from fanout_dispatcher.plans.settling import Mark, Settling
 from fanout_dispatcher.plans.watch import SWEEP, Watch, fingerprint
-from fanout_dispatcher.telemetry.seam import PlansFaulty, PlansHeld, PlansSynced, Seam
+from fanout_dispatcher.telemetry.seam import PlansFaulty, PlansForeign, PlansHeld, PlansMended, PlansSynced, Seam
 from fanout_dispatcher.values.sink import PlanRefused, PlanSink
 
 SOURCE: typing.Final = "folder"
@@ -66,7 +66,9 @@ class FolderSource:
         self._census = Census()
         self._settling = Settling()
         self._standing: dict[str, Standing] = {}  # by route
-        self._said: frozenset[str] = frozenset()
+        self._refused: set[str] = set()  # routes of which the last look found a manifest that is not in force
+        self._said: dict[str, str] = {}  # what the last look found wrong, and the file that it is about
+        self._foreign: frozenset[str] = frozenset()
         self._held: tuple[str, ...] = ()
 
     async def run(self) -> None:
@@ -87,22 +89,26 @@ class FolderSource:
         try:
             marks, found = await aside(self._look)
         except OSError as error:  # a folder that went or may not be read: what it held stays in force
-            self._say({f"{error.filename}: {(error.strerror or str(error)).lower()}; its routes stay as they were"})
+            why = f"{error.filename}: {(error.strerror or str(error)).lower()}; its routes stay as they were"
+            self._say(self._said | {why: str(error.filename)})
             return CONFIRM
         now = _now()
         changed = self._settling.look(marks, now)
         served = {one.route.key: one for one in found.routes if one.route.spec.class_name == self._class_name}
-        self._say({str(one) for one in (*found.faults, *found.notices)} | self._foreign(found))
-        spoilt = self._spoilt(found.faults, served)
+        self._say({str(one): one.file or "" for one in (*found.faults, *found.notices)})
+        self._say_foreign(found)
+        spoilt = self._spoilt(found, served)
+        before, self._refused = self._refused, set()
         restless = {route for route, one in self._standing.items() if one.file in changed}
         present = served.keys() | self._sheltered(found.faults)
         absences = self._census.take(present, self._sink.routes(), now, restless)
         self._retire(absences)
         for route, why in spoilt.items():
-            self._sink.refuse(route, why)
+            self._refuse(route, why)
         made = await self._compiled([one for route, one in served.items() if route not in spoilt], found.secrets)
         waits = {route: self._wait(*one, now) for route, one in made.items()}
         await self._adopt_all({route: one for route, one in made.items() if not waits[route]})
+        self._forgive(before - self._refused)
         return min((one for one in (absences.again, *waits.values()) if one), default=None)
 
     def _look(self) -> tuple[dict[str, Mark], Manifests]:
@@ -126,7 +132,7 @@ class FolderSource:
             try:
                 made[one.route.key] = (one, self._compiling.compile(one, secrets))
             except Invalid as wrong:
-                self._sink.refuse(one.route.key, "; ".join(str(one.placed(fault)) for fault in wrong.faults))
+                self._refuse(one.route.key, "; ".join(str(one.placed(fault)) for fault in wrong.faults))
         return made
 
     def _wait(self, one: Sourced, made: Compiled, now: float) -> float:
@@ -153,7 +159,7 @@ class FolderSource:
             self._check_path(plan.path, route, owners)
             self._sink.adopt(plan, made.credentials)
         except PlanRefused as why:
-            self._sink.refuse(route, f"{one.file}:{one.line}: {why}")
+            self._refuse(route, f"{one.file}:{one.line}: {why}")
             return
         before = self._standing.get(route)
         if before is not None and before.path != plan.path:
@@ -162,19 +168,31 @@ class FolderSource:
         targets = frozenset(target.name for target in plan.targets)
         self._standing[route] = Standing(file=one.file, path=plan.path, targets=targets)
 
+    def _refuse(self, route: str, why: str) -> None:
+        self._refused.add(route)
+        self._sink.refuse(route, why)
+
+    def _forgive(self, routes: set[str]) -> None:
+        """Say that nothing of *routes* is refused any more, and forget those that were never in force."""
+        for route in sorted(routes):
+            if route not in self._sink.routes():
+                self._sink.retire(route)
+            self._seam.tell(PlansMended(source=SOURCE, of=route))
+
     def _check_path(self, path: str, route: str, owners: typing.Mapping[str, str]) -> None:
         incumbent = owners.get(path, route)
         if incumbent != route:
             raise PlanRefused(f"path {path} belongs to {incumbent} ({self._standing[incumbent].file})")
 
-    def _spoilt(self, faults: typing.Iterable[Fault], served: typing.Mapping[str, Sourced]) -> dict[str, str]:
-        """Give the routes that came from a file which has a fault now and that do not come from it any more."""
-        said = {fault.file: str(fault) for fault in faults}
-        return {
+    def _spoilt(self, found: Manifests, served: typing.Mapping[str, Sourced]) -> dict[str, str]:
+        """Give the routes of which there is only a faulty manifest, and those that a file which is faulty now lacks."""
+        said = {fault.file: str(fault) for fault in found.faults}
+        lacking = {
             route: said[one.file]
             for route, one in self._standing.items()
             if one.file in said and (route not in served or served[route].file != one.file)
         }
+        return lacking | {route: str(fault) for route, fault in found.turned.items() if route not in served}
 
     def _sheltered(self, faults: typing.Iterable[Fault]) -> set[str]:
         """Give the routes that may stand in a faulty file: its own, and those of unknown origin (after a restart)."""
@@ -191,21 +209,30 @@ class FolderSource:
             self._seam.tell(PlansHeld(source=SOURCE, why=MANY_GONE, routes=absences.held))
         self._held = absences.held
 
-    def _foreign(self, found: Manifests) -> set[str]:
+    def _say_foreign(self, found: Manifests) -> None:
+        """Tell of routes that are another installation's: no fault, unless one of them is in force here."""
         in_force = set(self._sink.routes())
-        ends = f": what is in force of it is retired, unless its class is {self._class_name} again"
-        return {
-            f"{one.file}:{one.line}: {one.route.key} is of class {one.route.spec.class_name}, not served here"
-            + (ends if one.route.key in in_force else "")
-            for one in found.routes
-            if one.route.spec.class_name != self._class_name
-        }
+        ours = self._class_name
+        foreign: dict[str, bool] = {}
+        for one in found.routes:
+            if one.route.spec.class_name != ours:
+                text = f"{one.file}:{one.line}: {one.route.key} is of class {one.route.spec.class_name}, "
+                if one.route.key in in_force:
+                    text += f"not served here: what is in force of it is retired, unless its class is {ours} again"
+                else:
+                    text += f"and this dispatcher serves {ours} (--class-name)"
+                foreign[text] = one.route.key in in_force
+        for text in sorted(foreign.keys() - self._foreign):
+            self._seam.tell((PlansFaulty if foreign[text] else PlansForeign)(source=SOURCE, why=text))
+        self._foreign = frozenset(foreign)
 
-    def _say(self, faults: typing.AbstractSet[str]) -> None:
-        """Tell what was not told after the last load already."""
-        for fault in sorted(faults - self._said):
+    def _say(self, faults: dict[str, str]) -> None:
+        """Tell what was not told after the last load already, and which files have no fault any more."""
+        for fault in sorted(faults.keys() - self._said.keys()):
             self._seam.tell(PlansFaulty(source=SOURCE, why=fault))
-        self._said = frozenset(faults)
+        for file in sorted(set(self._said.values()) - set(faults.values())):
+            self._seam.tell(PlansMended(source=SOURCE, of=file))
+        self._said = faults
 
 
 def _now() -> float:

@@ -22,6 +22,8 @@ WORDS: typing.Final[typing.Mapping[type, tuple[str, int]]] = {
     seam.JournalRecovered: ("journal.recovered", logging.INFO),
     seam.PlansHeld: ("plans.held", logging.WARNING),
     seam.PlansFaulty: ("plans.faulty", logging.WARNING),
+    seam.PlansMended: ("plans.mended", logging.INFO),
+    seam.PlansForeign: ("plans.foreign", logging.INFO),
     seam.PlansSynced: ("plans.synced", logging.INFO),
 }
 CIRCUIT: typing.Final[typing.Mapping[str, tuple[str, int]]] = {

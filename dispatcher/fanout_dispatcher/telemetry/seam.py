@@ -90,6 +90,20 @@ class PlansFaulty(msgspec.Struct, frozen=True, kw_only=True):
     why: str
 
 
+class PlansMended(msgspec.Struct, frozen=True, kw_only=True):
+    """What was told to be faulty or refused is so no more, or is gone: ``of`` is a file or a route."""
+
+    source: str
+    of: str
+
+
+class PlansForeign(msgspec.Struct, frozen=True, kw_only=True):
+    """A manifest is of another installation's class, and left to that."""
+
+    source: str
+    why: str
+
+
 class PlansSynced(msgspec.Struct, frozen=True, kw_only=True):
     """The first complete load of a source is in, or a source that was away is back."""
 
@@ -108,6 +122,8 @@ Change = (
     | JournalRecovered
     | PlansHeld
     | PlansFaulty
+    | PlansMended
+    | PlansForeign
     | PlansSynced
 )
 

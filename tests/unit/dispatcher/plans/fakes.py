@@ -69,8 +69,9 @@ class FakeSink:
         self._news.come()
 
     def retire(self, route: str) -> None:
-        del self.plans[route]
-        self.retired.append(route)
+        if self.refused.pop(route, None) is None or route in self.plans:
+            del self.plans[route]
+            self.retired.append(route)
         self._news.come()
 
     def routes(self) -> list[str]:

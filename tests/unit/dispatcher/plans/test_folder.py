@@ -13,7 +13,7 @@ from fanout_crds.compile import Installation
 from fanout_crds.references import ServiceKey
 from fanout_dispatcher.plans import folder as module
 from fanout_dispatcher.plans.folder import FolderSource
-from fanout_dispatcher.telemetry.seam import PlansFaulty, PlansHeld, PlansSynced, Recorder
+from fanout_dispatcher.telemetry.seam import PlansFaulty, PlansForeign, PlansHeld, PlansMended, PlansSynced, Recorder
 from tests.unit.dispatcher.plans.fakes import FakeSink, manifest, replace
 
 
@@ -260,6 +260,40 @@ async def test_a_contested_path_stays_with_the_incumbent_whatever_the_files_are_
     assert "belongs to shop/old" in setup.sink.refused["shop/new"]
 
 
+@pytest.mark.parametrize("fault", ["  listen: {path: /orders}", "  lisen: {path: /new}"])
+async def test_a_new_route_that_is_refused_is_known_by_name_until_its_file_is_mended_or_gone(
+    tmp_path: pathlib.Path, fault: str
+) -> None:
+    (tmp_path / "a.yaml").write_text(manifest("old", spec="  listen: {path: /orders}"))
+    (tmp_path / "b.yaml").write_text(manifest("new", spec=fault))
+    setup = Setup(tmp_path)
+    await setup.load()
+    refused = dict(setup.sink.refused)
+    mended_too_soon = setup.said(PlansMended)
+    (tmp_path / "b.yaml").unlink()
+    await setup.load()
+
+    assert list(refused) == ["shop/new"]
+    assert f"{tmp_path}/b.yaml:6: spec.lis" in refused["shop/new"]
+    assert (setup.sink.refused, list(setup.sink.plans), mended_too_soon) == ({}, ["shop/old"], [])
+    assert [one.of for one in setup.said(PlansMended)] == [f"{tmp_path}/b.yaml", "shop/new"]
+
+
+async def test_a_folder_that_cannot_be_read_for_a_while_mends_nothing(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.yaml").write_text("[")
+    setup = Setup(tmp_path)
+    await setup.load()
+    with monkeypatch.context() as patched:
+        patched.setattr(setup.source, "_folders", [tmp_path / "unmounted"])
+        await setup.load()
+    await setup.load()
+
+    assert [one.of for one in setup.said(PlansMended)] == [f"{tmp_path}/unmounted"]
+    assert len(setup.said(PlansFaulty)) == 2, "the fault in a.yaml is told once"
+
+
 async def test_a_path_that_its_owner_leaves_can_be_taken_in_the_same_load(tmp_path: pathlib.Path) -> None:
     (tmp_path / "z.yaml").write_text(manifest("old", spec="  listen: {path: /orders}"))
     setup = Setup(tmp_path)
@@ -278,7 +312,10 @@ async def test_a_route_of_another_class_is_left_alone_and_said(tmp_path: pathlib
     await setup.load()
 
     assert setup.sink.plans == {}
-    assert "of class other" in setup.said(PlansFaulty)[0].why
+    assert setup.said(PlansFaulty) == [], "to be another installation's is no fault"
+    assert setup.said(PlansForeign)[0].why.endswith(
+        "a.yaml:2: shop/a is of class other, and this dispatcher serves fanout (--class-name)"
+    )
 
 
 async def test_policies_that_contradict_each_other_after_merging_are_refused_at_the_target_s_line(
