@@ -313,6 +313,41 @@ async def test_workers_end_with_their_supervisor_and_fewer_of_them_deliver_what_
     assert set(new) == {"0"}, "the other one takes nothing new"
 
 
+async def test_more_workers_than_a_limit_take_no_route_away_and_it_goes_on_when_the_limit_is_mended(
+    bench: Bench,
+) -> None:
+    a = await bench.target("a")
+    a.status = 503
+    limited: dict[str, typing.Any] = {"name": "a", "url": a.url, "policy": {"bulkhead": {"maxConcurrent": 2}}}
+    bench.route(limited)
+    process = await bench.started("--workers", "1")
+    await post(process, 3)
+    process.kill()
+    a.status = 204
+    process.command[-1] = "3"
+    await process.start()
+    await post(process, 3)
+
+    async def refused() -> bool:
+        return bool((await bench.client.get(f"{process.admin}/v1/routes/shop/order-placed")).json()["refused"])
+
+    async def delivered() -> bool:
+        return await counted(bench, process, "fanout_delivered_total") == 6
+
+    async def six_wait() -> bool:
+        return await counted(bench, process, "fanout_pending{") == 6
+
+    await eventually(refused)
+    await eventually(six_wait)
+    shown = (await bench.client.get(f"{process.admin}/v1/routes/shop/order-placed")).json()
+    limited["policy"]["bulkhead"]["maxConcurrent"] = 3
+    bench.route(limited)
+
+    assert shown["targets"][0]["held"] == "LimitTooSmall"
+    assert "bulkhead.maxConcurrent: 2 cannot be divided among the 3 workers" in shown["refused"]
+    await eventually(delivered)
+
+
 async def test_a_worker_that_is_new_runs_what_another_ones_journal_kept_without_an_api_server(bench: Bench) -> None:
     a = await bench.target("a")
     bench.route(a)

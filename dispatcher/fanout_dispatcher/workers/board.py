@@ -1,9 +1,9 @@
 """The board: which plans are in force, kept by the supervisor, who passes every change on to the workers.
 
 To the plan source it is the sink, so it has to say at once whether a plan can be carried out, while the workers hear of
-it later. It can, because the two reasons why an engine refuses a plan are known here: a path that belongs to another
-route, and a limit that does not go round. Everything else that may be wrong with a target holds that target, and is
-no refusal.
+it later. It can, because the two reasons to refuse a plan are known here: a path that belongs to another route, and a
+limit that does not go round. Everything else that may be wrong with a target holds that target, and is no refusal. So
+does a limit that does not go round in a plan that was in force before there were so many workers (see `shares`).
 
 A worker that starts, or starts again, is told all that is on the board. Before the source has said anything, that is
 what the workers found in their journals: a worker that is new then runs what its older siblings know.
@@ -40,18 +40,15 @@ class Board:
     def adopt(self, plan: plans.Plan, credentials: plans.Credentials) -> None:
         """Have every worker carry out *plan*. Raises PlanRefused; then the last good one stays."""
         before = self._in_force.get(plan.key)
-        holder = self._by_path.get(plan.path)
-        if holder is not None and holder != plan.key:
-            raise PlanRefused(f"spec.listen.path: {plan.path} belongs to the route {holder}: choose another path")
-        self._share(plan)
-        if self.refused.pop(plan.key, None) is not None:
+        self._check_path(plan)
+        why = self._share.why_not(plan)
+        if why is not None and (before is None or self._share.why_not(before.plan) is None):
+            raise PlanRefused(why)
+        self._put(plan, credentials)
+        if why is not None:  # neither does the one before, which a journal kept: a newer one takes nothing away
+            self.refuse(plan.key, why)
+        elif self.refused.pop(plan.key, None) is not None:
             self._tell_watchers(plan.key)
-        if before is None or (before.plan.revision, before.credentials) != (plan.revision, credentials):
-            if before is not None:
-                del self._by_path[before.plan.path]
-            adopt = self._in_force[plan.key] = Adopt(plan=plan, credentials=dict(credentials))
-            self._by_path[plan.path] = plan.key
-            self._add(adopt)
 
     def refuse(self, route: str, why: str) -> None:
         """Remember that a newer plan of *route* is not in force."""
@@ -86,11 +83,15 @@ class Board:
             if route in self._in_force:
                 continue
             try:
-                self.adopt(plans.decode(text), {})
-            except (ValueError, PlanRefused) as why:
-                self.refuse(route, str(why))
-            else:
-                self.known = True
+                plan = plans.decode(text)
+                self._check_path(plan)
+            except (ValueError, PlanRefused) as fault:
+                self.refuse(route, str(fault))
+                continue
+            self._put(plan, {})
+            self.known = True
+            if (why := self._share.why_not(plan)) is not None:
+                self.refuse(route, why)
 
     def everything(self, kept: typing.Mapping[str, bytes] = types.MappingProxyType({})) -> Plans:
         """All that is in force, for a worker that starts and goes on with the plans that its journal *kept*.
@@ -109,6 +110,21 @@ class Board:
 
     def __repr__(self) -> str:
         return f"<Board {len(self._in_force)} in force, {len(self.refused)} refused, known={self.known}>"
+
+    def _check_path(self, plan: plans.Plan) -> None:
+        holder = self._by_path.get(plan.path)
+        if holder is not None and holder != plan.key:
+            raise PlanRefused(f"spec.listen.path: {plan.path} belongs to the route {holder}: choose another path")
+
+    def _put(self, plan: plans.Plan, credentials: plans.Credentials) -> None:
+        before = self._in_force.get(plan.key)
+        if before is not None:
+            if (before.plan.revision, before.credentials) == (plan.revision, credentials):
+                return
+            del self._by_path[before.plan.path]
+        adopt = self._in_force[plan.key] = Adopt(plan=plan, credentials=dict(credentials))
+        self._by_path[plan.path] = plan.key
+        self._add(adopt)
 
     def _outdated(self, route: str, text: bytes) -> bool:
         adopt = self._in_force.get(route)

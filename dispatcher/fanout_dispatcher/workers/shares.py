@@ -2,8 +2,12 @@
 
 A manifest speaks of the dispatcher, since nobody who writes one should have to know how many processes there are. So
 each limit that counts something is divided: everybody gets the floor, and the first few one more, until nothing is
-left. A limit that is too small to go round is refused, with the path to its field: a worker without a share could send
-nothing, and one with more than its share would break the limit.
+left.
+
+A limit may be too small to go round: a worker without a share could send nothing of what it accepts, and one with more
+than its share would break the limit. The board does not let such a plan replace one that works. Where it is the one
+that works so far, because there are more workers since the last start, its other targets run on, and the one with that
+limit is held in every worker: what comes in waits, and nothing is lost, until somebody mends the limit or the number.
 """
 
 import typing
@@ -11,7 +15,8 @@ import typing
 import msgspec
 
 from fanout_crds.plan import Adaptive, Budget, Bulkhead, Plan, Policy, RateLimit, Target
-from fanout_dispatcher.values.sink import PlanRefused
+
+NO_SHARE: typing.Final = "LimitTooSmall"  # why a target is held
 
 
 class Share(msgspec.Struct, frozen=True):
@@ -21,49 +26,61 @@ class Share(msgspec.Struct, frozen=True):
     of: int
 
     def __call__(self, plan: Plan) -> Plan:
-        """Divide *plan*. Raises PlanRefused for a limit that does not go round."""
+        """Divide *plan*; a target with a limit that does not go round is held."""
         if self.of == 1:
             return plan
         targets = (self._target(target, place) for place, target in enumerate(plan.targets))
         return msgspec.structs.replace(plan, targets=tuple(targets))
+
+    def why_not(self, plan: Plan) -> str | None:
+        """Say which limit of *plan* does not go round, with the path to its field; None when all do."""
+        whys = (self._why_not(target.policy, _path(place)) for place, target in enumerate(plan.targets))
+        return next((why for why in whys if why is not None), None)
 
     def part(self, whole: int) -> int:
         """The share of *whole*; all shares together are *whole* again."""
         return whole // self.of + (self.index < whole % self.of)
 
     def _target(self, target: Target, place: int) -> Target:
-        return msgspec.structs.replace(target, policy=self._policy(target.policy, f"spec.targets[{place}].policy"))
+        divided = msgspec.structs.replace(target, policy=self._policy(target.policy))
+        why = self._why_not(target.policy, _path(place))
+        if why is None or target.held is not None:
+            return divided
+        return msgspec.structs.replace(divided, held=NO_SHARE, held_message=why)
 
-    def _policy(self, policy: Policy, path: str) -> Policy:
-        letters = self._some(policy.dead_letter.max_bytes, f"{path}.deadLetter.maxBytes")
+    def _why_not(self, policy: Policy, path: str) -> str | None:
+        for field, whole in _limits(policy):
+            if whole < self.of:
+                return (
+                    f"{path}.{field}: {whole} cannot be divided among the {self.of} workers of this dispatcher: give at"
+                    f" least {self.of}, or run fewer workers"
+                )
+        return None
+
+    def _policy(self, policy: Policy) -> Policy:
         queue = policy.queue.max_bytes  # None is a quarter of the journal, and each worker has a journal of its own
-        if queue is not None:
-            queue = self._some(queue, f"{path}.queue.maxBytes")
         return msgspec.structs.replace(
             policy,
             retry=msgspec.structs.replace(policy.retry, budget=self._budget(policy.retry.budget)),
-            bulkhead=self._bulkhead(policy.bulkhead, f"{path}.bulkhead"),
-            rate_limit=self._rate(policy.rate_limit, f"{path}.rateLimit"),
-            queue=msgspec.structs.replace(policy.queue, max_bytes=queue),
-            dead_letter=msgspec.structs.replace(policy.dead_letter, max_bytes=letters),
+            bulkhead=self._bulkhead(policy.bulkhead),
+            rate_limit=self._rate(policy.rate_limit),
+            queue=msgspec.structs.replace(policy.queue, max_bytes=None if queue is None else self._some(queue)),
+            dead_letter=msgspec.structs.replace(policy.dead_letter, max_bytes=self._some(policy.dead_letter.max_bytes)),
         )
 
-    def _bulkhead(self, whole: Bulkhead, path: str) -> Bulkhead:
+    def _bulkhead(self, whole: Bulkhead) -> Bulkhead:
         adaptive = whole.adaptive
         if adaptive is not None:
             adaptive = Adaptive(
-                min=max(1, self.part(adaptive.min)),  # a floor, not a limit: it does no harm that it is never 0
-                initial=max(1, self.part(adaptive.initial)),
-                max=self._some(adaptive.max, f"{path}.adaptive.max"),
+                min=self._some(adaptive.min), initial=self._some(adaptive.initial), max=self._some(adaptive.max)
             )
-        return Bulkhead(max_concurrent=self._some(whole.max_concurrent, f"{path}.maxConcurrent"), adaptive=adaptive)
+        return Bulkhead(max_concurrent=self._some(whole.max_concurrent), adaptive=adaptive)
 
-    def _rate(self, whole: RateLimit | None, path: str) -> RateLimit | None:
+    def _rate(self, whole: RateLimit | None) -> RateLimit | None:
         """The same requests in so many times the time: a rate divides without a remainder, a burst does not."""
         if whole is None:
             return None
-        burst = self._some(whole.burst, f"{path}.burst")
-        return msgspec.structs.replace(whole, per=whole.per * self.of, burst=burst)
+        return msgspec.structs.replace(whole, per=whole.per * self.of, burst=self._some(whole.burst))
 
     def _budget(self, whole: Budget | None) -> Budget | None:
         """The percentage is of each worker's own first attempts, so it is everybody's already."""
@@ -71,13 +88,28 @@ class Share(msgspec.Struct, frozen=True):
             return None
         return msgspec.structs.replace(whole, min_retries_per_second=whole.min_retries_per_second / self.of)
 
-    def _some(self, whole: int, path: str) -> int:
-        if whole < self.of:
-            raise PlanRefused(
-                f"{path}: {whole} cannot be divided among the {self.of} workers of this dispatcher: give at least"
-                f" {self.of}, or run fewer workers"
-            )
-        return self.part(whole)
+    def _some(self, whole: int) -> int:
+        """The share of *whole*, never 0: of a limit that does not go round nobody makes use, since its target is held.
+
+        That an adaptive limit's floor and beginning may be more than divided does no harm: its highest is not.
+        """
+        return max(1, self.part(whole))
+
+
+def _path(place: int) -> str:
+    return f"spec.targets[{place}].policy"
+
+
+def _limits(policy: Policy) -> typing.Iterator[tuple[str, int]]:
+    """What has to go round, by the field's path in the policy."""
+    yield "deadLetter.maxBytes", policy.dead_letter.max_bytes
+    if policy.queue.max_bytes is not None:
+        yield "queue.maxBytes", policy.queue.max_bytes
+    if policy.bulkhead.adaptive is not None:
+        yield "bulkhead.adaptive.max", policy.bulkhead.adaptive.max
+    yield "bulkhead.maxConcurrent", policy.bulkhead.max_concurrent
+    if policy.rate_limit is not None:
+        yield "rateLimit.burst", policy.rate_limit.burst
 
 
 def shares(of: int) -> typing.Iterator[Share]:

@@ -12,6 +12,7 @@ import msgspec
 
 from fanout_dispatcher.values.desk import JournalMeter, LaneMeter, PortMeter, RouteMeter
 from fanout_dispatcher.values.views import RouteView, TargetView
+from fanout_dispatcher.workers.shares import NO_SHARE
 
 Meter = typing.TypeVar("Meter", LaneMeter, RouteMeter, PortMeter, JournalMeter)
 NOW: typing.Final = frozenset({"pending", "pending_bytes", "in_flight", "dead_letters", "connected"})  # gauges
@@ -56,7 +57,7 @@ def _sum(one: typing.Any, other: typing.Any) -> object:
 
 
 def route(key: str, views: collections.abc.Sequence[RouteView | None], refused: str | None) -> RouteView | None:
-    """One route as all workers run it: its revision only if it is the same in each of them.
+    """One route as all workers run it: its revision only if each of them runs it, and all of it.
 
     *views* has one entry per worker, None where it does not run the route; *refused* is what the supervisor knows.
     """
@@ -65,10 +66,11 @@ def route(key: str, views: collections.abc.Sequence[RouteView | None], refused: 
         return None if refused is None else RouteView(route=key, refused=refused)
     newest = max(there, key=lambda view: view.generation)
     same = len(there) == len(views) and all(view.revision == newest.revision for view in there)
+    whole = all(target.held != NO_SHARE for target in newest.targets)
     why = refused or next((view.refused for view in there if view.refused is not None), None)
     return msgspec.structs.replace(
         newest,
-        revision=newest.revision if same else "",
+        revision=newest.revision if same and whole else "",
         targets=tuple(_target([_named(view, target.name) for view in there], target) for target in newest.targets),
         refused=why,
     )

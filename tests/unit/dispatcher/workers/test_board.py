@@ -112,6 +112,28 @@ async def test_what_journals_kept_is_in_force_until_the_source_speaks_the_first_
     assert list(told.board.refused) == ["shop/torn"]
 
 
+async def test_a_plan_that_worked_with_fewer_workers_stays_and_is_said_and_so_do_newer_ones_until_one_goes_round() -> (
+    None
+):
+    told = Told()
+    small, newer = (
+        a_plan(a_target(policy={"bulkhead": {"max_concurrent": 1}}), revision=revision * 16) for revision in "ab"
+    )
+    told.board.recover({small.key: plans.encode(small)})
+    kept = told.board.everything()
+    why = told.board.refused[small.key]
+    await told.words()
+
+    told.board.adopt(newer, {"crm.bearer": b"secret"})
+    adopted, still = await told.words(), dict(told.board.refused)
+    told.board.adopt(a_plan(), {})
+
+    assert [one.plan for one in kept.changes if isinstance(one, Adopt)] == [small]
+    assert "maxConcurrent: 1 cannot be divided among the 2 workers" in why
+    assert (adopted, still) == ([f"Adopt({small.key}, {'b' * 16})"], {small.key: why})
+    assert told.board.refused == {}
+
+
 async def test_a_worker_that_was_away_first_retires_what_was_deleted_and_leaves_paths_that_are_others_by_now() -> None:
     told = Told()
     moved, gone, same = (a_plan(name=name, path=f"/{name}") for name in ("moved", "gone", "same"))

@@ -1,11 +1,12 @@
 """What a dispatcher may use is divided among its workers: nothing is lost, nothing is gained, nobody goes without."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
 from fanout_crds.plan import Adaptive, Budget, Plan, RateLimit
-from fanout_dispatcher.values.sink import PlanRefused
 from fanout_dispatcher.workers.shares import Share, shares
 from tests.support.plans import a_plan, a_target
 
@@ -32,9 +33,9 @@ def test_a_plan_is_divided_so_that_no_limit_is_exceeded_and_none_is_nothing(
     concurrent: int, queue: int, letters: int, of: int
 ) -> None:
     plan = divided(concurrent, queue, letters)
-    if min(concurrent, queue, letters) < of:
-        with pytest.raises(PlanRefused):
-            Share(0, of)(plan)
+    goes_round = min(concurrent, queue, letters) >= of
+    assert (Share(0, of).why_not(plan) is None) == goes_round
+    if not goes_round:
         return
 
     policies = [share(plan).targets[1].policy for share in shares(of)]
@@ -102,10 +103,21 @@ def test_one_worker_has_everything_and_a_queue_without_a_bound_keeps_its_quarter
         ),
     ],
 )
-def test_a_limit_that_does_not_go_round_is_refused_with_its_path(plan: Plan, sentence: str) -> None:
+def test_a_target_with_a_limit_that_does_not_go_round_is_held_in_every_worker_with_the_path(
+    plan: Plan, sentence: str
+) -> None:
     for share in shares(3):
-        with pytest.raises(PlanRefused, match=sentence):
-            share(plan)
+        *others, held = share(plan).targets
+
+        assert (held.held, re.search(sentence, held.held_message or "") is not None) == ("LimitTooSmall", True)
+        assert share.why_not(plan) == held.held_message
+        assert all(other.held is None for other in others), "what has its share runs on"
+
+
+def test_a_target_that_is_held_already_keeps_its_reason() -> None:
+    plan = a_plan(a_target(policy={"bulkhead": {"max_concurrent": 1}}, held="ServiceNotFound"))
+
+    assert Share(0, 2)(plan).targets[0].held == "ServiceNotFound"
 
 
 def test_what_is_not_a_limit_is_the_same_for_everybody() -> None:

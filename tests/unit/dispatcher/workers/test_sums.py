@@ -51,6 +51,12 @@ def test_a_revision_is_told_only_when_every_worker_runs_it() -> None:
     assert joined(new, None).revision == "", "one does not run it at all"
 
 
+def test_a_revision_of_which_a_target_has_no_share_is_not_told_so_that_an_operator_shows_the_refusal() -> None:
+    view = route_view(revision="r2", targets=(target_view(held="LimitTooSmall"),))
+
+    assert joined(view, view, refused="give at least 2").revision == ""
+
+
 def test_of_a_target_counts_are_summed_and_the_worst_circuit_speaks() -> None:
     well = target_view(pending=1, in_flight=2, dead_letters=3, last_error="503: an old one")
     ill = target_view(pending=4, circuit="Open", held="CircuitOpen", held_until=9.0, last_error="Reset")
