@@ -249,6 +249,10 @@ def test_full_dead_letters_turn_events_away_or_make_room_as_the_plan_says() -> N
         left = [one.event_id for one in await life.desk.dead_letters(DeadLetterFilter())]
         assert left == ["e1", "e3"]
         assert life.target("a").dead_letters == 2
+        (meter,) = life.desk.lane_meters()
+        assert (meter.dead, meter.dropped) == ({"TargetRejected": 3}, {"DropOldest": 1})
+        await asyncio.sleep(15 * 24 * 3600)
+        assert (life.target("a").dead_letters, meter.dropped) == (0, {"DropOldest": 1, "Keep": 2})
 
     world.live(story)
 

@@ -61,31 +61,37 @@ class DeadLetters:
     def make_room(self, policy: plan.DeadLetters) -> None:
         """Drop the oldest beyond the bound, where the plan says DropOldest."""
         if policy.on_full == "DropOldest" and self.tally.dead_bytes > policy.max_bytes:
-            self.book.committer.once_written(functools.partial(self.prune, policy, -math.inf))
+            self.book.committer.once_written(functools.partial(self._prune, -math.inf, policy.max_bytes))
 
     def full(self, policy: plan.DeadLetters, size: int) -> bool:
         """No room for one more, and none may be made."""
         return policy.on_full == "Reject" and self.tally.dead_bytes + size > policy.max_bytes
 
-    def prune(self, policy: plan.DeadLetters, before: float) -> None:
-        """Drop those from before *before*, and the oldest beyond the bound if the plan says DropOldest.
+    def prune(self, policy: plan.DeadLetters, now: float) -> None:
+        """Drop those that were kept long enough, and make room: the bound may be a new one."""
+        self._prune(now - policy.keep, None)
+        self.make_room(policy)
+
+    def _prune(self, before: float, bound: int | None) -> None:
+        """Drop those from before *before*, and the oldest beyond *bound* bytes.
 
         Some at a time, with pauses: commits go on. Not while people have some in hand: room is made when that is over.
         """
         if self.in_hand:
             return
         number = self.number
-        bound = policy.max_bytes if policy.on_full == "DropOldest" else None
 
         def job(journal: Journal) -> tuple[int, int]:
             return journal.prune(number, before, bound, PRUNE)
 
-        self.book.disk.run(job, functools.partial(self._pruned, policy, before))
+        self.book.disk.run(job, functools.partial(self._pruned, before, bound))
 
-    def _pruned(self, policy: plan.DeadLetters, before: float, answer: tuple[int, int] | Exception) -> None:
+    def _pruned(self, before: float, bound: int | None, answer: tuple[int, int] | Exception) -> None:
         if isinstance(answer, Exception) or not answer[0]:
             return
         self.tally.dropped(*answer)
+        counts, why = self.tally.meter.dropped, "Keep" if bound is None else "DropOldest"
+        counts[why] = counts.get(why, 0) + answer[0]
         self.works.changed(self.tally.meter.route)
         if answer[0] == PRUNE:
-            self.works.loop.call_later(PRUNE_PAUSE, self.prune, policy, before)
+            self.works.loop.call_later(PRUNE_PAUSE, self._prune, before, bound)

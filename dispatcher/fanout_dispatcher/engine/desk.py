@@ -38,6 +38,10 @@ class EngineDesk:
         refused = self.engine.table.refused.get(key)
         return None if refused is None else RouteView(route=key, refused=refused)
 
+    def refused(self) -> int:
+        """How many routes there are whose newest plan is not in force."""
+        return len(self.engine.table.refused)
+
     def readiness(self) -> str | None:
         """None when events can be accepted and committed."""
         return self.engine.readiness()

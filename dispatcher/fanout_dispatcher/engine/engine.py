@@ -206,8 +206,7 @@ class Engine:
         now = self.clock.now()
         self.table.sweep(now)
         for lane in self.unpruned[:PRUNED]:
-            kept = lane.target.policy.dead_letter
-            lane.dead.prune(kept, now - kept.keep)
+            lane.dead.prune(lane.target.policy.dead_letter, now)
         del self.unpruned[:PRUNED]
 
     def _keep_house(self) -> None:

@@ -88,6 +88,11 @@ def _died(one: LaneMeter, labels: str) -> str:
     return "".join([f'fanout_dead_letters_total{{{labels},reason="{why}"}} {count}\n' for why, count in counts])
 
 
+def _dropped(one: LaneMeter, labels: str) -> str:
+    counts = one.dropped.copy().items()
+    return "".join([f'fanout_dead_letters_dropped_total{{{labels},reason="{why}"}} {n}\n' for why, n in counts])
+
+
 def _circuit(one: LaneMeter, labels: str) -> str:
     is_in = one.circuit
     return "".join([f'fanout_circuit_state{{{labels},state="{state}"}} {int(is_in == state)}\n' for state in CIRCUITS])
@@ -111,6 +116,7 @@ LANES: typing.Final = (
     _plain("fanout_delivered_total", "counter", "Deliveries that the target accepted.", "delivered"),
     _plain("fanout_retries_total", "counter", "Deliveries put back to be tried again.", "retried"),
     Family("fanout_dead_letters_total", "counter", "Deliveries given up, by reason.", _died),
+    Family("fanout_dead_letters_dropped_total", "counter", "Dead letters no longer kept: Keep, DropOldest.", _dropped),
     _plain("fanout_replayed_total", "counter", "Dead letters sent again.", "replayed"),
     _plain("fanout_dead_letters", "gauge", "Dead letters kept now.", "dead_letters"),
     _plain("fanout_pending", "gauge", "Deliveries not yet settled.", "pending"),

@@ -39,7 +39,7 @@ class Metrics:
         Text format 0.0.4: OpenMetrics would not let a gauge and a counter share the name fanout_dead_letters.
         """
         meters = prometheus_client.CollectorRegistry()
-        meters.register(Meters(self._port, self._desk.journal_meters()))
+        meters.register(Meters(self._port, self._desk.journal_meters(), self._desk.refused()))
         yield prometheus_client.generate_latest(meters)
         yield prometheus_client.generate_latest(self._process)
         for pieces in (
@@ -53,12 +53,14 @@ class Metrics:
 class Meters(Collector):
     """Plain counters that a process has once, as metric families."""
 
-    def __init__(self, port: PortMeter, journals: typing.Mapping[str, JournalMeter]) -> None:
+    def __init__(self, port: PortMeter, journals: typing.Mapping[str, JournalMeter], refused: int) -> None:
         self._port = port
         self._journals = journals
+        self._refused = refused
 
     def collect(self) -> typing.Iterator[Metric]:
         """Every family."""
+        yield GaugeMetricFamily("fanout_routes_refused", "Routes whose newest plan is not in force.", self._refused)
         yield from _ingress(self._port)
         yield from _commits(self._journals)
 

@@ -28,6 +28,7 @@ class LaneMeter(msgspec.Struct, kw_only=True):
     failed: dict[str, int] = msgspec.field(default_factory=dict)  # by HTTP status or fault
     retried: int = 0
     dead: dict[str, int] = msgspec.field(default_factory=dict)  # by reason
+    dropped: dict[str, int] = msgspec.field(default_factory=dict)  # dead letters, by Keep or DropOldest
     replayed: int = 0
     pending: int = 0
     pending_bytes: int = 0
@@ -82,6 +83,9 @@ class Desk(typing.Protocol):
 
     def route(self, key: str) -> RouteView | None:
         """One route; None when nothing is known of it."""
+
+    def refused(self) -> int:
+        """How many routes there are whose newest plan is not in force."""
 
     async def event(self, receipt: str) -> EventView | None:
         """What became of an event; None for a receipt that is not ours."""

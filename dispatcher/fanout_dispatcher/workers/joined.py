@@ -93,6 +93,10 @@ class JoinedDesk:
         views = [slot.picture.routes.get(key) for slot in self._slots.values()]
         return sums.route(key, views, self._board.refused.get(key))
 
+    def refused(self) -> int:
+        """How many routes there are whose newest plan is not in force: workers refuse nothing that the board takes."""
+        return len(self._board.refused)
+
     def readiness(self) -> str | None:
         """None when every worker can take events; else what the first says that cannot."""
         if self.stopping:

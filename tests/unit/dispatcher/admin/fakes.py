@@ -54,6 +54,9 @@ class FakeDesk:
             raise self.fault
         return self.views.get(key)
 
+    def refused(self) -> int:
+        return sum(view.refused is not None for view in self.views.values())
+
     async def event(self, receipt: str) -> EventView | None:
         return next((one for one in self.known if one.receipt == receipt), None)
 

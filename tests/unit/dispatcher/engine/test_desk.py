@@ -12,6 +12,9 @@ def test_a_route_whose_only_plan_was_refused_is_shown_with_the_reason() -> None:
     async def story(life: Life) -> None:
         life.engine.refuse("shop/second", "format 9 is not one this dispatcher reads")
         shown.extend(life.desk.routes())
+        counts = [life.desk.refused()]
+        life.engine.retire("shop/second")
+        assert [*counts, life.desk.refused()] == [1, 0]
 
     world.live(story)
 

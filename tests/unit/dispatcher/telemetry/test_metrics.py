@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from fanout_dispatcher.telemetry.exposition import PIECE, fold
 from fanout_dispatcher.telemetry.metrics import Metrics
 from fanout_dispatcher.values.desk import BUCKETS, JournalMeter, LaneMeter, PortMeter, RouteMeter
-from tests.unit.dispatcher.admin.fakes import FakeDesk
+from tests.unit.dispatcher.admin.fakes import FakeDesk, route_view
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 PAYMENT = {"route": "shop/order", "target": "payment"}
@@ -61,8 +61,17 @@ def test_the_data_port_counts_connections_requests_and_each_no() -> None:
     assert of(found, "fanout_ingress_expired_total") == 2
 
 
+def test_routes_whose_newest_plan_is_not_in_force_are_counted() -> None:
+    desk = FakeDesk()
+    desk.change(route_view("shop/good"))
+    desk.change(route_view("shop/bad", refused="line 3: no"))
+
+    assert b"\nfanout_routes_refused 1.0\n" in b"".join(Metrics(desk).page())
+
+
 def test_lanes_count_attempts_retries_and_the_dead_by_reason() -> None:
     payment = lane(delivered=4, failed={"503": 2, "Timeout": 1}, retried=3, dead={"Expired": 1}, replayed=1)
+    payment.dropped = {"DropOldest": 2}
 
     found = samples(payment)
 
@@ -72,6 +81,7 @@ def test_lanes_count_attempts_retries_and_the_dead_by_reason() -> None:
     assert of(found, "fanout_delivered_total", **PAYMENT) == 4
     assert of(found, "fanout_retries_total", **PAYMENT) == 3
     assert of(found, "fanout_dead_letters_total", reason="Expired", **PAYMENT) == 1
+    assert of(found, "fanout_dead_letters_dropped_total", reason="DropOldest", **PAYMENT) == 2
     assert of(found, "fanout_replayed_total", **PAYMENT) == 1
 
 
