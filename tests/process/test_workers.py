@@ -313,6 +313,31 @@ async def test_workers_end_with_their_supervisor_and_fewer_of_them_deliver_what_
     assert set(new) == {"0"}, "the other one takes nothing new"
 
 
+async def test_a_journal_that_holds_nothing_but_history_takes_no_share_of_a_limit(bench: Bench) -> None:
+    a = await bench.target("a")
+    bench.route(a)
+    process = await bench.started("--workers", "2")
+    old = await spread(process)
+
+    async def all_delivered() -> bool:
+        return await counted(bench, process, "fanout_pending{") == 0
+
+    await eventually(all_delivered)
+    process.kill()
+    bench.route({"name": "a", "url": a.url, "policy": {"bulkhead": {"maxConcurrent": 1}}})
+    process.command[-1] = "1"
+    await process.start()
+
+    async def in_force() -> bool:
+        return await counted(bench, process, "fanout_routes_refused") == 0 and bool(process.said("route.adopted"))
+
+    await eventually(in_force)
+    await post(process, 4)
+    await eventually(all_delivered)
+    assert (await view(bench, process, old["1"][0]))["a"]["state"] == "Delivered"
+    assert not process.said("route.refused")
+
+
 async def test_more_workers_than_a_limit_take_no_route_away_and_it_goes_on_when_the_limit_is_mended(
     bench: Bench,
 ) -> None:

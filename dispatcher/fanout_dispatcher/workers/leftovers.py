@@ -2,7 +2,8 @@
 
 Whoever starts a dispatcher with fewer workers must not have to know what the others still owed. A journal that has
 anything in it that somebody could ask for (an event, its history, a dead letter) gets a worker of its own; one that has
-nothing is removed, so that the dispatcher ends up with as many processes as it was told.
+nothing is removed, so that the dispatcher ends up with as many processes as it was told. A worker that has nothing but
+history will never send anything, since nothing new comes to it: so it has no share in the limits.
 """
 
 import pathlib
@@ -10,35 +11,33 @@ import re
 import typing
 
 from fanout_dispatcher import parts
-from fanout_dispatcher.journal.protocol import Journal
-from fanout_dispatcher.values.views import DeadLetterFilter
 
 NAME: typing.Final = re.compile(r"journal-([1-9][0-9]{0,3})\.db")
 
 
-def left_behind(data: pathlib.Path, workers: int) -> list[int]:
-    """The numbers of workers beyond *workers* whose journals in *data* are not empty. Raises JournalFault.
+def left_behind(data: pathlib.Path, workers: int) -> dict[int, bool]:
+    """The numbers of workers beyond *workers* whose journals in *data* are not empty, and whether each may send.
 
-    Empty ones go. Their lock files stay: without them two processes could lock two files of the same name.
+    Empty ones go. Their lock files stay: without them two processes could lock two files of the same name. Raises
+    JournalFault.
     """
     found = (NAME.fullmatch(file.name) for file in data.glob("journal-*.db"))
     beyond = sorted(number for one in found if one is not None and (number := int(one[1])) >= workers)
-    return [number for number in beyond if not _removed(data, number)]
+    left = {number: _look(data, number) for number in beyond}
+    return {number: sends for number, sends in left.items() if sends is not None}
 
 
-def _removed(data: pathlib.Path, worker: int) -> bool:
+def _look(data: pathlib.Path, worker: int) -> bool | None:
+    """Whether the journal of *worker* has anything to send; None, and it is removed, when it has nothing at all."""
     journal = parts.journal_of(data, worker)
-    journal.open()
+    recovered = journal.open()
     try:
-        empty = _empty(journal)
+        sends = any(lane.pending or lane.dead for lane in recovered.backlog.values())
+        empty = not sends and not journal.events(None, None, 1)
     finally:
         journal.close()
     if empty:
         for file in data.glob(f"{parts.journal_name(worker)}*"):
             if not file.name.endswith(".lock"):
                 file.unlink()
-    return empty
-
-
-def _empty(journal: Journal) -> bool:
-    return not journal.events(None, None, 1) and not journal.dead_letters(DeadLetterFilter(limit=1))
+    return None if empty else sends

@@ -11,6 +11,7 @@ import msgspec
 from fanout_crds.plan import Plan
 from fanout_dispatcher.values.desk import JournalMeter, LaneMeter, PortMeter, RouteMeter
 from fanout_dispatcher.values.views import DeadLetterFilter, DeadLetterView, EventView, RouteView
+from fanout_dispatcher.workers.shares import Share
 
 LaneKey = tuple[str, str]  # route, target
 
@@ -19,8 +20,7 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The first message down: who the worker is, and all that it needs to start."""
 
     worker: int
-    index: int  # its place among those that share the limits
-    of: int  # how many share them
+    share: Share  # of the limits
     data: str  # the folder of its journal
     journal_bytes: int
     memory_bytes: int

@@ -20,10 +20,14 @@ NO_SHARE: typing.Final = "LimitTooSmall"  # why a target is held
 
 
 class Share(msgspec.Struct, frozen=True):
-    """The place of one worker among *of* that share. Called with a plan, gives what the worker runs of it."""
+    """The place of one worker among *of* that share. Called with a plan, gives what the worker runs of it.
+
+    *left* are the journals of those among them that nobody asked for: an earlier start left them behind (`leftovers`).
+    """
 
     index: int
     of: int
+    left: tuple[str, ...] = ()
 
     def __call__(self, plan: Plan) -> Plan:
         """Divide *plan*; a target with a limit that does not go round is held."""
@@ -53,9 +57,18 @@ class Share(msgspec.Struct, frozen=True):
             if whole < self.of:
                 return (
                     f"{path}.{field}: {whole} cannot be divided among the {self.of} workers of this dispatcher: give at"
-                    f" least {self.of}, or run fewer workers"
+                    f" least {self.of}, or {self._fewer()}"
                 )
         return None
+
+    def _fewer(self) -> str:
+        """What else there is to do than to raise a limit."""
+        if not self.left:
+            return "run fewer workers"
+        return (
+            f"start again when no deliveries and no dead letters are left in {', '.join(self.left)}, which an earlier"
+            " start with more workers left behind"
+        )
 
     def _policy(self, policy: Policy) -> Policy:
         queue = policy.queue.max_bytes  # None is a quarter of the journal, and each worker has a journal of its own
@@ -112,6 +125,6 @@ def _limits(policy: Policy) -> typing.Iterator[tuple[str, int]]:
         yield "rateLimit.burst", policy.rate_limit.burst
 
 
-def shares(of: int) -> typing.Iterator[Share]:
+def shares(of: int, left: tuple[str, ...] = ()) -> typing.Iterator[Share]:
     """Every share there is, in the order of the workers."""
-    return (Share(index, of) for index in range(of))
+    return (Share(index, of, left) for index in range(of))

@@ -39,10 +39,10 @@ T = typing.TypeVar("T")
 BEYOND: typing.Final = 5.0  # seconds, beyond their own patience, after which workers that do not end are killed
 
 
-def serve(settings: Settings, left: list[int]) -> None:
-    """Run a dispatcher of several processes until SIGTERM or SIGINT; *left* are workers beyond those in the settings.
+def serve(settings: Settings, left: dict[int, bool]) -> None:
+    """Run a dispatcher of several processes until SIGTERM or SIGINT. Raises Unstartable.
 
-    Raises Unstartable.
+    *left* are workers beyond those in the settings, and whether each may have anything to send.
     """
     with Outlet(sys.stderr) as stderr:
         log = logger(stderr, level=settings.log_level, form=settings.log_format)
@@ -53,7 +53,7 @@ def serve(settings: Settings, left: list[int]) -> None:
 class Supervisor:
     """One dispatcher's supervisor, and the house (see `slot`) of its workers."""
 
-    def __init__(self, settings: Settings, left: list[int], log: FilteringBoundLogger, stderr: Outlet) -> None:
+    def __init__(self, settings: Settings, left: dict[int, bool], log: FilteringBoundLogger, stderr: Outlet) -> None:
         self._settings = settings
         self._log = log
         self._stderr = stderr
@@ -62,7 +62,8 @@ class Supervisor:
         self._sockets: list[socket.socket] = []
         self._ready: set[int] = set()  # slots that hear of every change
         self._numbers = [*range(settings.workers), *left]
-        self._board = Board(Share(0, len(self._numbers)), seam=LogSeam(log), post=self._post)
+        self._shares = _shares(settings.workers, left)
+        self._board = Board(self._shares[0], seam=LogSeam(log), post=self._post)
         self._desk: JoinedDesk
 
     async def run(self) -> None:
@@ -131,9 +132,9 @@ class Supervisor:
         for one in sockets:
             stack.callback(one.close)
         guard = fronts.make_guard(settings, cluster)
-        for number, share in zip(numbers, shares(len(numbers)), strict=True):
+        for number, room in zip(numbers, shares(len(numbers)), strict=True):
             sock = sockets[number] if number < len(sockets) else None  # what was left behind takes nothing new
-            orders = _orders(settings, number, share, guard=guard, sock=sock)
+            orders = _orders(settings, number, self._shares[number], room, guard=guard, sock=sock)
             self._slots.append(Slot(orders, sock, house=self, log=self._log))
         self._sockets = sockets
         return parts.url_of(sockets[0].getsockname())
@@ -193,14 +194,23 @@ class Supervisor:
         self._stop.set()
 
 
-def _orders(settings: Settings, number: int, share: Share, *, guard: Guard, sock: socket.socket | None) -> Orders:
+def _shares(workers: int, left: dict[int, bool]) -> dict[int, Share]:
+    """What each worker has of the limits: all that may send share them, and who has only history needs nothing."""
+    sending = [*range(workers), *(number for number, sends in left.items() if sends)]
+    names = tuple(parts.journal_name(number) for number in sending[workers:])
+    made = dict(zip(sending, shares(len(sending), names), strict=True))
+    return made | {number: made[0] for number, sends in left.items() if not sends}
+
+
+def _orders(
+    settings: Settings, number: int, share: Share, room: Share, *, guard: Guard, sock: socket.socket | None
+) -> Orders:
     return Orders(
         worker=number,
-        index=share.index,
-        of=share.of,
+        share=share,
         data=str(settings.data),
-        journal_bytes=share.part(settings.journal_bytes),
-        memory_bytes=share.part(parts.MEMORY_BYTES),
+        journal_bytes=room.part(settings.journal_bytes),
+        memory_bytes=room.part(parts.MEMORY_BYTES),
         allow_loopback=guard.allow_loopback,
         allow_cidrs=tuple(map(str, guard.allow)),
         own=tuple(sorted(guard.own)),

@@ -51,7 +51,6 @@ from fanout_dispatcher.workers.messages import (
     Taking,
     Unable,
 )
-from fanout_dispatcher.workers.shares import Share
 from fanout_dispatcher.workers.telling import Teller
 
 T = typing.TypeVar("T")
@@ -133,7 +132,7 @@ class Worker:
             parts.Size(orders.journal_bytes, orders.memory_bytes),
             guard=guard,
             worker=orders.worker,
-            share=Share(orders.index, orders.of),
+            share=orders.share,
         )
         self._link.tell(Opened(plans=opened[1].plans, pending=opened[1].pending))
         return opened[1].pending

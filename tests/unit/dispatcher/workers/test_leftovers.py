@@ -5,11 +5,12 @@ import pathlib
 import pytest
 
 from fanout_dispatcher import parts
-from fanout_dispatcher.journal.protocol import Batch, Finished, JournalRefused
+from fanout_dispatcher.journal.protocol import Batch, DeadRow, Finished, JournalRefused
 from fanout_dispatcher.values.event import Event, Frozen, Head, State
 from fanout_dispatcher.workers.leftovers import left_behind
 
 FROZEN = Frozen(number=1, route="shop/order", generation=1, targets=("a",), lanes=(1,))
+DEAD = Finished(1, 1, 1.0, bytes([State.settled(State.DEAD, 1)]))
 DELIVERED = Finished(1, 1, 1.0, bytes([State.settled(State.DELIVERED, 1)]))
 HEAD = Head(id="1", source="/", type="t", identity=b"", attributes=b"")
 
@@ -38,26 +39,36 @@ def test_only_numbers_beyond_those_that_are_asked_for_count(tmp_path: pathlib.Pa
     (tmp_path / "journal-x.db").touch()
     (tmp_path / "journal-3.db.bak").touch()
 
-    assert left_behind(tmp_path, 2) == [2, 11]
-    assert left_behind(tmp_path, 12) == []
-    assert left_behind(tmp_path / "not there yet", 1) == []
+    assert left_behind(tmp_path, 2) == {2: True, 11: True}
+    assert left_behind(tmp_path, 12) == {}
+    assert left_behind(tmp_path / "not there yet", 1) == {}
 
 
 def test_an_empty_one_goes_with_all_its_files_but_the_lock(tmp_path: pathlib.Path) -> None:
     leave(tmp_path, 1)
 
-    assert left_behind(tmp_path, 1) == []
+    assert left_behind(tmp_path, 1) == {}
     assert [file.name for file in tmp_path.iterdir()] == ["journal-1.db.lock"]
 
 
 @pytest.mark.parametrize("finished", [False, True])
-def test_one_that_owes_something_or_has_a_history_stays(tmp_path: pathlib.Path, *, finished: bool) -> None:
+def test_one_that_owes_something_or_has_a_history_stays_and_only_the_first_may_send(
+    tmp_path: pathlib.Path, *, finished: bool
+) -> None:
     leave(tmp_path, 1, accepted())
     if finished:
-        leave(tmp_path, 1, Batch(at=2.0, finished=[DELIVERED]))
+        leave(tmp_path, 1, Batch(at=2.0, finished=[DELIVERED], undue=[(1, 1)]))
 
-    assert left_behind(tmp_path, 1) == [1]
-    assert left_behind(tmp_path, 1) == [1], "looking changes nothing"
+    assert left_behind(tmp_path, 1) == {1: not finished}
+    assert left_behind(tmp_path, 1) == {1: not finished}, "looking changes nothing"
+
+
+def test_one_with_a_dead_letter_may_send_it_again(tmp_path: pathlib.Path) -> None:
+    leave(tmp_path, 1, accepted())
+    dead = DeadRow(1, 1, 2.0, "Expired", "", 1, (), 1)
+    leave(tmp_path, 1, Batch(at=2.0, finished=[DEAD], dead=[dead], undue=[(1, 1)]))
+
+    assert left_behind(tmp_path, 1) == {1: True}
 
 
 def test_one_that_is_in_use_is_a_reason_not_to_start(tmp_path: pathlib.Path) -> None:

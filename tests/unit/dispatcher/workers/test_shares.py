@@ -114,6 +114,16 @@ def test_a_target_with_a_limit_that_does_not_go_round_is_held_in_every_worker_wi
         assert all(other.held is None for other in others), "what has its share runs on"
 
 
+def test_journals_that_were_left_behind_are_named_with_what_has_to_happen() -> None:
+    why = Share(0, 2, ("journal-1.db",)).why_not(a_plan(a_target(policy={"bulkhead": {"max_concurrent": 1}})))
+
+    assert why is not None
+    assert why.endswith(
+        "give at least 2, or start again when no deliveries and no dead letters are left in journal-1.db, which an"
+        " earlier start with more workers left behind"
+    )
+
+
 def test_a_target_that_is_held_already_keeps_its_reason() -> None:
     plan = a_plan(a_target(policy={"bulkhead": {"max_concurrent": 1}}, held="ServiceNotFound"))
 

@@ -13,6 +13,7 @@ from fanout_dispatcher.journal.protocol import JournalFault
 from fanout_dispatcher.settings import Unstartable
 from fanout_dispatcher.workers.link import framed
 from fanout_dispatcher.workers.messages import EVENT, CaughtUp, EventOf, Opened, Orders, Plans, Question, Retire, Told
+from fanout_dispatcher.workers.shares import Share
 from fanout_dispatcher.workers.slot import Slot
 from tests.unit.dispatcher.admin.fakes import log
 
@@ -47,8 +48,7 @@ class House:
 def orders(data: pathlib.Path) -> Orders:
     return Orders(
         worker=3,
-        index=0,
-        of=1,
+        share=Share(0, 1),
         data=str(data),
         journal_bytes=1 << 30,
         memory_bytes=1 << 20,
