@@ -100,6 +100,7 @@ class _Events:
         asked = wire.query(request, "route", "after", "limit")
         limit = wire.limit(asked.get("limit"))
         after = asked.get("after")
+        wire.narrowed(asked.get("route"))
         found = await self._desk.events(asked.get("route"), after, limit + 1)
         page = found[:limit]
         then = self._desk.cursor(after, [one.receipt for one in page]) if len(found) > limit else None

@@ -32,6 +32,7 @@ class DeadLetters:
         """Answer a page of dead letters, oldest first, without bodies."""
         asked = wire.query(request, "route", "target", "reason", "after", "limit")
         limit = wire.limit(asked.pop("limit", None))
+        wire.narrowed(asked.get("route"), asked.get("reason"))
         wanted = msgspec.convert({**asked, "limit": limit + 1}, DeadLetterFilter)
         found = await self._desk.dead_letters(wanted)
         page = found[:limit]

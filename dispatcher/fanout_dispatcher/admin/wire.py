@@ -14,11 +14,14 @@ import orjson
 from aiohttp import web
 
 from fanout_dispatcher.admin.problems import Problem, invalid
+from fanout_dispatcher.values.outcome import Reason
 from fanout_dispatcher.values.render import plain
 from fanout_dispatcher.values.views import DeadLetterFilter, DeadLetterView, EventView, RouteView
 
 LIMIT: typing.Final = 100  # items in a page unless asked otherwise
 MOST: typing.Final = 1000
+ROUTE: typing.Final = re.compile(r"[^/]+/[^/]+")
+REASONS: typing.Final = tuple(map(str, Reason))
 BODY_SECONDS: typing.Final = 30.0  # until the last byte of a request's body, however steadily it drips
 SHOWN: typing.Final = 300  # characters of a text that came from outside (an error, a refusal) in views of routes
 
@@ -84,6 +87,14 @@ def limit(text: str | None) -> int:
     return int(text)
 
 
+def narrowed(route: str | None, reason: str | None = None) -> None:
+    """Refuse a filter that can match nothing, whatever there is: its empty answer would look like good news."""
+    if route is not None and not ROUTE.fullmatch(route):
+        raise Problem(400, f'route: expected NAMESPACE/NAME such as shop/order-placed, got "{route[:80]}"')
+    if reason is not None and reason not in REASONS:
+        raise Problem(400, f'reason: expected one of {", ".join(REASONS)}, got "{reason[:40]}"')
+
+
 def query(request: web.Request, *known: str) -> dict[str, str]:
     """Read the query; an unknown or repeated parameter is an error, since silence would answer another question."""
     read: dict[str, str] = {}
@@ -117,6 +128,7 @@ async def meant(request: web.Request) -> DeadLetterFilter:
     by_field = (found.route, found.target, found.reason) != (None, None, None)
     if (bool(found.ids), by_field, found.all).count(True) != 1:
         raise Problem(400, 'say which dead letters: "ids", or any of "route", "target" and "reason", or "all": true')
+    narrowed(found.route, found.reason)
     bound = len(found.ids) or found.limit  # each id that was named is meant
     return DeadLetterFilter(route=found.route, target=found.target, reason=found.reason, ids=found.ids, limit=bound)
 

@@ -48,6 +48,35 @@ async def test_a_body_is_shown_as_text_only_where_it_is_text(raw: bytes | None, 
     assert found["history"][0]["outcome"] == "404"
 
 
+@pytest.mark.parametrize(
+    ("wanted", "sentence"),
+    [
+        ({"route": "nope"}, 'route: expected NAMESPACE/NAME such as shop/order-placed, got "nope"'),
+        (
+            {"reason": "Foo"},
+            "reason: expected one of TargetRejected, AttemptsExhausted, Expired, QueueFull, TargetRemoved,"
+            ' RouteDeleted, got "Foo"',
+        ),
+    ],
+)
+async def test_a_filter_that_can_match_nothing_is_refused_wherever_it_is_given(
+    wanted: dict[str, str], sentence: str
+) -> None:
+    desk = desk_with(1)
+    async with asking(application(desk, log(), token=None, loopback=True)) as client:
+        answers = [
+            await client.get("/v1/dead-letters", params=wanted),
+            await client.post("/v1/dead-letters/replay", json=wanted),
+            await client.post("/v1/dead-letters/remove", json=wanted),
+        ]
+        if "route" in wanted:
+            answers.append(await client.get("/v1/events", params=wanted))
+        said = {(one.status, (await one.json())["detail"]) for one in answers}
+
+    assert said == {(400, sentence)}
+    assert desk.asked == []
+
+
 async def test_a_replay_answers_receipts_and_whether_more_remain() -> None:
     desk = desk_with(3)
     async with asking(application(desk, log(), token=None, loopback=True)) as client:
