@@ -17,6 +17,7 @@ from fanout_dispatcher.cli.output import fail, plain
 
 PATIENCE: typing.Final = 30.0  # seconds
 NAME: typing.Final = re.compile(r"[A-Za-z0-9_-]+")  # of an event or a dead letter, as it stands in a path
+NO_ROUTE: typing.Final = "https://fanout.dev/problems/no-route"  # what only a data port answers
 Json = dict[str, typing.Any]
 Command = typing.TypeVar("Command", bound=typing.Callable[..., typing.Any])
 
@@ -75,7 +76,10 @@ class Admin:
 
     def _ask(self, method: str, path: str, **what: typing.Any) -> httpx.Response:
         with client(self.place.admin, self._headers) as http:
-            return http.request(method, path, **what)
+            response = http.request(method, path, **what)
+        if response.status_code == httpx.codes.NOT_FOUND and NO_ROUTE in response.text:
+            raise fail(f"{self.place.admin} is a data port, where events come in: name the admin port with --admin URL")
+        return response
 
 
 def named(name: str, what: str) -> str:

@@ -5,8 +5,10 @@ import os
 import pathlib
 
 import pytest
+from aiohttp import web
 
 from fanout_dispatcher import state
+from fanout_dispatcher.ingress import problems
 from tests.unit.dispatcher.admin.fakes import route_view
 from tests.unit.dispatcher.cli.conftest import Run
 from tests.unit.dispatcher.cli.fakes import FakeDispatcher, running
@@ -49,6 +51,18 @@ def test_a_port_that_cannot_be_reached_is_one_sentence(fanout: Run, url: str) ->
     assert found.exit_code == 1
     assert found.stderr.startswith("Error: the dispatcher cannot be reached")
     assert found.stderr.count("\n") == 1
+
+
+def test_a_data_port_is_told_from_an_admin_port(fanout: Run, dispatcher: FakeDispatcher) -> None:
+    problem = {"type": problems.BASE + problems.NO_ROUTE.slug, "detail": "no route listens at /v1/dead-letters/replay"}
+    dispatcher.answers = [web.json_response(problem, status=404)]
+
+    found = fanout("dead-letters", "replay", "--all", "--admin", dispatcher.listen)
+
+    assert found.exit_code == 1
+    assert found.stderr == (
+        f"Error: {dispatcher.listen} is a data port, where events come in: name the admin port with --admin URL\n"
+    )
 
 
 def test_the_token_of_the_environment_is_shown_and_a_missing_one_is_said(fanout: Run) -> None:
