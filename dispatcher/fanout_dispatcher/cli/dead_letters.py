@@ -24,6 +24,7 @@ HISTORY: typing.Final = (
     Column("OUTCOME", "outcome", folds=True),
     Column("SECONDS", "seconds"),
 )
+NARROWING: typing.Final = ("route", "target", "reason", "limit")  # of a filter's fields, those of a list
 NO_WAY: typing.Final = (
     "the route or target is not in force, or its queue is full; mend that (fanout routes shows both), then replay"
 )
@@ -143,13 +144,26 @@ def remove(admin: str | None, form: str, *, yes: bool, **wanted: typing.Any) -> 
       fanout dead-letters remove --route shop/order-placed --reason TargetRejected --yes
     """
     body = _filter(**wanted)
-    if not yes:
-        click.confirm("They cannot be brought back. Go on?", abort=True, err=True)
     api = Admin(admin)
+    if not yes:
+        _confirm(api, body)
     found = api.post("/v1/dead-letters/remove", body)
     if form == "json":
         output.write_json(found)
     _conclude(api, found["removed"], "removed", found, wanted["ids"])
+
+
+def _confirm(api: Admin, body: Json) -> None:
+    """Ask, with how many are meant; where nobody answers, say how to go on without."""
+    count = len(body["ids"] or api.get("/v1/dead-letters", **{name: body[name] for name in NARROWING})["items"])
+    what = "1 dead letter is" if count == 1 else f"{count} dead letters are"
+    try:
+        sure = click.confirm(f"{what} meant and cannot be brought back. Go on?", err=True)
+    except click.Abort:
+        click.echo(err=True)
+        raise fail(f"nothing is removed, {what} there still: say --yes where nobody can be asked") from None
+    if not sure:
+        raise fail("nothing is removed")
 
 
 def _filter(*, ids: tuple[str, ...], all_: bool, limit: int, **fields: str | None) -> Json:

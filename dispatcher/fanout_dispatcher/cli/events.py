@@ -93,20 +93,29 @@ def list_(admin: str | None, form: str, **wanted: str | int | None) -> None:
 
 
 def follow(ask: typing.Callable[[], Json], form: str, *, timeout: float | None = None) -> Json:
-    """Ask until the event is settled, showing a live table on a terminal; gives the last answer.
+    """Ask until the event is settled; gives the last answer.
 
-    Gives up after *timeout* seconds, with what there is then.
+    On a terminal a table lives meanwhile; into a pipe goes only the last one. Gives up after *timeout* seconds, with
+    what there is then.
     """
     screen = output.console()
+    if form == "table" and screen.is_terminal:
+        with rich.live.Live(console=screen, transient=False, auto_refresh=False) as live:
+            return _settled(ask, timeout, lambda found: live.update(output.listing(rows(found), COLUMNS), refresh=True))
+    found = _settled(ask, timeout, lambda _: None)
+    if form == "table":
+        output.write_table(rows(found), COLUMNS, empty="no deliveries")
+    return found
+
+
+def _settled(ask: typing.Callable[[], Json], timeout: float | None, show: typing.Callable[[Json], None]) -> Json:
     end = None if timeout is None else time.monotonic() + timeout  # noqa: TID251 (a command's own patience)
-    with rich.live.Live(console=screen, transient=False, auto_refresh=False) as live:
-        while True:
-            found = ask()
-            if form == "table":
-                live.update(output.listing(rows(found), COLUMNS), refresh=screen.is_terminal or found["settled"])
-            if found["settled"] or (end is not None and time.monotonic() >= end):  # noqa: TID251
-                return found
-            time.sleep(POLL)  # noqa: TID251 (a command, not the engine)
+    while True:
+        found = ask()
+        show(found)
+        if found["settled"] or (end is not None and time.monotonic() >= end):  # noqa: TID251
+            return found
+        time.sleep(POLL)  # noqa: TID251 (a command, not the engine)
 
 
 def write(found: Json, form: str) -> None:

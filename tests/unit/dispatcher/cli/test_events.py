@@ -30,6 +30,18 @@ def test_followed_to_its_end_a_dead_delivery_fails_the_command(fanout: Run, admi
     assert fanout("events", "get", "r2", "--watch", *admin).exit_code == 1
 
 
+def test_followed_into_a_pipe_only_the_last_state_is_written_in_whole_lines(
+    fanout: Run, admin: tuple[str, str]
+) -> None:
+    found = fanout("events", "get", "r2", "--watch", *admin)
+
+    assert [line.split()[:2] for line in found.stdout.splitlines() if "t" in line] == [
+        ["t0", "Delivered"],
+        ["t1", "Dead"],
+    ]
+    assert found.stdout.endswith("\n")
+
+
 def test_an_unknown_receipt_is_a_sentence(fanout: Run, admin: tuple[str, str]) -> None:
     found = fanout("events", "get", "r9", *admin)
 
@@ -132,6 +144,27 @@ def test_a_removal_asks_first_and_yes_answers(fanout: Run, admin: tuple[str, str
     assert (refused.exit_code, left) == (1, 3)
     assert removed.stderr == "3 removed\n"
     assert dispatcher.desk.asked == [DeadLetterFilter()]
+
+
+@pytest.mark.parametrize(
+    ("which", "what"),
+    [
+        (("--all",), "3 dead letters are"),
+        (("--all", "--limit", "2"), "2 dead letters are"),
+        (("2",), "1 dead letter is"),
+    ],
+)
+def test_a_removal_that_nobody_can_be_asked_about_says_how_many_and_how_to_go_on(
+    fanout: Run, admin: tuple[str, str], dispatcher: FakeDispatcher, which: tuple[str, ...], what: str
+) -> None:
+    found = fanout("dead-letters", "remove", *which, *admin, input="")
+
+    assert found.exit_code == 1
+    assert f"{what} meant and cannot be brought back. Go on?" in found.stderr
+    assert found.stderr.endswith(
+        f"\nError: nothing is removed, {what} there still: say --yes where nobody can be asked\n"
+    )
+    assert (dispatcher.desk.asked, len(dispatcher.desk.letters)) == ([], 3)
 
 
 @pytest.mark.parametrize("action", ["replay", "remove"])
