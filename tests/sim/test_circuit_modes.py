@@ -2,6 +2,7 @@
 
 import asyncio
 
+from fanout_dispatcher.telemetry.seam import CircuitChanged
 from fanout_dispatcher.transport.memory import status
 from fanout_dispatcher.values.outcome import Reason
 from tests.sim.world import Life, World
@@ -38,6 +39,23 @@ def test_what_is_held_too_long_expires_although_nothing_is_ever_sent() -> None:
     world.live(story)
 
     assert world.history.sent == []
+
+
+def test_why_a_circuit_opened_is_said_when_it_opens_and_not_when_it_closes() -> None:
+    world = World(a_plan("a"), lambda target, flight, now: status(503))
+
+    async def story(life: Life) -> None:
+        for number in range(20):
+            life.post(f"e{number}")
+        await asyncio.sleep(5)
+        world.behave = lambda target, flight, now: status(200)
+        life.engine.adopt(a_plan(a_target("a", url="http://127.0.0.1:1/new"), revision="2"), {})
+        await life.settle(patience=60)
+
+    world.live(story)
+
+    told = [(one.after, one.why) for one in world.seam.changes if isinstance(one, CircuitChanged)]
+    assert (told[0], told[-1]) == (("Open", "503"), ("Closed", ""))
 
 
 def test_a_dry_run_shows_an_open_circuit_and_holds_nothing() -> None:

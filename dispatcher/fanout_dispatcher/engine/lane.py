@@ -319,7 +319,9 @@ class Lane:
                 target=meter.target,
                 before=before,
                 after=state.value,
-                why=self.tally.last_error or "",
+                why=self.tally.last_error or ""
+                if state is CircuitState.OPEN
+                else "",  # why it opened is no reason to close
                 opens_for=None if probed is None else probed - self.clock.now(),
             )
         )
