@@ -43,7 +43,15 @@ def _resolved(text: str) -> tuple[ServiceKey, str]:
 
 
 def _network(text: str) -> Network:
-    return ipaddress.ip_network(text)
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError:
+        pass
+    try:
+        whole = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(f'expected a range such as 10.0.0.0/8 or fd00::/8, got "{text}"') from None
+    raise ValueError(f'"{text}" names a host within its range: write {whole}')
 
 
 def _size(text: str) -> int:

@@ -75,6 +75,23 @@ def test_every_flag_arrives(fanout: Run, served: list[Settings], routes: str) ->
 
 
 @pytest.mark.parametrize(
+    ("range_", "sentence"),
+    [
+        ("10.0.0.1/8", '"10.0.0.1/8" names a host within its range: write 10.0.0.0/8'),
+        ("fd00::1/8", '"fd00::1/8" names a host within its range: write fd00::/8'),
+        ("private", 'expected a range such as 10.0.0.0/8 or fd00::/8, got "private"'),
+    ],
+)
+def test_a_range_that_is_none_is_answered_with_one_that_is(
+    fanout: Run, served: list[Settings], routes: str, range_: str, sentence: str
+) -> None:
+    found = fanout("run", routes, "--allow-cidr", range_)
+
+    assert (found.exit_code, served) == (2, [])
+    assert sentence in found.stderr
+
+
+@pytest.mark.parametrize(
     "flags",
     [
         ("--listen", "8080"),
