@@ -20,7 +20,7 @@ import typing
 import msgspec
 
 from tests.sim.checkers import judge
-from tests.sim.families import draw
+from tests.sim.families import FAMILIES, draw
 from tests.sim.player import play
 
 EXPECTED: typing.Final = (
@@ -163,7 +163,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=10_000, help="how many (default 10,000)")
     parser.add_argument("--first", type=int, default=0, help="the first of them (default 0)")
     parser.add_argument("--seed", type=int, help="only this one")
-    parser.add_argument("--family", help="of this family, whatever the seed would draw")
+    parser.add_argument("--family", choices=FAMILIES, help="of this family, whatever the seed would draw")
     asked = parser.parse_args()
     if asked.seed is not None:
         verdict = run(asked.seed, asked.family)

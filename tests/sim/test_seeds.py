@@ -33,6 +33,17 @@ def test_the_same_seed_gives_the_same_run(family: str) -> None:
     assert first == again
 
 
+def test_a_family_that_there_is_not_is_answered_with_those_that_there_are() -> None:
+    said = subprocess.run(
+        [sys.executable, "-m", "tests.sim.campaign", "--seed", "1", "--family", "nope"],
+        cwd=ROOT, capture_output=True, check=False, text=True,
+    )  # fmt: skip
+
+    assert said.returncode == 2
+    assert "invalid choice: 'nope'" in said.stderr
+    assert "mixed" in said.stderr
+
+
 def test_the_order_of_hashes_decides_nothing() -> None:
     program = "from tests.sim.campaign import run\nfor family in {}: print(run(1, family).fingerprint)"
     families = ["mixed", "embedded", "changing", "dying"]
