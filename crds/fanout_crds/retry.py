@@ -47,8 +47,8 @@ class Backoff(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     type: Annotated[
         BackoffType | None,
         Enum(BackoffType),
-        "How waits grow: Constant (always baseDelay), Linear (baseDelay × retry) or Exponential (baseDelay ×"
-        " multiplier^(retry − 1)); or Schedule: a list of them. Unset: Exponential.",
+        "How waits grow, before the jitter: Constant (always baseDelay), Linear (baseDelay × retry) or Exponential"
+        " (baseDelay × multiplier^(retry − 1)); or Schedule: a list of them. Unset: Exponential.",
     ] = None
     base_delay: Annotated[
         float | None, Duration(), "The wait before the first retry. Unset: 500ms, or maxDelay when that is shorter."
