@@ -47,6 +47,7 @@ def caught(bug: Bug, folder: pathlib.Path) -> tuple[Bug, int, str]:
     return bug, int(count), why
 
 
+@pytest.mark.timeout(600)  # 40 s on two free cores
 def test_every_planted_bug_is_caught(tmp_path: pathlib.Path, figure: Figure) -> None:
     folders = [tmp_path / str(number) for number in range(len(BUGS))]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:

@@ -16,6 +16,7 @@ SEEDS = int(os.environ.get("SEEDS", "500"))
 ROOT = pathlib.Path(__file__).parents[2]
 
 
+@pytest.mark.timeout(600)  # 16 s on two free cores
 def test_no_seed_breaks_a_promise_and_every_kind_of_fault_has_fired(figure: Figure) -> None:
     tally = campaign(range(SEEDS))
     for line in str(tally).splitlines():
