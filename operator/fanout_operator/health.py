@@ -1,7 +1,8 @@
 """What the operator says of itself: /livez, /readyz, /metrics.
 
 Alive means that every watch was heard of lately and that the work queue moves, not that a process exists. An API server
-that is away is no reason to die: its errors are signs of life. Ready means that all there was at the start is done.
+that is away is no reason to die: its errors are signs of life. Ready means that all there was at the start is done; a
+standby, which has nothing to do, is ready when it watches, or no rollout of two would ever end.
 """
 
 import typing
@@ -20,6 +21,7 @@ class Vitals(msgspec.Struct, frozen=True, kw_only=True):
 
     ages: Callable[[], Mapping[str, float]]  # seconds since each watch or queue showed a sign of life
     ready: Callable[[], bool]
+    standby: Callable[[], bool]
     gauges: Callable[[], Mapping[str, float]]
     counters: Callable[[], Mapping[str, float]]
     calls: Callable[[], Mapping[str, int]]
@@ -57,6 +59,8 @@ def application(vitals: Vitals) -> web.Application:
         return web.Response(text="\n".join(old) or "ok", status=503 if old else 200)
 
     async def readyz(_: web.Request) -> web.Response:
+        if vitals.standby():
+            return web.Response(text="standby")
         ready = vitals.ready()
         return web.Response(text="ok" if ready else "not synced yet", status=200 if ready else 503)
 

@@ -44,6 +44,7 @@ SERVICES: typing.Final = Kind("", "v1", "services", "Service")
 SECRETS: typing.Final = Kind("", "v1", "secrets", "Secret")
 CONFIG_MAPS: typing.Final = Kind("", "v1", "configmaps", "ConfigMap")
 ENDPOINT_SLICES: typing.Final = Kind("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
+LEASES: typing.Final = Kind("coordination.k8s.io", "v1", "leases", "Lease")
 DEFINITIONS: typing.Final = Kind("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition")
 
 
@@ -148,6 +149,14 @@ class Kube(typing.Protocol):
 
         (A uid would not do: for custom resources the API server ignores it here.)
         """
+        ...
+
+    async def create(self, kind: Kind, document: Document) -> Document:
+        """Make an object; Conflict when there is one of its name."""
+        ...
+
+    async def replace(self, kind: Kind, document: Document) -> Document:
+        """Write a whole object over the one of the same metadata.resourceVersion."""
         ...
 
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str | None = None) -> None:

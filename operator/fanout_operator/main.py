@@ -2,6 +2,9 @@
 
 Everything runs as tasks beside each other; the first that ends, ends the process: by a signal with status 0, by a fault
 that no retry can mend with status 1, for Kubernetes to start it again.
+
+With `--leader-elect` several may run: all watch, so that any of them can go on at once, and the one that has the lease
+works. The lease is handed on last of all, when nothing of this process writes any more.
 """
 
 import asyncio
@@ -10,6 +13,7 @@ import os
 import random
 import secrets
 import signal
+import socket
 import sys
 import typing
 from collections.abc import Callable, Coroutine
@@ -22,13 +26,16 @@ import structlog
 import uvloop
 from aiohttp import web
 
+from fanout_crds import scalars
 from fanout_crds.logs import adopt_libraries, configure
 from fanout_crds.report import AUDIENCE
 from fanout_operator import handlers, health
-from fanout_operator.access import Access, ReportAccess, TokenFile, find
+from fanout_operator.access import ReportAccess, TokenFile, find
 from fanout_operator.app import Chances, Operator
 from fanout_operator.dispatchers import Followers, named, ready_in
+from fanout_operator.elector import Elector, Lost, only_leading
 from fanout_operator.kube import ENDPOINT_SLICES, Scope
+from fanout_operator.lease import BadTerms, Election, Place, Terms
 from fanout_operator.options import Options, Unstartable
 from fanout_operator.reflector import Reflector
 from fanout_operator.report import Endpoint
@@ -52,6 +59,16 @@ class _Address(click.ParamType[tuple[str, int]]):
         return host.strip("[]"), int(port)
 
 
+class _Duration(click.ParamType[float]):
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        found = scalars.seconds(str(value))
+        if found is None:
+            self.fail(f'expected a duration such as "10s" or "1m30s", got {value}', param, ctx)
+        return found
+
+
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.option("--namespace", required=True, help="Where the dispatcher runs; plans are written there.")
 @click.option("--class-name", default="fanout", help="Serve routes with this spec.className.")
@@ -62,6 +79,11 @@ class _Address(click.ParamType[tuple[str, int]]):
 @click.option("--report-service", default="fanout-report", help="Headless Service of the dispatchers' report ports.")
 @click.option("--report-ca", type=click.Path(path_type=Path), help="CA that signed the report ports' certificate.")
 @click.option("--report-token", type=click.Path(path_type=Path), help=f"Token file with the audience {AUDIENCE}.")
+@click.option("--leader-elect", is_flag=True, help="Several operators: only the one that has the lease works.")
+@click.option("--leader-elect-resource-name", "lease", default="fanout-operator", help="The Lease's, in --namespace.")
+@click.option("--leader-elect-lease-duration", "duration", type=_Duration(), default="10s", help="Of a silent leader.")
+@click.option("--leader-elect-renew-deadline", "deadline", type=_Duration(), default="7s", help="Then a leader ends.")
+@click.option("--leader-elect-retry-period", "retry", type=_Duration(), default="2s", help="Between two renewals.")
 @click.option("--health", type=_Address(), help="HOST:PORT of /livez, /readyz and /metrics.")
 @click.option("--kubeconfig", type=click.Path(path_type=Path), help="How to reach the API server from outside.")
 @click.option("--log-level", default="info", type=click.Choice(["debug", "info", "warning", "error"]))
@@ -72,7 +94,7 @@ class _Address(click.ParamType[tuple[str, int]]):
     help="auto: text on a terminal, JSON lines elsewhere.",
 )
 @click.version_option(package_name="fanout")
-def main(log_level: str, log_format: str, **options: typing.Any) -> None:
+def main(log_level: str, log_format: str, leader_elect: bool, lease: str, **options: typing.Any) -> None:
     """Turn FanoutRoutes into plans for the dispatcher and its reports into status.
 
     \b
@@ -81,9 +103,13 @@ def main(log_level: str, log_format: str, **options: typing.Any) -> None:
     """
     adopt_libraries(configure(sys.stderr, level=log_level, form=log_format), usual=RETRIED)
     try:
-        uvloop.run(run(Options(**options)))
-    except Unstartable as fault:
+        terms = Terms(**{name: options.pop(name) for name in ("duration", "deadline", "retry")})
+        election = Place(namespace=options["namespace"], name=lease, identity=_identity()) if leader_elect else None
+        uvloop.run(run(Options(**options, election=election, terms=terms)))
+    except (Unstartable, BadTerms) as fault:
         raise click.ClickException(str(fault)) from fault
+    except Lost:
+        sys.exit(1)  # said already
 
 
 async def run(options: Options) -> None:
@@ -93,9 +119,14 @@ async def run(options: Options) -> None:
     _on_signals(loop, stop)
     access = find(options.kubeconfig, os.environ, loop.time)
     chances = Chances(random.Random(secrets.randbits(64)), lambda: secrets.token_hex(8), _wall)
+    election = Election(options.election, options.terms, _wall_micro) if options.election else None
+    guards = (only_leading(lambda: election.leads(loop.time())),) if election else ()
     async with AsyncExitStack() as stack:
-        session = await stack.enter_async_context(access.session())
+        session = await stack.enter_async_context(access.session(*guards))
         rest = Rest(session, access.server)
+        elector = Elector(rest, election, chances.rng) if election else None
+        if elector:
+            stack.push_async_callback(elector.release)
         operator = Operator(options, rest, chances)
         reports = await stack.enter_async_context(_report_session())
         report_access = await _report_access(options, loop.time)
@@ -104,8 +135,18 @@ async def run(options: Options) -> None:
         pulse = handlers.Pulse()
         slices = _slices(options, rest, followers, chances.rng)
         if options.health:
-            await _serve(stack, options.health, health.application(_vitals(operator, pulse, rest, slices)))
-        jobs = [*operator.tasks(), _routes(operator, access, pulse, options, lambda: _on_signals(loop, stop))]
+            await _serve(stack, options.health, health.application(_vitals(operator, pulse, rest, slices, elector)))
+        watching = handlers.watch(
+            operator,
+            access,
+            pulse,
+            namespaces=options.namespaces,
+            there=operator.list_routes,
+            started=lambda: _on_signals(loop, stop),
+        )
+        jobs = [*operator.tasks(), watching, _work(operator, elector)]
+        if elector:
+            jobs.append(elector.run())
         if slices:
             jobs.append(slices.run())
         else:
@@ -113,26 +154,15 @@ async def run(options: Options) -> None:
         await _until(stop, jobs)
 
 
-async def _routes(
-    operator: Operator, access: Access, pulse: handlers.Pulse, options: Options, started: Callable[[], None]
-) -> None:
-    """Start, then watch and work."""
+async def _work(operator: Operator, elector: Elector | None) -> None:
+    """Start as soon as we lead, and work from then on."""
+    if elector:
+        await elector.elected.wait()
     await operator.start()
     async with asyncio.TaskGroup() as group:
         group.create_task(operator.work.run(), name="work")
         group.create_task(operator.sweeper.run(), name="sweeper")
         group.create_task(operator.first_round(), name="first round")
-        group.create_task(
-            handlers.watch(
-                operator,
-                access,
-                pulse,
-                namespaces=options.namespaces,
-                there=operator.list_routes,
-                started=started,
-            ),
-            name="kopf",
-        )
 
 
 async def _until(stop: asyncio.Event, jobs: list[Job]) -> None:
@@ -191,7 +221,13 @@ async def _report_access(options: Options, now: Callable[[], float]) -> ReportAc
     return access
 
 
-def _vitals(operator: Operator, pulse: handlers.Pulse, rest: Rest, slices: Reflector[Found] | None) -> health.Vitals:
+def _vitals(
+    operator: Operator,
+    pulse: handlers.Pulse,
+    rest: Rest,
+    slices: Reflector[Found] | None,
+    elector: Elector | None,
+) -> health.Vitals:
     loop = asyncio.get_running_loop()
     watched = (*operator.reflectors, *((slices,) if slices else ()))
 
@@ -199,10 +235,15 @@ def _vitals(operator: Operator, pulse: handlers.Pulse, rest: Rest, slices: Refle
         now = loop.time()
         return {repr_scope(one.scope): one.age(now) for one in watched} | {"routes": pulse.age(now)}
 
+    def leads() -> bool:
+        return elector is None or elector.elected.is_set()
+
     return health.Vitals(
         ages=ages,
         ready=operator.synced.is_set,
+        standby=lambda: not leads() and all(one.synced.is_set() for one in watched),
         gauges=lambda: {
+            "leader": leads(),
             "routes": len(operator.routes),
             "plans": len(operator.book),
             "plans_held": operator.sweeper.held,
@@ -233,6 +274,15 @@ def _on_signals(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
         loop.add_signal_handler(number, stop.set)
 
 
-def _wall() -> str:
+def _identity() -> str:
+    """The pod's name, which a container keeps when it is restarted; elsewhere the host's, with chance for a process."""
+    return os.environ.get("POD_NAME") or f"{socket.gethostname()}_{secrets.token_hex(4)}"
+
+
+def _wall(form: str = "%Y-%m-%dT%H:%M:%SZ") -> str:
     now = datetime.datetime.now(datetime.UTC)  # noqa: TID251 - the composition root: the one place that asks
-    return now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return now.strftime(form)
+
+
+def _wall_micro() -> str:
+    return _wall("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import msgspec
 
+from fanout_operator.lease import Place, Terms
+
 
 class Unstartable(Exception):
     """This operator cannot start; a sentence that says why."""
@@ -23,3 +25,5 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     health: tuple[str, int] | None = None
     public_url: str | None = None
     any_path: bool = False
+    election: Place | None = None  # None: this is the only operator of its class
+    terms: Terms = Terms()

@@ -98,6 +98,15 @@ class Rest:
         parameters = {"fieldManager": FIELD_MANAGER}
         return await self._ask("PATCH", path, parameters, body=patch, kind_of_body="application/merge-patch+json")
 
+    async def create(self, kind: Kind, document: Document) -> Document:
+        path = kind.path(document["metadata"].get("namespace"))
+        return await self._ask("POST", path, {"fieldManager": FIELD_MANAGER}, body=document)
+
+    async def replace(self, kind: Kind, document: Document) -> Document:
+        metadata = document["metadata"]
+        path = kind.path(metadata.get("namespace"), metadata["name"])
+        return await self._ask("PUT", path, {"fieldManager": FIELD_MANAGER}, body=document)
+
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str | None = None) -> None:
         body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": uid}} if uid else None
         await self._ask("DELETE", kind.path(namespace, name), body=body)

@@ -108,10 +108,23 @@ def test_the_rights_are_exactly_these() -> None:
         "fanout-operator: /configmaps": look | {"create", "patch", "delete"},
         "fanout-operator: /secrets": look | {"create", "patch", "delete"},
         "fanout-operator: discovery.k8s.io/endpointslices": look,
+        "fanout-operator: coordination.k8s.io/leases": {"create"},
+        "fanout-operator: coordination.k8s.io/leases/fanout-operator": {"get", "update"},
         "fanout-dispatcher: /configmaps": look,
         "fanout-dispatcher: /secrets": look,
         "fanout-dispatcher-events: authentication.k8s.io/tokenreviews": {"create"},
     }
+
+
+def test_two_operators_stand_for_the_lease_that_they_may_write_each_by_the_name_of_its_pod() -> None:
+    deployment = one(rendered(release="mine"), "Deployment", "mine-fanout-operator")["spec"]
+    container = deployment["template"]["spec"]["containers"][0]
+    named = {role: resource for role, _, resource, verb in rules(rendered(release="mine")) if verb == "update"}
+
+    assert deployment["replicas"] == 2
+    assert {"--leader-elect", "--leader-elect-resource-name=mine-fanout-operator"} <= set(container["args"])
+    assert container["env"] == [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]
+    assert named == {"mine-fanout-operator": "leases/mine-fanout-operator"}
 
 
 def test_watching_some_namespaces_needs_roles_there_and_nothing_cluster_wide_but_the_definition() -> None:

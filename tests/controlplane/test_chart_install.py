@@ -105,6 +105,8 @@ OPERATOR_MAY = (
     ("delete", "secrets", f"--namespace={NAMESPACE}"),
     ("list", "endpointslices.discovery.k8s.io", f"--namespace={NAMESPACE}"),
     ("get", "customresourcedefinitions/fanoutroutes.fanout.dev"),
+    ("create", "leases.coordination.k8s.io", f"--namespace={NAMESPACE}"),
+    ("update", "leases.coordination.k8s.io/fanout-operator", f"--namespace={NAMESPACE}"),
 )
 OPERATOR_MAY_NOT = (
     ("update", "fanoutroutes.fanout.dev", "--namespace=default"),
@@ -119,6 +121,8 @@ OPERATOR_MAY_NOT = (
     ("create", "serviceaccounts/token", f"--namespace={NAMESPACE}"),
     ("escalate", "roles", f"--namespace={NAMESPACE}"),
     ("impersonate", "users"),
+    ("update", "leases.coordination.k8s.io/others", f"--namespace={NAMESPACE}"),
+    ("get", "leases.coordination.k8s.io/fanout-operator", "--namespace=default"),
 )
 DISPATCHER_MAY = (
     ("watch", "configmaps", f"--namespace={NAMESPACE}"),

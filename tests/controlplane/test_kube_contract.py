@@ -74,6 +74,25 @@ async def test_only_the_object_that_is_meant_is_deleted(kube: Kube, namespace: s
         await kube.get(CONFIG_MAPS, namespace, "plan")
 
 
+async def test_what_is_made_is_made_once(kube: Kube, namespace: str) -> None:
+    await kube.create(CONFIG_MAPS, config_map(namespace, a="1"))
+    with pytest.raises(Conflict):
+        await kube.create(CONFIG_MAPS, config_map(namespace, a="2"))
+
+    assert (await kube.get(CONFIG_MAPS, namespace, "plan"))["data"] == {"a": "1"}
+
+
+async def test_only_the_version_that_is_meant_is_replaced(kube: Kube, namespace: str) -> None:
+    first = await kube.create(CONFIG_MAPS, config_map(namespace, a="1", b="1"))
+    second = await kube.replace(CONFIG_MAPS, {**first, "data": {"a": "2"}})
+    with pytest.raises(Conflict):
+        await kube.replace(CONFIG_MAPS, {**first, "data": {"a": "3"}})
+    with pytest.raises(NotFound):
+        await kube.replace(CONFIG_MAPS, config_map(namespace, "absent"))
+
+    assert (await kube.get(CONFIG_MAPS, namespace, "plan"))["data"] == second["data"] == {"a": "2"}
+
+
 async def test_a_list_has_what_the_labels_say_and_a_watch_goes_on_from_there(kube: Kube, namespace: str) -> None:
     scope = Scope(kind=CONFIG_MAPS, namespace=namespace, labels="test=contract")
     await kube.apply(CONFIG_MAPS, config_map(namespace, "before"))

@@ -95,6 +95,21 @@ class Cluster:
         status = {**found.get("status", {}), **patch["status"]}
         return self.put(kind, {**found, "status": {key: value for key, value in status.items() if value is not None}})
 
+    async def create(self, kind: Kind, document: Document) -> Document:
+        metadata = document["metadata"]
+        await self._called(f"POST {kind.plural} {metadata['namespace']}/{metadata['name']}")
+        if (kind.plural, metadata["namespace"], metadata["name"]) in self.objects:
+            raise Conflict("already exists")
+        return self.put(kind, document)
+
+    async def replace(self, kind: Kind, document: Document) -> Document:
+        metadata = document["metadata"]
+        await self._called(f"PUT {kind.plural} {metadata['namespace']}/{metadata['name']}")
+        known = self._at(kind, metadata["namespace"], metadata["name"])["metadata"]
+        if known["resourceVersion"] != metadata.get("resourceVersion"):
+            raise Conflict("another version")
+        return self.put(kind, document)
+
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str | None = None) -> None:
         await self._called(f"DELETE {kind.plural} {namespace}/{name}")
         found = self._at(kind, namespace, name)

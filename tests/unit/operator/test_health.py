@@ -7,10 +7,11 @@ from aiohttp import web
 from fanout_operator.health import OLD, Vitals, application
 
 
-async def ask(path: str, *, age: float = 1.0, ready: bool = True) -> tuple[int, str]:
+async def ask(path: str, *, age: float = 1.0, ready: bool = True, standby: bool = False) -> tuple[int, str]:
     vitals = Vitals(
         ages=lambda: {"routes": age},
         ready=lambda: ready,
+        standby=lambda: standby,
         gauges=lambda: {"routes": 3},
         counters=lambda: {"reconciles": 7},
         calls=lambda: {"PATCH": 2},
@@ -40,6 +41,10 @@ async def test_a_dead_watch_is_named() -> None:
 @pytest.mark.parametrize(("ready", "status"), [(True, 200), (False, 503)])
 async def test_it_is_ready_when_all_there_was_is_done(ready: bool, status: int) -> None:
     assert (await ask("/readyz", ready=ready))[0] == status
+
+
+async def test_a_standby_is_ready_and_says_what_it_is() -> None:
+    assert await ask("/readyz", ready=False, standby=True) == (200, "standby")
 
 
 async def test_metrics_are_read_at_the_time_of_the_scrape() -> None:
