@@ -5,6 +5,7 @@ tests talk to acts as its account, by a token of the TokenRequest API.
 """
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -33,13 +34,17 @@ class Operator:
 
     def __init__(self, command: Sequence[str], health: str, log: Path) -> None:
         self._command = command
-        self._health = health
+        self.health = health
         self.log = log
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it and wait until it is ready."""
         self.spawn()
+        self.comes_up()
+
+    def comes_up(self) -> None:
+        """Wait until it is ready."""
         deadline = time.monotonic() + PATIENCE
         while not self._ready():
             assert self._process, "it was spawned"
@@ -70,20 +75,37 @@ class Operator:
         if self._process:
             end(self._process)
 
+    def freeze(self) -> None:
+        """Stop it in the middle of whatever it does, as a suspended machine does; `thaw` lets it go on."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on as if nothing had happened."""
+        self._signal(signal.SIGCONT)
+
+    def ended(self) -> int:
+        """Wait until it ends by itself; its exit status."""
+        assert self._process is not None
+        return self._process.wait(PATIENCE)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def patches(self) -> int:
         """How many PATCH requests it has made so far."""
         return int(self.metric('fanout_operator_api_calls_total{method="PATCH"}'))
 
     def metric(self, name: str) -> float:
         """One number of /metrics; 0 when it is not there."""
-        for line in httpx.get(f"{self._health}/metrics", trust_env=False).text.splitlines():
+        for line in httpx.get(f"{self.health}/metrics", trust_env=False).text.splitlines():
             if line.startswith(name + " "):
                 return float(line.rpartition(" ")[2])
         return 0.0
 
     def _ready(self) -> bool:
         try:
-            return httpx.get(f"{self._health}/readyz", trust_env=False).is_success
+            return httpx.get(f"{self.health}/readyz", trust_env=False).is_success
         except httpx.TransportError:
             return False
 
