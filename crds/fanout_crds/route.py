@@ -31,7 +31,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     namespace: Annotated[
         str | None,
         texts.Namespace,
-        "Namespace of the Service. Unset: the route's own. Another one holds the target (RefNotPermitted).",
+        "Namespace of the Service. Unset: the route's own. In another one a ReferenceGrant must permit it; without one"
+        " the target is held (RefNotPermitted).",
     ] = None
     port: Annotated[str, Port(), "Port of the Service, by number or by its name there."]
     path: Annotated[str | None, texts.ServicePath, "Path of the request, with a query if need be. Unset: /."] = None
@@ -75,7 +76,8 @@ class SecretRef(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     namespace: Annotated[
         str | None,
         texts.SecretNamespace,
-        "Namespace of the Secret. Unset: the route's own. Another one holds the target (RefNotPermitted).",
+        "Namespace of the Secret. Unset: the route's own. In another one a ReferenceGrant must permit it; without one"
+        " the target is held (RefNotPermitted).",
     ] = None
 
 

@@ -28,8 +28,9 @@ from fanout_operator.claims import Claims, Holder
 from fanout_operator.conditions import Finding
 from fanout_operator.fleet import Fleet
 from fanout_operator.gather import Sources, things_of
+from fanout_operator.grants import Grants, Permission, permissions
 from fanout_operator.judge import Rules
-from fanout_operator.kube import CONFIG_MAPS, FAILURES, ROUTES, SECRETS, SERVICES, Document, Kind, Kube, Scope
+from fanout_operator.kube import CONFIG_MAPS, FAILURES, GRANTS, ROUTES, SECRETS, SERVICES, Document, Kind, Kube, Scope
 from fanout_operator.options import Options
 from fanout_operator.reconcile import Desk, Reconciler, class_of
 from fanout_operator.reflector import Reflector, key_of
@@ -66,6 +67,7 @@ class Operator:
         self.findings: dict[str, Finding] = {}
         self.dependants = Dependants()
         self.claims = Claims()
+        self.grants = Grants(self._permission_changed)
         self.fleet = Fleet(self._reported)
         self.status = StatusWriter(
             kube,
@@ -108,6 +110,10 @@ class Operator:
                 self.work.put(route)
 
         return changed
+
+    def _permission_changed(self, permission: Permission) -> None:
+        for route in self.dependants.of(permission.thing):
+            self.work.put(route)
 
     def _plan_changed(self, _key: str, before: plans.Written | None, now: plans.Written | None) -> None:
         """Somebody changed or removed a plan: put it back. Our own writes are in the book already."""
@@ -201,7 +207,12 @@ class Operator:
 
     def _make_reconciler(self) -> Reconciler:
         sources = Sources(
-            kube=self._kube, dependants=self.dependants, claims=self.claims, namespace=self._options.namespace
+            kube=self._kube,
+            dependants=self.dependants,
+            claims=self.claims,
+            grants=self.grants,
+            granted=self._granted,
+            namespace=self._options.namespace,
         )
         desk = Desk(
             routes=self.routes,
@@ -214,12 +225,19 @@ class Operator:
         installation = Installation(class_name=self._options.class_name)
         return Reconciler(sources, self._rules, installation, desk, revision=self._chances.revision)
 
+    def _granted(self) -> bool:
+        return all(one.synced.is_set() for one in self.reflectors if one.scope.kind in GRANTS)
+
     def _reflectors(self) -> typing.Iterator[Reflector[typing.Any]]:
         for kind in (SERVICES, SECRETS):
             for scope in self._scopes(kind, metadata_only=True):
                 yield Reflector(
                     self._kube, scope, keep=_version, changed=self._depended_on(kind), rng=self._chances.rng
                 )
+        for scope in self._scopes(GRANTS[0], metadata_only=False):
+            yield Reflector(
+                self._kube, scope, keep=permissions, changed=self.grants.note, rng=self._chances.rng, kinds=GRANTS
+            )
         for kind, changed in ((CONFIG_MAPS, self._plan_changed), (SECRETS, self._credentials_changed)):
             scope = Scope(
                 kind=kind,

@@ -2,11 +2,12 @@
 
 The only module that looks things up for a reconcile. What it looks for it notes with the dependants first, so that a
 change which comes between the look and the plan brings the route back. References into other namespaces are not even
-looked up. The path is claimed last, with nothing awaited between that and the judgement.
+looked up without a grant, and while nobody knows which grants there are, a route that needs one waits: what is in force
+for it stays. The path is claimed last, with nothing awaited between that and the judgement.
 """
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 import msgspec
 
@@ -16,8 +17,10 @@ from fanout_crds.references import References, references
 from fanout_crds.route import FanoutRoute, parse
 from fanout_operator import plans, resolve
 from fanout_operator.claims import Claims, Holder
+from fanout_operator.grants import Grants
 from fanout_operator.judge import Observed, Rules
-from fanout_operator.kube import CONFIG_MAPS, SECRETS, SERVICES, Document, Kind, Kube, NotFound
+from fanout_operator.kube import CONFIG_MAPS, SECRETS, SERVICES, Document, Kind, Kube, NotFound, Unavailable
+from fanout_operator.resolve import Rights
 from fanout_operator.routes import Dependants, Known
 
 
@@ -27,6 +30,8 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     kube: Kube
     dependants: Dependants
     claims: Claims
+    grants: Grants
+    granted: Callable[[], bool]  # whether all grants are known
     namespace: str  # the dispatcher's, where plans are
 
 
@@ -34,11 +39,15 @@ async def gather(key: str, known: Known, sources: Sources, rules: Rules) -> Obse
     """Observe one route of our class."""
     route, faults = _parse(known.document())
     needs = references(route) if route else References(services=frozenset(), secrets=frozenset())
-    sources.dependants.set(key, _things(needs))
     owner = key.split("/", maxsplit=1)[0]
+    asked = resolve.asked(needs, owner)
+    sources.dependants.set(key, _things(needs) | {one.thing for one in asked})
+    if asked and not sources.granted():
+        raise Unavailable("which ReferenceGrants there are is not known yet")
+    rights = resolve.Rights(owner, sources.grants.among(asked))
     services, secrets, plan = await asyncio.gather(
-        _find(sources.kube, SERVICES, {f"{one.namespace}/{one.name}" for one in needs.services}, owner),
-        _find(sources.kube, SECRETS, {f"{one.namespace}/{one.name}" for one in needs.secrets}, owner),
+        _find(sources.kube, SERVICES, {f"{one.namespace}/{one.name}" for one in needs.services}, rights),
+        _find(sources.kube, SECRETS, {f"{one.namespace}/{one.name}" for one in needs.secrets}, rights),
         _plan(sources, known.uid),
     )
     observed = Observed(
@@ -47,8 +56,8 @@ async def gather(key: str, known: Known, sources: Sources, rules: Rules) -> Obse
         generation=known.generation,
         route=route,
         faults=faults,
-        services=resolve.all_services(needs.services, owner, services),
-        secrets=resolve.all_secrets(needs.secrets, owner, secrets),
+        services=resolve.all_services(needs.services, rights, services),
+        secrets=resolve.all_secrets(needs.secrets, rights, secrets),
         plan=plan,
     )
     if route is None or not rules.permits(route):
@@ -74,11 +83,15 @@ def _parse(document: Document) -> tuple[FanoutRoute | None, tuple[Fault, ...]]:
         return None, invalid.faults
 
 
-async def _find(kube: Kube, kind: Kind, names: Collection[str], owner: str) -> dict[str, Document]:
+async def _find(kube: Kube, kind: Kind, names: Collection[str], rights: Rights) -> dict[str, Document]:
     """Read objects by ``namespace/name``; what is not there, or not for this owner to know, is left out."""
     wanted = [name.split("/") for name in sorted(names)]
     found = await asyncio.gather(
-        *(_get(kube, kind, namespace, name) for namespace, name in wanted if resolve.permitted(namespace, owner))
+        *(
+            _get(kube, kind, namespace, name)
+            for namespace, name in wanted
+            if resolve.permitted(kind, namespace, name, rights)
+        )
     )
     return {f"{one['metadata']['namespace']}/{one['metadata']['name']}": one for one in _present(found)}
 

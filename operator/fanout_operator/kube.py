@@ -6,7 +6,7 @@ per situation that somebody acts upon. Which error came is decided once, in `fai
 """
 
 import typing
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 import msgspec
 
@@ -32,11 +32,15 @@ class Kind(msgspec.Struct, frozen=True):
         """As manifests write it."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
+    @property
+    def root(self) -> str:
+        """The path under which its group and version are; read by itself it lists their kinds."""
+        return f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+
     def path(self, namespace: str | None, name: str | None = None, part: str | None = None) -> str:
         """The path of a collection, an object, or a part of one (its status)."""
-        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
         within = f"/namespaces/{namespace}" if namespace else ""
-        return "/".join([f"{root}{within}/{self.plural}", *(piece for piece in (name, part) if piece)])
+        return "/".join([f"{self.root}{within}/{self.plural}", *(piece for piece in (name, part) if piece)])
 
 
 ROUTES: typing.Final = Kind(GROUP, VERSION, PLURAL, KIND)
@@ -45,6 +49,11 @@ SECRETS: typing.Final = Kind("", "v1", "secrets", "Secret")
 CONFIG_MAPS: typing.Final = Kind("", "v1", "configmaps", "ConfigMap")
 ENDPOINT_SLICES: typing.Final = Kind("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
 LEASES: typing.Final = Kind("coordination.k8s.io", "v1", "leases", "Lease")
+GRANTS: typing.Final = (
+    tuple(  # by version, the newest first: v1 came with Gateway API 1.5, and older ones have only v1beta1
+        Kind("gateway.networking.k8s.io", version, "referencegrants", "ReferenceGrant") for version in ("v1", "v1beta1")
+    )
+)
 DEFINITIONS: typing.Final = Kind("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition")
 
 
@@ -127,6 +136,10 @@ def failure(status: int, message: str, retry_after: float = 1.0) -> Exception:
 
 class Kube(typing.Protocol):
     """A Kubernetes API. Every method raises the errors above and nothing else."""
+
+    async def served(self, kinds: Sequence[Kind]) -> Kind | None:
+        """Which of these the API has, the first one of them; None when it has none."""
+        ...
 
     async def get(self, kind: Kind, namespace: str | None, name: str) -> Document:
         """Read one object, as fresh as the cluster has it."""

@@ -31,7 +31,8 @@ REASONS: typing.Final[Mapping[str, str]] = {
     "SecretNotFound": "there is no Secret {name}",
     "SecretKeyNotFound": "Secret {name} has no value for {key}",
     "SecretUnusable": "{why}",
-    "RefNotPermitted": "{kind} {name} is of another namespace than {owner}, and nothing there permits it",
+    "RefNotPermitted": "{kind} {namespace}/{name} is of another namespace than {owner}: no ReferenceGrant in"
+    " {namespace} lets FanoutRoutes of {owner} refer to it",
     "NotAccepted": "the spec is not accepted",
     # Programmed
     "Programmed": "every dispatcher runs this revision",

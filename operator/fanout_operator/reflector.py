@@ -6,21 +6,28 @@ between is reported as such. `synced` is set after the first complete list; `age
 not even an error, by which liveness knows a watch that died: bookmarks come every minute, and silence is an error
 after 90 s.
 
+Of a kind whose definition may be absent, or come and go, or come in several versions, the reflector is told the `kinds`
+it may be: it asks which one the API has before each list, and looks again every ABSENT seconds while it has none. That
+there are no objects then is as good to know as a list of them, and no fault.
+
 What `changed` is told may be late or repeated, never wrong in the end.
 """
 
 import asyncio
 import random
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import msgspec
 import structlog
 
 from fanout_operator.backoff import Backoff
-from fanout_operator.kube import FAILURES, Denied, Document, Event, Gone, Kube, NotFound, Scope, TooMany
+from fanout_operator.kube import FAILURES, Denied, Document, Event, Gone, Kind, Kube, NotFound, Scope, TooMany
 
 RETRY: typing.Final = Backoff(base=0.2, cap=10.0)
 PAUSE: typing.Final = 0.1  # between a watch that ended well and the next: nobody ends one at once, unless broken
+
+ABSENT: typing.Final = 10.0  # seconds between two looks for a definition that is not there
 
 T = typing.TypeVar("T")
 
@@ -45,6 +52,7 @@ class Reflector(typing.Generic[T]):
         changed: Callable[[str, T | None, T | None], None],
         rng: random.Random,
         listed: Callable[[], None] | None = None,  # told after each complete list, even an empty one
+        kinds: Sequence[Kind] = (),  # what the scope's kind may be; empty: the kind is always there
     ) -> None:
         self._kube = kube
         self.scope = scope
@@ -52,7 +60,9 @@ class Reflector(typing.Generic[T]):
         self._changed = changed
         self._rng = rng
         self._listed = listed
+        self._kinds = kinds
         self._failures = 0
+        self._missed = False
         self._heard: float | None = None
         self.items: dict[str, T] = {}
         self.synced = asyncio.Event()
@@ -72,8 +82,10 @@ class Reflector(typing.Generic[T]):
         version = ""
         while True:
             try:
+                version = version or await self._list()
                 if not version:
-                    version = await self._list()
+                    await asyncio.sleep(ABSENT)
+                    continue
                 async for event in self._kube.watch(self.scope, version):
                     version = self._take(event)
                 await asyncio.sleep(PAUSE)
@@ -85,9 +97,27 @@ class Reflector(typing.Generic[T]):
                 await self._rest(fault)
 
     async def _list(self) -> str:
+        """List everything anew; answers where to watch from, or nothing while the kind is not there."""
+        if self._kinds:
+            kind = await self._kube.served(self._kinds)
+            if kind is None:
+                return self._absent()
+            self._missed = False
+            self.scope = msgspec.structs.replace(self.scope, kind=kind)
         listing = await self._kube.list(self.scope)
+        self._replace({key_of(item): self._keep(item) for item in listing.items})
+        return listing.version
+
+    def _absent(self) -> str:
+        """Without a definition there are no objects; where there were some, only a second look makes it so."""
+        if self._missed or not self.items:
+            self._replace({})
+        self._missed = True
         self._hear()
-        found = {key_of(item): self._keep(item) for item in listing.items}
+        return ""
+
+    def _replace(self, found: dict[str, T]) -> None:
+        self._hear()
         for key in [key for key in self.items if key not in found]:
             self._set(key, None)
         for key, item in found.items():
@@ -95,7 +125,6 @@ class Reflector(typing.Generic[T]):
         self.synced.set()
         if self._listed:
             self._listed()
-        return listing.version
 
     def _take(self, event: Event) -> str:
         self._hear()

@@ -8,50 +8,80 @@ learn through a route what is there.
 import typing
 from collections.abc import Callable, Mapping
 
-from fanout_crds.references import SecretKey, ServiceKey, Unresolved
-from fanout_operator.kube import Document, Reading
+import msgspec
+
+from fanout_crds.references import References, SecretKey, ServiceKey, Unresolved
+from fanout_operator.grants import ANY, Permission
+from fanout_operator.kube import SECRETS, SERVICES, Document, Kind, Reading
 from fanout_operator.plans import decoded
 from fanout_operator.reasons import unresolved
 
 SERVICE_DOMAIN: typing.Final = "svc"
 
-ServiceCheck = Callable[[ServiceKey, str, Document | None], Unresolved | None]
-SecretCheck = Callable[[SecretKey, str, Document | None], Unresolved | None]
+
+class Rights(msgspec.Struct, frozen=True):
+    """In which namespace a route is, and what others permit to it."""
+
+    owner: str
+    given: frozenset[Permission] = frozenset()
 
 
-def permitted(namespace: str, owner: str) -> bool:
-    """Whether a route of `owner` may refer into a namespace: its own only, until grants are understood."""
-    return namespace == owner
+ServiceCheck = Callable[[ServiceKey, Rights, Document | None], Unresolved | None]
+SecretCheck = Callable[[SecretKey, Rights, Document | None], Unresolved | None]
+
+
+def permitted(kind: Kind, namespace: str, name: str, rights: Rights) -> bool:
+    """Whether a route may refer to an object: to those of its namespace, and to those that a grant of theirs names."""
+    return namespace == rights.owner or not rights.given.isdisjoint(_asked(kind, namespace, name, rights.owner))
+
+
+def asked(needs: References, owner: str) -> frozenset[Permission]:
+    """Name every permission that would let a route of `owner` have what it needs of other namespaces."""
+    everything = [(SERVICES, one) for one in needs.services] + [(SECRETS, one) for one in needs.secrets]
+    return frozenset(
+        permission
+        for kind, key in everything
+        if key.namespace != owner
+        for permission in _asked(kind, key.namespace, key.name, owner)
+    )
+
+
+def _asked(kind: Kind, namespace: str, name: str, owner: str) -> tuple[Permission, Permission]:
+    return Permission(namespace, owner, kind.name, name), Permission(namespace, owner, kind.name, ANY)
+
+
+def _not_permitted(kind: Kind, key: ServiceKey | SecretKey, rights: Rights) -> Unresolved | None:
+    if permitted(kind, key.namespace, key.name, rights):
+        return None
+    return unresolved("RefNotPermitted", kind=kind.name, namespace=key.namespace, name=key.name, owner=rights.owner)
 
 
 # --- Services ---------------------------------------------------------------------------------------------------------
 
 
-def _service_not_permitted(key: ServiceKey, owner: str, service: Document | None) -> Unresolved | None:
-    if permitted(key.namespace, owner):
-        return None
-    return unresolved("RefNotPermitted", kind="Service", name=f"{key.namespace}/{key.name}", owner=owner)
+def _service_not_permitted(key: ServiceKey, rights: Rights, service: Document | None) -> Unresolved | None:
+    return _not_permitted(SERVICES, key, rights)
 
 
-def _service_not_found(key: ServiceKey, owner: str, service: Document | None) -> Unresolved | None:
+def _service_not_found(key: ServiceKey, rights: Rights, service: Document | None) -> Unresolved | None:
     return None if service else unresolved("ServiceNotFound", name=f"{key.namespace}/{key.name}")
 
 
-def _external_name(key: ServiceKey, owner: str, service: Document | None) -> Unresolved | None:
+def _external_name(key: ServiceKey, rights: Rights, service: Document | None) -> Unresolved | None:
     if service is None or service["spec"].get("type") != "ExternalName":
         return None
     why = "is of type ExternalName, which leads out of the cluster: use url"
     return unresolved("ServiceUnusable", name=f"{key.namespace}/{key.name}", why=why)
 
 
-def _port_not_found(key: ServiceKey, owner: str, service: Document | None) -> Unresolved | None:
+def _port_not_found(key: ServiceKey, rights: Rights, service: Document | None) -> Unresolved | None:
     if service is None or _port(service, key.port):
         return None
     has = ", ".join(_said(port) for port in _ports(service)) or "no ports"
     return unresolved("PortNotFound", name=f"{key.namespace}/{key.name}", port=key.port, has=has)
 
 
-def _headless_by_name(key: ServiceKey, owner: str, service: Document | None) -> Unresolved | None:
+def _headless_by_name(key: ServiceKey, rights: Rights, service: Document | None) -> Unresolved | None:
     if service is None or not _headless(service):
         return None
     port = _port(service, key.port) or {}
@@ -70,10 +100,10 @@ SERVICE_CHECKS: typing.Final[tuple[ServiceCheck, ...]] = (
 )
 
 
-def service(key: ServiceKey, owner: str, found: Document | None) -> str | Unresolved:
+def service(key: ServiceKey, rights: Rights, found: Document | None) -> str | Unresolved:
     """The base URL of a Service's port, as the cluster's DNS knows it."""
     for check in SERVICE_CHECKS:
-        objection = check(key, owner, found)
+        objection = check(key, rights, found)
         if objection:
             return objection
     port = _port(found or {}, key.port) or {}
@@ -115,17 +145,15 @@ def _scheme(port: Reading) -> str:
 # --- Secrets ----------------------------------------------------------------------------------------------------------
 
 
-def _secret_not_permitted(key: SecretKey, owner: str, secret: Document | None) -> Unresolved | None:
-    if permitted(key.namespace, owner):
-        return None
-    return unresolved("RefNotPermitted", kind="Secret", name=f"{key.namespace}/{key.name}", owner=owner)
+def _secret_not_permitted(key: SecretKey, rights: Rights, secret: Document | None) -> Unresolved | None:
+    return _not_permitted(SECRETS, key, rights)
 
 
-def _secret_not_found(key: SecretKey, owner: str, secret: Document | None) -> Unresolved | None:
+def _secret_not_found(key: SecretKey, rights: Rights, secret: Document | None) -> Unresolved | None:
     return None if secret else unresolved("SecretNotFound", name=f"{key.namespace}/{key.name}")
 
 
-def _secret_key_not_found(key: SecretKey, owner: str, secret: Document | None) -> Unresolved | None:
+def _secret_key_not_found(key: SecretKey, rights: Rights, secret: Document | None) -> Unresolved | None:
     if secret is None or (secret.get("data") or {}).get(key.key):
         return None
     return unresolved("SecretKeyNotFound", name=f"{key.namespace}/{key.name}", key=key.key)
@@ -138,24 +166,24 @@ SECRET_CHECKS: typing.Final[tuple[SecretCheck, ...]] = (
 )
 
 
-def secret(key: SecretKey, owner: str, found: Document | None) -> bytes | Unresolved:
+def secret(key: SecretKey, rights: Rights, found: Document | None) -> bytes | Unresolved:
     """The value of one key of a Secret."""
     for check in SECRET_CHECKS:
-        objection = check(key, owner, found)
+        objection = check(key, rights, found)
         if objection:
             return objection
     return decoded(found or {})[key.key]
 
 
 def all_services(
-    keys: frozenset[ServiceKey], owner: str, found: Mapping[str, Document]
+    keys: frozenset[ServiceKey], rights: Rights, found: Mapping[str, Document]
 ) -> dict[ServiceKey, str | Unresolved]:
     """Resolve every Service; `found` is by ``namespace/name``."""
-    return {key: service(key, owner, found.get(f"{key.namespace}/{key.name}")) for key in keys}
+    return {key: service(key, rights, found.get(f"{key.namespace}/{key.name}")) for key in keys}
 
 
 def all_secrets(
-    keys: frozenset[SecretKey], owner: str, found: Mapping[str, Document]
+    keys: frozenset[SecretKey], rights: Rights, found: Mapping[str, Document]
 ) -> dict[SecretKey, bytes | Unresolved]:
     """Resolve every Secret; `found` is by ``namespace/name``."""
-    return {key: secret(key, owner, found.get(f"{key.namespace}/{key.name}")) for key in keys}
+    return {key: secret(key, rights, found.get(f"{key.namespace}/{key.name}")) for key in keys}

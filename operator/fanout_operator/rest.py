@@ -6,7 +6,7 @@ up and raises Unavailable when it falls silent, bookmarks included.
 """
 
 import typing
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 import aiohttp
 import orjson
@@ -19,6 +19,7 @@ from fanout_operator.kube import (
     Gone,
     Kind,
     Listing,
+    NotFound,
     Scope,
     Unavailable,
     failure,
@@ -48,6 +49,16 @@ class Rest:
 
     def __repr__(self) -> str:
         return f"<Rest {self._server} {self.calls}>"
+
+    async def served(self, kinds: Sequence[Kind]) -> Kind | None:
+        for kind in kinds:
+            try:
+                found = await self._ask("GET", kind.root)
+            except NotFound:
+                continue
+            if any(one.get("name") == kind.plural for one in found.get("resources") or ()):
+                return kind
+        return None
 
     async def get(self, kind: Kind, namespace: str | None, name: str) -> Document:
         return await self._ask("GET", kind.path(namespace, name))

@@ -162,14 +162,26 @@ class Installation:
         """Wait for a route's plan, with these values at its top, and give it."""
 
         def found(items: list[Document]) -> Document | None:
-            plans = [json.loads(one["data"][FILE]) for one in items]
-            mine = [one for one in plans if (one["namespace"], one["name"]) == (namespace, name)]
-            return next((one for one in mine if all(one[key] == value for key, value in wanted.items())), None)
+            return self.found(items, namespace, name, **wanted)
 
         items = until(self.server, CONFIG_MAPS.path(self.namespace), found, labels=PLANS)
         plan = found(items)
         assert plan is not None
         return plan
+
+    def found(self, items: list[Document], namespace: str, name: str, **wanted: object) -> Document | None:
+        """A route's plan, with these values at its top, among ConfigMaps."""
+        mine = [json.loads(one["data"][FILE]) for one in items if note(one, ROUTE) == f"{namespace}/{name}"]
+        return next((one for one in mine if all(one[key] == value for key, value in wanted.items())), None)
+
+    def credentials(self, plan: Document) -> Document:
+        """Wait for the Secret that goes with a revision."""
+
+        def holds(items: list[Document]) -> bool:
+            return bool(items) and note(items[0], REVISION) == plan["revision"]
+
+        (found,) = until(self.server, SECRETS.path(self.namespace), holds, name=name_of(plan["uid"]))
+        return found
 
     def another_plan(self, plan: Document) -> Document:
         """Wait for the plan that follows another of the same route."""
@@ -222,14 +234,14 @@ def define(server: ApiServer) -> None:
     established(server)
 
 
-def established(server: ApiServer) -> None:
+def established(server: ApiServer, definition: str = NAME) -> None:
     """Wait until it does. (`kubectl wait` fails on a definition so new that it has no conditions at all.)"""
 
     def holds(items: list[Document]) -> bool:
         said = [of for one in items for of in one.get("status", {}).get("conditions") or ()]
         return any(of["type"] == "Established" and of["status"] == "True" for of in said)
 
-    until(server, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", holds, name=NAME)
+    until(server, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", holds, name=definition)
 
 
 @contextmanager

@@ -101,6 +101,7 @@ OPERATOR_MAY = (
     ("list", "fanoutroutes.fanout.dev", "--all-namespaces"),
     ("patch", "fanoutroutes.fanout.dev", "--subresource=status", "--namespace=default"),
     ("get", "secrets", "--namespace=default"),
+    ("watch", "referencegrants.gateway.networking.k8s.io", "--all-namespaces"),
     ("patch", "configmaps", f"--namespace={NAMESPACE}"),
     ("delete", "secrets", f"--namespace={NAMESPACE}"),
     ("list", "endpointslices.discovery.k8s.io", f"--namespace={NAMESPACE}"),

@@ -5,10 +5,11 @@ import base64
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
+import msgspec
 import pytest
 
 from fanout_operator.access import from_kubeconfig
-from fanout_operator.kube import CONFIG_MAPS, ROUTES, SECRETS, Conflict, Document, Kube, NotFound, Scope
+from fanout_operator.kube import CONFIG_MAPS, ROUTES, SECRETS, Conflict, Document, Kind, Kube, NotFound, Scope
 from fanout_operator.rest import Rest
 from tests.controlplane.installed import define
 from tests.harness.apiserver import ApiServer
@@ -62,6 +63,16 @@ async def test_what_is_not_there_is_not_found(kube: Kube, namespace: str) -> Non
         await kube.get(CONFIG_MAPS, namespace, "absent")
     with pytest.raises(NotFound):
         await kube.delete(CONFIG_MAPS, namespace, "absent")
+
+
+async def test_which_of_several_kinds_is_served_is_known_without_any_object(kube: Kube) -> None:
+    unknown = Kind("example.invalid", "v1", "things", "Thing")
+    other = msgspec.structs.replace(CONFIG_MAPS, plural="others", name="Other")
+    if isinstance(kube, Cluster):
+        kube.absent = {unknown, other}
+
+    assert await kube.served((unknown, other, CONFIG_MAPS, SECRETS)) == CONFIG_MAPS
+    assert await kube.served((unknown, other)) is None
 
 
 async def test_only_the_object_that_is_meant_is_deleted(kube: Kube, namespace: str) -> None:

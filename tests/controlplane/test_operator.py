@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from fanout_crds.cluster_plan import REVISION, name_of, note
+from fanout_crds.cluster_plan import REVISION, name_of
 from tests.controlplane.installed import Installation, Operator, condition, define, running_operator
 from tests.controlplane.reports import Reports, reporting
 from tests.controlplane.waiting import Document, until
@@ -57,18 +57,6 @@ def secret(namespace: str, name: str, **data: str) -> Document:
         "metadata": {"name": name, "namespace": namespace},
         "stringData": data,
     }
-
-
-def credentials(fanout: Installation, plan: Document) -> Document:
-    """Wait for the Secret that goes with a revision."""
-    path = f"/api/v1/namespaces/{fanout.namespace}/secrets"
-    (found,) = until(
-        fanout.server,
-        path,
-        lambda items: items and note(items[0], REVISION) == plan["revision"],
-        name=name_of(plan["uid"]),
-    )
-    return found
 
 
 def test_a_good_route_is_ready_when_the_dispatcher_says_that_it_runs_this_very_plan(
@@ -169,10 +157,10 @@ def test_a_rotated_secret_gives_a_new_revision_and_no_value_ever_enters_the_plan
 ) -> None:
     fanout.apply(secret(namespace, "mail", token="first-value"), fanout.route(namespace, "orders", TOKEN))
     first = fanout.plan(namespace, "orders")
-    before = credentials(fanout, first)
+    before = fanout.credentials(first)
     fanout.apply(secret(namespace, "mail", token="second-value"))
     second = fanout.another_plan(first)
-    after = credentials(fanout, second)
+    after = fanout.credentials(second)
 
     assert base64.b64decode(before["data"]["mail.bearer"]) == b"first-value"
     assert base64.b64decode(after["data"]["mail.bearer"]) == b"second-value"
@@ -183,7 +171,7 @@ def test_a_rotated_secret_gives_a_new_revision_and_no_value_ever_enters_the_plan
 def test_a_removed_secret_takes_the_credentials_away_and_holds_the_target(fanout: Installation, namespace: str) -> None:
     fanout.apply(secret(namespace, "mail", token="value"), fanout.route(namespace, "orders", TOKEN))
     plan = fanout.plan(namespace, "orders")
-    credentials(fanout, plan)
+    fanout.credentials(plan)
     fanout.server.kubectl("delete", "secret", "mail", f"--namespace={namespace}")
     status = fanout.status(namespace, "orders", ResolvedRefs="False/SecretNotFound")
     until(
@@ -257,7 +245,7 @@ def test_a_route_of_another_class_is_nobodys_here_and_one_that_leaves_takes_its_
 
 def test_a_deleted_route_takes_its_plan_and_credentials_along(fanout: Installation, namespace: str) -> None:
     fanout.apply(secret(namespace, "mail", token="value"), fanout.route(namespace, "orders", TOKEN))
-    credentials(fanout, fanout.plan(namespace, "orders"))
+    fanout.credentials(fanout.plan(namespace, "orders"))
     fanout.server.kubectl("delete", "fanoutroute", "orders", f"--namespace={namespace}")
 
     fanout.without_plan(namespace, "orders")

@@ -6,7 +6,7 @@ reads, server-side apply of whole objects. `fail` makes the next calls go wrong.
 
 import asyncio
 import copy
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from fanout_operator.kube import Conflict, Document, Event, Kind, Listing, NotFound, Scope
 
@@ -20,6 +20,7 @@ class Cluster:
     def __init__(self) -> None:
         self.objects: dict[Address, Document] = {}
         self.calls: list[str] = []
+        self.absent: set[Kind] = set()  # kinds whose definition is not there
         self.fail: Callable[[str], Exception | None] = lambda _call: None
         self._version = 0
         self._history: list[tuple[int, Kind, Event]] = []
@@ -58,12 +59,18 @@ class Cluster:
 
     # --- Kube ---------------------------------------------------------------------------------------------------------
 
+    async def served(self, kinds: Sequence[Kind]) -> Kind | None:
+        await self._called(f"DISCOVER {kinds[0].plural}")
+        return next((kind for kind in kinds if kind not in self.absent), None)
+
     async def get(self, kind: Kind, namespace: str | None, name: str) -> Document:
         await self._called(f"GET {kind.plural} {namespace or ''}/{name}")
         return copy.deepcopy(self._at(kind, namespace, name))
 
     async def list(self, scope: Scope) -> Listing:
         await self._called(f"LIST {scope.kind.plural}")
+        if scope.kind in self.absent:
+            raise NotFound(f"the server could not find {scope.kind.plural}")
         items = tuple(_seen(scope, one) for one in self.objects.values() if _within(scope, one))
         return Listing(items, str(self._version))
 

@@ -14,6 +14,7 @@ from fanout_operator import plans
 from fanout_operator.claims import Claims
 from fanout_operator.conditions import Finding
 from fanout_operator.gather import Sources
+from fanout_operator.grants import Grants, permissions
 from fanout_operator.judge import Rules
 from fanout_operator.kube import CONFIG_MAPS, DEFINITIONS, ROUTES, SECRETS, Document, Unavailable
 from fanout_operator.reconcile import Desk, Reconciler
@@ -40,9 +41,17 @@ class Scene:
         self.woken: list[str] = []
         self.later: list[str] = []
         self.dependants, self.claims = Dependants(), Claims()
+        self.grants, self.granted = Grants(lambda _permission: None), True
         revisions: Iterator[int] = count(1)
         self.reconcile = Reconciler(
-            Sources(kube=self.cluster, dependants=self.dependants, claims=self.claims, namespace=DISPATCHERS),
+            Sources(
+                kube=self.cluster,
+                dependants=self.dependants,
+                claims=self.claims,
+                grants=self.grants,
+                granted=lambda: self.granted,
+                namespace=DISPATCHERS,
+            ),
             rules or Rules(),
             Installation(),
             Desk(
@@ -324,3 +333,51 @@ async def test_no_value_of_a_secret_shows_in_what_is_logged() -> None:
     config = scene.cluster.objects["configmaps", DISPATCHERS, cluster_plan.name_of(scene.plan().uid)]
 
     assert "first" not in repr(plans.content(config, kept))
+
+
+GRANT: Document = {
+    "metadata": {"name": "shop", "namespace": "vault"},
+    "spec": {
+        "from": [{"group": ROUTES.group, "kind": ROUTES.name, "namespace": "shop"}],
+        "to": [{"group": "", "kind": "Secret", "name": "mail"}],
+    },
+}
+ELSEWHERE: Document = {
+    "name": "mail",
+    "url": "https://mail.example.com/",
+    "authentication": {"bearer": {"secretRef": {"namespace": "vault", "name": "mail", "key": "token"}}},
+}
+
+
+async def test_another_namespaces_secret_is_used_while_a_grant_is_there_and_not_a_moment_longer() -> None:
+    scene = Scene()
+    secret(scene.cluster, "mail", "vault", token="Zmlyc3Q=")
+    without = await scene.made(route("orders", ELSEWHERE))
+    scene.grants.note("vault/shop", None, permissions(GRANT))
+    await scene.reconcile(KEY)
+    given = scene.plan()
+    scene.grants.note("vault/shop", permissions(GRANT), None)
+    await scene.reconcile(KEY)
+    revoked = scene.plan()
+
+    assert [one.targets[0].held for one in (without, given, revoked)] == ["RefNotPermitted", None, "RefNotPermitted"]
+    assert given.targets[0].bearer == "mail.bearer"
+    assert ("secrets", DISPATCHERS, cluster_plan.name_of(revoked.uid)) not in scene.cluster.objects
+
+
+async def test_without_a_grant_nobody_looks() -> None:
+    scene = Scene()
+    await scene.made(route("orders", ELSEWHERE))
+
+    assert "GET secrets vault/mail" not in scene.cluster.calls
+
+
+async def test_while_nobody_knows_the_grants_a_route_that_needs_one_waits_and_the_others_do_not() -> None:
+    scene = Scene()
+    scene.granted = False
+    scene.put(route("orders", ELSEWHERE))
+    with pytest.raises(Unavailable, match="not known yet"):
+        await scene.reconcile(KEY)
+    await scene.made(route("invoices"))
+
+    assert set(scene.findings) == {"shop/invoices"}

@@ -8,8 +8,9 @@ import pytest
 
 from fanout_operator import reflector
 from fanout_operator.backoff import Backoff
-from fanout_operator.kube import SERVICES, Gone, NotFound, Scope, Unavailable
+from fanout_operator.kube import GRANTS, SERVICES, Gone, NotFound, Scope, Unavailable
 from fanout_operator.reflector import Reflector
+from tests.sim import loop as virtual
 from tests.unit.operator.cluster import Cluster
 from tests.unit.operator.made import rng, service
 
@@ -122,3 +123,64 @@ async def test_its_age_says_when_the_api_server_was_last_heard_of() -> None:
 
     assert before == 0.0
     assert scene.reflector.age(now + 100) >= 100
+
+
+class Optional:
+    """A reflector of a kind whose definition comes and goes."""
+
+    def __init__(self) -> None:
+        self.cluster = Cluster()
+        self.cluster.absent = set(GRANTS)
+        self.reflector = Reflector(
+            self.cluster,
+            Scope(kind=GRANTS[0]),
+            keep=lambda _document: True,
+            changed=lambda *_: None,
+            rng=rng(),
+            kinds=GRANTS,
+        )
+
+    def put(self, name: str) -> None:
+        self.cluster.put(GRANTS[1], {"metadata": {"name": name, "namespace": "vault"}})
+
+
+def test_a_kind_that_is_not_there_has_no_objects_and_is_no_fault_and_once_there_it_is_watched() -> None:
+    async def story() -> None:
+        scene = Optional()
+        task = asyncio.create_task(scene.reflector.run())
+        await scene.reflector.synced.wait()
+        listed = [call for call in scene.cluster.calls if not call.startswith("DISCOVER")]
+        scene.put("a")
+        scene.cluster.absent = {GRANTS[0]}  # only the older version is served
+        await asyncio.sleep(reflector.ABSENT + 1)
+        scene.put("b")
+        await asyncio.sleep(1)
+        task.cancel()
+
+        assert listed == []
+        assert scene.reflector.scope.kind is GRANTS[1]
+        assert scene.reflector.items == {"vault/a": True, "vault/b": True}
+        assert repr(scene.reflector).endswith("failures=0>")
+
+    virtual.run(story())
+
+
+def test_that_a_kind_is_gone_counts_when_it_is_gone_at_a_second_look_too() -> None:
+    async def story() -> None:
+        scene = Optional()
+        scene.cluster.absent = {GRANTS[0]}
+        scene.put("a")
+        task = asyncio.create_task(scene.reflector.run())
+        await scene.reflector.synced.wait()
+        scene.cluster.absent = set(GRANTS)
+        faults: list[Exception] = [NotFound("the definition is gone")]
+        scene.cluster.fail = lambda call: faults.pop() if call.startswith("WATCH") and faults else None
+        await asyncio.sleep(1)
+        first = dict(scene.reflector.items)
+        await asyncio.sleep(reflector.ABSENT)
+        task.cancel()
+
+        assert first == {"vault/a": True}
+        assert scene.reflector.items == {}
+
+    virtual.run(story())

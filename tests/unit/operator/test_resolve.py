@@ -6,7 +6,9 @@ import pytest
 
 from fanout_crds.references import SecretKey, ServiceKey, Unresolved
 from fanout_operator import resolve
+from fanout_operator.resolve import Rights
 
+SHOP, OTHER = Rights("shop"), Rights("other")
 KEY = ServiceKey("shop", "payment", "http")
 TOKEN = SecretKey("shop", "mail", "token")
 
@@ -28,13 +30,13 @@ def service(*ports: dict[str, Any], **spec: Any) -> dict[str, Any]:
     ],
 )
 def test_a_port_becomes_a_url(port: dict[str, Any], wanted: str, url: str) -> None:
-    assert resolve.service(ServiceKey("shop", "payment", wanted), "shop", service(port)) == url
+    assert resolve.service(ServiceKey("shop", "payment", wanted), SHOP, service(port)) == url
 
 
 def test_a_headless_service_is_asked_where_its_pods_listen() -> None:
     headless = service({"port": 80, "name": "http", "targetPort": 8080}, clusterIP="None")
 
-    assert resolve.service(KEY, "shop", headless) == "http://payment.shop.svc:8080"
+    assert resolve.service(KEY, SHOP, headless) == "http://payment.shop.svc:8080"
 
 
 @pytest.mark.parametrize(
@@ -53,7 +55,7 @@ def test_a_headless_service_is_asked_where_its_pods_listen() -> None:
     ],
 )
 def test_what_does_not_resolve_says_why(found: dict[str, Any] | None, reason: str, words: str) -> None:
-    said = resolve.service(KEY, "shop", found)
+    said = resolve.service(KEY, SHOP, found)
 
     assert isinstance(said, Unresolved)
     assert said.reason == reason
@@ -62,15 +64,15 @@ def test_what_does_not_resolve_says_why(found: dict[str, Any] | None, reason: st
 
 @pytest.mark.parametrize("found", [None, service({"port": 80, "name": "http"})])
 def test_of_another_namespace_nothing_is_told_not_even_whether_it_exists(found: dict[str, Any] | None) -> None:
-    said = resolve.service(KEY, "other", found)
+    said = resolve.service(KEY, OTHER, found)
 
-    assert said == resolve.service(KEY, "other", None)
+    assert said == resolve.service(KEY, OTHER, None)
     assert isinstance(said, Unresolved)
     assert said.reason == "RefNotPermitted"
 
 
 def test_a_secrets_value_is_decoded() -> None:
-    assert resolve.secret(TOKEN, "shop", {"metadata": {}, "data": {"token": "czNjcjN0"}}) == b"s3cr3t"
+    assert resolve.secret(TOKEN, SHOP, {"metadata": {}, "data": {"token": "czNjcjN0"}}) == b"s3cr3t"
 
 
 @pytest.mark.parametrize(
@@ -86,7 +88,7 @@ def test_a_secrets_value_is_decoded() -> None:
 def test_a_secret_that_cannot_be_used_says_why_and_never_its_value(
     found: dict[str, Any] | None, owner: str, reason: str
 ) -> None:
-    said = resolve.secret(TOKEN, owner, found)
+    said = resolve.secret(TOKEN, Rights(owner), found)
 
     assert isinstance(said, Unresolved)
     assert said.reason == reason

@@ -1,0 +1,174 @@
+"""What a route refers to, against a real API server and as the chart's ServiceAccount: grants, Services, Secrets."""
+
+import base64
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from fanout_operator.kube import CONFIG_MAPS, SECRETS
+from tests.controlplane import grants
+from tests.controlplane.installed import Installation, Operator, condition, define, running_operator
+from tests.controlplane.waiting import Document, until
+from tests.harness.apiserver import ApiServer, running
+
+SECONDS = 5.0  # what "takes effect in seconds" may mean at most here; it is milliseconds
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ApiServer]:
+    """A server of its own: the tests define ReferenceGrants, and take the definition away."""
+    with running() as server:
+        define(server)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def fanout(server: ApiServer) -> Installation:
+    installation = Installation(server, "test-references")
+    installation.install()
+    return installation
+
+
+@pytest.fixture(scope="module", autouse=True)
+def operator(fanout: Installation) -> Iterator[Operator]:
+    with running_operator(fanout) as process:
+        yield process
+
+
+@pytest.fixture
+def shop(server: ApiServer) -> str:
+    """Where the routes are."""
+    return server.namespace("shop")
+
+
+@pytest.fixture
+def vault(server: ApiServer) -> str:
+    """Where what they refer to is."""
+    return server.namespace("vault")
+
+
+@pytest.fixture(scope="module")
+def granting(server: ApiServer, operator: Operator) -> None:
+    """ReferenceGrants are defined, and watched."""
+    grants.define(server, "v1beta1")
+
+
+def secret(namespace: str, name: str, **data: str) -> Document:
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data}
+
+
+def bearer(namespace: str, name: str = "mail") -> Document:
+    """A target whose token is in a Secret of some namespace."""
+    ref = {"namespace": namespace, "name": name, "key": "token"}
+    return {"name": name, "url": "https://mail.example.com/", "authentication": {"bearer": {"secretRef": ref}}}
+
+
+def service(namespace: str, name: str, **spec: object) -> Document:
+    metadata = {"name": name, "namespace": namespace}
+    ports = [{"name": "http", "port": 8080}]
+    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": ports, **spec}}
+
+
+def to_service(name: str, **service: object) -> Document:
+    return {"name": name, "service": {"name": name, "port": "http", **service}}
+
+
+def held(fanout: Installation, namespace: str, name: str, reason: str | None) -> Document:
+    """Wait until a route's first target is held for a reason, or not held; give its plan."""
+
+    def plan(items: list[Document]) -> Document | None:
+        found = fanout.found(items, namespace, name)
+        return found if found and found["targets"][0]["held"] == reason else None
+
+    found = plan(until(fanout.server, CONFIG_MAPS.path(fanout.namespace), plan))
+    assert found is not None
+    return found
+
+
+def test_without_the_definition_of_grants_nothing_is_permitted_and_once_it_is_there_grants_count(
+    fanout: Installation, server: ApiServer, operator: Operator, shop: str, vault: str
+) -> None:
+    fanout.apply(secret(vault, "mail", token="s3cr3t"), secret(shop, "own", token="mine"))
+    fanout.apply(fanout.route(shop, "orders", bearer(vault)), fanout.route(shop, "own", bearer(shop, "own")))
+    without = fanout.status(shop, "orders", ResolvedRefs="False/RefNotPermitted")
+    fanout.status(shop, "own", ResolvedRefs="True")
+    assert "watch.failed" not in operator.log.read_text()  # that a kind is not there is no fault
+
+    grants.define(server, "v1beta1")
+    fanout.apply(grants.grant(vault, shop, "Secret", "mail"))
+    fanout.status(shop, "orders", ResolvedRefs="True")
+
+    assert (
+        f"no ReferenceGrant in {vault} lets FanoutRoutes of {shop} refer to it"
+        in (condition(without, "ResolvedRefs")["message"])
+    )
+
+
+@pytest.mark.usefixtures("granting")
+def test_a_grant_lets_a_secret_through_and_revoking_it_takes_the_credentials_away_within_seconds(
+    fanout: Installation, shop: str, vault: str
+) -> None:
+    fanout.apply(secret(vault, "mail", token="s3cr3t"), fanout.route(shop, "orders", bearer(vault)))
+    held(fanout, shop, "orders", "RefNotPermitted")
+    fanout.apply(grants.grant(vault, shop, "Secret"))
+    given = held(fanout, shop, "orders", None)
+    kept = fanout.credentials(given)
+    fanout.server.kubectl("delete", "referencegrant", f"routes-of-{shop}", f"--namespace={vault}")
+    since = time.monotonic()
+    held(fanout, shop, "orders", "RefNotPermitted")
+    until(fanout.server, SECRETS.path(fanout.namespace), lambda items: not items, name=kept["metadata"]["name"])
+    took = time.monotonic() - since
+    fanout.status(shop, "orders", ResolvedRefs="False/RefNotPermitted")
+
+    assert base64.b64decode(kept["data"]["mail.bearer"]) == b"s3cr3t"
+    assert took < SECONDS
+
+
+@pytest.mark.usefixtures("granting")
+def test_a_grant_for_another_kind_name_or_namespace_lets_nothing_through(
+    fanout: Installation, server: ApiServer, shop: str, vault: str
+) -> None:
+    stranger = server.namespace("stranger")
+    fanout.apply(service(vault, "payment"), service(vault, "other"))
+    fanout.apply(grants.grant(vault, shop, "Service", "other"), grants.grant(vault, stranger, "Service"))
+    for name in ("payment", "other"):
+        fanout.apply(fanout.route(shop, name, to_service(name, namespace=vault)))
+    refused = held(fanout, shop, "payment", "RefNotPermitted")
+    given = held(fanout, shop, "other", None)
+    fanout.apply(grants.grant(vault, shop, "Secret"))  # the same grant, changed: it permits Services no more
+    revoked = held(fanout, shop, "other", "RefNotPermitted")
+
+    assert given["targets"][0]["url"] == f"http://other.{vault}.svc:8080/"
+    assert refused["targets"][0]["url"] == revoked["targets"][0]["url"] == ""
+
+
+@pytest.mark.usefixtures("granting")
+def test_a_restart_keeps_what_grants_permit_and_writes_nothing(
+    fanout: Installation, operator: Operator, shop: str, vault: str
+) -> None:
+    fanout.apply(secret(vault, "mail", token="s3cr3t"), grants.grant(vault, shop, "Secret", "mail"))
+    fanout.apply(fanout.route(shop, "orders", bearer(vault)))
+    before = held(fanout, shop, "orders", None)
+    fanout.status(shop, "orders", ResolvedRefs="True")
+    operator.stop()
+    operator.start()
+
+    assert held(fanout, shop, "orders", None) == before
+    assert operator.patches() == 0
+
+
+@pytest.mark.usefixtures("granting")
+def test_the_newer_version_of_grants_is_watched_as_well(
+    fanout: Installation, server: ApiServer, shop: str, vault: str
+) -> None:
+    fanout.apply(secret(vault, "mail", token="s3cr3t"), grants.grant(vault, shop, "Secret", "mail"))
+    fanout.apply(fanout.route(shop, "orders", bearer(vault)))
+    held(fanout, shop, "orders", None)
+    server.kubectl("delete", "crd", grants.NAME)
+    held(fanout, shop, "orders", "RefNotPermitted")  # with their definition all grants are gone
+    grants.define(server, "v1", "v1beta1")
+    fanout.apply(grants.grant(vault, shop, "Secret", "mail", version="v1"))
+
+    held(fanout, shop, "orders", None)
