@@ -25,11 +25,13 @@ from fanout_operator import plans, sweep
 from fanout_operator.backoff import Backoff
 from fanout_operator.bucket import Bucket
 from fanout_operator.claims import Claims, Holder
-from fanout_operator.conditions import Finding
+from fanout_operator.conditions import Finding, some
+from fanout_operator.events import Recorder, notice
 from fanout_operator.fleet import Fleet
 from fanout_operator.gather import Sources, things_of
 from fanout_operator.grants import Grants, Permission, permissions
 from fanout_operator.judge import Rules
+from fanout_operator.kept import Kept
 from fanout_operator.kube import CONFIG_MAPS, FAILURES, GRANTS, ROUTES, SECRETS, SERVICES, Document, Kind, Kube, Scope
 from fanout_operator.options import Options
 from fanout_operator.reconcile import Desk, Reconciler, class_of
@@ -41,6 +43,8 @@ from fanout_operator.workqueue import WorkQueue
 WORKERS: typing.Final = 8
 STATUS_RATE: typing.Final = 10.0  # patches a second
 STATUS_BURST: typing.Final = 20.0
+EVENT_RATE: typing.Final = 5.0  # Kubernetes Events a second
+EVENT_BURST: typing.Final = 50.0
 START: typing.Final = Backoff(base=0.2, cap=5.0)
 
 log = structlog.get_logger()
@@ -69,6 +73,9 @@ class Operator:
         self.claims = Claims()
         self.grants = Grants(self._permission_changed)
         self.fleet = Fleet(self._reported)
+        self.recorder = Recorder(
+            kube, bucket=Bucket(EVENT_RATE, EVENT_BURST), wall=chances.wall, new_id=chances.revision
+        )
         self.status = StatusWriter(
             kube,
             self.routes,
@@ -79,9 +86,19 @@ class Operator:
             wall=chances.wall,
             public_url=options.public_url,
         )
+        self.status.written = self.recorder.status_written
         self.work = WorkQueue("routes", self._reconcile, workers=WORKERS, rng=chances.rng)
+        self.missing = Kept(lambda routes: self._plans_held(routes, f"{len(routes)} routes vanished at once"))
+        self.undefined = Kept(lambda routes: self._plans_held(routes, "routes vanished with their definition"))
         self._reconciler = self._make_reconciler()
-        self.sweeper = sweep.Sweeper(kube, sweep.scopes(options.namespaces), self.routes, self.book, self.work.put)
+        self.sweeper = sweep.Sweeper(
+            kube,
+            sweep.scopes(options.namespaces),
+            self.routes,
+            self.book,
+            wake=self.work.put,
+            kept=self.missing,
+        )
         self.reflectors = tuple(self._reflectors())
         self.synced = asyncio.Event()
 
@@ -139,11 +156,18 @@ class Operator:
         for key in self.findings if routes is None else routes:
             self.status.wake(key)
 
+    def _plans_held(self, routes: Collection[str], why: str) -> None:
+        """Tell it on a plan: the routes are not there to tell it on."""
+        held = [plan for key in routes for plan in self.book.of(key)]
+        if held:
+            about = plans.reference(held[0], self._options.namespace)
+            self.recorder.post(about, notice("Warning", "PlansHeld", why=why, routes=some(routes)))
+
     # --- its life -----------------------------------------------------------------------------------------------------
 
     def tasks(self) -> tuple[Coroutine[None, None, None], ...]:
         """What runs from the beginning; none of them ends by itself."""
-        return (*(one.run() for one in self.reflectors), self.status.run())
+        return (*(one.run() for one in self.reflectors), self.status.run(), self.recorder.run())
 
     async def start(self) -> None:
         """Go through the steps above; afterwards `work` and `sweeper` may run."""
@@ -221,6 +245,7 @@ class Operator:
             judged=self.status.judged,
             wake=self.work.put,
             wake_later=self.work.put_later,
+            kept=self.undefined,
         )
         installation = Installation(class_name=self._options.class_name)
         return Reconciler(sources, self._rules, installation, desk, revision=self._chances.revision)

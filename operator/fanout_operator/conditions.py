@@ -67,7 +67,7 @@ def resolved_refs(finding: Finding) -> Condition:
         return _condition("ResolvedRefs", "True", say("ResolvedRefs"))
     first = finding.unresolved[0][1]
     sentences = (f"target {target}: {one.message}" for target, one in finding.unresolved)
-    return _condition("ResolvedRefs", "False", Said(first.reason, _some(sentences, "; ")))
+    return _condition("ResolvedRefs", "False", Said(first.reason, some(sentences, "; ")))
 
 
 def programmed(finding: Finding, view: View) -> Condition:
@@ -83,9 +83,9 @@ def programmed(finding: Finding, view: View) -> Condition:
             return _condition("Programmed", "False", say("PlanRefused", dispatcher=name, why=report.refused))
     waiting = [name for name, report in view.reports if report is None or report.revision != finding.in_force.revision]
     if waiting:
-        return _condition("Programmed", "False", say("Waiting", dispatchers=_some(waiting)))
+        return _condition("Programmed", "False", say("Waiting", dispatchers=some(waiting)))
     if view.silent:
-        said = say("DispatcherSilent", dispatchers=_some(view.silent), seconds=SILENCE)
+        said = say("DispatcherSilent", dispatchers=some(view.silent), seconds=SILENCE)
         return _condition("Programmed", "Unknown", said)
     return _condition("Programmed", "True", say("Programmed"))
 
@@ -106,12 +106,12 @@ def healthy(finding: Finding, view: View) -> Condition:
     targets = summed(view)
     opened = [one.name for one in targets if one.circuit == "Open" and not one.dry_run]
     if opened:
-        return _condition("Healthy", "False", say("CircuitOpen", targets=_some(opened)))
+        return _condition("Healthy", "False", say("CircuitOpen", targets=some(opened)))
     dead = [f"{one.name} ({one.dead_letters})" for one in targets if one.dead_letters]
     if dead:
-        return _condition("Healthy", "False", say("DeadLetters", targets=_some(dead)))
+        return _condition("Healthy", "False", say("DeadLetters", targets=some(dead)))
     if view.silent:
-        said = say("DispatcherSilent", dispatchers=_some(view.silent), seconds=SILENCE)
+        said = say("DispatcherSilent", dispatchers=some(view.silent), seconds=SILENCE)
         return _condition("Healthy", "Unknown", said)
     return _condition("Healthy", "True", say("Healthy"))
 
@@ -131,6 +131,11 @@ def summed(view: View) -> tuple[TargetReport, ...]:
         for target in report.targets:
             by_name.setdefault(target.name, []).append(target)
     return tuple(_sum(name, found) for name, found in by_name.items())
+
+
+def dry_run(view: View) -> frozenset[str]:
+    """Targets whose circuits refuse nothing, whatever state they show."""
+    return frozenset(one.name for one in summed(view) if one.dry_run)
 
 
 _WORST: typing.Final[tuple[CircuitWord, ...]] = ("Open", "HalfOpen", "Closed", "Disabled")
@@ -162,7 +167,7 @@ def _condition(kind: ConditionType, status: ConditionStatus, said: Said) -> Cond
     return Condition(kind, status, said.reason, said.message)
 
 
-def _some(names: Iterable[str], between: str = ", ") -> str:
+def some(names: Iterable[str], between: str = ", ") -> str:
     """Write names, a few of them in full."""
     first = list(names)
     more = len(first) - NAMED

@@ -47,6 +47,7 @@ ROUTES: typing.Final = Kind(GROUP, VERSION, PLURAL, KIND)
 SERVICES: typing.Final = Kind("", "v1", "services", "Service")
 SECRETS: typing.Final = Kind("", "v1", "secrets", "Secret")
 CONFIG_MAPS: typing.Final = Kind("", "v1", "configmaps", "ConfigMap")
+EVENTS: typing.Final = Kind("", "v1", "events", "Event")
 ENDPOINT_SLICES: typing.Final = Kind("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
 LEASES: typing.Final = Kind("coordination.k8s.io", "v1", "leases", "Lease")
 GRANTS: typing.Final = (

@@ -246,10 +246,16 @@ def _vitals(
             "leader": leads(),
             "routes": len(operator.routes),
             "plans": len(operator.book),
-            "plans_held": operator.sweeper.held,
+            "plans_held": len(operator.missing) + len(operator.undefined),
             "waiting": len(operator.work),
+            "events_waiting": len(operator.recorder),
         },
-        counters=lambda: {"reconciles": operator.work.done, "reconcile_failures": operator.work.failed},
+        counters=lambda: {
+            "reconciles": operator.work.done,
+            "reconcile_failures": operator.work.failed,
+            "events_posted": operator.recorder.posted,
+            "events_dropped": operator.recorder.dropped,
+        },
         calls=lambda: rest.calls,
     )
 

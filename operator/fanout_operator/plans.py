@@ -83,6 +83,12 @@ def written(document: Document) -> Written:
     )
 
 
+def reference(plan: Written, namespace: str) -> Document:
+    """The ConfigMap of a plan, as much of it as says which one is meant."""
+    metadata = {"namespace": namespace, "name": name_of(plan.route_uid)}
+    return {"apiVersion": CONFIG_MAPS.api_version, "kind": CONFIG_MAPS.name, "metadata": metadata}
+
+
 def config_map(plan: Plan, namespace: str, class_name: str) -> Document:
     """The ConfigMap of a plan."""
     return _object(CONFIG_MAPS, plan, namespace, class_name) | {"data": {FILE: encode(plan).decode("utf-8")}}

@@ -20,6 +20,7 @@ from fanout_operator.apply import apply, withdraw
 from fanout_operator.conditions import Finding, InForce
 from fanout_operator.gather import Sources, gather
 from fanout_operator.judge import Observed, Rules, judge
+from fanout_operator.kept import Kept
 from fanout_operator.kube import DEFINITIONS, ROUTES, Document, NotFound
 from fanout_operator.reasons import Said
 from fanout_operator.render import NewRevision, Rendered, render
@@ -39,6 +40,7 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     judged: Callable[[str], None]  # the status of a route may be another
     wake: Callable[[str], None]  # reconcile this one
     wake_later: Callable[[str, float], None]
+    kept: Kept  # plans that stay though the definition of routes is gone
 
 
 class Reconciler:
@@ -77,6 +79,7 @@ class Reconciler:
                 self._desk.book.note(written)
             await self._drop_namesakes(key, known.uid)
         self._settle_claims(observed, outcome)
+        self._desk.kept.drop(key)
         self._desk.findings[key] = _finding(observed, outcome)
         self._desk.judged(key)
 
@@ -90,6 +93,7 @@ class Reconciler:
                 await self._forget(key)
             else:
                 log.warning("plan.held", route=key, why="the definition of routes is gone, going or made anew")
+                self._desk.kept.add(key)
                 self._desk.wake_later(key, LOOK_AGAIN)
         else:
             self._desk.routes.note(found)
@@ -112,6 +116,7 @@ class Reconciler:
         for plan in self._desk.book.of(key):
             await self._withdraw(plan)
         self._sources.dependants.set(key, frozenset())
+        self._desk.kept.drop(key)
         self._desk.findings.pop(key, None)
         self._release(key, frozenset())
 

@@ -3,7 +3,8 @@
 A route whose picture may have changed is looked at again; what its status should be is compared with what it is, and
 only a difference is written. Waiting for the bucket comes before the last look, so that a picture which changed back
 meanwhile costs no patch. Counters alone wait: a route's are written every COUNTERS seconds at most, and only when no
-condition waits. Until the fleet is complete, what was said about dispatchers is left as it stands.
+condition waits. Until the fleet is complete, what was said about dispatchers is left as it stands. Whoever tells people
+what changed (events.py) hears of each status that was written, and of nothing else.
 """
 
 import asyncio
@@ -16,7 +17,16 @@ import structlog
 
 from fanout_crds.report import TargetReport
 from fanout_operator.bucket import Bucket
-from fanout_operator.conditions import Condition, Finding, coarse, conditions, programmed_generation, ready, summed
+from fanout_operator.conditions import (
+    Condition,
+    Finding,
+    coarse,
+    conditions,
+    dry_run,
+    programmed_generation,
+    ready,
+    summed,
+)
 from fanout_operator.fleet import Fleet, View
 from fanout_operator.kube import ROUTES, Conflict, Document, Kube, NotFound, Reading
 from fanout_operator.reasons import say
@@ -29,6 +39,8 @@ FROM_DISPATCHERS: typing.Final = frozenset({"Programmed", "Healthy"})
 COUNTER_FIELDS: typing.Final = frozenset({"pending", "deadLetters", "openCircuits", "targets"})
 
 log = structlog.get_logger()
+
+Written = Callable[[Document, Document, frozenset[str]], None]  # the route before and after; targets in DryRun
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -60,6 +72,7 @@ class StatusWriter:
         self._bucket = bucket
         self._wall = wall
         self._public_url = public_url
+        self.written: Written = lambda *_: None  # whoever wants to hear of it
         self.urgent = WorkQueue("status", self._look, workers=4, rng=rng)
         self.counters = WorkQueue("counters", self._count, workers=1, rng=rng)
 
@@ -111,12 +124,14 @@ class StatusWriter:
         if change is None or known is None:
             return
         namespace, name = key.split("/")
-        version = known.document()["metadata"]["resourceVersion"]
-        patch = {"metadata": {"resourceVersion": version}, "status": change.patch}
+        before, dry = known.document(), dry_run(self._fleet.view(key))
+        patch = {"metadata": {"resourceVersion": before["metadata"]["resourceVersion"]}, "status": change.patch}
         try:
-            self._routes.note(await self._kube.patch_status(ROUTES, namespace, name, patch))
+            after = await self._kube.patch_status(ROUTES, namespace, name, patch)
         except (NotFound, Conflict):  # gone, or newer than what we know: its event brings it back
             return
+        self._routes.note(after)
+        self.written(before, after, dry)
         log.debug("status.written", route=key, fields=sorted(change.patch))
 
     def _change(self, key: str) -> Change | None:

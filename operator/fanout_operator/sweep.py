@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 
+from fanout_operator.kept import Kept
 from fanout_operator.kube import FAILURES, ROUTES, Document, Kube, Scope
 from fanout_operator.plans import Book
 from fanout_operator.reflector import key_of
@@ -32,7 +33,14 @@ class Sweeper:
     """Looks for what events did not say."""
 
     def __init__(
-        self, kube: Kube, scopes: Iterable[Scope], routes: Routes, book: Book, wake: Callable[[str], None]
+        self,
+        kube: Kube,
+        scopes: Iterable[Scope],
+        routes: Routes,
+        book: Book,
+        *,
+        wake: Callable[[str], None],
+        kept: Kept,
     ) -> None:
         self._kube = kube
         self._scopes = tuple(scopes)
@@ -41,10 +49,10 @@ class Sweeper:
         self._wake = wake
         self._missing: dict[str, int] = {}
         self._hurry = asyncio.Event()
-        self.held = 0
+        self._kept = kept
 
     def __repr__(self) -> str:
-        return f"<Sweeper missing={len(self._missing)} held={self.held}>"
+        return f"<Sweeper missing={len(self._missing)} kept={len(self._kept)}>"
 
     async def run(self) -> None:
         """Look again and again until cancelled."""
@@ -83,9 +91,11 @@ class Sweeper:
 
     def _remove(self, many: bool) -> None:
         lists = LISTS_WHEN_MANY if many else LISTS
-        self.held = len(self._missing) if many else 0
+        self._kept.set(self._missing if many else ())
         if many:
-            log.error("sweep.held", plans=self.held, why="too many routes vanished at once: their plans stay for now")
+            log.error(
+                "sweep.held", plans=len(self._kept), why="too many routes vanished at once: their plans stay for now"
+            )
         for key, times in self._missing.items():
             if times >= lists:
                 self._again(key)

@@ -102,6 +102,7 @@ OPERATOR_MAY = (
     ("patch", "fanoutroutes.fanout.dev", "--subresource=status", "--namespace=default"),
     ("get", "secrets", "--namespace=default"),
     ("watch", "referencegrants.gateway.networking.k8s.io", "--all-namespaces"),
+    ("create", "events", "--namespace=default"),
     ("patch", "configmaps", f"--namespace={NAMESPACE}"),
     ("delete", "secrets", f"--namespace={NAMESPACE}"),
     ("list", "endpointslices.discovery.k8s.io", f"--namespace={NAMESPACE}"),

@@ -7,6 +7,7 @@ import pytest
 
 from fanout_crds.cluster_plan import ROUTE_UID
 from fanout_crds.schema import NAME
+from fanout_operator.kube import EVENTS
 from tests.controlplane.installed import PLANS, Installation, Operator, condition, define, running_operator
 from tests.controlplane.reports import Reports, reporting
 from tests.controlplane.waiting import Document, until
@@ -141,6 +142,7 @@ def test_the_definition_deleted_under_it_goes_at_once_and_the_plans_stay(own_ser
         fanout.plan(namespace, "invoices")
         own_server.kubectl("delete", "crd", NAME, "--timeout=10s")
         kept = fanout.plans()
+        (told,) = until(own_server, EVENTS.path(fanout.namespace), lambda items: len(items) == 1)
         define(own_server)
         fanout.apply(fanout.route(namespace, "orders", CRM))  # made again: its old plan makes way
         plan = fanout.plan(namespace, "orders", uid=_uid(fanout, namespace))
@@ -153,6 +155,8 @@ def test_the_definition_deleted_under_it_goes_at_once_and_the_plans_stay(own_ser
         after = fanout.plans()
         operator.stop()
 
+    assert told["reason"] == "PlansHeld"
+    assert told["involvedObject"]["kind"] == "ConfigMap"
     assert set(kept) == set(after) == {f"{namespace}/orders", f"{namespace}/invoices"}
     assert after[f"{namespace}/orders"]["metadata"]["labels"][ROUTE_UID] == plan["uid"]
 

@@ -14,6 +14,7 @@ from fanout_dispatcher.cli.run import run
 from fanout_dispatcher.ingress import problems
 from fanout_dispatcher.values.answers import Turned
 from fanout_dispatcher.values.outcome import Fault, Reason
+from fanout_operator import events
 from fanout_operator.reasons import REASONS
 
 DOCS = pathlib.Path(__file__).parents[2] / "docs"
@@ -39,7 +40,10 @@ def slug_of(reason: str) -> str:
     return problems.turned(Turned(status=503, reason=reason, detail="")).problem.slug
 
 
-@pytest.mark.parametrize("reason", [*map(str, Reason), *typing.get_args(references.Reason), *sorted({*REASONS} - GOOD)])
+@pytest.mark.parametrize(
+    "reason",
+    [*map(str, Reason), *typing.get_args(references.Reason), *sorted({*REASONS} - GOOD), *events.SENTENCES],
+)
 def test_every_reason_has_its_line_in_operations(reason: str) -> None:
     assert f"`{reason}`" in OPERATIONS
 

@@ -16,6 +16,7 @@ from fanout_operator.conditions import Finding
 from fanout_operator.gather import Sources
 from fanout_operator.grants import Grants, permissions
 from fanout_operator.judge import Rules
+from fanout_operator.kept import Kept
 from fanout_operator.kube import CONFIG_MAPS, DEFINITIONS, ROUTES, SECRETS, Document, Unavailable
 from fanout_operator.reconcile import Desk, Reconciler
 from fanout_operator.routes import Dependants, Routes
@@ -40,6 +41,8 @@ class Scene:
         self.findings: dict[str, Finding] = {}
         self.woken: list[str] = []
         self.later: list[str] = []
+        self.told: list[str] = []
+        self.kept = Kept(self.told.extend)
         self.dependants, self.claims = Dependants(), Claims()
         self.grants, self.granted = Grants(lambda _permission: None), True
         revisions: Iterator[int] = count(1)
@@ -61,6 +64,7 @@ class Scene:
                 judged=lambda _key: None,
                 wake=self.woken.append,
                 wake_later=lambda key, _seconds: self.later.append(key),
+                kept=self.kept,
             ),
             revision=lambda: f"r{next(revisions)}",
         )
@@ -267,6 +271,7 @@ async def test_when_the_definition_of_routes_is_not_what_it_was_plans_stay(defin
 
     assert scene.plan() == plan
     assert scene.later == [KEY]
+    assert scene.told == [KEY]
 
 
 async def test_a_route_that_only_seemed_to_be_gone_keeps_its_plan() -> None:

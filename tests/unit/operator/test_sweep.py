@@ -1,5 +1,8 @@
 """The slow second look: what is gone unseen is found, and many at once are never taken away on one list's word."""
 
+from collections.abc import Collection
+
+from fanout_operator.kept import Kept
 from fanout_operator.plans import Book, Written
 from fanout_operator.routes import Routes
 from fanout_operator.sweep import LISTS_WHEN_MANY, Sweeper, scopes
@@ -19,7 +22,9 @@ class Scene:
         for name in names:
             self.routes.note(document_of(name))
             self.book.note(_plan(name))
-        self.sweeper = Sweeper(Cluster(), scopes(()), self.routes, self.book, self.woken.append)
+        self.told: list[Collection[str]] = []
+        self.kept = Kept(self.told.append)
+        self.sweeper = Sweeper(Cluster(), scopes(()), self.routes, self.book, wake=self.woken.append, kept=self.kept)
 
     def look(self, *names: str) -> list[str]:
         """Look at a list of routes; answers who was woken by it."""
@@ -51,11 +56,24 @@ def test_many_at_once_are_held_until_every_list_of_a_long_while_agrees() -> None
     names = [f"route-{number}" for number in range(50)]
     scene = Scene(*names)
     woken = [scene.look() for _ in range(LISTS_WHEN_MANY - 1)]
-    held = scene.sweeper.held
+    held = len(scene.kept)
 
     assert woken == [[]] * (LISTS_WHEN_MANY - 1)
     assert held == 50
     assert len(scene.look()) == 50
+
+
+def test_that_many_are_held_is_told_once_and_again_when_it_happens_again() -> None:
+    names = [f"route-{number}" for number in range(50)]
+    scene = Scene(*names)
+    scene.look()
+    scene.look()
+    scene.look(*names)
+    between = len(scene.kept)
+    scene.look(*names[:10])
+
+    assert between == 0
+    assert [len(one) for one in scene.told] == [50, 40]
 
 
 def test_a_route_that_no_event_told_of_is_looked_up() -> None:
