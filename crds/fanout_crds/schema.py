@@ -21,13 +21,18 @@ _SHORT_NAME = Rule(
     f"metadata.name: expected {Label.what}",
     lambda _: True,
 )
-_PENDING = {
-    "type": "Accepted",
-    "status": "Unknown",
-    "reason": "Pending",
-    "message": "No operator has looked at this route yet",
-    "lastTransitionTime": "1970-01-01T00:00:00Z",
-}
+# What a route has before an operator looks at it. Ready is there from the beginning, or kstatus (Flux, Helm) would take
+# the route for one that is never going to have it, and so for done.
+_PENDING = [
+    {
+        "type": kind,
+        "status": "Unknown",
+        "reason": "Pending",
+        "message": "No operator has looked at this route yet",
+        "lastTransitionTime": "1970-01-01T00:00:00Z",
+    }
+    for kind in ("Accepted", "Ready")
+]
 
 
 def _condition(kind: str, field: str) -> str:
@@ -90,7 +95,7 @@ def _document() -> Schema:
         "spec": {"description": "What the route asks for."} | SPEC.schema(),
         "status": {
             "description": "What the operator has seen of the route.",
-            "default": {"conditions": [_PENDING]},
+            "default": {"conditions": _PENDING},
         }
         | STATUS.schema(),
     }

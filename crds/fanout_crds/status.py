@@ -34,7 +34,8 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         str,
         Text(what="a condition type", longest=64, pattern=_type),
         "Accepted (the spec is understood), ResolvedRefs (Services, ports, Secrets and grants exist), Programmed (every"
-        " ready dispatcher runs this plan), Ready (these three) or Healthy (no open circuit, no dead letters).",
+        " ready dispatcher runs this plan), Ready (these three), Healthy (no open circuit, no dead letters) or, only"
+        " while it is True, Stalled (refused until somebody changes something).",
     ]
     status: Annotated[Truth, Enum(Truth), "True, False or Unknown."]
     reason: Annotated[

@@ -1,6 +1,7 @@
-"""From a finding and the fleet's view to the five conditions: pure tables of reasons, in the order they are asked.
+"""From a finding and the fleet's view to the conditions: pure tables of reasons, in the order they are asked.
 
 Ready is the other three together; Healthy stands beside it, since a route with an open circuit does what it should.
+Stalled, of kstatus, is there only when it is True: it tells what waits for a person from what is under way.
 While the fleet is not complete, nothing new is said about what dispatchers run: the caller keeps what it said before.
 """
 
@@ -47,7 +48,7 @@ class Condition(msgspec.Struct, frozen=True):
 
 
 def conditions(finding: Finding, view: View) -> tuple[Condition, ...]:
-    """All five, in the order in which they are shown."""
+    """The five that are always there, in the order in which they are shown."""
     three = (accepted(finding), resolved_refs(finding), programmed(finding, view))
     return (*three, ready(three), healthy(finding, view))
 
@@ -97,6 +98,15 @@ def ready(three: tuple[Condition, Condition, Condition]) -> Condition:
             if one.status == status:
                 return Condition("Ready", one.status, one.reason, one.message)
     return _condition("Ready", "True", say("Ready"))
+
+
+def stalled(said: Iterable[Condition]) -> tuple[Condition, ...]:
+    """Whether waiting is of no use: the spec is refused, by us or by a dispatcher, until a person changes something.
+
+    What does not resolve is no such thing: Secrets and Services come when they come.
+    """
+    refused = [one for one in said if one.status == "False" and (one.type == "Accepted" or one.reason == "PlanRefused")]
+    return tuple(Condition("Stalled", "True", one.reason, one.message) for one in refused[:1])
 
 
 def healthy(finding: Finding, view: View) -> Condition:

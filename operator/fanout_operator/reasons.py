@@ -11,7 +11,7 @@ import msgspec
 
 from fanout_crds.references import Reason, Unresolved
 
-ConditionType = typing.Literal["Accepted", "ResolvedRefs", "Programmed", "Ready", "Healthy"]
+ConditionType = typing.Literal["Accepted", "ResolvedRefs", "Programmed", "Ready", "Healthy", "Stalled"]
 ConditionStatus = typing.Literal["True", "False", "Unknown"]
 
 LONGEST: typing.Final = 1024  # characters of a message; Kubernetes allows 32 KiB, people read less

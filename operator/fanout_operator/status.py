@@ -25,6 +25,7 @@ from fanout_operator.conditions import (
     dry_run,
     programmed_generation,
     ready,
+    stalled,
     summed,
 )
 from fanout_operator.fleet import Fleet, View
@@ -152,7 +153,8 @@ def status(finding: Finding, view: View, before: Reading, *, now: str, public_ur
         wanted["address"] = {"url": public_url.rstrip("/") + finding.path}
     said = _by_type(before)
     now_said = conditions(finding, view) if view.complete else _incomplete(finding, view, said)
-    wanted["conditions"] = [_dated(one, said.get(one.type, {}), finding.generation, now) for one in now_said]
+    shown = (*now_said, *stalled(now_said))
+    wanted["conditions"] = [_dated(one, said.get(one.type, {}), finding.generation, now) for one in shown]
     if view.complete:
         wanted |= _from_dispatchers(finding, view)
     else:

@@ -51,7 +51,7 @@ def test_a_good_manifest_is_taken_and_its_defaults_filled_in(admin: httpx.Client
     made = answer.json()
     assert answer.status_code == 201, answer.text
     assert made["spec"] == good()["spec"] | {"className": "fanout", "suspend": False, "durability": "Journal"}
-    assert [one["reason"] for one in made["status"]["conditions"]] == ["Pending"]
+    assert [one["reason"] for one in made["status"]["conditions"]] == ["Pending", "Pending"]
 
 
 def test_what_is_refused_in_files_is_refused_at_apply_with_the_same_sentence(

@@ -103,9 +103,10 @@ def test_get_shows_the_columns_of_the_design() -> None:
     assert [one["name"] for one in columns if one.get("priority") == 1] == ["URL", "OPEN"]
 
 
-def test_a_new_route_waits_for_the_operator() -> None:
+def test_a_new_route_waits_for_the_operator_and_says_so_in_the_condition_that_tools_go_by() -> None:
     default = version()["schema"]["openAPIV3Schema"]["properties"]["status"]["default"]
 
     assert [(one["type"], one["status"], one["reason"]) for one in default["conditions"]] == [
-        ("Accepted", "Unknown", "Pending")
+        ("Accepted", "Unknown", "Pending"),
+        ("Ready", "Unknown", "Pending"),
     ]

@@ -1,11 +1,21 @@
 """From finding and view to conditions: one test per reason."""
 
+import msgspec
 import pytest
 
 from fanout_crds.references import Unresolved
 from fanout_crds.report import RouteReport, TargetReport
 from fanout_operator import reasons
-from fanout_operator.conditions import Condition, Finding, InForce, coarse, conditions, programmed_generation, summed
+from fanout_operator.conditions import (
+    Condition,
+    Finding,
+    InForce,
+    coarse,
+    conditions,
+    programmed_generation,
+    stalled,
+    summed,
+)
 from fanout_operator.fleet import View
 from fanout_operator.reasons import say
 
@@ -107,6 +117,25 @@ def test_unresolved_references_are_all_told_with_their_targets() -> None:
         "ServiceNotFound",
         "target crm: there is no Service shop/crm; target mail: there is no Secret shop/mail",
     )
+
+
+@pytest.mark.parametrize(
+    ("finding", "seen", "reasons"),
+    [
+        (Finding(uid="u", generation=3, objection=say("Invalid", faults="no")), view(runs()), ["Invalid"]),
+        (GOOD, view(runs("r1", refused="too new")), ["PlanRefused"]),
+        (GOOD, view(runs("r1")), []),
+        (GOOD, NOBODY, []),
+        (GOOD, view(runs(circuit="Open")), []),
+        (msgspec.structs.replace(GOOD, unresolved=(("crm", Unresolved("ServiceNotFound", "")),)), view(runs()), []),
+    ],
+    ids=["refused by us", "refused by a dispatcher", "not yet there", "no dispatcher", "open circuit", "held"],
+)
+def test_only_what_a_person_has_to_change_stalls_a_route(finding: Finding, seen: View, reasons: list[str]) -> None:
+    said = stalled(conditions(finding, seen))
+
+    assert [one.reason for one in said] == reasons
+    assert all((one.type, one.status) == ("Stalled", "True") for one in said)
 
 
 def test_targets_are_summed_over_dispatchers_and_the_worst_circuit_is_told() -> None:

@@ -11,6 +11,7 @@ from fanout_operator.bucket import Bucket
 from fanout_operator.conditions import Finding, InForce
 from fanout_operator.fleet import Fleet, View
 from fanout_operator.kube import ROUTES, Document
+from fanout_operator.reasons import say
 from fanout_operator.routes import Routes
 from fanout_operator.status import StatusWriter, status
 from tests.sim import loop as virtual
@@ -47,6 +48,14 @@ def test_the_same_again_is_the_same() -> None:
     first = told(FINDING, seen(pending=5))
 
     assert told(FINDING, seen(pending=5), first, now="T2") == first
+
+
+def test_a_refused_route_stalls_until_it_is_mended() -> None:
+    refused = told(msgspec.structs.replace(FINDING, objection=say("Invalid", faults="no")), seen())
+    mended = told(FINDING, seen(), refused)
+
+    assert [one["type"] for one in refused["conditions"]][-1] == "Stalled"
+    assert "Stalled" not in [one["type"] for one in mended["conditions"]]
 
 
 def test_the_address_is_told_once_there_is_a_plan() -> None:
