@@ -4,10 +4,11 @@ Everything a dispatcher needs is in here, with every default filled in: times in
 inclusive ranges. Secrets are not: a target names a *handle*, and the credentials travel beside the plan, so that a plan
 may be logged, kept in the journal and shown to people.
 
-The format is versioned. A field that came later has a default, by which a plan without it is carried out as before;
-what cannot be said that way is a new format. A dispatcher reads this format and the one before; one it does not know is
-refused for that route only. A revision is random, never a hash: a hash of a plan would let a reader test guesses of
-what is secret.
+The format is versioned. A field that came later has a default, by which a plan without it is carried out as before, and
+a dispatcher of the version before carries out a plan without the fields it does not know; what cannot be said that way
+is a new format. A dispatcher reads this format and the one before; one it does not know is refused for that route only,
+and so is a word that it does not know, such as the type of a backoff. A revision is random, never a hash: a hash of a
+plan would let a reader test guesses of what is secret.
 """
 
 import typing
@@ -20,7 +21,7 @@ from fanout_crds.retry import BackoffType, Jitter
 from fanout_crds.route import Durability
 
 FORMAT: typing.Final = 1
-READABLE: typing.Final = frozenset({FORMAT})
+READABLE: typing.Final = frozenset({FORMAT})  # and the one before, as soon as there is one (tests/skew)
 
 StatusRange = tuple[int, int]  # inclusive, both ends
 Credentials = typing.Mapping[str, bytes]  # handle -> value; never encoded with the plan
@@ -213,5 +214,6 @@ def decode(text: bytes | str) -> Plan:
     found = _envelope.decode(text).format
     if found not in READABLE:
         known = ", ".join(str(one) for one in sorted(READABLE))
-        raise UnknownFormat(f"format {found} is not one this dispatcher reads ({known}): upgrade the dispatcher first")
+        behind = "dispatcher first" if found > FORMAT else "operator"
+        raise UnknownFormat(f"format {found} is not one this dispatcher reads ({known}): upgrade the {behind}")
     return _decoder.decode(text)

@@ -13,6 +13,7 @@ import msgspec
 
 PATH: typing.Final = "/v1/report"
 FORMAT: typing.Final = 1
+READABLE: typing.Final = frozenset({FORMAT})  # and the one before, as soon as there is one (tests/skew)
 AUDIENCE: typing.Final = "fanout-report"  # of the token that a reader shows: one made for elsewhere is of no use here
 HEARTBEAT: typing.Final = 5.0  # seconds without another line after which there is a heartbeat
 SILENCE: typing.Final = 3 * HEARTBEAT  # seconds without any line after which a dispatcher counts as silent

@@ -16,9 +16,9 @@ import structlog
 
 from fanout_crds.lines import LineTooLong, Splitter
 from fanout_crds.report import (
-    FORMAT,
     LONGEST_LINE,
     PATH,
+    READABLE,
     SILENCE,
     Gone,
     Heartbeat,
@@ -123,8 +123,9 @@ class Follower:
                 pass
 
     def _greet(self, hello: Hello) -> None:
-        if hello.format != FORMAT:
-            raise BrokenReport(f"format {hello.format} is not one this operator reads ({FORMAT})")
+        if hello.format not in READABLE:
+            known = ", ".join(str(one) for one in sorted(READABLE))
+            raise BrokenReport(f"format {hello.format} is not one this operator reads ({known})")
         log.info("report.following", dispatcher=self.name, epoch=hello.epoch)
         self._fleet.hello(self.name)
 

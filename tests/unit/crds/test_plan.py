@@ -1,7 +1,6 @@
 """A plan on the wire."""
 
 import json
-import pathlib
 
 import pytest
 
@@ -10,8 +9,6 @@ from fanout_crds.compile import Installation, Refs
 from fanout_crds.compile import compile as compile_route
 from fanout_crds.route import parse
 from tests.unit.crds.corpus import good
-
-OLDER = pathlib.Path(__file__).with_name("plan-before-budgets.json")  # as a journal may still hold it
 
 
 def some_plan() -> plan.Plan:
@@ -30,15 +27,6 @@ def test_the_same_plan_is_always_the_same_bytes_in_camel_case() -> None:
     assert written == plan.encode(some_plan())
     assert b'"maxBodySize"' in written
     assert b"max_body_size" not in written
-
-
-def test_a_plan_written_before_there_were_budgets_limits_and_delays_means_what_it_meant() -> None:
-    target = plan.decode(OLDER.read_bytes()).targets[0]
-
-    policy = target.policy
-    assert (policy.retry.budget, policy.rate_limit, policy.bulkhead.adaptive, target.delay) == (None, None, None, 0)
-    assert (policy.circuit_breaker.enabled, policy.circuit_breaker.slow_call_duration) == (False, 0)
-    assert policy.retry.backoff.schedule == ()
 
 
 def test_a_format_of_the_future_is_refused_in_words() -> None:

@@ -1,0 +1,86 @@
+"""fanout_crds.report as it was before circuits had the mode DryRun. Frozen: see tests/skew/__init__.py."""
+
+import typing
+
+import msgspec
+
+PATH: typing.Final = "/v1/report"
+FORMAT: typing.Final = 1
+AUDIENCE: typing.Final = "fanout-report"  # of the token that a reader shows: one made for elsewhere is of no use here
+HEARTBEAT: typing.Final = 5.0  # seconds without another line after which there is a heartbeat
+SILENCE: typing.Final = 3 * HEARTBEAT  # seconds without any line after which a dispatcher counts as silent
+LONGEST_LINE: typing.Final = 256 * 1024  # bytes
+
+CircuitWord = typing.Literal["Closed", "Open", "HalfOpen", "Disabled"]
+CIRCUITS: typing.Final[tuple[CircuitWord, ...]] = typing.get_args(CircuitWord)
+
+
+class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="hello"):
+    """The first line. The epoch is random per start of the dispatcher: in the logs it tells a restart from a break."""
+
+    format: int
+    epoch: str = ""
+
+
+class TargetReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One target as one dispatcher sees it."""
+
+    name: str
+    circuit: str = "Closed"  # one of CIRCUITS, or the word of a newer dispatcher
+    pending: int = 0
+    dead_letters: int = 0
+    last_error: str | None = None
+
+
+class RouteReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel", tag_field="kind", tag="route"):
+    """One route as one dispatcher runs it; `refused` says why a newer plan, or its first, is not in force."""
+
+    route: str
+    revision: str = ""  # empty: it runs nothing
+    generation: int = 0
+    refused: str | None = None
+    targets: tuple[TargetReport, ...] = ()
+
+
+class SnapshotEnd(msgspec.Struct, frozen=True, tag_field="kind", tag="snapshotEnd"):
+    """Every route has had its line."""
+
+
+class Gone(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="gone"):
+    """The dispatcher runs nothing for a route any more."""
+
+    route: str
+
+
+class Heartbeat(msgspec.Struct, frozen=True, tag_field="kind", tag="heartbeat"):
+    """Nothing changed, and the dispatcher is alive."""
+
+
+Line = Hello | RouteReport | SnapshotEnd | Gone | Heartbeat
+
+
+class NoLine(ValueError):
+    """What was read is not a line of a report; a sentence."""
+
+
+class _Kind(msgspec.Struct, frozen=True):
+    kind: str
+
+
+_KNOWN: typing.Final = frozenset(one.__struct_config__.tag for one in typing.get_args(Line))
+_kind: typing.Final = msgspec.json.Decoder(_Kind)
+_line: typing.Final = msgspec.json.Decoder(Line)
+_encoder: typing.Final = msgspec.json.Encoder()
+
+
+def encode(line: Line) -> bytes:
+    """Write a line, with its newline."""
+    return _encoder.encode(line) + b"\n"
+
+
+def decode(text: bytes) -> Line | None:
+    """Read a line; None for a kind that a newer dispatcher has. Raises NoLine."""
+    try:
+        return _line.decode(text) if _kind.decode(text).kind in _KNOWN else None
+    except msgspec.MsgspecError as error:
+        raise NoLine(str(error)) from None
