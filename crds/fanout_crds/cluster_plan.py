@@ -42,6 +42,11 @@ def selector(class_name: str) -> str:
     return f"{PLAN}=true,{CLASS}={class_name}"
 
 
+def class_of(document: Mapping[str, typing.Any]) -> str:
+    """Which installation an object is of; empty when it does not say."""
+    return str((document["metadata"].get("labels") or {}).get(CLASS, ""))
+
+
 def note(document: Mapping[str, typing.Any], annotation: str) -> str:
     """What an object is annotated with; empty when it is not."""
     return str((document["metadata"].get("annotations") or {}).get(annotation, ""))

@@ -23,7 +23,7 @@ _SHORT_NAME = Rule(
 )
 # What a route has before an operator looks at it. Ready is there from the beginning, or kstatus (Flux, Helm) would take
 # the route for one that is never going to have it, and so for done.
-_PENDING = [
+PENDING: typing.Final = [
     {
         "type": kind,
         "status": "Unknown",
@@ -95,7 +95,7 @@ def _document() -> Schema:
         "spec": {"description": "What the route asks for."} | SPEC.schema(),
         "status": {
             "description": "What the operator has seen of the route.",
-            "default": {"conditions": _PENDING},
+            "default": {"conditions": PENDING},
         }
         | STATUS.schema(),
     }

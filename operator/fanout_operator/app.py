@@ -243,6 +243,7 @@ class Operator:
             book=self.book,
             findings=self.findings,
             judged=self.status.judged,
+            left=self.status.left,
             wake=self.work.put,
             wake_later=self.work.put_later,
             kept=self.undefined,

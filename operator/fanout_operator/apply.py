@@ -6,7 +6,7 @@ Secret that is not needed any more goes after it. All writes are idempotent: wha
 
 import structlog
 
-from fanout_crds.cluster_plan import name_of
+from fanout_crds.cluster_plan import class_of, name_of
 from fanout_operator import plans
 from fanout_operator.kube import CONFIG_MAPS, SECRETS, Conflict, Kind, Kube, NotFound
 from fanout_operator.render import Rendered
@@ -27,12 +27,23 @@ async def apply(kube: Kube, rendered: Rendered, namespace: str, class_name: str)
     return written
 
 
-async def withdraw(kube: Kube, route: str, uid: str, namespace: str) -> None:
-    """Take the plan of a route that is gone out of force: the ConfigMap first, it is what dispatchers follow."""
-    name = name_of(uid)
-    await _delete(kube, CONFIG_MAPS, namespace, name)
-    await _delete(kube, SECRETS, namespace, name)
-    log.info("plan.removed", route=route, uid=uid)
+async def withdraw(kube: Kube, plan: plans.Written, namespace: str, class_name: str) -> None:
+    """Take the plan of a route that is gone out of force: the ConfigMap first, it is what dispatchers follow.
+
+    Another installation in the same namespace may have taken it over under the same name: that one stays.
+    """
+    for kind in (CONFIG_MAPS, SECRETS):
+        await _withdraw(kube, kind, namespace, name_of(plan.route_uid), class_name)
+    log.info("plan.removed", route=plan.route, uid=plan.route_uid)
+
+
+async def _withdraw(kube: Kube, kind: Kind, namespace: str, name: str, class_name: str) -> None:
+    try:
+        found = await kube.get(kind, namespace, name)
+        if class_of(found) in {class_name, ""}:
+            await kube.delete(kind, namespace, name, version=found["metadata"]["resourceVersion"])
+    except NotFound:
+        pass  # somebody else was faster
 
 
 async def _delete(kube: Kube, kind: Kind, namespace: str, name: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable
 
 import msgspec
 
-from fanout_crds.cluster_plan import name_of
+from fanout_crds.cluster_plan import class_of, name_of
 from fanout_crds.faults import Fault, Invalid
 from fanout_crds.references import References, references
 from fanout_crds.route import FanoutRoute, parse
@@ -48,7 +48,7 @@ async def gather(key: str, known: Known, sources: Sources, rules: Rules) -> Obse
     services, secrets, plan = await asyncio.gather(
         _find(sources.kube, SERVICES, {f"{one.namespace}/{one.name}" for one in needs.services}, rights),
         _find(sources.kube, SECRETS, {f"{one.namespace}/{one.name}" for one in needs.secrets}, rights),
-        _plan(sources, known.uid),
+        _plan(sources, known.uid, rules.class_name),
     )
     observed = Observed(
         key=key,
@@ -96,11 +96,14 @@ async def _find(kube: Kube, kind: Kind, names: Collection[str], rights: Rights) 
     return {f"{one['metadata']['namespace']}/{one['metadata']['name']}": one for one in _present(found)}
 
 
-async def _plan(sources: Sources, uid: str) -> plans.Content | None:
+async def _plan(sources: Sources, uid: str, class_name: str) -> plans.Content | None:
+    """Read the plan that lies there, unless it is still that of the installation which had the route before us."""
     name = name_of(uid)
     config, secret = await asyncio.gather(
         _get(sources.kube, CONFIG_MAPS, sources.namespace, name), _get(sources.kube, SECRETS, sources.namespace, name)
     )
+    if config is None or class_of(config) != class_name:
+        return None
     return plans.content(config, secret)
 
 

@@ -173,6 +173,8 @@ class Kube(typing.Protocol):
         """Write a whole object over the one of the same metadata.resourceVersion."""
         ...
 
-    async def delete(self, kind: Kind, namespace: str, name: str, uid: str | None = None) -> None:
-        """Delete an object, only that one when a uid is given."""
+    async def delete(
+        self, kind: Kind, namespace: str, name: str, uid: str | None = None, *, version: str | None = None
+    ) -> None:
+        """Delete an object, only that one when a uid is given, and only as it was in *version*."""
         ...

@@ -38,6 +38,7 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     book: plans.Book
     findings: dict[str, Finding]
     judged: Callable[[str], None]  # the status of a route may be another
+    left: Callable[[str], None]  # a route is not ours any more
     wake: Callable[[str], None]  # reconcile this one
     wake_later: Callable[[str, float], None]
     kept: Kept  # plans that stay though the definition of routes is gone
@@ -64,7 +65,7 @@ class Reconciler:
         if known is None:
             await self._gone(key)
         elif class_of(known.document()) != self._rules.class_name:
-            await self._forget(key)  # it was ours, or never: its plan is not ours to keep either way
+            await self._leave(key)
         else:
             await self._ours(key, known)
 
@@ -112,6 +113,13 @@ class Reconciler:
         established = any(one.get("type") == "Established" and one.get("status") == "True" for one in conditions)
         return established and not metadata.get("deletionTimestamp") and metadata["creationTimestamp"] <= min(made)
 
+    async def _leave(self, key: str) -> None:
+        """It was ours, or never: its plan is not ours to keep either way."""
+        served = key in self._desk.findings or bool(self._desk.book.of(key))
+        await self._forget(key)
+        if served:
+            self._desk.left(key)
+
     async def _forget(self, key: str) -> None:
         for plan in self._desk.book.of(key):
             await self._withdraw(plan)
@@ -127,7 +135,7 @@ class Reconciler:
                 await self._withdraw(plan)
 
     async def _withdraw(self, plan: plans.Written) -> None:
-        await withdraw(self._sources.kube, plan.route, plan.route_uid, self._sources.namespace)
+        await withdraw(self._sources.kube, plan, self._sources.namespace, self._rules.class_name)
         self._desk.book.drop(plan)
 
     def _settle_claims(self, observed: Observed, outcome: Rendered | Said | None) -> None:

@@ -118,8 +118,11 @@ class Rest:
         path = kind.path(metadata.get("namespace"), metadata["name"])
         return await self._ask("PUT", path, {"fieldManager": FIELD_MANAGER}, body=document)
 
-    async def delete(self, kind: Kind, namespace: str, name: str, uid: str | None = None) -> None:
-        body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": uid}} if uid else None
+    async def delete(
+        self, kind: Kind, namespace: str, name: str, uid: str | None = None, *, version: str | None = None
+    ) -> None:
+        conditions = {key: value for key, value in (("uid", uid), ("resourceVersion", version)) if value}
+        body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": conditions} if conditions else None
         await self._ask("DELETE", kind.path(namespace, name), body=body)
 
     async def _ask(

@@ -16,6 +16,7 @@ import msgspec
 import structlog
 
 from fanout_crds.report import TargetReport
+from fanout_crds.schema import PENDING
 from fanout_operator.bucket import Bucket
 from fanout_operator.conditions import (
     Condition,
@@ -74,6 +75,7 @@ class StatusWriter:
         self._wall = wall
         self._public_url = public_url
         self.written: Written = lambda *_: None  # whoever wants to hear of it
+        self._left: set[str] = set()
         self.urgent = WorkQueue("status", self._look, workers=4, rng=rng)
         self.counters = WorkQueue("counters", self._count, workers=1, rng=rng)
 
@@ -97,6 +99,11 @@ class StatusWriter:
             self.urgent.put_later(key, REPORT)
         else:
             self.wake(key)
+
+    def left(self, key: str) -> None:
+        """A route went to another installation, which may not be there: what was said of it here holds no longer."""
+        self._left.add(key)
+        self.wake(key)
 
     async def _look(self, key: str) -> None:
         change = self._change(key)
@@ -137,9 +144,12 @@ class StatusWriter:
 
     def _change(self, key: str) -> Change | None:
         known, finding = self._routes.get(key), self._findings.get(key)
-        if known is None or finding is None or known.uid != finding.uid:
+        if known is None or (finding and known.uid != finding.uid):
             return None
         before: Reading = known.document().get("status") or {}
+        if finding is None:
+            return _farewell(before, known.generation) if key in self._left else None
+        self._left.discard(key)
         wanted = status(finding, self._fleet.view(key), before, now=self._wall(), public_url=self._public_url)
         patch = {field: value for field, value in wanted.items() if before.get(field) != value}
         patch |= {field: None for field in before if field not in wanted}
@@ -160,6 +170,14 @@ def status(finding: Finding, view: View, before: Reading, *, now: str, public_ur
     else:
         wanted |= {field: before[field] for field in (*COUNTER_FIELDS, "programmedGeneration") if field in before}
     return wanted
+
+
+def _farewell(before: Reading, generation: int) -> Change | None:
+    """Make it look as a new route does, unless the other installation has said something of it already."""
+    observed = before.get("observedGeneration")
+    if not isinstance(observed, int) or observed >= generation:
+        return None
+    return Change({**dict.fromkeys(before), "conditions": PENDING}, urgent=True)
 
 
 def _by_type(before: Reading) -> dict[str, Reading]:

@@ -79,7 +79,12 @@ async def test_only_the_object_that_is_meant_is_deleted(kube: Kube, namespace: s
     made = await kube.apply(CONFIG_MAPS, config_map(namespace))
     with pytest.raises(Conflict):
         await kube.delete(CONFIG_MAPS, namespace, "plan", "another-uid")
-    await kube.delete(CONFIG_MAPS, namespace, "plan", made["metadata"]["uid"])
+    changed = await kube.apply(CONFIG_MAPS, config_map(namespace, a="2"))
+    with pytest.raises(Conflict):
+        await kube.delete(CONFIG_MAPS, namespace, "plan", version=made["metadata"]["resourceVersion"])
+    await kube.delete(
+        CONFIG_MAPS, namespace, "plan", made["metadata"]["uid"], version=changed["metadata"]["resourceVersion"]
+    )
 
     with pytest.raises(NotFound):
         await kube.get(CONFIG_MAPS, namespace, "plan")

@@ -117,11 +117,13 @@ class Cluster:
             raise Conflict("another version")
         return self.put(kind, document)
 
-    async def delete(self, kind: Kind, namespace: str, name: str, uid: str | None = None) -> None:
+    async def delete(
+        self, kind: Kind, namespace: str, name: str, uid: str | None = None, *, version: str | None = None
+    ) -> None:
         await self._called(f"DELETE {kind.plural} {namespace}/{name}")
-        found = self._at(kind, namespace, name)
-        if uid not in {None, found["metadata"]["uid"]}:
-            raise Conflict("another uid")
+        metadata = self._at(kind, namespace, name)["metadata"]
+        if uid not in {None, metadata["uid"]} or version not in {None, metadata["resourceVersion"]}:
+            raise Conflict("another uid or version")
         self.remove(kind, namespace, name)
 
     def _at(self, kind: Kind, namespace: str | None, name: str) -> Document:

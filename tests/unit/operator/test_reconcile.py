@@ -35,14 +35,15 @@ PAYMENT: Document = {"name": "payment", "service": {"name": "payment", "port": "
 class Scene:
     """A reconciler over a cluster."""
 
-    def __init__(self, rules: Rules | None = None) -> None:
-        self.cluster = Cluster()
+    def __init__(self, rules: Rules | None = None, cluster: Cluster | None = None) -> None:
+        self.cluster = cluster or Cluster()
         self.routes, self.book = Routes(), plans.Book()
         self.findings: dict[str, Finding] = {}
         self.woken: list[str] = []
         self.later: list[str] = []
         self.told: list[str] = []
         self.kept = Kept(self.told.extend)
+        self.left: list[str] = []
         self.dependants, self.claims = Dependants(), Claims()
         self.grants, self.granted = Grants(lambda _permission: None), True
         revisions: Iterator[int] = count(1)
@@ -62,6 +63,7 @@ class Scene:
                 book=self.book,
                 findings=self.findings,
                 judged=lambda _key: None,
+                left=self.left.append,
                 wake=self.woken.append,
                 wake_later=lambda key, _seconds: self.later.append(key),
                 kept=self.kept,
@@ -303,7 +305,7 @@ async def test_a_route_made_again_gets_a_plan_of_its_own_before_the_old_one_goes
     new = await scene.made(route())
 
     assert new.uid != old.uid
-    assert [call.split()[0] for call in scene.writes()] == ["PATCH", "PATCH", "DELETE", "DELETE"]
+    assert [call.split()[0] for call in scene.writes()] == ["PATCH", "PATCH", "DELETE"]
     assert [one[2] for one in scene.cluster.objects if one[0] == CONFIG_MAPS.plural] == [cluster_plan.name_of(new.uid)]
 
 
@@ -317,6 +319,23 @@ async def test_a_route_that_changes_its_class_takes_its_plan_along_and_a_strange
 
     assert list(scene.book) == []
     assert scene.findings == {}
+    assert scene.left == [KEY]
+
+
+async def test_a_plan_that_another_installation_took_over_is_not_taken_from_it() -> None:
+    """Both write into one namespace, and the plan has one name."""
+    ours = Scene()
+    theirs = Scene(Rules(class_name="another"), ours.cluster)
+    secret(ours.cluster, "mail", token="Zmlyc3Q=")
+    plan = await ours.made(route("orders", MAIL))
+    ours.put(route("orders", MAIL, className="another"))
+    await theirs.made(route("orders", MAIL, className="another"))
+    await ours.reconcile(KEY)
+
+    name = cluster_plan.name_of(plan.uid)
+    lying = [ours.cluster.objects[kind, DISPATCHERS, name] for kind in ("configmaps", "secrets")]
+    assert [cluster_plan.class_of(one) for one in lying] == ["another", "another"]
+    assert list(ours.book) == []
 
 
 async def test_a_spoilt_plan_is_made_anew() -> None:

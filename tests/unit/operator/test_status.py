@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from fanout_crds.report import RouteReport, TargetReport
+from fanout_crds.schema import PENDING
 from fanout_operator.bucket import Bucket
 from fanout_operator.conditions import Finding, InForce
 from fanout_operator.fleet import Fleet, View
@@ -121,6 +122,14 @@ class Scene:
             uid=document["metadata"]["uid"], generation=1, objection=None, targets=("crm",), in_force=InForce("r", 1)
         )
 
+    def leave(self, name: str, **fields: Document) -> None:
+        """Somebody gives a route to another installation."""
+        known = self.cluster.objects["fanoutroutes", "shop", name]
+        moved = route(name, className="another")
+        self.routes.note(self.cluster.put(ROUTES, {"status": known.get("status", {}), **moved, **fields}))
+        del self.findings[f"shop/{name}"]
+        self.writer.left(f"shop/{name}")
+
     def report(self, name: str, **target: Any) -> None:
         targets = (TargetReport(name="crm", **target),)
         self.fleet.route("d0", RouteReport(route=f"shop/{name}", revision="r", generation=1, targets=targets))
@@ -214,6 +223,27 @@ async def test_a_route_made_again_meanwhile_is_left_to_its_own_reconcile() -> No
 
     assert await scene.look("orders") == 1
     assert "status" not in scene.cluster.objects["fanoutroutes", "shop", "orders"]
+
+
+async def test_a_route_that_left_for_another_installation_looks_new_again() -> None:
+    scene = Scene()
+    scene.add("orders")
+    scene.report("orders", pending=7)
+    await scene.look("orders")
+    scene.leave("orders")
+    found = scene.cluster.objects["fanoutroutes", "shop", "orders"]
+
+    assert (await scene.look("orders"), await scene.look("orders")) == (1, 0)
+    assert scene.cluster.objects["fanoutroutes", "shop", "orders"]["status"] == {"conditions": PENDING}
+    assert found["status"]["pending"] == 7
+
+
+async def test_what_the_other_installation_says_of_a_route_that_left_stays() -> None:
+    scene = Scene()
+    scene.add("orders")
+    scene.leave("orders", status={"observedGeneration": 2})
+
+    assert await scene.look("orders") == 0
 
 
 async def test_a_route_that_is_gone_is_no_fault() -> None:
