@@ -34,13 +34,14 @@ Secrets = dict[tuple[str, str], dict[str, bytes]]
 
 
 class Sourced(msgspec.Struct, frozen=True):
-    """A route and where it is written; *at* is its path in its document (an item of a List)."""
+    """A route, where it is written, and as it is written; *at* is its path in its document (an item of a List)."""
 
     route: FanoutRoute
     file: str
     line: int | None
     lines: Lines | None = None
     at: str = ""
+    document: typing.Mapping[str, typing.Any] = {}
 
     def placed(self, fault: Fault) -> Fault:
         """Give a fault found later, when compiling, with its file and line."""
@@ -107,13 +108,13 @@ class Manifests:
 
     def _take_route(self, value: object, at: str, lines: Lines) -> None:
         try:
-            self._keep(parse(value, lines=lines, at=at), at, lines)
+            self._keep(parse(value, lines=lines, at=at), at, lines, typing.cast("dict[str, object]", value))
         except Invalid as wrong:
             if key := _key(value):
                 self.turned.setdefault(key, wrong.faults[0])
             raise
 
-    def _keep(self, route: FanoutRoute, at: str, lines: Lines) -> None:
+    def _keep(self, route: FanoutRoute, at: str, lines: Lines, document: dict[str, object]) -> None:
         """Keep a route unless another has its name or its path: the first one has them."""
         faults = Faults(lines)
         if there := self._by_key.get(route.key):
@@ -122,7 +123,7 @@ class Manifests:
             says = f"path {route.path} is already that of route {there.route.key} at {there.file}:{there.line}"
             faults.add(join(at, "spec.listen.path"), says)
         faults.check()
-        taken = Sourced(route, lines.file, lines.line(at), lines, at)
+        taken = Sourced(route, lines.file, lines.line(at), lines, at, document)
         self.routes.append(taken)
         self._by_key[route.key] = self._by_path[route.path] = taken
 

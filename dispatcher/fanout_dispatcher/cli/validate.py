@@ -1,5 +1,6 @@
 """``fanout validate``: says what is wrong with manifests before anything runs, one line per fault."""
 
+import asyncio
 import pathlib
 
 import click
@@ -8,31 +9,62 @@ from fanout_crds import compile as compiler
 from fanout_crds import manifests
 from fanout_crds.faults import Fault, Invalid
 from fanout_crds.references import Refs
-from fanout_dispatcher.cli import output
+from fanout_dispatcher.cli import asking, output
+from fanout_dispatcher.cluster import Cluster, connect
+from fanout_dispatcher.settings import Unstartable
 
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=pathlib.Path), metavar="PATH…")
+@click.option("--server", is_flag=True, help="Ask the API server too: apply each route as a try, changing nothing.")
+@click.option(
+    "--kubeconfig",
+    type=click.Path(exists=True, dir_okay=False, path_type=pathlib.Path),
+    help="Where the API server is and who asks. Unset: as kubectl finds it.",
+)
 @output.formats
-def validate(paths: tuple[pathlib.Path, ...], form: str) -> None:
+def validate(paths: tuple[pathlib.Path, ...], form: str, *, server: bool, kubeconfig: pathlib.Path | None) -> None:
     """Check FanoutRoute manifests in files and folders.
 
     Prints one line per fault, `file:line: spec.targets[0].url: sentence`, and exits 1; or what was checked and exits 0.
     Where there is nothing to check it exits 1 too.
 
+    What a cluster adds (its version of the definition, its namespaces, its admission policies, your rights) is checked
+    by --server, of the routes that are good by themselves.
+
     \b
     Example:
       fanout validate examples/
+      fanout validate deploy/ --server
     """
+    cluster = _cluster(kubeconfig, asked=server)
     found = manifests.load(paths)
-    faults = list(found.faults)
-    for one in found.routes:
-        faults += _compiled(one)
-    _write(found, faults, form)
+    wrong = {one.route.key: _compiled(one) for one in found.routes}
+    faults = [*found.faults, *(fault for faults in wrong.values() for fault in faults)]
+    faults += _asked(cluster, [one for one in found.routes if not wrong[one.route.key]])
+    _write(found, faults, form, by=f", also by {cluster.server}" if cluster else "")
     if faults:
         raise SystemExit(1)
     if _empty(found):
         raise output.fail("nothing was checked: no FanoutRoute and no Secret was found")
+
+
+def _cluster(kubeconfig: pathlib.Path | None, *, asked: bool) -> Cluster | None:
+    if not asked:
+        if kubeconfig:
+            raise click.UsageError("--kubeconfig goes with --server")
+        return None
+    try:
+        return connect(kubeconfig)
+    except Unstartable as fault:
+        raise output.fail(f"no API server to ask: {fault}") from None
+
+
+def _asked(cluster: Cluster | None, routes: list[manifests.Sourced]) -> list[Fault]:
+    try:
+        return asyncio.run(asking.ask(cluster, routes)) if cluster else []
+    except asking.Unasked as fault:
+        raise output.fail(str(fault)) from None
 
 
 def _empty(found: manifests.Manifests) -> bool:
@@ -49,7 +81,7 @@ def _compiled(one: manifests.Sourced) -> list[Fault]:
     return []
 
 
-def _write(found: manifests.Manifests, faults: list[Fault], form: str) -> None:
+def _write(found: manifests.Manifests, faults: list[Fault], form: str, *, by: str) -> None:
     if form == "json":
         written = [{"file": one.file, "line": one.line, "path": one.path, "message": one.message} for one in faults]
         routes, valid = [one.route.key for one in found.routes], not (faults or _empty(found))
@@ -66,7 +98,7 @@ def _write(found: manifests.Manifests, faults: list[Fault], form: str) -> None:
             targets = _count(len(one.route.spec.targets), "target")
             click.echo(f"{one.file}:{one.line}: {one.route.key}: {targets}, valid")
         secrets = f" and {_count(len(found.secrets), 'Secret')}" if found.secrets else ""
-        click.echo(f"{_count(len(found.routes), 'route')}{secrets} checked, no faults")
+        click.echo(f"{_count(len(found.routes), 'route')}{secrets} checked{by}, no faults")
 
 
 def _count(number: int, word: str) -> str:
