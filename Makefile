@@ -1,10 +1,10 @@
 # What people and CI run. Paths are relative and verbs are phony, so a checkout's path may hold spaces.
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-cluster test check fmt bench sim faults binaries crd lock clean
+.PHONY: help install demo demo-cluster test e2e check fmt bench sim faults binaries crd lock clean
 PYTHON_ENV := .venv/bin/python
 
 help:  ## Tell the verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
 install:  ## Make .venv in the checkout from pinned wheels; the second time does nothing, offline
 	@scripts/install.sh venv
@@ -17,6 +17,9 @@ demo-cluster: install binaries  ## The same by kubectl apply, against a real Kub
 
 test: install check binaries  ## Everything CI runs: check, the harness binaries (built once), every test
 	$(PYTHON_ENV) -m pytest $(PYTEST_ARGS)
+
+e2e: install  ## A cluster with two nodes of its own, real pods (Linux, root, containerd); says what is missing, if so
+	@$(PYTHON_ENV) -m tests.harness.nodes $(PYTHON_ENV) -m pytest tests/e2e/cluster --nodes --timeout=600 $(PYTEST_ARGS)
 
 check: install  ## Format, lint, types, layers, and whether the CRD and docs/api.md still match their types
 	.venv/bin/ruff format --check .

@@ -15,5 +15,6 @@ def pytest_configure() -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--long``: the fault runs in their long form."""
+    """``--long``: the fault runs in their long form. ``--nodes``: what needs pods, as `make e2e` runs it."""
     parser.addoption("--long", action="store_true", help="tests/faults in their long form, as `make faults` runs them")
+    parser.addoption("--nodes", action="store_true", help="tests/e2e/cluster too, which only `make e2e` can run")

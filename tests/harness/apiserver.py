@@ -31,16 +31,21 @@ from tests.harness.workdir import workdir
 
 READY_SECONDS = 60
 ISSUER = "https://kubernetes.default.svc"
+LOOPBACK = "127.0.0.1"
 
 
 class ApiServer:
     """One control plane: etcd, kube-apiserver and, on request, kube-controller-manager."""
 
-    def __init__(self, home: Path) -> None:
-        """Choose ports and write keys and tokens below `home`; nothing runs before `start`."""
+    def __init__(self, home: Path, address: str = LOOPBACK) -> None:
+        """Choose ports and write keys and tokens below `home`; nothing runs before `start`.
+
+        At an address that pods can reach it also keeps the endpoints of the Service `kubernetes`, as they need it.
+        """
         self.home = home
+        self.address = address
         self.port, self._etcd_port, self._peer_port, self._manager_port = free_ports(4)
-        self.url = f"https://127.0.0.1:{self.port}"
+        self.url = f"https://{address}:{self.port}"
         self.admin_token = secrets.token_urlsafe(24)
         self.kubeconfig = home / "admin.kubeconfig"
         self.ca_file = home / "certs" / "apiserver.crt"  # the server makes it: its leaf and the CA that signed it
@@ -147,8 +152,8 @@ class ApiServer:
     def _api_command(self) -> list[str]:
         return [
             f"--etcd-servers=http://127.0.0.1:{self._etcd_port}",
-            "--bind-address=127.0.0.1",
-            "--advertise-address=127.0.0.1",
+            f"--bind-address={self.address}",
+            f"--advertise-address={self.address}",
             f"--secure-port={self.port}",
             f"--cert-dir={self.ca_file.parent}",
             f"--service-account-issuer={ISSUER}",
@@ -157,8 +162,9 @@ class ApiServer:
             "--service-cluster-ip-range=10.96.0.0/16",
             "--authorization-mode=Node,RBAC",
             f"--token-auth-file={self.home / 'tokens.csv'}",
-            "--endpoint-reconciler-type=none",
+            "--kubelet-preferred-address-types=InternalIP",
             "--allow-privileged",
+            *(["--endpoint-reconciler-type=none"] if self.address == LOOPBACK else []),
         ]
 
     def _wait_ready(self) -> None:

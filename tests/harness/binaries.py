@@ -56,8 +56,10 @@ BINARIES = {
     "kubelet": _kubernetes("k8s.io/kubernetes/cmd/kubelet", 20),
     "kube-proxy": _kubernetes("k8s.io/kubernetes/cmd/kube-proxy", 10),
     "helm": Binary(module="tools", package="helm.sh/helm/v4/cmd/helm", flags=STRIP, seconds=120),
+    "coredns": Binary(module="coredns", package="github.com/coredns/coredns", flags=STRIP, seconds=70),
 }
 DEFAULT = ("etcd", "kube-apiserver", "kubectl", "helm")  # what `make test` needs
+NODES = (*DEFAULT, "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "coredns")  # `make e2e`
 
 
 def binary(name: str) -> Path:
@@ -131,8 +133,8 @@ def _watch(process: subprocess.Popen[bytes], name: str, began: float) -> None:
 
 
 def main() -> None:
-    """Ensure the binaries named on the command line, or those the tests need."""
-    for name in sys.argv[1:] or DEFAULT:
+    """Ensure the binaries named on the command line (`nodes`: those of `make e2e`), or those `make test` needs."""
+    for name in NODES if sys.argv[1:] == ["nodes"] else sys.argv[1:] or DEFAULT:
         if name not in BINARIES:
             raise SystemExit(f"harness: no binary is called {name}; there are {', '.join(BINARIES)}")
         binary(name)

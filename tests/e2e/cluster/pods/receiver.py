@@ -1,0 +1,39 @@
+"""A target in a pod: takes every request, answers 204, and tells at GET /seen what came to which name.
+
+Run by the image's own Python from a ConfigMap; it serves every Service name of its namespace, told apart by Host.
+"""
+
+import json
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+seen: list[tuple[str, str, str]] = []  # the Service's name, the event's id, what authorised it
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        """Take it."""
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        host = self.headers["Host"].partition(".")[0]
+        seen.append((host, self.headers["ce-id"], self.headers.get("Authorization", "")))
+        self._answer(204, b"")
+
+    def do_GET(self) -> None:
+        """Tell what came."""
+        self._answer(200, json.dumps(seen).encode())
+
+    def _answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's word
+        """Say nothing."""
+
+
+if __name__ == "__main__":
+    ThreadingHTTPServer(("0.0.0.0", 8080), Handler).serve_forever()
