@@ -13,6 +13,7 @@ from fanout_crds import builtin, plan
 from fanout_crds.faults import Fault, Faults, Invalid
 from fanout_crds.inherit import merge, recheck
 from fanout_crds.policy import Policy
+from fanout_crds.references import Outside as Outside
 from fanout_crds.references import References as References
 from fanout_crds.references import Refs as Refs
 from fanout_crds.references import SecretKey as SecretKey
@@ -23,6 +24,7 @@ from fanout_crds.references import references as references
 from fanout_crds.route import CLASS_NAME, FanoutRoute, Request, Target
 
 MOST_BYTES: typing.Final = 900_000  # a ConfigMap holds 1 MiB, labels and annotations included
+MOST_CREDENTIALS: typing.Final = 1 << 20  # what the values of a Secret may have together
 _TOKEN = re.compile(rb"[!-~]+")  # what may follow "Bearer " in one header line (RFC 9110 §5.5)
 
 
@@ -68,10 +70,11 @@ def compile(route: FanoutRoute, installation: Installation, refs: Refs, revision
         suspend=route.spec.suspend,
         targets=tuple(one.target(policy) for one, policy in zip(resolved, policies, strict=True)),
     )
-    _check_size(made)
+    credentials = {handle: value for one in resolved for handle, value in one.credentials.items()}
+    _check_size(made, credentials)
     return Compiled(
         plan=made,
-        credentials={handle: value for one in resolved for handle, value in one.credentials.items()},
+        credentials=credentials,
         unresolved=tuple((one.said.name, why) for one in resolved for why in one.unresolved),
     )
 
@@ -101,10 +104,13 @@ def _max_body_size(route: FanoutRoute) -> int:
     return builtin.MAX_BODY_SIZE if said is None else said
 
 
-def _check_size(made: plan.Plan) -> None:
+def _check_size(made: plan.Plan, credentials: plan.Credentials) -> None:
     size = len(plan.encode(made))
     if size > MOST_BYTES:
         raise PlanTooLarge((Fault("spec.targets", f"the compiled plan has {size} bytes, {MOST_BYTES} fit"),))
+    size = sum(map(len, credentials.values()))
+    if size > MOST_CREDENTIALS:
+        raise PlanTooLarge((Fault("spec.targets", f"their credentials have {size} bytes, {MOST_CREDENTIALS} fit"),))
 
 
 class _Resolved:
@@ -114,6 +120,7 @@ class _Resolved:
         self.said = said
         self.unresolved: list[Unresolved] = []
         self.credentials: dict[str, bytes] = {}
+        self._private = said.service is not None
         self._url = self._address(home, refs)
         if bearer := bearer_key(said, home):
             self._credential("bearer", _token(refs.secret(bearer), str(bearer)))
@@ -127,7 +134,7 @@ class _Resolved:
         return plan.Target(
             name=self.said.name,
             url=self._url,
-            private=self.said.service is not None,
+            private=self._private,
             held=why.reason if why else None,
             held_message=why.message if why else None,
             headers=tuple((header.name, header.value) for header in request.headers),
@@ -146,6 +153,8 @@ class _Resolved:
         if isinstance(base, Unresolved):
             self.unresolved.append(base)
             return ""
+        if isinstance(base, Outside):
+            self._private, base = False, base.url
         if self.said.tls:
             base = re.sub(r"^http://", "https://", base)
         return base.rstrip("/") + ("/" if service.path is None else service.path)

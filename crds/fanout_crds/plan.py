@@ -159,7 +159,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     name: str
     url: str  # absolute http(s) URL; empty only when held
-    private: bool  # a service: addresses inside the cluster are allowed
+    private: bool  # a service inside the cluster: its addresses are allowed
     held: str | None
     held_message: str | None
     headers: tuple[tuple[str, str], ...]

@@ -60,16 +60,22 @@ class Unresolved(msgspec.Struct, frozen=True):
     message: str
 
 
+class Outside(msgspec.Struct, frozen=True):
+    """Where a Service leads that is but a name for something outside the cluster: asked as a url is, and as guarded."""
+
+    url: str
+
+
 class Refs(msgspec.Struct, frozen=True, kw_only=True):
     """The answers: a base URL per Service port, bytes per key of a Secret. One that is missing is unresolved."""
 
-    services: Mapping[ServiceKey, str | Unresolved] = msgspec.field(default_factory=dict)
+    services: Mapping[ServiceKey, str | Outside | Unresolved] = msgspec.field(default_factory=dict)
     secrets: Mapping[SecretKey, bytes | Unresolved] = msgspec.field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"Refs({len(self.services)} services, {len(self.secrets)} secrets)"  # never a value
 
-    def service(self, key: ServiceKey) -> str | Unresolved:
+    def service(self, key: ServiceKey) -> str | Outside | Unresolved:
         """Give the base URL of a Service's port."""
         return self.services.get(key, Unresolved("ServiceNotFound", f"Service {key} is not known"))
 

@@ -11,6 +11,7 @@ Nothing here decides anything about a route.
 """
 
 import asyncio
+import contextlib
 import random
 import typing
 from collections.abc import Callable, Collection, Coroutine
@@ -26,13 +27,26 @@ from fanout_operator.backoff import Backoff
 from fanout_operator.bucket import Bucket
 from fanout_operator.claims import Claims, Holder
 from fanout_operator.conditions import Finding, some
+from fanout_operator.endpoints import Endpoints, reduced
 from fanout_operator.events import Recorder, notice
 from fanout_operator.fleet import Fleet
 from fanout_operator.gather import Sources, things_of
 from fanout_operator.grants import Grants, Permission, permissions
 from fanout_operator.judge import Rules
 from fanout_operator.kept import Kept
-from fanout_operator.kube import CONFIG_MAPS, FAILURES, GRANTS, ROUTES, SECRETS, SERVICES, Document, Kind, Kube, Scope
+from fanout_operator.kube import (
+    CONFIG_MAPS,
+    ENDPOINT_SLICES,
+    FAILURES,
+    GRANTS,
+    ROUTES,
+    SECRETS,
+    SERVICES,
+    Document,
+    Kind,
+    Kube,
+    Scope,
+)
 from fanout_operator.options import Options
 from fanout_operator.reconcile import Desk, Reconciler, class_of
 from fanout_operator.reflector import Reflector, key_of
@@ -45,6 +59,7 @@ STATUS_RATE: typing.Final = 10.0  # patches a second
 STATUS_BURST: typing.Final = 20.0
 EVENT_RATE: typing.Final = 5.0  # Kubernetes Events a second
 EVENT_BURST: typing.Final = 50.0
+ENDPOINTS: typing.Final = 5.0  # seconds a start waits for the list of EndpointSlices
 START: typing.Final = Backoff(base=0.2, cap=5.0)
 
 log = structlog.get_logger()
@@ -72,6 +87,7 @@ class Operator:
         self.dependants = Dependants()
         self.claims = Claims()
         self.grants = Grants(self._permission_changed)
+        self.endpoints = Endpoints(self._endpoints_changed)
         self.fleet = Fleet(self._reported)
         self.recorder = Recorder(
             kube, bucket=Bucket(EVENT_RATE, EVENT_BURST), wall=chances.wall, new_id=chances.revision
@@ -86,6 +102,7 @@ class Operator:
             wall=chances.wall,
             public_url=options.public_url,
         )
+        self.status.has_endpoints = self._has_endpoints
         self.status.written = self.recorder.status_written
         self.work = WorkQueue("routes", self._reconcile, workers=WORKERS, rng=chances.rng)
         self.missing = Kept(lambda routes: self._plans_held(routes, f"{len(routes)} routes vanished at once"))
@@ -132,6 +149,14 @@ class Operator:
         for route in self.dependants.of(permission.thing):
             self.work.put(route)
 
+    def _endpoints_changed(self, service: str) -> None:
+        there = self.endpoints.ready(service)
+        for route in self.dependants.of(things_of(SERVICES, service)):
+            (self.status.wake if there else self.status.lost_endpoints)(route)
+
+    def _has_endpoints(self, service: str) -> bool:
+        return self.endpoints.ready(service) or not self._known((ENDPOINT_SLICES,))
+
     def _plan_changed(self, _key: str, before: plans.Written | None, now: plans.Written | None) -> None:
         """Somebody changed or removed a plan: put it back. Our own writes are in the book already."""
         if now is not None:
@@ -175,10 +200,19 @@ class Operator:
         for one in self.reflectors:
             if one.scope.kind is CONFIG_MAPS:
                 await one.synced.wait()
+        await self._endpoints_listed()
         self._claim_paths()
         for key in self.routes.by_age():
             self.work.put(key)
         log.info("operator.listed", routes=len(self.routes), plans=len(self.book))
+
+    async def _endpoints_listed(self) -> None:
+        """Wait a little: without them nothing is said that was said before. They hold nothing up for long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ENDPOINTS):
+                for one in self.reflectors:
+                    if one.scope.kind is ENDPOINT_SLICES:
+                        await one.synced.wait()
 
     async def first_round(self) -> None:
         """Wait until all that was there at the start is done."""
@@ -235,7 +269,7 @@ class Operator:
             dependants=self.dependants,
             claims=self.claims,
             grants=self.grants,
-            granted=self._granted,
+            granted=lambda: self._known(GRANTS),
             namespace=self._options.namespace,
         )
         desk = Desk(
@@ -251,8 +285,9 @@ class Operator:
         installation = Installation(class_name=self._options.class_name)
         return Reconciler(sources, self._rules, installation, desk, revision=self._chances.revision)
 
-    def _granted(self) -> bool:
-        return all(one.synced.is_set() for one in self.reflectors if one.scope.kind in GRANTS)
+    def _known(self, kinds: Collection[Kind]) -> bool:
+        """Whether all there is of a kind, which may have several versions, has been listed."""
+        return all(one.synced.is_set() for one in self.reflectors if one.scope.kind in kinds)
 
     def _reflectors(self) -> typing.Iterator[Reflector[typing.Any]]:
         for kind in (SERVICES, SECRETS):
@@ -263,6 +298,15 @@ class Operator:
         for scope in self._scopes(GRANTS[0], metadata_only=False):
             yield Reflector(
                 self._kube, scope, keep=permissions, changed=self.grants.note, rng=self._chances.rng, kinds=GRANTS
+            )
+        for scope in self._scopes(ENDPOINT_SLICES, metadata_only=False):
+            yield Reflector(
+                self._kube,
+                scope,
+                keep=reduced,
+                changed=self.endpoints.note,
+                rng=self._chances.rng,
+                listed=lambda: self._reported(None),
             )
         for kind, changed in ((CONFIG_MAPS, self._plan_changed), (SECRETS, self._credentials_changed)):
             scope = Scope(

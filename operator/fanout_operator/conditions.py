@@ -33,6 +33,10 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     objection: Said | None
     unresolved: tuple[tuple[str, Unresolved], ...] = ()
     targets: tuple[str, ...] = ()
+    services: tuple[tuple[str, str], ...] = ()  # target, and the Service of the cluster that it resolved to
+    without_endpoints: tuple[
+        tuple[str, str], ...
+    ] = ()  # those of them with nobody there, as known when status is written
     path: str = ""
     in_force: InForce | None = None
     fresh: bool = False  # written by this very reconcile: what dispatchers said before is about another plan
@@ -61,11 +65,17 @@ def accepted(finding: Finding) -> Condition:
 
 
 def resolved_refs(finding: Finding) -> Condition:
-    """Whether all that an accepted spec refers to is there; what is not holds its target, and every one is told."""
+    """Whether all that an accepted spec refers to is there; what is not holds its target, and every one is told.
+
+    A Service with no endpoint ready resolves all the same: deliveries are tried again until there is one.
+    """
     if finding.objection:
         return _condition("ResolvedRefs", "Unknown", say("NotAccepted"))
-    if not finding.unresolved:
+    if not finding.unresolved and not finding.without_endpoints:
         return _condition("ResolvedRefs", "True", say("ResolvedRefs"))
+    if not finding.unresolved:
+        targets = some(f"target {target} (Service {service})" for target, service in finding.without_endpoints)
+        return _condition("ResolvedRefs", "True", say("NoReadyEndpoints", targets=targets))
     first = finding.unresolved[0][1]
     sentences = (f"target {target}: {one.message}" for target, one in finding.unresolved)
     return _condition("ResolvedRefs", "False", Said(first.reason, some(sentences, "; ")))

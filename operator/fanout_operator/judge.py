@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from fanout_crds.faults import Fault
-from fanout_crds.references import SecretKey, ServiceKey, Unresolved
+from fanout_crds.references import Outside, SecretKey, ServiceKey, Unresolved
 from fanout_crds.route import FanoutRoute
 from fanout_operator.claims import Holder
 from fanout_operator.plans import Content
@@ -27,7 +27,7 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     route: FanoutRoute | None
     faults: tuple[Fault, ...] = ()
     holder: Holder | None = None  # who has the path it asks for
-    services: Mapping[ServiceKey, str | Unresolved] = {}
+    services: Mapping[ServiceKey, str | Outside | Unresolved] = {}
     secrets: Mapping[SecretKey, bytes | Unresolved] = {}
     plan: Content | None = None
 

@@ -23,8 +23,9 @@ REASONS: typing.Final[Mapping[str, str]] = {
     "PathNotAllowed": "spec.listen.path: must start with /{namespace}/, got {path}; the installer may allow others",
     "PathContested": "spec.listen.path: {path} belongs to {holder}, which had it first",
     "PlanTooLarge": "{faults}",
-    # ResolvedRefs; all but the first and the last hold a target (fanout_crds.references.Reason)
+    # ResolvedRefs; all but the first two and the last hold a target (fanout_crds.references.Reason)
     "ResolvedRefs": "all references resolve",
+    "NoReadyEndpoints": "all references resolve, but no endpoint is ready for {targets}",
     "ServiceNotFound": "there is no Service {name}",
     "ServiceUnusable": "Service {name} {why}",
     "PortNotFound": "Service {name} has no TCP port {port}; it has {has}",

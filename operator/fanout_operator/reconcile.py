@@ -13,6 +13,7 @@ import msgspec
 import structlog
 
 from fanout_crds.compile import Installation
+from fanout_crds.references import service_key
 from fanout_crds.route import CLASS_NAME
 from fanout_crds.schema import NAME as DEFINITION_NAME
 from fanout_operator import plans
@@ -166,6 +167,7 @@ def _finding(observed: Observed, outcome: Rendered | Said | None) -> Finding:
             objection=None,
             unresolved=outcome.unresolved,
             targets=tuple(target.name for target in outcome.plan.targets),
+            services=_services(observed),
             path=outcome.plan.path,
             in_force=InForce(outcome.plan.revision, outcome.plan.generation),
             fresh=outcome.write,
@@ -179,3 +181,12 @@ def _finding(observed: Observed, outcome: Rendered | Said | None) -> Finding:
         path=plan.path if plan else "",
         in_force=InForce(plan.plan_revision, plan.generation) if plan else None,
     )
+
+
+def _services(observed: Observed) -> tuple[tuple[str, str], ...]:
+    """Which targets are Services of the cluster, and which ones; what lies outside has no endpoints to be seen."""
+    if observed.route is None:
+        return ()
+    home, targets = observed.route.metadata.namespace, observed.route.spec.targets
+    keys = ((target.name, service_key(target.service, home)) for target in targets if target.service)
+    return tuple((name, f"{key.namespace}/{key.name}") for name, key in keys if isinstance(observed.services[key], str))

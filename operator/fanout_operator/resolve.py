@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from fanout_crds.references import References, SecretKey, ServiceKey, Unresolved
+from fanout_crds.references import Outside, References, SecretKey, ServiceKey, Unresolved
 from fanout_operator.grants import ANY, Permission
 from fanout_operator.kube import SECRETS, SERVICES, Document, Kind, Reading
 from fanout_operator.plans import decoded
@@ -67,15 +67,8 @@ def _service_not_found(key: ServiceKey, rights: Rights, service: Document | None
     return None if service else unresolved("ServiceNotFound", name=f"{key.namespace}/{key.name}")
 
 
-def _external_name(key: ServiceKey, rights: Rights, service: Document | None) -> Unresolved | None:
-    if service is None or service["spec"].get("type") != "ExternalName":
-        return None
-    why = "is of type ExternalName, which leads out of the cluster: use url"
-    return unresolved("ServiceUnusable", name=f"{key.namespace}/{key.name}", why=why)
-
-
 def _port_not_found(key: ServiceKey, rights: Rights, service: Document | None) -> Unresolved | None:
-    if service is None or _port(service, key.port):
+    if service is None or _port(service, key.port) or _any_port(service, key.port):
         return None
     has = ", ".join(_said(port) for port in _ports(service)) or "no ports"
     return unresolved("PortNotFound", name=f"{key.namespace}/{key.name}", port=key.port, has=has)
@@ -94,18 +87,21 @@ def _headless_by_name(key: ServiceKey, rights: Rights, service: Document | None)
 SERVICE_CHECKS: typing.Final[tuple[ServiceCheck, ...]] = (
     _service_not_permitted,  # first: nothing about another namespace is told
     _service_not_found,
-    _external_name,  # before the ports: it may have none
     _port_not_found,
     _headless_by_name,
 )
 
 
-def service(key: ServiceKey, rights: Rights, found: Document | None) -> str | Unresolved:
-    """The base URL of a Service's port, as the cluster's DNS knows it."""
+def service(key: ServiceKey, rights: Rights, found: Document | None) -> str | Outside | Unresolved:
+    """The base URL of a Service's port, as the cluster's DNS knows it, or outside of the cluster."""
     for check in SERVICE_CHECKS:
         objection = check(key, rights, found)
         if objection:
             return objection
+    external = _external_name(found or {})
+    if external:
+        port = _port(found or {}, key.port) or {"port": key.port}
+        return Outside(f"{_scheme(port)}://{external}:{port['port']}")
     port = _port(found or {}, key.port) or {}
     return f"{_scheme(port)}://{key.name}.{key.namespace}.{SERVICE_DOMAIN}:{_number(found or {}, port)}"
 
@@ -120,6 +116,17 @@ def _port(service: Reading, wanted: str) -> Reading | None:
         if wanted in (str(port["port"]), port.get("name")) and port.get("protocol", "TCP") == "TCP":
             return port
     return None
+
+
+def _external_name(service: Reading) -> str | None:
+    """Where a Service of type ExternalName leads. Its name is what certificates and the Host header are about."""
+    spec = service["spec"]
+    return str(spec["externalName"]).rstrip(".") if spec.get("type") == "ExternalName" else None
+
+
+def _any_port(service: Reading, wanted: str) -> bool:
+    """A Service of type ExternalName need not say its ports; then any number is one."""
+    return bool(_external_name(service) and not _ports(service) and wanted.isdecimal())
 
 
 def _said(port: Reading) -> str:
@@ -177,7 +184,7 @@ def secret(key: SecretKey, rights: Rights, found: Document | None) -> bytes | Un
 
 def all_services(
     keys: frozenset[ServiceKey], rights: Rights, found: Mapping[str, Document]
-) -> dict[ServiceKey, str | Unresolved]:
+) -> dict[ServiceKey, str | Outside | Unresolved]:
     """Resolve every Service; `found` is by ``namespace/name``."""
     return {key: service(key, rights, found.get(f"{key.namespace}/{key.name}")) for key in keys}
 

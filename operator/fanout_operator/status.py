@@ -36,6 +36,7 @@ from fanout_operator.routes import Routes
 from fanout_operator.workqueue import WorkQueue
 
 REPORT: typing.Final = 0.5  # seconds that dispatchers get to run a new plan, so that one patch tells both
+ENDPOINTS: typing.Final = 5.0  # seconds a Service may be without a ready endpoint before it is looked at: pods restart
 COUNTERS: typing.Final = 10.0  # seconds between two patches of one route that change counters only
 FROM_DISPATCHERS: typing.Final = frozenset({"Programmed", "Healthy"})
 COUNTER_FIELDS: typing.Final = frozenset({"pending", "deadLetters", "openCircuits", "targets"})
@@ -74,6 +75,7 @@ class StatusWriter:
         self._bucket = bucket
         self._wall = wall
         self._public_url = public_url
+        self.has_endpoints: Callable[[str], bool] = lambda _service: True
         self.written: Written = lambda *_: None  # whoever wants to hear of it
         self._left: set[str] = set()
         self.urgent = WorkQueue("status", self._look, workers=4, rng=rng)
@@ -91,6 +93,10 @@ class StatusWriter:
     def wake(self, key: str) -> None:
         """A route's status may be another now."""
         self.urgent.put(key)
+
+    def lost_endpoints(self, key: str) -> None:
+        """No endpoint of a Service of this route is ready any more; mostly there is one again soon."""
+        self.urgent.put_later(key, ENDPOINTS)
 
     def judged(self, key: str) -> None:
         """A route was reconciled. A new plan is told when dispatchers have had a moment to take it."""
@@ -150,6 +156,8 @@ class StatusWriter:
         if finding is None:
             return _farewell(before, known.generation) if key in self._left else None
         self._left.discard(key)
+        missing = tuple(one for one in finding.services if not self.has_endpoints(one[1]))
+        finding = msgspec.structs.replace(finding, without_endpoints=missing)
         wanted = status(finding, self._fleet.view(key), before, now=self._wall(), public_url=self._public_url)
         patch = {field: value for field, value in wanted.items() if before.get(field) != value}
         patch |= {field: None for field in before if field not in wanted}

@@ -62,6 +62,8 @@ def test_that_a_circuit_opens_and_closes_is_told_and_kubectl_describe_shows_it(
     told(fanout, namespace, "CircuitOpened")
     reports.run(plan)
     found = told(fanout, namespace, "CircuitClosed")
+    reports.run(plan, crm={"circuit": "Open", "lastError": "connect failed"})
+    until(fanout.server, EVENTS.path(namespace), lambda items: any(one["count"] == 2 for one in items))
     shown = fanout.server.kubectl("describe", "fanoutroute", "orders", f"--namespace={namespace}")
     listed = fanout.server.kubectl("get", "events", f"--namespace={namespace}", "--no-headers")
 
@@ -71,6 +73,7 @@ def test_that_a_circuit_opens_and_closes_is_told_and_kubectl_describe_shows_it(
     ]
     events = shown[shown.index("Events:") :]
     assert "fanout-operator" in events
+    assert "(x2 over" in events
     assert "target crm: its circuit opened, deliveries are held; last error: connect failed" in events
     assert "fanoutroute/orders" in listed
 

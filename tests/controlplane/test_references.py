@@ -1,11 +1,13 @@
 """What a route refers to, against a real API server and as the chart's ServiceAccount: grants, Services, Secrets."""
 
 import base64
+import json
 import time
 from collections.abc import Iterator
 
 import pytest
 
+from fanout_dispatcher.transport.guard import Guard
 from fanout_operator.kube import CONFIG_MAPS, SECRETS
 from tests.controlplane import grants
 from tests.controlplane.installed import Installation, Operator, condition, define, running_operator
@@ -172,3 +174,108 @@ def test_the_newer_version_of_grants_is_watched_as_well(
     fanout.apply(grants.grant(vault, shop, "Secret", "mail", version="v1"))
 
     held(fanout, shop, "orders", None)
+
+
+def slice_(namespace: str, service: str, *, ready: bool) -> Document:
+    """An EndpointSlice as the controller of the cluster makes it; here is none."""
+    labels = {"kubernetes.io/service-name": service}
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {"name": f"{service}-x", "namespace": namespace, "labels": labels},
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": ["10.0.0.7"], "conditions": {"ready": ready}}],
+        "ports": [{"name": "http", "port": 8080}],
+    }
+
+
+def test_a_service_without_a_ready_endpoint_resolves_with_a_warning_until_there_is_one(
+    fanout: Installation, shop: str
+) -> None:
+    fanout.apply(service(shop, "payment"), fanout.route(shop, "orders", to_service("payment")))
+    nobody = fanout.status(shop, "orders", ResolvedRefs="True/NoReadyEndpoints")
+    plan = fanout.plan(shop, "orders")
+    fanout.apply(slice_(shop, "payment", ready=False), slice_(shop, "payment", ready=True))
+    fanout.status(shop, "orders", ResolvedRefs="True/ResolvedRefs")
+    fanout.apply(slice_(shop, "payment", ready=False))
+    fanout.status(shop, "orders", ResolvedRefs="True/NoReadyEndpoints")
+
+    assert (
+        f"no endpoint is ready for target payment (Service {shop}/payment)"
+        in (condition(nobody, "ResolvedRefs")["message"])
+    )
+    assert plan["targets"][0]["held"] is None
+    assert fanout.plan(shop, "orders") == plan
+
+
+def test_that_nobody_is_there_survives_a_restart_without_a_word(
+    fanout: Installation, operator: Operator, shop: str
+) -> None:
+    fanout.apply(service(shop, "payment"), service(shop, "crm"), slice_(shop, "crm", ready=True))
+    fanout.apply(fanout.route(shop, "orders", to_service("payment"), to_service("crm")))
+    fanout.status(shop, "orders", ResolvedRefs="True/NoReadyEndpoints")
+    operator.stop()
+    operator.start()
+
+    assert operator.patches() == 0
+
+
+def test_an_external_name_is_asked_as_a_url_is_and_so_as_guarded(fanout: Installation, shop: str) -> None:
+    outside = {"type": "ExternalName", "externalName": "pay.example.com", "ports": []}
+    metadata = {**outside, "externalName": "169.254.169.254"}
+    fanout.apply(service(shop, "outside", **outside), service(shop, "metadata", **metadata))
+    targets = [{"name": name, "service": {"name": name, "port": 8080}} for name in ("outside", "metadata")]
+    fanout.apply(fanout.route(shop, "orders", *targets))
+    fanout.status(shop, "orders", ResolvedRefs="True/ResolvedRefs")  # it has no endpoints, and needs none
+    plan = fanout.plan(shop, "orders")
+
+    assert [(one["url"], one["private"]) for one in plan["targets"]] == [
+        ("http://pay.example.com:8080/", False),
+        ("http://169.254.169.254:8080/", False),
+    ]
+    assert Guard().check_url(plan["targets"][1]["url"], private=False) == "a metadata address"
+
+
+def test_a_headless_service_is_asked_where_its_pods_listen(fanout: Installation, shop: str) -> None:
+    ports = [{"name": "http", "port": 80, "targetPort": 8080}]
+    fanout.apply(service(shop, "payment", clusterIP="None", ports=ports))
+    fanout.apply(fanout.route(shop, "orders", to_service("payment")))
+
+    assert fanout.plan(shop, "orders")["targets"][0]["url"] == f"http://payment.{shop}.svc:8080/"
+
+
+def test_a_secret_without_the_key_says_which_one_it_lacks_and_gets_it(fanout: Installation, shop: str) -> None:
+    fanout.apply(secret(shop, "mail", other="x"), fanout.route(shop, "orders", bearer(shop)))
+    without = fanout.status(shop, "orders", ResolvedRefs="False/SecretKeyNotFound")
+    fanout.apply(secret(shop, "mail", token="s3cr3t"))
+    fanout.status(shop, "orders", ResolvedRefs="True")
+
+    assert f"Secret {shop}/mail has no value for token" in condition(without, "ResolvedRefs")["message"]
+
+
+def test_a_secret_as_large_as_a_secret_may_be_is_used(fanout: Installation, server: ApiServer, shop: str) -> None:
+    bundle = "x" * ((1 << 20) - len("s3cr3t") - 100)
+    document = secret(shop, "large", token="s3cr3t", **{"ca.crt": bundle})
+    server.kubectl("create", "-f", "-", input=json.dumps(document))  # to apply it would need it twice
+    target = bearer(shop, "large") | {"tls": {"caSecret": {"name": "large", "key": "ca.crt"}}}
+    fanout.apply(fanout.route(shop, "orders", target))
+    fanout.status(shop, "orders", ResolvedRefs="True")
+    kept = fanout.credentials(held(fanout, shop, "orders", None))
+
+    assert len(base64.b64decode(kept["data"]["large.ca"])) == len(bundle)
+
+
+def test_credentials_that_fit_into_no_secret_are_refused_and_say_so(
+    fanout: Installation, server: ApiServer, shop: str
+) -> None:
+    for name in ("first", "second"):
+        document = secret(shop, name, **{"ca.crt": "x" * (600 << 10)})
+        server.kubectl("create", "-f", "-", input=json.dumps(document))
+    targets = [
+        {"name": name, "url": "https://a.example/", "tls": {"caSecret": {"name": name, "key": "ca.crt"}}}
+        for name in ("first", "second")
+    ]
+    fanout.apply(fanout.route(shop, "orders", *targets))
+    status = fanout.status(shop, "orders", Accepted="False/PlanTooLarge")
+
+    assert "their credentials have 1228800 bytes, 1048576 fit" in condition(status, "Accepted")["message"]

@@ -6,6 +6,7 @@ from fanout_crds import plan
 from fanout_crds.compile import (
     Compiled,
     Installation,
+    Outside,
     PlanTooLarge,
     References,
     Refs,
@@ -73,6 +74,21 @@ def test_a_service_becomes_its_address_and_may_be_private() -> None:
     target = compiled(route(PAYMENT), refs).plan.targets[0]
 
     assert (target.url, target.private, target.held) == ("http://payment.pay.svc:8080/charges", True, None)
+
+
+def test_a_service_that_leads_outside_may_not_be_private() -> None:
+    refs = Refs(services={PAYMENT_KEY: Outside("http://pay.example.com:80")})
+
+    target = compiled(route(PAYMENT), refs).plan.targets[0]
+
+    assert (target.url, target.private, target.held) == ("http://pay.example.com:80/charges", False, None)
+
+
+def test_credentials_that_fit_into_no_secret_are_refused_with_their_size() -> None:
+    refs = Refs(secrets={TOKEN_KEY: b"t", CA_KEY: b"x" * (1 << 20)})
+
+    with pytest.raises(PlanTooLarge, match="their credentials have 1048577 bytes, 1048576 fit"):
+        compiled(route(PINNED), refs)
 
 
 def test_a_service_without_path_is_asked_at_its_root_and_lives_at_home() -> None:

@@ -84,6 +84,20 @@ def test_healthy_says_what_waits_for_people_and_ready_does_not_follow(seen: View
     assert said(GOOD, seen)["Healthy"] == healthy
 
 
+def test_a_service_with_nobody_there_resolves_with_a_warning_and_what_does_not_resolve_is_told_first() -> None:
+    nobody = msgspec.structs.replace(GOOD, without_endpoints=(("crm", "shop/crm"),))
+    missing = (("mail", Unresolved("SecretNotFound", "there is no Secret shop/mail")),)
+    found = {one.type: one for one in conditions(nobody, view(runs()))}
+    both = said(msgspec.structs.replace(nobody, unresolved=missing), view(runs()))
+
+    assert found["ResolvedRefs"].message == (
+        "all references resolve, but no endpoint is ready for target crm (Service shop/crm)"
+    )
+    assert (found["ResolvedRefs"].status, found["ResolvedRefs"].reason) == ("True", "NoReadyEndpoints")
+    assert (found["Ready"].status, found["Ready"].reason) == ("True", "Ready")
+    assert both["ResolvedRefs"] == "False/SecretNotFound"
+
+
 def test_an_objection_keeps_the_last_good_plan_and_says_which() -> None:
     objected = Finding(
         uid="u", generation=3, objection=say("PathContested", path="/x", holder="a/b"), in_force=InForce("r2", 2)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fanout_crds.references import SecretKey, ServiceKey, Unresolved
+from fanout_crds.references import Outside, SecretKey, ServiceKey, Unresolved
 from fanout_operator import resolve
 from fanout_operator.resolve import Rights
 
@@ -40,13 +40,37 @@ def test_a_headless_service_is_asked_where_its_pods_listen() -> None:
 
 
 @pytest.mark.parametrize(
+    ("ports", "wanted", "url"),
+    [
+        ([], "8080", "http://pay.example.com:8080"),
+        ([{"port": 80, "name": "http"}], "http", "http://pay.example.com:80"),
+        ([{"port": 443, "name": "https", "targetPort": 8443}], "443", "https://pay.example.com:443"),
+    ],
+)
+def test_an_external_name_is_asked_by_its_own_name_as_what_lies_outside(
+    ports: list[dict[str, Any]], wanted: str, url: str
+) -> None:
+    found = service(*ports, type="ExternalName", externalName="pay.example.com.")
+
+    assert resolve.service(ServiceKey("shop", "payment", wanted), SHOP, found) == Outside(url)
+
+
+def test_an_external_name_that_says_its_ports_has_no_others() -> None:
+    found = service({"port": 443, "name": "https"}, type="ExternalName", externalName="pay.example.com")
+    said = resolve.service(ServiceKey("shop", "payment", "80"), SHOP, found)
+
+    assert isinstance(said, Unresolved)
+    assert said.reason == "PortNotFound"
+
+
+@pytest.mark.parametrize(
     ("found", "reason", "words"),
     [
         (None, "ServiceNotFound", "there is no Service shop/payment"),
         (service({"port": 80, "name": "web"}), "PortNotFound", "no TCP port http; it has web (80)"),
         (service(), "PortNotFound", "it has no ports"),
         (service({"port": 53, "name": "http", "protocol": "UDP"}), "PortNotFound", "no TCP port http"),
-        (service(type="ExternalName", externalName="169.254.169.254"), "ServiceUnusable", "ExternalName"),
+        (service(type="ExternalName", externalName="pay.example.com"), "PortNotFound", "it has no ports"),
         (
             service({"port": 80, "name": "http", "targetPort": "web"}, clusterIP="None"),
             "ServiceUnusable",

@@ -14,7 +14,7 @@ from fanout_operator.fleet import Fleet, View
 from fanout_operator.kube import ROUTES, Document
 from fanout_operator.reasons import say
 from fanout_operator.routes import Routes
-from fanout_operator.status import StatusWriter, status
+from fanout_operator.status import ENDPOINTS, StatusWriter, status
 from tests.sim import loop as virtual
 from tests.unit.operator.cluster import Cluster
 from tests.unit.operator.made import rng, route
@@ -276,3 +276,57 @@ async def test_without_dispatchers_a_new_plan_is_told_at_once() -> None:
     scene.writer.judged("shop/orders")
 
     assert len(scene.writer.urgent) == 1
+
+
+async def test_that_a_service_has_nobody_is_told_and_that_somebody_is_there_again() -> None:
+    scene = Scene()
+    scene.add("orders")
+    scene.findings[KEY] = msgspec.structs.replace(scene.findings[KEY], services=(("crm", "shop/crm"),))
+    there: set[str] = set()
+    scene.writer.has_endpoints = there.__contains__
+    await scene.look("orders")
+    without = _reason(scene, "ResolvedRefs")
+    there.add("shop/crm")
+    await scene.look("orders")
+
+    assert (without, _reason(scene, "ResolvedRefs")) == ("NoReadyEndpoints", "ResolvedRefs")
+
+
+def test_pods_that_only_restart_cost_no_patch() -> None:
+    async def story() -> int:
+        scene = Scene()
+        scene.add("orders")
+        scene.findings[KEY] = msgspec.structs.replace(scene.findings[KEY], services=(("crm", "shop/crm"),))
+        await scene.look("orders")
+        before, there = scene.patches(), False
+        scene.writer.has_endpoints = lambda _service: there
+        task = asyncio.create_task(scene.writer.run())
+        scene.writer.lost_endpoints(KEY)
+        await asyncio.sleep(ENDPOINTS - 1)
+        there = True
+        scene.writer.wake(KEY)
+        await asyncio.sleep(ENDPOINTS * 2)
+        task.cancel()
+        return scene.patches() - before
+
+    assert virtual.run(story()) == 0
+
+
+async def test_whoever_wants_to_hear_of_a_status_that_was_written_is_told_before_and_after_and_once() -> None:
+    scene = Scene()
+    heard: list[tuple[Document, Document, frozenset[str]]] = []
+    scene.writer.written = lambda before, after, dry: heard.append((before, after, dry))
+    scene.add("orders")
+    scene.report("orders", circuit="Open", dry_run=True)
+    await scene.look("orders")
+    await scene.look("orders")
+    ((before, after, dry),) = heard
+
+    assert "status" not in before
+    assert after["status"]["targets"] == [{"name": "crm", "circuit": "Open", "pending": 0, "deadLetters": 0}]
+    assert dry == {"crm"}
+
+
+def _reason(scene: Scene, kind: str) -> str:
+    status = scene.cluster.objects["fanoutroutes", "shop", "orders"]["status"]
+    return next(str(one["reason"]) for one in status["conditions"] if one["type"] == kind)
