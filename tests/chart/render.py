@@ -11,14 +11,18 @@ from tests.harness.helm import helm
 CHART = Path(__file__).parents[2] / "charts" / "fanout"
 NAMESPACE = "events"
 
+# Few releases, each with many values at once, since a rendering takes about a second.
+MATRIX = ("default", "everything", "few-namespaces", "own")
+
 Document = dict[str, Any]
 
 
 @cache
-def rendered(*settings: str, release: str = "fanout") -> tuple[Document, ...]:
-    """All objects of a release with these `--set` settings."""
+def rendered(*settings: str, release: str = "fanout", values: str = "default") -> tuple[Document, ...]:
+    """All objects of a release with one of the chart's ci/*-values.yaml and these `--set` settings."""
     flags = [f"--set={one}" for one in settings]
-    text = helm("template", release, str(CHART), f"--namespace={NAMESPACE}", *flags)
+    file = CHART / "ci" / f"{values}-values.yaml"
+    text = helm("template", release, str(CHART), f"--namespace={NAMESPACE}", f"--values={file}", *flags)
     return tuple(document for document in yaml.safe_load_all(text) if document)
 
 
@@ -28,10 +32,31 @@ def one(documents: tuple[Document, ...], kind: str, name: str) -> Document:
     return found
 
 
-def pods(documents: tuple[Document, ...]) -> dict[str, Document]:
-    """The pod templates, by the name of their workload."""
+def kinds(documents: tuple[Document, ...]) -> set[str]:
+    """Which kinds of object there are."""
+    return {each["kind"] for each in documents}
+
+
+def workloads(documents: tuple[Document, ...]) -> dict[str, Document]:
+    """The pod templates of what runs for long, by the name of their workload."""
     return {
         each["metadata"]["name"]: each["spec"]["template"]
         for each in documents
         if each["kind"] in {"Deployment", "StatefulSet"}
     }
+
+
+def pods(documents: tuple[Document, ...]) -> dict[str, Document]:
+    """Everything that becomes a pod, that of `helm test` included."""
+    return workloads(documents) | {each["metadata"]["name"]: each for each in documents if each["kind"] == "Pod"}
+
+
+def containers(pod: Document) -> list[Document]:
+    """All containers of a pod, init ones and sidecars included."""
+    return [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]
+
+
+def flags(documents: tuple[Document, ...], workload: str) -> list[str]:
+    """The flags that a workload's process is started with."""
+    args: list[str] = workloads(documents)[workload]["spec"]["containers"][0]["args"]
+    return args

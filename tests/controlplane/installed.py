@@ -119,10 +119,11 @@ class Installation:
         self.namespace = server.namespace("fanout")
 
     def install(self, *values: str) -> None:
-        """Install or upgrade the release; the definition of routes is the test run's own."""
+        """Install or upgrade the release; what a cluster has once is the test run's own."""
         settings = [
             f"--set=className={self.class_name}",
             "--set=crds.install=false",
+            "--set=rbac.aggregatedRoles=false",
             *(f"--set={one}" for one in values),
         ]
         helm(

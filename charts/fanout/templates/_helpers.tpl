@@ -26,7 +26,8 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- end -}}
 
 {{- define "fanout.image" -}}
-{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- $tagged := printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) -}}
+{{ ternary (printf "%s@%s" .Values.image.repository .Values.image.digest) $tagged (ne .Values.image.digest "") }}
 {{- end -}}
 
 {{- define "fanout.operator.account" -}}
@@ -45,10 +46,22 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{ .Values.admin.existingSecret | default (printf "%s-admin-token" (include "fanout.name" .)) }}
 {{- end -}}
 
+{{- /* Where producers post, by the name of the namespace. Call with (list . .Release.Namespace). */ -}}
 {{- define "fanout.url" -}}
-{{- $port := int .Values.dispatcher.service.port -}}
-{{- $inside := printf "http://%s.%s.svc%s" (include "fanout.name" .) .Release.Namespace (ternary "" (printf ":%d" $port) (eq $port 80)) -}}
-{{ .Values.publicUrl | default $inside }}
+{{- $top := index . 0 -}}
+{{- $port := int $top.Values.dispatcher.service.port -}}
+{{- $inside := printf "http://%s.%s.svc%s" (include "fanout.name" $top) (index . 1) (ternary "" (printf ":%d" $port) (eq $port 80)) -}}
+{{ $top.Values.publicUrl | default $inside }}
+{{- end -}}
+
+{{- /* A namespace whose routes are served: for the first route of the notes, and for the test's. */ -}}
+{{- define "fanout.served.namespace" -}}
+{{- $own := .Release.Namespace -}}
+{{- if .Values.watchNamespaces -}}
+{{ ternary $own (first .Values.watchNamespaces) (has $own .Values.watchNamespaces) }}
+{{- else -}}
+{{ $own }}
+{{- end -}}
 {{- end -}}
 
 {{- /* Pod Security "restricted". */ -}}
@@ -69,10 +82,11 @@ capabilities:
   drop: [ALL]
 {{- end -}}
 
-{{- /* Where pods go, and with which images. Call with (list . .Values.operator). */ -}}
+{{- /* Where pods go, and with which images. Call with (list . "operator"). */ -}}
 {{- define "fanout.pod.placement" -}}
 {{- $top := index . 0 -}}
-{{- $of := index . 1 -}}
+{{- $component := index . 1 -}}
+{{- $of := index $top.Values $component -}}
 {{- with $top.Values.imagePullSecrets }}
 imagePullSecrets: {{ toYaml . | nindent 2 }}
 {{- end }}
@@ -87,5 +101,12 @@ tolerations: {{ toYaml . | nindent 2 }}
 {{- end }}
 {{- with $of.affinity }}
 affinity: {{ toYaml . | nindent 2 }}
+{{- end }}
+{{- with $of.topologySpreadConstraints }}
+topologySpreadConstraints:
+  {{- $ours := dict "labelSelector" (dict "matchLabels" (include "fanout.selector" (list $top $component) | fromYaml)) }}
+  {{- range . }}
+  - {{- toYaml (merge (deepCopy .) (ternary (dict) $ours (hasKey . "labelSelector"))) | nindent 4 }}
+  {{- end }}
 {{- end }}
 {{- end -}}

@@ -1,0 +1,96 @@
+"""How pods run: hardened, probed, ended gently, and with what the values add."""
+
+import pytest
+
+from fanout_dispatcher.cli.run import run
+from fanout_dispatcher.cli.send import send
+from fanout_dispatcher.parts import GRACE
+from fanout_operator.main import main as operator
+from tests.chart.render import MATRIX, containers, flags, one, pods, rendered, workloads
+
+
+@pytest.mark.parametrize("values", MATRIX)
+def test_every_pod_passes_pod_security_restricted(values: str) -> None:
+    for pod in pods(rendered(values=values)).values():
+        assert pod["spec"]["securityContext"]["runAsNonRoot"] is True
+        assert pod["spec"]["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in containers(pod):
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+
+
+@pytest.mark.parametrize("values", MATRIX)
+def test_every_flag_is_one_that_its_process_understands(values: str) -> None:
+    """Rendered flags against the real command lines, so that neither can change alone."""
+    for command, component in ((operator, "operator"), (run, "dispatcher")):
+        known = {name for parameter in command.params for name in parameter.opts}
+        for workload in workloads(rendered(values=values)):
+            if workload.endswith(component):
+                given = {flag.partition("=")[0] for flag in flags(rendered(values=values), workload)}
+                assert given <= known
+    for name, pod in pods(rendered(values=values)).items():
+        if name.endswith("-test"):
+            assert send.make_context("send", [*pod["spec"]["containers"][0]["args"]]).params["wait"]
+
+
+def test_what_the_values_add_comes_after_what_is_ours() -> None:
+    for workload, template in workloads(rendered(values="everything")).items():
+        (container,) = template["spec"]["containers"]
+        assert container["args"][-1].startswith("--log-format=")
+        assert {"name": "TZ", "value": "Europe/Berlin"} in container["env"]
+        assert {"name": "more", "mountPath": "/more"} in container["volumeMounts"]
+        assert template["spec"]["volumes"][-1]["name"] == "more"
+        assert template["metadata"]["labels"]["c"] == "d", workload
+        assert template["metadata"]["annotations"] == {"example.com/a": "b"}
+        assert template["spec"]["imagePullSecrets"] == [{"name": "pull"}]
+
+
+def test_a_digest_takes_the_place_of_the_tag() -> None:
+    images = {
+        container["image"] for pod in pods(rendered(values="everything")).values() for container in containers(pod)
+    }
+
+    assert images == {f"registry.example.com/fanout@sha256:{'a' * 64}"}
+    assert {one["image"] for pod in pods(rendered(values="own")).values() for one in containers(pod)} == {
+        "fanout:1.2.3"
+    }
+
+
+def test_a_dispatcher_ends_after_the_endpoints_forget_it_and_before_it_is_killed() -> None:
+    """No shell in the image: the kubelet itself sleeps. Then SIGTERM, and the longest attempt has to land."""
+    for values, waits in (("default", 5), ("everything", 20)):
+        pod = workloads(rendered(values=values))["fanout-dispatcher"]["spec"]
+        (container,) = pod["containers"]
+
+        assert container["lifecycle"] == {"preStop": {"sleep": {"seconds": waits}}}
+        assert pod["terminationGracePeriodSeconds"] > waits + 10 + GRACE  # 10 s: an attempt, by default
+    assert "lifecycle" not in workloads(rendered(values="own"))["own-dispatcher"]["spec"]["containers"][0]
+
+
+def test_replicas_are_spread_and_a_drain_takes_one_at_a_time() -> None:
+    documents = rendered()
+    for component in ("operator", "dispatcher"):
+        template = workloads(documents)[f"fanout-{component}"]
+        budget = one(documents, "PodDisruptionBudget", f"fanout-{component}")["spec"]
+        (spread,) = template["spec"]["topologySpreadConstraints"]
+
+        assert budget["maxUnavailable"] == 1
+        for selector in (budget["selector"], spread["labelSelector"]):
+            assert selector["matchLabels"].items() <= template["metadata"]["labels"].items()
+            assert selector["matchLabels"]["app.kubernetes.io/component"] == component
+    mine = workloads(rendered(values="everything"))["fanout-operator"]["spec"]["topologySpreadConstraints"]
+    assert [each["labelSelector"] for each in mine] == [{"matchLabels": {"mine": "yes"}}]
+
+
+def test_the_autoscaler_never_takes_a_journal_away() -> None:
+    documents = rendered(values="everything")
+    scaler = one(documents, "HorizontalPodAutoscaler", "fanout-dispatcher")["spec"]
+    dispatcher = one(documents, "StatefulSet", "fanout-dispatcher")
+
+    assert scaler["behavior"]["scaleDown"] == {"selectPolicy": "Disabled"}
+    assert (scaler["minReplicas"], scaler["maxReplicas"]) == (2, 5)
+    assert scaler["scaleTargetRef"]["name"] == dispatcher["metadata"]["name"]
+    assert "replicas" not in dispatcher["spec"], "an upgrade would set back what was scaled"
