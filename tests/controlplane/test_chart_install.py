@@ -1,4 +1,4 @@
-"""The chart in a real API server: installed, upgraded, uninstalled, and what its accounts may and may not do."""
+"""The chart in a real API server: installed, upgraded, uninstalled. Rights and admission have tests of their own."""
 
 import json
 import ssl
@@ -11,7 +11,7 @@ import pytest
 
 from tests.chart.render import CHART
 from tests.controlplane.installed import established
-from tests.harness.apiserver import ApiServer, KubectlError, running
+from tests.harness.apiserver import ApiServer, running
 from tests.harness.helm import helm
 
 NAMESPACE = "events"
@@ -32,35 +32,10 @@ def get(cluster: ApiServer, kind: str, name: str) -> Any:
     return json.loads(cluster.kubectl("get", kind, name, f"--namespace={NAMESPACE}", "-o", "json"))
 
 
-def may(cluster: ApiServer, account: str, *question: str) -> bool:
-    user = f"--as=system:serviceaccount:{NAMESPACE}:{account}"
-    try:
-        return cluster.kubectl("auth", "can-i", *question, user).strip() == "yes"
-    except KubectlError:  # a no exits with 1
-        return False
-
-
 def test_the_definition_of_routes_comes_with_the_release(cluster: ApiServer) -> None:
     established(cluster)
 
     assert "fr" in cluster.kubectl("api-resources", "--api-group=fanout.dev", "--no-headers")
-
-
-@pytest.mark.parametrize(("kind", "name"), [("deployment", "fanout-operator"), ("statefulset", "fanout-dispatcher")])
-def test_its_pods_are_admitted_under_pod_security_restricted(cluster: ApiServer, kind: str, name: str) -> None:
-    template = get(cluster, kind, name)["spec"]["template"]
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name, "namespace": NAMESPACE},
-        "spec": template["spec"],
-    }
-    pod["spec"]["volumes"] = [
-        *pod["spec"].get("volumes", []),
-        *({"name": "data", "emptyDir": {}} for _ in range(kind == "statefulset")),
-    ]
-
-    assert "created" in cluster.kubectl("create", "--dry-run=server", "-f", "-", input=json.dumps(pod))
 
 
 def test_an_upgrade_keeps_the_certificate_and_the_token(cluster: ApiServer) -> None:
@@ -95,59 +70,6 @@ def test_the_certificate_is_the_report_services_own(cluster: ApiServer, tmp_path
                 pass
 
     assert client.getpeercert()["subjectAltName"] == (("DNS", f"fanout-report.{NAMESPACE}.svc"),)  # type: ignore[index]
-
-
-OPERATOR_MAY = (
-    ("list", "fanoutroutes.fanout.dev", "--all-namespaces"),
-    ("patch", "fanoutroutes.fanout.dev", "--subresource=status", "--namespace=default"),
-    ("get", "secrets", "--namespace=default"),
-    ("create", "events", "--namespace=default"),
-    ("patch", "configmaps", f"--namespace={NAMESPACE}"),
-    ("delete", "secrets", f"--namespace={NAMESPACE}"),
-    ("list", "endpointslices.discovery.k8s.io", "--all-namespaces"),
-    ("get", "customresourcedefinitions/fanoutroutes.fanout.dev"),
-    ("create", "leases.coordination.k8s.io", f"--namespace={NAMESPACE}"),
-    ("update", "leases.coordination.k8s.io/fanout-operator", f"--namespace={NAMESPACE}"),
-)
-OPERATOR_MAY_NOT = (
-    ("update", "fanoutroutes.fanout.dev", "--namespace=default"),
-    ("delete", "fanoutroutes.fanout.dev", "--namespace=default"),
-    ("create", "configmaps", "--namespace=default"),
-    ("create", "secrets", "--namespace=default"),
-    ("get", "configmaps", "--namespace=default"),
-    ("create", "pods", f"--namespace={NAMESPACE}"),
-    ("create", "pods/exec", f"--namespace={NAMESPACE}"),
-    ("get", "customresourcedefinitions/others.example.com"),
-    ("patch", "customresourcedefinitions/fanoutroutes.fanout.dev"),
-    ("create", "serviceaccounts/token", f"--namespace={NAMESPACE}"),
-    ("escalate", "roles", f"--namespace={NAMESPACE}"),
-    ("impersonate", "users"),
-    ("update", "leases.coordination.k8s.io/others", f"--namespace={NAMESPACE}"),
-    ("get", "leases.coordination.k8s.io/fanout-operator", "--namespace=default"),
-)
-DISPATCHER_MAY = (
-    ("watch", "configmaps", f"--namespace={NAMESPACE}"),
-    ("watch", "secrets", f"--namespace={NAMESPACE}"),
-    ("create", "tokenreviews.authentication.k8s.io"),
-)
-DISPATCHER_MAY_NOT = (
-    ("get", "secrets", "--namespace=default"),
-    ("create", "configmaps", f"--namespace={NAMESPACE}"),
-    ("patch", "secrets", f"--namespace={NAMESPACE}"),
-    ("list", "fanoutroutes.fanout.dev", f"--namespace={NAMESPACE}"),
-    ("get", "services", f"--namespace={NAMESPACE}"),
-    ("get", "pods", f"--namespace={NAMESPACE}"),
-)
-
-
-def test_the_operator_may_do_its_work_and_nothing_else(cluster: ApiServer) -> None:
-    assert [one for one in OPERATOR_MAY if not may(cluster, "fanout-operator", *one)] == []
-    assert [one for one in OPERATOR_MAY_NOT if may(cluster, "fanout-operator", *one)] == []
-
-
-def test_the_dispatcher_may_read_its_plans_and_nothing_else(cluster: ApiServer) -> None:
-    assert [one for one in DISPATCHER_MAY if not may(cluster, "fanout-dispatcher", *one)] == []
-    assert [one for one in DISPATCHER_MAY_NOT if may(cluster, "fanout-dispatcher", *one)] == []
 
 
 def test_uninstalling_leaves_the_definition_and_with_it_the_routes(cluster: ApiServer) -> None:
