@@ -1,6 +1,6 @@
 # What people and CI run. Paths are relative and verbs are phony, so a checkout's path may hold spaces.
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-cluster test e2e check fmt bench sim faults binaries crd chart lock clean
+.PHONY: help install demo demo-cluster test e2e check fmt bench sim faults binaries crd chart dist lock clean
 PYTHON_ENV := .venv/bin/python
 
 help:  ## Tell the verbs
@@ -47,8 +47,11 @@ binaries: install  ## Build etcd, kube-apiserver, kubectl and helm into a cache 
 crd: install  ## Write the CRD and docs/api.md from their types
 	$(PYTHON_ENV) -m fanout_crds.generate
 
-chart: install binaries  ## Write the chart's table of values after values.yaml changed
+chart: install binaries  ## Write what is made from the chart: its table of values, the kustomize base
 	$(PYTHON_ENV) -m scripts.chart
+
+dist: install binaries  ## Write dist/install.yaml for `kubectl apply -f`; IMAGE=registry.example.com/fanout:0.1.0 names yours
+	@$(PYTHON_ENV) -m scripts.dist $(IMAGE)
 
 lock: install  ## Pin every dependency anew, with hashes
 	scripts/lock.sh

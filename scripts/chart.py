@@ -1,18 +1,17 @@
-"""`make chart` writes what is made from the chart's values: the table in its README.
+"""`make chart` writes what is made from the chart: the table of values in its README, and the kustomize base.
 
 The table is in the style of helm-docs: a value is a comment that begins with "--", the key below it, and its default.
-A mapping with such a comment is one value, one without is a heading of those below it. A test holds the README to this.
+A mapping with such a comment is one value, one without is a heading of those below it. Tests hold both files to this.
 """
 
 import json
-import pathlib
 import re
 import typing
 
 import yaml
 
-ROOT: typing.Final = pathlib.Path(__file__).parents[1]
-CHART: typing.Final = ROOT / "charts" / "fanout"
+from scripts.manifests import BASE, CHART, base
+
 VALUES: typing.Final = CHART / "values.yaml"
 README: typing.Final = CHART / "README.md"
 TABLE: typing.Final = re.compile(r"^\| Key \| Type \|.*?(?=^(?!\|))", re.MULTILINE | re.DOTALL)
@@ -39,8 +38,9 @@ def table(text: str) -> str:
 
 
 def main() -> None:
-    """Write it."""
+    """Write both."""
     README.write_text(TABLE.sub(lambda _: table(VALUES.read_text()), README.read_text()))
+    BASE.write_text(base(), encoding="utf-8")
 
 
 def _values(node: yaml.MappingNode, lines: list[str], above: str) -> typing.Iterator[Value]:

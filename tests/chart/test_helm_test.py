@@ -17,11 +17,9 @@ SERVICE = f"http://fanout.{NAMESPACE}.svc:80"
 def sender(pod: Document, process: Process) -> list[str]:
     """The command of the pod's container, with the dispatcher on this machine."""
     (container,) = pod["spec"]["containers"]
-    command, *rest = [*container["command"], *container["args"]]
-    return [
-        str(pathlib.Path(sys.executable).with_name(command)),
-        *(one.replace(SERVICE, process.listen) for one in rest),
-    ]
+    words: list[str] = [*container["command"], *container["args"]]
+    here = [word.replace(SERVICE, process.listen) for word in words[1:]]
+    return [str(pathlib.Path(sys.executable).with_name(words[0])), *here]
 
 
 async def sent(command: list[str]) -> tuple[int, str]:

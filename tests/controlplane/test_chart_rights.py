@@ -33,6 +33,7 @@ ROUTES = (
 PLANS = (
     to(f"create delete patch {LOOK}", "configmaps", "secrets")
     | to(LOOK, "endpointslices.discovery.k8s.io")
+    | to("create patch", "events")
     | to("create", "leases.coordination.k8s.io")
     | to("get update", "leases.coordination.k8s.io", name="fanout-operator")
 )
