@@ -27,7 +27,7 @@ DEFINITION = to(LOOK, "customresourcedefinitions.apiextensions.k8s.io", name="fa
 ROUTES = (
     to(LOOK, "fanoutroutes.fanout.dev", "services", "secrets")
     | to("patch", "fanoutroutes.fanout.dev/status")
-    | to("list watch", "referencegrants.gateway.networking.k8s.io")
+    | to("list watch", "endpointslices.discovery.k8s.io", "referencegrants.gateway.networking.k8s.io")
     | to("create patch", "events")
 )
 PLANS = (
