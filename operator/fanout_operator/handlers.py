@@ -19,6 +19,7 @@ from fanout_crds.schema import NAME as DEFINITION_NAME
 from fanout_operator.access import Access
 from fanout_operator.kube import DEFINITIONS, ROUTES, Document
 
+NAME: typing.Final = "fanout-operator"  # what kopf would tell its peers; we have none
 RENEW: typing.Final = 60  # whole seconds after which the server ends a watch, and kopf asks for the next
 
 
@@ -91,6 +92,8 @@ async def _once(
     tasks = await kopf.spawn_tasks(
         registry=_registry(inbox, access, pulse),
         settings=_settings(namespaced=bool(namespaces)),
+        # Else kopf asks for the user's name, and the numeric user of an image has none.
+        identity=NAME,  # type: ignore[arg-type]    # its type is a str that kopf does not export
         standalone=True,
         clusterwide=not namespaces,
         namespaces=list(namespaces),

@@ -1,0 +1,49 @@
+"""kopf, as we embed it, in surroundings that a laptop does not have."""
+
+import asyncio
+import pwd
+
+import pytest
+
+from fanout_operator.access import Access
+from fanout_operator.handlers import Pulse, watch
+from fanout_operator.kube import Document
+
+NOBODY_LISTENS = Access(server="http://127.0.0.1:9", tls=None, token=None)
+
+
+class Silent:
+    """Wants to know nothing."""
+
+    def route(self, document: Document) -> None:
+        """A route is there."""
+
+    def gone(self, document: Document) -> None:
+        """A route was deleted."""
+
+
+async def test_it_starts_as_a_user_that_has_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a pod: runAsUser is a number, and the image knows nobody by it."""
+
+    def nameless(number: int) -> pwd.struct_passwd:
+        raise KeyError(f"getpwuid(): uid not found: {number}")
+
+    monkeypatch.setattr(pwd, "getpwuid", nameless)
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME", "POD_ID"):
+        monkeypatch.delenv(variable, raising=False)
+    started = asyncio.Event()
+
+    async def there() -> None:
+        """The definition of routes is."""
+
+    watching = asyncio.create_task(
+        watch(Silent(), NOBODY_LISTENS, Pulse(), namespaces=(), there=there, started=started.set)
+    )
+    waiting = asyncio.create_task(started.wait())
+    await asyncio.wait({watching, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    running = not watching.done()
+    for task in (watching, waiting):
+        task.cancel()
+    await asyncio.gather(watching, waiting, return_exceptions=True)
+
+    assert running, watching.exception()
