@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.cluster import examples, volumes
+from tests.e2e.cluster.apps import Receiver, apply
+from tests.e2e.cluster.release import Release
 from tests.harness.nodes.cluster import Cluster, running
 from tests.harness.nodes.machine import UNAVAILABLE
 
@@ -24,3 +27,36 @@ def cluster() -> Iterator[Cluster]:
         except (OSError, RuntimeError, subprocess.SubprocessError) as why:
             pytest.exit(f"no cluster comes up on this machine: {why}\n{cluster.logs()}", returncode=UNAVAILABLE)
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def release(cluster: Cluster) -> Release:
+    """The chart, installed with one dispatcher as it is by default."""
+    volumes.provide(cluster, count=2)
+    release = Release(cluster)
+    release.install()
+    return release
+
+
+@pytest.fixture(scope="session")
+def receivers(cluster: Cluster, release: Release) -> dict[str, Receiver]:
+    """Every example applied and Ready, and for each namespace the pod that plays its targets."""
+    documents = examples.documents()
+    found = examples.routes(documents)
+    receivers = {}
+    for namespace in sorted({one.namespace for one in found}):
+        cluster.server.kubectl("create", "namespace", namespace)
+        names = {name for one in found if one.namespace == namespace for name in one.targets}
+        receivers[namespace] = Receiver(cluster, namespace, names)
+        receivers[namespace].start()
+    apply(cluster, *documents)
+    for one in found:
+        release.programmed(one.namespace, one.name)
+    return receivers
+
+
+@pytest.fixture(params=examples.routes(examples.documents()), ids=str)
+def route(request: pytest.FixtureRequest) -> examples.Route:
+    """Each route of the examples in turn."""
+    route: examples.Route = request.param
+    return route

@@ -13,6 +13,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -58,7 +59,11 @@ class Cluster:
         (self.home / "Corefile").write_text(names(self.server.kubeconfig))
         self._spawn("coredns", ["-conf", str(self.home / "Corefile")])
         for node in self.nodes:
-            node.start(self._archives)
+            node.start_containerd()
+        for archive in self._archives:
+            self.load(archive)
+        for node in self.nodes:
+            node.start_kubelet()
         self._wait_ready()
 
     def close(self) -> None:
@@ -68,6 +73,11 @@ class Cluster:
         for process in reversed(self._processes.values()):
             end(process)
         self.server.close()
+
+    def load(self, archive: Path) -> None:
+        """Give every node the images of an archive."""
+        with ThreadPoolExecutor() as threads:
+            list(threads.map(lambda node: node.load(archive), self.nodes))
 
     def node(self, name: str) -> Node:
         """Find a node by its name."""

@@ -4,7 +4,9 @@ The interpreter, its standard library and the shared libraries they ask for, fou
 console scripts of an installed package name in their first line. No shell, no package manager.
 """
 
+import compileall
 import os
+import py_compile
 import re
 import shutil
 import subprocess
@@ -33,6 +35,12 @@ def copy_interpreter(root: Path) -> None:
     shutil.copy2(env, root / "usr/bin/env")
     copy_libraries(root, [program, Path(env), *library.rglob("*.so")])
     (root / "tmp").mkdir()
+
+
+def compile_all(root: Path) -> None:
+    """Compile every module, by hash: an image's files have no times, and a read-only container could keep nothing."""
+    unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
+    compileall.compile_dir(root, quiet=2, force=True, stripdir=str(root), invalidation_mode=unchecked)
 
 
 def copy_libraries(root: Path, programs: Iterable[Path]) -> None:

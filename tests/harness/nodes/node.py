@@ -40,13 +40,18 @@ class Node:
     def __repr__(self) -> str:
         return f"<Node {self.name} {self.address}>"
 
-    def start(self, archives: list[Path]) -> None:
-        """Start containerd, give it the images, then start the kubelet, which tells the API server of the node."""
+    def start_containerd(self) -> None:
+        """Start what runs containers."""
         self.home.mkdir(parents=True)
         containerd = self._write("containerd.toml", containerd_settings(self.home, self._socket, self._network()))
         self._processes.append(spawn(["containerd", "--config", str(containerd)], self.home / "containerd.log"))
-        for archive in archives:
-            self.ctr("images", "import", str(archive))
+
+    def load(self, archive: Path) -> None:
+        """Give containerd the images of an archive; as a registry would, but once."""
+        self.ctr("images", "import", str(archive))
+
+    def start_kubelet(self) -> None:
+        """Start what makes this a node of the API server."""
         kubelet = self._write("kubelet.yaml", yaml.safe_dump(kubelet_settings(self.home, self._socket, self.address)))
         command = [
             str(binary("kubelet")),
