@@ -66,7 +66,10 @@ class HalfOpen(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class CircuitBreaker(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """When to stop asking a target, and when to ask again. While open, durable deliveries are held, not spent."""
+    """When to stop asking a target, and when to ask again. While open, durable deliveries are held, not spent.
+
+    Source: resilience4j, whose words these are; that an open circuit holds is our own.
+    """
 
     RULES: ClassVar = (
         ordered(
@@ -99,7 +102,7 @@ class CircuitBreaker(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     window: Annotated[
         Window | None,
         Object(Window, whole=True),
-        "Over what the failure rate is taken. An inherited one is replaced whole.",
+        "Over what the failure rate is taken. An inherited one is replaced whole. Unset: as each field says.",
     ] = None
     minimum_calls: Annotated[
         int | None,

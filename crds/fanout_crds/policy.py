@@ -21,7 +21,7 @@ DeadLettersFull = Literal["Reject", "DropOldest"]
 
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """How long a connection, an attempt and the whole delivery may take."""
+    """How long a connection, an attempt and the whole delivery may take. Source: the two timeouts of Polly."""
 
     RULES: ClassVar = (
         Rule(
@@ -73,7 +73,7 @@ def highest(adaptive: Adaptive) -> int:
 
 
 class Bulkhead(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """How much of a dispatcher one target may occupy."""
+    """How much of a dispatcher one target may occupy. Source: the bulkhead of resilience4j."""
 
     RULES: ClassVar = (
         Rule(
@@ -106,6 +106,7 @@ class RateLimit(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """How fast the target is asked. Deliveries beyond it wait, in order; none is dropped or spent.
 
     In any time t no more than requests × t / per + burst attempts start, retries and probes included, per dispatcher.
+    Source: the token bucket, as in Envoy's local rate limit.
     """
 
     COMPLETE: ClassVar = (
@@ -128,7 +129,7 @@ class RateLimit(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Queue(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What one target may keep waiting."""
+    """What one target may keep waiting. Our own."""
 
     max_bytes: Annotated[
         int | None, Quantity(), "Bytes of event bodies that may wait for the target. Unset: a quarter of the journal."
@@ -142,7 +143,7 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """How dead letters are kept for replay."""
+    """How dead letters are kept for replay. Our own."""
 
     keep: Annotated[float | None, Duration(), "How long a dead letter is kept. Unset: 168h."] = None
     max_bytes: Annotated[int | None, Quantity(), "Bytes of bodies of the dead letters kept. Unset: 1Gi."] = None
@@ -157,23 +158,36 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Timeouts, retries, circuit breaker, bulkhead, rate limit, queue and dead letters of a target."""
 
     timeouts: Annotated[
-        Timeouts | None, Object(Timeouts), "How long a connection, an attempt and a delivery may take."
+        Timeouts | None,
+        Object(Timeouts),
+        "How long a connection, an attempt and a delivery may take. Unset: as each field says.",
     ] = None
-    retry: Annotated[Retry | None, Object(Retry), "Which failures are tried again, how often and when."] = None
+    retry: Annotated[
+        Retry | None,
+        Object(Retry),
+        "Which failures are tried again, how often and when. Unset: as each field says.",
+    ] = None
     circuit_breaker: Annotated[
         CircuitBreaker | None,
         Object(CircuitBreaker),
-        "When to stop asking the target. While the circuit is open deliveries are held, in order; nothing is spent.",
+        "When to stop asking the target. While the circuit is open deliveries are held, in order; nothing is spent."
+        " Unset: as each field says.",
     ] = None
-    bulkhead: Annotated[Bulkhead | None, Object(Bulkhead), "How much of a dispatcher the target may occupy."] = None
+    bulkhead: Annotated[
+        Bulkhead | None,
+        Object(Bulkhead),
+        "How much of a dispatcher the target may occupy. Unset: as each field says.",
+    ] = None
     rate_limit: Annotated[
         RateLimit | None,
         Object(RateLimit),
         "How fast the target is asked; deliveries wait their turn. Unset: no limit.",
     ] = None
-    queue: Annotated[Queue | None, Object(Queue), "What the target may keep waiting."] = None
+    queue: Annotated[Queue | None, Object(Queue), "What the target may keep waiting. Unset: as each field says."] = None
     dead_letter: Annotated[
-        DeadLetter | None, Object(DeadLetter), "How deliveries that were given up are kept for replay."
+        DeadLetter | None,
+        Object(DeadLetter),
+        "How deliveries that were given up are kept for replay. Unset: as each field says.",
     ] = None
 
 

@@ -19,7 +19,10 @@ RetryAfterMode = Literal["Honour", "Ignore"]
 
 
 class Backoff(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The wait before a retry. Replaced whole, never merged with an inherited one."""
+    """The wait before a retry. Replaced whole, never merged with an inherited one.
+
+    Source: AWS, "Exponential Backoff And Jitter"; schedules are those of Standard Webhooks.
+    """
 
     RULES: ClassVar = (
         ordered("baseDelay", "maxDelay", "baseDelay must not be longer than maxDelay", of=as_duration),
@@ -99,7 +102,7 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """How many retries a target gets, as a share of what else it is sent. Beyond it a retry waits; it is not spent.
 
     First attempts never wait for it. So a dead target is not hammered by what it owes, and a backlog drains at full
-    speed once deliveries succeed, after a slow start.
+    speed once deliveries succeed, after a slow start. Source: the retry budget of Finagle.
     """
 
     mode: Annotated[Switch | None, Enum(Switch), "Disabled: retries wait for their backoff only. Unset: Enabled."] = (
@@ -108,7 +111,8 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     percent: Annotated[
         int | None,
         Integer(0, 100),
-        "Retries in percent of first attempts; each delivery that succeeds pays for one more. Unset: 20.",
+        "Retries in percent of first attempts; each delivery that succeeds pays for one more. Unset: 20. 0: only"
+        " successes and minRetriesPerSecond allow any.",
     ] = None
     min_retries_per_second: Annotated[
         int | None,
@@ -137,7 +141,9 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         " retry. Unset: as many as fit into timeouts.total, with a Schedule one more than its waits.",
     ] = None
     backoff: Annotated[
-        Backoff | None, Object(Backoff, whole=True), "The wait before each retry. An inherited one is replaced whole."
+        Backoff | None,
+        Object(Backoff, whole=True),
+        "The wait before each retry. An inherited one is replaced whole. Unset: as each field says.",
     ] = None
     on: Annotated[
         tuple[Answer, ...] | None,

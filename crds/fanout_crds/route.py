@@ -122,10 +122,10 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     url: Annotated[
         str | None,
         texts.Url,
-        "Absolute http or https URL. Either this or service. Public addresses only, unless the installer allows others;"
-        " redirects are never followed.",
+        "Absolute http or https URL. Public addresses only, unless the installer allows others; redirects are never"
+        " followed. Unset: service says where it is.",
     ] = None
-    service: Annotated[Service | None, Object(Service), "A Kubernetes Service. Either this or url."] = None
+    service: Annotated[Service | None, Object(Service), "A Kubernetes Service. Unset: url says where it is."] = None
     request: Annotated[
         Request | None, Object(Request), "What is sent besides the event. Unset: the event as it came, by POST."
     ] = None
@@ -140,7 +140,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     policy: Annotated[
         Policy | None,
         POLICY,
-        "How patiently it is served. What is unset comes from defaults.policy, and then is as each field says.",
+        "How patiently it is served. Unset, it or any field in it: as defaults.policy says, and then as each field"
+        " does.",
     ] = None
     delay: Annotated[
         float | None,
@@ -186,15 +187,17 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     class_name: Annotated[str, texts.ClassName, "Which installation serves the route. Unset: fanout."] = CLASS_NAME
     suspend: Annotated[bool, Flag(), "true: events are accepted and kept, nothing is delivered. Unset: false."] = False
-    listen: Annotated[Listen | None, Object(Listen), "Where events come in."] = None
-    accept: Annotated[Accept | None, Object(Accept), "Which events are taken."] = None
+    listen: Annotated[Listen | None, Object(Listen), "Where events come in. Unset: as each field says."] = None
+    accept: Annotated[Accept | None, Object(Accept), "Which events are taken. Unset: as each field says."] = None
     durability: Annotated[
         Durability,
         Enum(Durability),
         "Journal: an event is answered 202 only once it is on disk. Memory: faster, lost on a crash. Unset: Journal.",
     ] = "Journal"
     defaults: Annotated[
-        Defaults | None, Object(Defaults), "What holds for every target that does not say otherwise."
+        Defaults | None,
+        Object(Defaults),
+        "What holds for every target that does not say otherwise. Unset: nothing but what each field says.",
     ] = None
     targets: Annotated[
         tuple[Target, ...],
