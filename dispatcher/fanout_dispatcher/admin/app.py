@@ -6,6 +6,7 @@
     GET    /v1/dead-letters?route=&target=&reason=&after=&limit=  /v1/dead-letters/{id}
     POST   /v1/dead-letters/replay  /v1/dead-letters/remove        which ones: see `wire.Meant`
     DELETE /v1/dead-letters/{id}
+    POST   /v1/journal/backup                                      a tar
 
 Lists answer {"items": […], "next": cursor or null}; `next` goes back as `after`.
 """
@@ -16,7 +17,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from structlog.typing import FilteringBoundLogger
 
-from fanout_dispatcher.admin import access, dead_letters, health, problems, wire
+from fanout_dispatcher.admin import access, backup, dead_letters, health, problems, wire
 from fanout_dispatcher.admin.problems import Problem
 from fanout_dispatcher.values.desk import Desk, PortMeter
 
@@ -51,6 +52,7 @@ def application(
     _Routes(desk, public).add(app)
     _Events(desk).add(app)
     dead_letters.DeadLetters(desk).add(app)
+    backup.Backups(desk).add(app)
     return app
 
 

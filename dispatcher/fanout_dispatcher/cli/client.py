@@ -74,6 +74,18 @@ class Admin:
         wanted = {name: value for name, value in body.items() if value is not None}
         return answer(lambda: self._ask("POST", path, json=wanted))
 
+    def save(self, path: str, stream: typing.BinaryIO) -> None:
+        """POST, and write what comes into *stream*, however much and however long."""
+        with client(self.place.admin, self._headers) as http:
+            try:
+                with http.stream("POST", path, timeout=httpx.Timeout(PATIENCE, read=None)) as response:
+                    if not response.is_success:
+                        response.read()
+                        answer(lambda: response)
+                    stream.writelines(response.iter_raw())
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                raise fail(_sentence(error)) from None
+
     def _ask(self, method: str, path: str, **what: typing.Any) -> httpx.Response:
         with client(self.place.admin, self._headers) as http:
             response = http.request(method, path, **what)

@@ -13,6 +13,8 @@ from fanout_dispatcher.journal.protocol import Journal, StoredEvent
 from fanout_dispatcher.values.desk import BadCursor, JournalMeter, LaneMeter, RouteMeter
 from fanout_dispatcher.values.views import DeadLetterFilter, DeadLetterView, EventView, RouteView
 
+BACKUP_PAGES: typing.Final = 128  # copied at once, 1 MiB: so long a commit may have to wait
+
 
 class EngineDesk:
     """The Desk (values.desk) of one engine."""
@@ -115,6 +117,14 @@ class EngineDesk:
     async def remove(self, wanted: DeadLetterFilter) -> int:
         """Drop them for good; how many went."""
         return await self.letters.remove(wanted)
+
+    # --- the journal ------------------------------------------------------------------------------------------------
+
+    async def backup(self) -> tuple[str, ...]:
+        """Copy the durable journal, a little at a time: commits come in between."""
+        while (made := await self.engine.durable.ask(lambda journal: journal.backup(BACKUP_PAGES))) is None:
+            pass
+        return (made,)
 
 
 def _events(

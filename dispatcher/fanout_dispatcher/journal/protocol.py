@@ -241,5 +241,11 @@ class Journal(typing.Protocol):
         committed again is there again.
         """
 
+    def backup(self, pages: int) -> str | None:
+        """Copy up to *pages* more of it into a file beside it; its path once that is whole, else None: call again.
+
+        What is committed meanwhile is in it too. Raises JournalFault, and then nothing is left of the copy.
+        """
+
     def close(self) -> None:
         """Checkpoint and unlock."""

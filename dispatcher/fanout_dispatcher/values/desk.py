@@ -108,6 +108,9 @@ class Desk(typing.Protocol):
     async def remove(self, wanted: DeadLetterFilter) -> int:
         """Drop the dead letters meant for good; how many went."""
 
+    async def backup(self) -> tuple[str, ...]:
+        """Copy every journal file, while it is used; the paths of the copies, which are the caller's to remove."""
+
     def readiness(self) -> str | None:
         """None when events can be accepted and committed; else a sentence that says why not."""
 

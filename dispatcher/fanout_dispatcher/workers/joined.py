@@ -20,6 +20,7 @@ from fanout_dispatcher.workers.board import Board
 from fanout_dispatcher.workers.messages import (
     EVENT,
     LETTER,
+    Backup,
     EventOf,
     Events,
     LetterOf,
@@ -185,6 +186,17 @@ class JoinedDesk:
         """Drop them for good; how many went."""
         owned = self._by_owner(await self.dead_letters(wanted))
         return sum([await self._slots[number].ask(Remove(_only(ids)), int) for number, ids in owned.items()])
+
+    # --- journals -----------------------------------------------------------------------------------------------------
+
+    async def backup(self) -> tuple[str, ...]:
+        """Copy every worker's journal, each while it is used."""
+        asked = (slot.ask(Backup(), tuple[str, ...]) for slot in self._slots.values())
+        made = await asyncio.gather(*asked, return_exceptions=True)  # all of them, before anybody asks again
+        for copies in made:
+            if isinstance(copies, BaseException):
+                raise copies  # the copies of others stay until the next backup
+        return tuple(path for copies in made if not isinstance(copies, BaseException) for path in copies)
 
     # --- cursors ------------------------------------------------------------------------------------------------------
 

@@ -140,11 +140,15 @@ class Remove(msgspec.Struct, frozen=True, tag=True):
     wanted: DeadLetterFilter
 
 
+class Backup(msgspec.Struct, frozen=True, tag=True):
+    """Copy your journal."""
+
+
 # What these two are answered with; a cast, since a union is no type to a type checker.
 EVENT: typing.Final = typing.cast("type[EventView | None]", EventView | None)
 LETTER: typing.Final = typing.cast("type[DeadLetterView | None]", DeadLetterView | None)
 
-Question = EventOf | Events | Letters | LetterOf | Replay | Remove
+Question = EventOf | Events | Letters | LetterOf | Replay | Remove | Backup
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -34,6 +34,7 @@ from fanout_dispatcher.workers.link import Link, first
 from fanout_dispatcher.workers.messages import (
     EVENT,
     Adopt,
+    Backup,
     CaughtUp,
     EventOf,
     Events,
@@ -209,6 +210,8 @@ class Worker:
                 return await self._shown(desk.replay(question.wanted))
             case Remove():
                 return await self._shown(desk.remove(question.wanted))
+            case Backup():
+                return await desk.backup()
         typing.assert_never(question)
 
     async def _shown(self, deed: typing.Awaitable[T]) -> T:

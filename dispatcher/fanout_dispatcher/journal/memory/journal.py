@@ -207,6 +207,10 @@ class MemoryJournal:
         """Drop frozen values and lanes; the lanes that went."""
         return self._ready().drop(frozen, lanes)
 
+    def backup(self, pages: int) -> str | None:
+        """There is no file to copy."""
+        raise JournalFault("a journal in memory has no backup: what is in it is gone with its process")
+
     def _ready(self) -> Store:
         if self._torn:
             raise JournalAmbiguous("this journal in memory must be repaired first")

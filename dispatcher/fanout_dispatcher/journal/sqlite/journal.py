@@ -27,6 +27,7 @@ from fanout_dispatcher.journal.protocol import (
 )
 from fanout_dispatcher.journal.sqlite import mending, opening, place, recovery, tidying
 from fanout_dispatcher.journal.sqlite.ballast import Ballast
+from fanout_dispatcher.journal.sqlite.copying import copy_of
 from fanout_dispatcher.journal.sqlite.lock import Lock
 from fanout_dispatcher.journal.sqlite.recovery import Facts
 from fanout_dispatcher.journal.sqlite.room import SPARE, reserve
@@ -82,6 +83,7 @@ class SqliteJournal:
             raise JournalFault(f"journal {self.path} is open already")
         place.prepare(self.path)
         self._lock.take()
+        copy_of(self.path).unlink(missing_ok=True)  # of a life that ended in the middle of a backup
         self._ballast.size = min(self._ballast.size, reserve(self.path))
         self._ballast.take()
         while True:
@@ -171,6 +173,10 @@ class SqliteJournal:
     def drop(self, frozen: Collection[int], lanes: Collection[int]) -> list[int]:
         """Drop frozen values and lanes to which nothing refers any more; the lanes that went."""
         return self._changing(lambda: self._ready().drop(frozen, lanes))
+
+    def backup(self, pages: int) -> str | None:
+        """Copy up to *pages* more of it into a file beside it; its path once that is whole."""
+        return self._looking(lambda session: session.backup(pages))
 
     def close(self) -> None:
         """Checkpoint and unlock."""

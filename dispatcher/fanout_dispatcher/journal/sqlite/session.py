@@ -13,6 +13,7 @@ from fanout_dispatcher.journal.clock import Clock
 from fanout_dispatcher.journal.protocol import Batch, JournalFault, JournalFull
 from fanout_dispatcher.journal.sqlite import coding, place, recovery, tidying, writing
 from fanout_dispatcher.journal.sqlite.ballast import Ballast
+from fanout_dispatcher.journal.sqlite.copying import Copying
 from fanout_dispatcher.journal.sqlite.pulling import Pulling
 from fanout_dispatcher.journal.sqlite.reading import Reading
 from fanout_dispatcher.journal.sqlite.recovery import Facts
@@ -54,6 +55,7 @@ class Session:
         self.log_pages = 0
         self._room = Room(path, db, ballast, max_bytes=limits.max_bytes, log_pages=limits.checkpoint_pages)
         self._checkpoint_at = self._room.log_pages
+        self._copying: Copying | None = None
         db.set_wal_hook(self._logged)
 
     def load(self) -> None:
@@ -129,8 +131,23 @@ class Session:
         except apsw.Error:
             self._checkpoint_at = self.log_pages + AGAIN_PAGES
 
+    def backup(self, pages: int) -> str | None:
+        """Copy some more of the file; the path of the copy once it is whole."""
+        copying = self._copying = self._copying or Copying(self._path, self.db)
+        try:
+            done = copying.step(pages)
+        except JournalFault:
+            self._copying = None
+            raise
+        if not done:
+            return None
+        self._copying = None
+        return str(copying.path)
+
     def end(self) -> None:
         """Give up the connection, whatever state it is in."""
+        if self._copying is not None:
+            self._copying.abandon()
         self.db.set_wal_hook(None)
         self.db.close(True)
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import io
+import pathlib
 import typing
 
 import aiohttp
@@ -45,6 +46,7 @@ class FakeDesk:
         self.watched = asyncio.Event()
         self.unwatched = asyncio.Event()
         self.fault: Exception | None = None
+        self.copies: list[pathlib.Path] = []  # of journals, for a backup
 
     def routes(self) -> list[RouteView]:
         return [self.views[key] for key in sorted(self.views)]
@@ -82,6 +84,11 @@ class FakeDesk:
 
     async def remove(self, wanted: DeadLetterFilter) -> int:
         return len(await self._take(wanted))
+
+    async def backup(self) -> tuple[str, ...]:
+        if self.fault:
+            raise self.fault
+        return tuple(map(str, self.copies))
 
     async def _take(self, wanted: DeadLetterFilter, but: typing.Container[str] = ()) -> list[DeadLetterView]:
         self.asked.append(wanted)

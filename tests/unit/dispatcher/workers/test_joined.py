@@ -1,16 +1,28 @@
 """The joined desk: a question goes to whoever can answer it, a list is everybody's, and a cursor leaves nothing out."""
 
 import asyncio
+import pathlib
 import typing
 
 import pytest
 
+from fanout_dispatcher.journal.protocol import JournalFault
 from fanout_dispatcher.telemetry.seam import Silent
 from fanout_dispatcher.values.desk import BadCursor, Desk, JournalMeter, LaneMeter, PortMeter, RouteMeter
 from fanout_dispatcher.values.views import DeadLetterFilter, DeadLetterView
 from fanout_dispatcher.workers.board import Board
 from fanout_dispatcher.workers.joined import JoinedDesk
-from fanout_dispatcher.workers.messages import EventOf, Events, LetterOf, Letters, Question, Remove, Replay, Told
+from fanout_dispatcher.workers.messages import (
+    Backup,
+    EventOf,
+    Events,
+    LetterOf,
+    Letters,
+    Question,
+    Remove,
+    Replay,
+    Told,
+)
 from fanout_dispatcher.workers.picture import Picture
 from fanout_dispatcher.workers.shares import Share
 from tests.unit.dispatcher.admin.fakes import NOON, FakeDesk, dead_letter_view, event_view, route_view
@@ -40,6 +52,8 @@ class Slot:
                 return await self.desk.dead_letter(question.ident)
             case Replay():
                 return await self.desk.replay(question.wanted)
+            case Backup():
+                return await self.desk.backup()
             case Remove():
                 return await self.desk.remove(question.wanted)
 
@@ -268,3 +282,16 @@ async def test_a_route_that_only_the_board_knows_is_shown_with_its_refusal() -> 
         ("shop/order", None),
         ("shop/other", "line 3: no"),
     ]
+
+
+async def test_a_backup_is_of_every_workers_journal_and_of_none_when_one_cannot() -> None:
+    joined = Joined(0, 1)
+    for slot in joined.slots:
+        slot.desk.copies = [pathlib.Path(f"journal-{slot.number}.db-backup")]
+    whole = await joined.desk.backup()
+    joined.slots[0].desk.fault = JournalFault("no room")
+
+    assert whole == ("journal-0.db-backup", "journal-1.db-backup")
+    with pytest.raises(JournalFault, match="no room"):
+        await joined.desk.backup()
+    assert [type(slot.asked[-1]) for slot in joined.slots] == [Backup, Backup]
