@@ -28,6 +28,7 @@ def test_the_rights_are_exactly_these() -> None:
         "fanout-operator-events: fanout.dev/fanoutroutes/status": {"patch"},
         "fanout-operator-events: /services": LOOK,
         "fanout-operator-events: /secrets": LOOK,
+        "fanout-operator-events: discovery.k8s.io/endpointslices": {"list", "watch"},
         "fanout-operator-events: gateway.networking.k8s.io/referencegrants": {"list", "watch"},
         "fanout-operator-events: /events": {"create", "patch"},
         "fanout-operator-events: apiextensions.k8s.io/customresourcedefinitions/fanoutroutes.fanout.dev": LOOK,
