@@ -13,6 +13,7 @@ from tests.controlplane import grants
 from tests.controlplane.installed import Installation, Operator, condition, define, running_operator
 from tests.controlplane.waiting import Document, until
 from tests.harness.apiserver import ApiServer, running
+from tests.support.figures import Figure
 
 SECONDS = 5.0  # what "takes effect in seconds" may mean at most here; it is milliseconds
 
@@ -110,7 +111,7 @@ def test_without_the_definition_of_grants_nothing_is_permitted_and_once_it_is_th
 
 @pytest.mark.usefixtures("granting")
 def test_a_grant_lets_a_secret_through_and_revoking_it_takes_the_credentials_away_within_seconds(
-    fanout: Installation, shop: str, vault: str
+    fanout: Installation, shop: str, vault: str, figure: Figure
 ) -> None:
     fanout.apply(secret(vault, "mail", token="s3cr3t"), fanout.route(shop, "orders", bearer(vault)))
     held(fanout, shop, "orders", "RefNotPermitted")
@@ -126,6 +127,7 @@ def test_a_grant_lets_a_secret_through_and_revoking_it_takes_the_credentials_awa
 
     assert base64.b64decode(kept["data"]["mail.bearer"]) == b"s3cr3t"
     assert took < SECONDS
+    figure("P29", seconds_from_revoking_a_grant_to_no_credentials=took)
 
 
 @pytest.mark.usefixtures("granting")

@@ -10,6 +10,7 @@ from fanout_operator import resolve
 from fanout_operator.grants import ANY, Grants, Permission, permissions
 from fanout_operator.kube import SECRETS, SERVICES, Kind
 from fanout_operator.resolve import Rights, asked, permitted
+from tests.support.figures import Figure
 
 OURS = {"group": "fanout.dev", "kind": "FanoutRoute"}
 
@@ -38,10 +39,10 @@ def may(found: dict[str, Any], kind: Kind, namespace: str, name: str, owner: str
     return permitted(kind, namespace, name, Rights(owner, grants.among(asked(needs, owner))))
 
 
-def test_the_matrix_of_grants_lets_nothing_through_but_what_one_says() -> None:
+def test_the_matrix_of_grants_lets_nothing_through_but_what_one_says(figure: Figure) -> None:
     """P29: every grant of one kind, name and owner against every reference; a leak or a refusal too many is listed."""
     owners, namespaces, names = ("shop", "blog"), ("vault", "attic"), ("mail", "other")
-    wrong = []
+    asked_for, wrong = 0, []
     for given_kind, given_name, given_owner, given_in in itertools.product(
         ("Service", "Secret"), ("mail", ANY), owners, namespaces
     ):
@@ -52,10 +53,12 @@ def test_the_matrix_of_grants_lets_nothing_through_but_what_one_says() -> None:
         )
         for kind, name, owner, namespace in itertools.product((SERVICES, SECRETS), names, owners, namespaces):
             meant = (kind.name, owner, namespace) == (given_kind, given_owner, given_in) and given_name in {ANY, name}
+            asked_for += 1
             if may(found, kind, namespace, name, owner) != meant:
                 wrong.append((given_kind, given_name, given_owner, given_in, kind.name, name, owner, namespace))
 
     assert wrong == []
+    figure("P29", references_asked_of_a_matrix_of_grants=asked_for, leaks_or_refusals_too_many=len(wrong))
 
 
 @pytest.mark.parametrize(
