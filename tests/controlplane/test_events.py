@@ -11,6 +11,8 @@ from tests.controlplane.waiting import Document, until
 from tests.harness.apiserver import ApiServer
 
 CRM: Document = {"name": "crm", "url": "https://crm.example.com/events"}
+PATIENT: Document = CRM | {"policy": {"circuitBreaker": {"openDuration": "10m"}}}
+HASTY: Document = {"policy": {"circuitBreaker": {"maxOpenDuration": "1m"}}}  # together they contradict each other
 PAYMENT: Document = {"name": "payment", "service": {"name": "payment", "port": "http"}}
 
 
@@ -94,9 +96,9 @@ def test_that_dead_letters_appeared_is_told_once_however_many_there_are(
 def test_a_refused_spec_and_a_missing_reference_are_told_and_that_they_are_mended(
     fanout: Installation, namespace: str
 ) -> None:
-    fanout.apply(fanout.route(namespace, "orders", CRM, listen={"path": "/elsewhere"}))
-    told(fanout, namespace, "PathNotAllowed")
-    fanout.apply(fanout.route(namespace, "orders", PAYMENT, listen={"path": f"/{namespace}/orders"}))
+    fanout.apply(fanout.route(namespace, "orders", PATIENT, defaults=HASTY))
+    told(fanout, namespace, "Invalid")
+    fanout.apply(fanout.route(namespace, "orders", PAYMENT))
     told(fanout, namespace, "Accepted", "ServiceNotFound")
     service = {
         "apiVersion": "v1",
@@ -106,10 +108,10 @@ def test_a_refused_spec_and_a_missing_reference_are_told_and_that_they_are_mende
     }
     fanout.apply(service)
     fanout.status(namespace, "orders", ResolvedRefs="True")
-    found = told(fanout, namespace, "PathNotAllowed", "Accepted", "ServiceNotFound")
+    found = told(fanout, namespace, "Invalid", "Accepted", "ServiceNotFound")
     by_reason = {one["reason"]: one for one in found}
 
-    assert by_reason["PathNotAllowed"]["type"] == by_reason["ServiceNotFound"]["type"] == "Warning"
+    assert by_reason["Invalid"]["type"] == by_reason["ServiceNotFound"]["type"] == "Warning"
     assert by_reason["Accepted"]["type"] == "Normal"
     assert f"there is no Service {namespace}/payment" in by_reason["ServiceNotFound"]["message"]
 
@@ -119,12 +121,12 @@ def test_a_restart_tells_nothing_again(
 ) -> None:
     plan = running(fanout, reports, namespace)
     reports.run(plan, crm={"circuit": "Open", "deadLetters": 1})
-    fanout.apply(fanout.route(namespace, "refused", CRM, listen={"path": "/elsewhere"}))
-    before = told(fanout, namespace, "CircuitOpened", "DeadLetters", "PathNotAllowed")
+    fanout.apply(fanout.route(namespace, "refused", PATIENT, defaults=HASTY))
+    before = told(fanout, namespace, "CircuitOpened", "DeadLetters", "Invalid")
     operator.stop()
     operator.start()
     reports.run(plan, crm={"circuit": "Open", "deadLetters": 1, "pending": 100})
-    fanout.apply(fanout.route(namespace, "later", CRM, listen={"path": "/elsewhere/too"}))
+    fanout.apply(fanout.route(namespace, "later", PATIENT, defaults=HASTY))
     until(fanout.server, EVENTS.path(namespace), lambda items: len(items) > len(before))
     after = told(fanout, namespace)
 

@@ -164,6 +164,21 @@ def test_a_restart_keeps_what_grants_permit_and_writes_nothing(
 
 
 @pytest.mark.usefixtures("granting")
+def test_with_roles_only_the_grants_of_the_watched_namespaces_count_and_no_others(
+    server: ApiServer, shop: str, vault: str
+) -> None:
+    unwatched = server.namespace("unwatched")
+    few = Installation(server, "test-few")
+    few.install(f"watchNamespaces={{{shop},{vault}}}")
+    for namespace in (vault, unwatched):
+        few.apply(secret(namespace, "mail", token="s3cr3t"), grants.grant(namespace, shop, "Secret"))
+    with running_operator(few, f"--watch-namespace={shop}", f"--watch-namespace={vault}"):
+        few.apply(few.route(shop, "orders", bearer(vault)), few.route(shop, "invoices", bearer(unwatched)))
+        held(few, shop, "orders", None)
+        held(few, shop, "invoices", "RefNotPermitted")
+
+
+@pytest.mark.usefixtures("granting")
 def test_the_newer_version_of_grants_is_watched_as_well(
     fanout: Installation, server: ApiServer, shop: str, vault: str
 ) -> None:
