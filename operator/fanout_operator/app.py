@@ -46,6 +46,7 @@ from fanout_operator.kube import (
     Kind,
     Kube,
     Scope,
+    TooMany,
 )
 from fanout_operator.options import Options
 from fanout_operator.reconcile import Desk, Reconciler, class_of
@@ -118,6 +119,7 @@ class Operator:
         )
         self.reflectors = tuple(self._reflectors())
         self.synced = asyncio.Event()
+        self._begun = False
 
     def __repr__(self) -> str:
         return f"<Operator {self.routes!r} {self.book!r} {self.work!r} {self.fleet!r}>"
@@ -204,6 +206,7 @@ class Operator:
         self._claim_paths()
         for key in self.routes.by_age():
             self.work.put(key)
+        self._begun = True
         log.info("operator.listed", routes=len(self.routes), plans=len(self.book))
 
     async def _endpoints_listed(self) -> None:
@@ -222,21 +225,30 @@ class Operator:
         self.synced.set()
         log.info("operator.synced", routes=len(self.routes), plans=len(self.book))
 
-    async def list_routes(self) -> None:
-        """Take a complete list of all routes, however long it takes to get one; the sweeper compares again soon."""
+    async def list_again(self) -> None:
+        """Take a complete list, and work on what it tells that no event did: the watch was away."""
+        for key in await self.list_routes():
+            if self._begun:  # `start` puts all of them, in its order
+                self.work.put(key)
+
+    async def list_routes(self) -> list[str]:
+        """Take a complete list of all routes, however long it takes to get one; the sweeper compares again soon.
+
+        Answers those whose spec is new to us.
+        """
         self.sweeper.hurry()
         failures = 0
         while True:
             try:
-                for scope in self._scopes(ROUTES, metadata_only=False):
-                    for document in (await self._kube.list(scope)).items:
-                        self.routes.note(_whole(document))
+                listings = [await self._kube.list(scope) for scope in self._scopes(ROUTES, metadata_only=False)]
             except FAILURES as fault:
                 failures += 1
                 log.warning("operator.waiting", fault=f"{type(fault).__name__}: {fault}")
-                await asyncio.sleep(START.wait(failures, self._chances.rng))
+                asked = fault.retry_after if isinstance(fault, TooMany) else 0.0
+                await asyncio.sleep(max(asked, START.wait(failures, self._chances.rng)))
             else:
-                return
+                routes = [_whole(one) for listing in listings for one in listing.items]
+                return [key_of(one) for one in routes if self.routes.note(one)]
 
     def _claim_paths(self) -> None:
         in_force = {plan.route: plan for plan in self.book}

@@ -8,7 +8,7 @@ import structlog
 
 from fanout_crds.cluster_plan import class_of, name_of
 from fanout_operator import plans
-from fanout_operator.kube import CONFIG_MAPS, SECRETS, Conflict, Kind, Kube, NotFound
+from fanout_operator.kube import CONFIG_MAPS, SECRETS, Kind, Kube, NotFound
 from fanout_operator.render import Rendered
 
 log = structlog.get_logger()
@@ -49,5 +49,5 @@ async def _withdraw(kube: Kube, kind: Kind, namespace: str, name: str, class_nam
 async def _delete(kube: Kube, kind: Kind, namespace: str, name: str) -> None:
     try:
         await kube.delete(kind, namespace, name)
-    except (NotFound, Conflict):  # somebody else was faster
+    except NotFound:  # somebody else was faster
         pass

@@ -4,10 +4,14 @@ It runs embedded, `standalone`, with `on.event` handlers only: such handlers nee
 on an object, and a definition may be deleted under them without a deadlock. Nothing is decided here and no Event
 posted. What kopf asks of the API goes through a session of ours, so that a rotated token is read again and liveness
 can see that the watch is alive: it is renewed every minute.
+
+Much of what an API server may do in a bad hour ends kopf: an error or half a line in a watch, a 500 that lasts. Then it
+is begun anew, in this process. Only missing rights end the operator.
 """
 
 import asyncio
 import logging
+import random
 import typing
 from collections.abc import Awaitable, Callable, Collection
 
@@ -17,11 +21,15 @@ import structlog
 
 from fanout_crds.schema import NAME as DEFINITION_NAME
 from fanout_operator.access import Access
+from fanout_operator.backoff import Backoff
 from fanout_operator.kube import DEFINITIONS, ROUTES, Document
 
 NAME: typing.Final = "fanout-operator"  # what kopf would tell its peers; we have none
 RENEW: typing.Final = 60  # whole seconds after which the server ends a watch, and kopf asks for the next
-
+SILENCE: typing.Final = 70.0  # seconds; a watch that is neither ended nor heard of is dead
+ANSWER: typing.Final = 20.0  # seconds for any other request
+AGAIN: typing.Final = Backoff(base=0.5, cap=10.0)
+SETTLED: typing.Final = 60.0  # seconds after which a life of kopf was a good one
 
 log = structlog.get_logger()
 
@@ -39,9 +47,13 @@ class Inbox(typing.Protocol):
 
 
 class Pulse:
-    """When kopf last asked for a watch: an aiohttp middleware."""
+    """When kopf last asked for a watch: an aiohttp middleware.
 
-    def __init__(self) -> None:
+    When it lists instead, its watch was too old, and it will never tell what was deleted meanwhile: `listed` is told.
+    """
+
+    def __init__(self, listed: Callable[[], None]) -> None:
+        self._listed = listed
         self._asked: float | None = None
 
     def __repr__(self) -> str:
@@ -56,6 +68,8 @@ class Pulse:
     ) -> aiohttp.ClientResponse:
         if request.url.path.endswith(f"/{ROUTES.plural}"):
             self._asked = asyncio.get_running_loop().time()
+            if "watch" not in request.url.query:
+                self._listed()
         return await handler(request)
 
 
@@ -67,19 +81,29 @@ async def watch(
     namespaces: Collection[str],
     there: Callable[[], Awaitable[None]],
     started: Callable[[], None],
+    rng: random.Random,
 ) -> None:
-    """Watch until cancelled; raises what kopf cannot mend, such as missing rights.
+    """Watch until cancelled; raises what nobody here can mend, such as missing rights.
 
-    Kopf gives up when the definition of routes is deleted between two of its requests (404). Then we wait until it is
-    `there` again, and begin anew: kopf lists all routes, as after any start.
+    Kopf also gives up when the definition of routes is deleted between two of its requests (404). We wait until routes
+    can be listed (`there`), and begin anew: kopf lists all routes, as after any start.
     """
     _quiet()
+    loop, failures = asyncio.get_running_loop(), 0
     while True:
         await there()
+        began = loop.time()
         fault = await _once(inbox, access, pulse, namespaces, started)
-        if getattr(fault, "status", None) != 404:
+        if fault is None or _final(fault):
             raise fault or RuntimeError("kopf ended by itself")
-        log.warning("watch.lost", kind=ROUTES.plural, fault=str(fault))
+        failures = 1 if loop.time() - began > SETTLED else failures + 1
+        log.warning("watch.lost", kind=ROUTES.plural, fault=f"{type(fault).__name__}: {fault}")
+        await asyncio.sleep(AGAIN.wait(failures, rng))
+
+
+def _final(fault: BaseException) -> bool:
+    """Whether asking again is of no use: we may not (kopf has asked for half a minute), or are not known."""
+    return isinstance(fault, kopf.LoginError) or getattr(fault, "status", None) in {401, 403}
 
 
 async def _once(
@@ -131,8 +155,10 @@ def _settings(*, namespaced: bool) -> kopf.OperatorSettings:
     settings.posting.enabled = False
     settings.scanning.disabled = namespaced  # with Roles only it may not look at the cluster, and would see nothing
     settings.watching.server_timeout = RENEW
+    settings.watching.inactivity_timeout = SILENCE
+    settings.networking.request_timeout = ANSWER
     settings.watching.field_selectors[DEFINITIONS.group, DEFINITIONS.plural] = f"metadata.name={DEFINITION_NAME}"
-    settings.networking.error_backoffs = [0.2, 0.5, 1, 2, 4, 8, 8, 8]
+    settings.networking.error_backoffs = [0.2, 0.5, 1, 2, *[3] * 9]  # half a minute, and never long asleep
     settings.queueing.exit_timeout = 0.2
     settings.process.ultimate_exiting_timeout = None
     return settings

@@ -132,7 +132,7 @@ async def run(options: Options) -> None:
         report_access = await _report_access(options, loop.time)
         followers = Followers(operator.fleet, reports, report_access, chances.rng)
         stack.push_async_callback(followers.close)
-        pulse = handlers.Pulse()
+        pulse = handlers.Pulse(listed=operator.sweeper.hurry)
         slices = _slices(options, rest, followers, chances.rng)
         if options.health:
             await _serve(stack, options.health, health.application(_vitals(operator, pulse, rest, slices, elector)))
@@ -141,8 +141,9 @@ async def run(options: Options) -> None:
             access,
             pulse,
             namespaces=options.namespaces,
-            there=operator.list_routes,
+            there=operator.list_again,
             started=lambda: _on_signals(loop, stop),
+            rng=chances.rng,
         )
         jobs = [*operator.tasks(), watching, _work(operator, elector)]
         if elector:

@@ -1,10 +1,10 @@
 """Keeping a small copy of what a collection holds: list, then watch, for ever.
 
 A reflector keeps of every object only what `keep` makes of it, tells `changed` what it was and what it is, and heals
-itself: a watch that ends is resumed, one that is too old (410) starts with a new list, and an object that vanished in
-between is reported as such. `synced` is set after the first complete list; `age` says since when nothing was heard,
-not even an error, by which liveness knows a watch that died: bookmarks come every minute, and silence is an error
-after 90 s.
+itself: a watch that ends is resumed, one that is too old (410) or fails time and again starts with a new list, and an
+object that vanished in between is reported as such. `synced` is set after the first complete list; `age` says since
+when nothing was heard, not even an error, by which liveness knows a watch that died: bookmarks come every minute, and
+silence is an error after 90 s.
 
 Of a kind whose definition may be absent, or come and go, or come in several versions, the reflector is told the `kinds`
 it may be: it asks which one the API has before each list, and looks again every ABSENT seconds while it has none. That
@@ -24,7 +24,8 @@ import structlog
 from fanout_operator.backoff import Backoff
 from fanout_operator.kube import FAILURES, Denied, Document, Event, Gone, Kind, Kube, NotFound, Scope, TooMany
 
-RETRY: typing.Final = Backoff(base=0.2, cap=10.0)
+RETRY: typing.Final = Backoff(base=0.2, cap=5.0)
+RESUMES: typing.Final = 3  # failures in a row: what we resume from may be no version of this API server's (a restore)
 PAUSE: typing.Final = 0.1  # between a watch that ended well and the next: nobody ends one at once, unless broken
 
 ABSENT: typing.Final = 10.0  # seconds between two looks for a definition that is not there
@@ -89,12 +90,10 @@ class Reflector(typing.Generic[T]):
                 async for event in self._kube.watch(self.scope, version):
                     version = self._take(event)
                 await asyncio.sleep(PAUSE)
-            except Gone:
-                version = ""
             except FAILURES as fault:
-                if isinstance(fault, NotFound | Denied):
-                    version = ""  # what was watched is gone or not ours any more: know it anew
                 await self._rest(fault)
+                if isinstance(fault, Gone | NotFound | Denied) or self._failures >= RESUMES:
+                    version = ""  # too old, or what was watched is gone or not ours any more: know it anew
 
     async def _list(self) -> str:
         """List everything anew; answers where to watch from, or nothing while the kind is not there."""
@@ -117,7 +116,7 @@ class Reflector(typing.Generic[T]):
         return ""
 
     def _replace(self, found: dict[str, T]) -> None:
-        self._hear()
+        self._heard = asyncio.get_running_loop().time()  # no reason to forget the failures of its watch
         for key in [key for key in self.items if key not in found]:
             self._set(key, None)
         for key, item in found.items():

@@ -28,6 +28,7 @@ from fanout_operator.kube import (
 PAGE: typing.Final = 500
 WATCH_SECONDS: typing.Final = 290  # the server ends a watch after this; the next one goes on from its last version
 SILENCE: typing.Final = 90.0  # bookmarks come every minute: a quieter stream is dead
+LONGEST_WAIT: typing.Final = 60.0  # seconds: what we obey of a Retry-After
 ANSWER: typing.Final = aiohttp.ClientTimeout(total=20)
 LONGEST_LINE: typing.Final = 8 << 20  # bytes; an object has at most 1.5 MiB, its JSON may be some more
 STREAM: typing.Final = aiohttp.ClientTimeout(total=None, connect=20, sock_read=SILENCE)
@@ -168,14 +169,15 @@ def _said(answer: aiohttp.ClientResponse, text: bytes) -> Exception:
     except (orjson.JSONDecodeError, KeyError, TypeError):
         message = text[:200].decode("utf-8", "replace")
     waits = answer.headers.get("Retry-After", "")
-    return failure(answer.status, message, float(waits) if waits.isdigit() else 1.0)
+    return failure(answer.status, message, min(float(waits), LONGEST_WAIT) if waits.isdecimal() else 1.0)
 
 
 def _event(line: bytes) -> Event:
     found = orjson.loads(line)
+    if not isinstance(found, dict) or not isinstance(said := found.get("object"), dict) or "type" not in found:
+        raise Unavailable(f"a line of a watch that is no event: {line[:200]!r}")
     if found["type"] == "ERROR":
-        status = found["object"]
-        if status.get("code") == 410:
-            raise Gone(status.get("message", ""))
-        raise failure(int(status.get("code") or 500), status.get("message", ""))
-    return Event(found["type"], found["object"])
+        if said.get("code") == 410:
+            raise Gone(said.get("message", ""))
+        raise failure(int(said.get("code") or 500), said.get("message", ""))
+    return Event(found["type"], said)

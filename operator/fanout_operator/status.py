@@ -37,6 +37,7 @@ from fanout_operator.workqueue import WorkQueue
 
 REPORT: typing.Final = 0.5  # seconds that dispatchers get to run a new plan, so that one patch tells both
 ENDPOINTS: typing.Final = 5.0  # seconds a Service may be without a ready endpoint before it is looked at: pods restart
+CONFLICT: typing.Final = 1.0  # seconds until a write that met a newer version is thought over, if nothing comes before
 COUNTERS: typing.Final = 10.0  # seconds between two patches of one route that change counters only
 FROM_DISPATCHERS: typing.Final = frozenset({"Programmed", "Healthy"})
 COUNTER_FIELDS: typing.Final = frozenset({"pending", "deadLetters", "openCircuits", "targets"})
@@ -142,7 +143,10 @@ class StatusWriter:
         patch = {"metadata": {"resourceVersion": before["metadata"]["resourceVersion"]}, "status": change.patch}
         try:
             after = await self._kube.patch_status(ROUTES, namespace, name, patch)
-        except (NotFound, Conflict):  # gone, or newer than what we know: its event brings it back
+        except NotFound:  # its event says so
+            return
+        except Conflict:  # newer than what we know: its event is on the way, or the API server is having a bad hour
+            self.urgent.put_later(key, CONFLICT)
             return
         self._routes.note(after)
         self.written(before, after, dry)

@@ -7,6 +7,7 @@ Retry-After is obeyed. It must never drop a key, and one key's failure must neve
 """
 
 import asyncio
+import math
 import random
 import typing
 from collections.abc import Awaitable, Callable
@@ -14,9 +15,10 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from fanout_operator.backoff import Backoff
-from fanout_operator.kube import FAILURES, TooMany
+from fanout_operator.kube import FAILURES, TooMany, Unavailable
 
 RETRY: typing.Final = Backoff(base=0.25, cap=60.0)
+AWAY: typing.Final = 8.0  # seconds at most, when the API server did not answer: it is not the key's fault
 
 log = structlog.get_logger()
 
@@ -105,18 +107,19 @@ class WorkQueue:
             await self._handle(key)
         except FAILURES as fault:
             log.warning("work.failed", queue=self.name, key=key, fault=f"{type(fault).__name__}: {fault}")
-            self._fail(key, fault.retry_after if isinstance(fault, TooMany) else 0.0)
+            at_least = fault.retry_after if isinstance(fault, TooMany) else 0.0
+            self._fail(key, at_least, at_most=AWAY if isinstance(fault, Unavailable) else math.inf)
         except Exception:  # a mistake of ours with one key must not stop the others; it is logged and tried again
             log.exception("work.broken", queue=self.name, key=key)
-            self._fail(key, 0.0)
+            self._fail(key)
         else:
             self._failures.pop(key, None)
             self.done += 1
 
-    def _fail(self, key: str, at_least: float) -> None:
+    def _fail(self, key: str, at_least: float = 0.0, at_most: float = math.inf) -> None:
         self.failed += 1
         self._failures[key] = self._failures.get(key, 0) + 1
-        self.put_later(key, max(at_least, RETRY.wait(self._failures[key], self._rng)))
+        self.put_later(key, max(at_least, min(at_most, RETRY.wait(self._failures[key], self._rng))))
 
     def _finish(self, key: str) -> None:
         self._running.discard(key)

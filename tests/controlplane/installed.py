@@ -27,6 +27,7 @@ from tests.harness.process import end, free_ports, spawn, tail
 
 CHART = Path(__file__).parents[2] / "charts" / "fanout"
 PLANS = f"{PLAN}=true"
+PROGRAM = (str(Path(sys.executable).parent / "fanout-operator"),)
 
 
 class Operator:
@@ -46,7 +47,7 @@ class Operator:
     def comes_up(self) -> None:
         """Wait until it is ready."""
         deadline = time.monotonic() + PATIENCE
-        while not self._ready():
+        while not self.ready():
             assert self._process, "it was spawned"
             assert self._process.poll() is None, f"the operator ended:\n{tail(self.log)}"
             assert time.monotonic() < deadline, f"the operator is not ready:\n{tail(self.log)}"
@@ -88,6 +89,16 @@ class Operator:
         assert self._process is not None
         return self._process.wait(PATIENCE)
 
+    def is_alive(self) -> bool:
+        """What its liveness probe says."""
+        return httpx.get(f"{self.health}/livez", trust_env=False).is_success
+
+    @property
+    def pid(self) -> int:
+        """Its process id. (setpriv becomes the program that it starts.)"""
+        assert self._process is not None
+        return self._process.pid
+
     def _signal(self, number: signal.Signals) -> None:
         assert self._process is not None
         self._process.send_signal(number)
@@ -103,7 +114,13 @@ class Operator:
                 return float(line.rpartition(" ")[2])
         return 0.0
 
-    def _ready(self) -> bool:
+    def has_ended(self) -> bool:
+        """Whether it has ended, by itself or otherwise."""
+        assert self._process is not None
+        return self._process.poll() is not None
+
+    def ready(self) -> bool:
+        """What its readiness probe says."""
         try:
             return httpx.get(f"{self.health}/readyz", trust_env=False).is_success
         except httpx.TransportError:
@@ -131,12 +148,12 @@ class Installation:
             kubeconfig=self.server.kubeconfig,
         )  # fmt: skip
 
-    def operator(self, *flags: str) -> Operator:
+    def operator(self, *flags: str, program: Sequence[str] = PROGRAM) -> Operator:
         """An operator with the chart's account; not started yet."""
         (port,) = free_ports(1)
         kubeconfig = self.server.kubeconfig_for(self.namespace, "fanout-operator")
         command = [
-            str(Path(sys.executable).parent / "fanout-operator"),
+            *program,
             f"--namespace={self.namespace}",
             f"--class-name={self.class_name}",
             f"--kubeconfig={kubeconfig}",
@@ -147,8 +164,8 @@ class Installation:
 
     def apply(self, *documents: Document) -> None:
         """Apply manifests as kubectl does."""
-        for document in documents:
-            self.server.kubectl("apply", "-f", "-", input=json.dumps(document))
+        listed = {"apiVersion": "v1", "kind": "List", "items": documents}
+        self.server.kubectl("apply", "-f", "-", input=json.dumps(listed))
 
     def route(self, namespace: str, name: str, *targets: Document, **spec: object) -> Document:
         """A manifest of this installation's class."""

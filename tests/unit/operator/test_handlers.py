@@ -2,6 +2,7 @@
 
 import asyncio
 import pwd
+import random
 
 import pytest
 
@@ -37,7 +38,15 @@ async def test_it_starts_as_a_user_that_has_no_name(monkeypatch: pytest.MonkeyPa
         """The definition of routes is."""
 
     watching = asyncio.create_task(
-        watch(Silent(), NOBODY_LISTENS, Pulse(), namespaces=(), there=there, started=started.set)
+        watch(
+            Silent(),
+            NOBODY_LISTENS,
+            Pulse(lambda: None),
+            namespaces=(),
+            there=there,
+            started=started.set,
+            rng=random.Random(1),
+        )
     )
     waiting = asyncio.create_task(started.wait())
     await asyncio.wait({watching, waiting}, return_when=asyncio.FIRST_COMPLETED)

@@ -115,6 +115,18 @@ async def test_it_is_synced_only_after_a_whole_list_and_even_an_empty_one_counts
     assert [call for call in scene.cluster.calls if call.startswith("LIST")] == ["LIST services"] * 4
 
 
+async def test_a_watch_that_fails_time_and_again_starts_with_a_new_list() -> None:
+    """After a restore the version to resume from may be one that this API server will not have for days."""
+    scene = Scene()
+    failures = [Unavailable("504: too large resource version")] * 3
+    scene.cluster.fail = lambda call: failures.pop() if call.startswith("WATCH") and failures else None
+    async with scene.running():
+        service(scene.cluster, "a")
+        await scene.until(lambda: "shop/a" in scene.reflector.items)
+
+    assert scene.cluster.calls[:5] == ["LIST services", *["WATCH services"] * 3, "LIST services"]
+
+
 async def test_its_age_says_when_the_api_server_was_last_heard_of() -> None:
     scene = Scene()
     before = scene.reflector.age(1000.0)
