@@ -7,7 +7,7 @@ in any case (ids, revisions, times).
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fanout_crds.cluster_plan import FILE, PATH, ROUTE, name_of, note
@@ -20,10 +20,10 @@ HASTY = (sys.executable, "-m", "tests.support.hasty_operator")
 PATIENCE = 60.0  # seconds; how long it really took is printed
 
 
-def through(fanout: Installation, api: FaultyApi, *flags: str) -> Operator:
-    """A hasty operator that reaches the API server through the proxy."""
+def through(fanout: Installation, api: FaultyApi, *flags: str, program: Sequence[str] = HASTY) -> Operator:
+    """An operator, a hasty one by default, that reaches the API server through the proxy."""
     kubeconfig = api.kubeconfig_for(fanout.namespace, "fanout-operator")
-    return fanout.operator(f"--kubeconfig={kubeconfig}", *flags, program=HASTY)
+    return fanout.operator(f"--kubeconfig={kubeconfig}", *flags, program=program)
 
 
 def secret(namespace: str, token: str) -> Document:
@@ -97,11 +97,13 @@ def dump(fanout: Installation, namespace: str) -> tuple[Document, Document]:
     return _anywhere(found, namespace), _anywhere(statuses, namespace)
 
 
-def becomes(fanout: Installation, namespace: str, wanted: tuple[Document, Document]) -> float:
+def becomes(
+    fanout: Installation, namespace: str, wanted: tuple[Document, Document], patience: float = PATIENCE
+) -> float:
     """Wait until a namespace is as it should be; the seconds that took."""
     began = time.monotonic()
     while (found := dump(fanout, namespace)) != wanted:
-        assert time.monotonic() - began < PATIENCE, "\n".join(differences(found, wanted))
+        assert time.monotonic() - began < patience, "\n".join(differences(found, wanted))
     return time.monotonic() - began
 
 

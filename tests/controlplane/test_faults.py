@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.controlplane.faults import becomes, beginning, comes, dump, meanwhile, settled, through
-from tests.controlplane.installed import Installation, Operator, define
+from tests.controlplane.installed import PROGRAM, Installation, Operator, define
 from tests.controlplane.waiting import Document
 from tests.harness.apiserver import ApiServer
 from tests.support.faulty_api import (
@@ -130,3 +130,34 @@ def test_a_watch_that_died_without_a_word_is_noticed_and_resumed(
     assert took < RECOVERY
     assert operator.is_alive()
     figure("P26", fault="watches silent (3 s instead of 90)", seconds=took)
+
+
+@pytest.mark.timeout(300)
+def test_the_operator_with_its_own_patience_resumes_a_watch_that_died_without_a_word(
+    fanout: Installation,
+    api: FaultyApi,
+    operator: Operator,
+    end: State,
+    request: pytest.FixtureRequest,
+    figure: Figure,
+) -> None:
+    """As above, and nothing is hastened: a minute and a half of waiting, for the long form only."""
+    if not request.config.getoption("--long"):
+        pytest.skip("takes two minutes: --long")
+    operator.stop()  # nobody else may do the work
+    patient, namespace = through(fanout, api, program=PROGRAM), fanout.server.namespace()
+    try:
+        patient.start()
+        beginning(fanout, namespace)
+        comes(fanout, namespace)
+        api.silence()
+        meanwhile(fanout, namespace)
+        took = becomes(fanout, namespace, end, patience=120.0)
+        alive = patient.is_alive()
+        patient.stop()
+    finally:
+        patient.kill()
+        operator.start()
+    figure("P26", fault="watches silent", seconds=took)
+
+    assert alive, "it mended itself before its liveness probe would have had it killed"
