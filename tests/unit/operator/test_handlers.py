@@ -9,6 +9,7 @@ import pytest
 from fanout_operator.access import Access
 from fanout_operator.handlers import Pulse, watch
 from fanout_operator.kube import Document
+from tests.unit.operator.made import rng
 
 NOBODY_LISTENS = Access(server="http://127.0.0.1:9", tls=None, token=None)
 
@@ -38,15 +39,7 @@ async def test_it_starts_as_a_user_that_has_no_name(monkeypatch: pytest.MonkeyPa
         """The definition of routes is."""
 
     watching = asyncio.create_task(
-        watch(
-            Silent(),
-            NOBODY_LISTENS,
-            Pulse(lambda: None),
-            namespaces=(),
-            there=there,
-            started=started.set,
-            rng=random.Random(1),
-        )
+        watch(Silent(), NOBODY_LISTENS, Pulse(lambda: None), namespaces=(), there=there, started=started.set, rng=rng())
     )
     waiting = asyncio.create_task(started.wait())
     await asyncio.wait({watching, waiting}, return_when=asyncio.FIRST_COMPLETED)
