@@ -42,7 +42,8 @@ from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.ids import Ids
 from fanout_dispatcher.values.views import EventView
 
-GRACE: typing.Final = 3.0  # seconds, beyond the longest attempt, that stopping may take
+GRACE: typing.Final = 3.0  # seconds, beyond the longest attempt, that stopping may take …
+PARTING: typing.Final = 1.0  # … of which so many are for whoever is connected, to be told to go
 MEMORY_BYTES: typing.Final = 64 << 20  # what routes with durability Memory may keep waiting in all
 SWITCH: typing.Final = 0.001  # seconds after which a busy loop lets the journal's thread have the interpreter; Python's
 # own 5 ms, at each of the seven calls that a commit makes, made the slowest 202s twice as slow
@@ -158,11 +159,12 @@ async def stop(engine: Engine, ingress: Ingress | None, log: FilteringBoundLogge
     """Take no more events, and let what is in flight land and be committed; at *most* so many seconds."""
     patience = min(engine.longest_attempt() + GRACE, most)
     log.info("dispatcher.stopping", patience=patience)
-    engine.close_door()
     if ingress is None:
         await engine.drain(patience)
     else:
-        await asyncio.gather(ingress.drain(GRACE), engine.drain(patience))
+        await ingress.part(PARTING)
+        engine.close_door()
+        await asyncio.gather(ingress.drain(GRACE - PARTING), engine.drain(patience - PARTING))
     log.info("dispatcher.stopped")
 
 

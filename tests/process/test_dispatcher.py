@@ -103,7 +103,7 @@ async def test_an_unknown_cursor_or_id_is_a_problem_and_not_an_empty_page(bench:
 
 async def test_sigterm_lets_what_is_in_flight_land_and_a_restart_delivers_only_the_rest(bench: Bench) -> None:
     a = await bench.target("a")
-    a.delay = 0.5
+    a.delay = 1.5  # longer than whoever is connected is served on
     bench.route({"name": "a", "url": a.url, "policy": {"bulkhead": {"maxConcurrent": 1}}})
     process = await bench.started()
     url = f"{process.listen}/shop/order-placed"
@@ -124,6 +124,25 @@ async def test_sigterm_lets_what_is_in_flight_land_and_a_restart_delivers_only_t
     assert code == 0
     assert len(landed) == 1
     assert len(a.got) == len({got.event for got in a.got}) == 3, "what had landed is not sent again"
+
+
+async def test_sigterm_serves_whoever_is_connected_once_more_and_says_goodbye(bench: Bench) -> None:
+    """An idle connection closed at once would be closed under the POST that is on its way."""
+    bench.route(await bench.target("a"))
+    process = await bench.started()
+    url = f"{process.listen}/shop/order-placed"
+    first = await bench.client.post(url, content=b"x")
+    stopping = asyncio.create_task(asyncio.to_thread(process.stop, 10))
+
+    async def told() -> bool:
+        return "dispatcher.stopping" in process.log.read_text()
+
+    await eventually(told)
+    last = await bench.client.post(url, content=b"x")
+
+    assert (first.status_code, first.headers.get("connection")) == (202, None)
+    assert (last.status_code, last.headers.get("connection")) == (202, "close")
+    assert await stopping == 0
 
 
 async def test_a_bad_manifest_is_told_and_the_last_good_plan_stays(bench: Bench) -> None:

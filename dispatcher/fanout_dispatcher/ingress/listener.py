@@ -39,6 +39,10 @@ class Ingress:
         """What came in so far, and who is connected."""
         return self.port.meter
 
+    async def part(self, seconds: float) -> None:
+        """Serve on, with every answer the last of its connection, until nobody is connected or *seconds* are over."""
+        await self.port.part(seconds)
+
     async def drain(self, seconds: float) -> int:
         """Take no new connection, answer what was asked, close; how many had to be cut off after *seconds*."""
         self.server.close()

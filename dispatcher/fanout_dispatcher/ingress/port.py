@@ -98,6 +98,18 @@ class Port:
             guest.expire()
         self.timer = self.loop.call_later(self.settings.tick, self.sweep)
 
+    async def part(self, seconds: float) -> None:
+        """Serve on, every answer the last of its connection, until nobody is connected; at most so many *seconds*.
+
+        A client that keeps its connection may be about to use it: closed under a POST, that gets no answer at all, and
+        no client may simply send it again.
+        """
+        self.draining = True
+        try:
+            await asyncio.wait_for(self.gone.wait(), seconds)
+        except TimeoutError:
+            pass  # whoever is left asks nothing
+
     async def drain(self, seconds: float) -> int:
         """Let connections go as they are answered; after *seconds* abort the rest and say how many they were."""
         self.draining = True
