@@ -19,7 +19,7 @@ test: install check binaries  ## Everything CI runs: check, the harness binaries
 	$(PYTHON_ENV) -m pytest $(PYTEST_ARGS)
 
 e2e: install  ## A cluster with two nodes of its own, real pods (Linux, root, containerd); says what is missing, if so
-	@$(PYTHON_ENV) -m tests.harness.nodes $(PYTHON_ENV) -m pytest tests/e2e/cluster --nodes --timeout=600 $(PYTEST_ARGS)
+	@$(PYTHON_ENV) -m tests.e2e.cluster $(PYTEST_ARGS)
 
 check: install  ## Format, lint, types, layers, and whether the CRD and docs/api.md still match their types
 	.venv/bin/ruff format --check .

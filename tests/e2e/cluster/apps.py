@@ -5,6 +5,7 @@ so that the second can be drained without them.
 """
 
 import json
+import secrets
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -84,7 +85,8 @@ class Receiver:
 @contextmanager
 def producing(cluster: Cluster, namespace: str, url: str, per_second: float) -> Iterator["Producer"]:
     """Post to `url` from a pod until the block ends or the producer is stopped."""
-    apply(cluster, script(namespace, "producer"), pod(namespace, "producer", url, str(per_second)))
+    run = secrets.token_hex(4)  # else the events of one run would vouch for those of the next
+    apply(cluster, script(namespace, "producer"), pod(namespace, "producer", url, str(per_second), run))
     ready(cluster, namespace, "producer")
     try:
         yield Producer(cluster, namespace)

@@ -25,6 +25,7 @@ from tests.harness.toolchain import say
 PAUSE = "localhost/pause:1"
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "requirements", "scripts", "crds", "operator", "dispatcher")
+KEPT = 4  # archives in the cache, of this checkout and others
 HERE = Path(__file__).parent
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -36,12 +37,13 @@ def fanout_image(source: Path, tag: str) -> Path:
     """Give the archive of the image `localhost/fanout:TAG` of a checkout, and of `pause`; built unless in the cache."""
     path = cache_root() / "images" / f"fanout-{tag}-{_digest(source)}.tar"
     if not path.exists():
-        say(f"building the image localhost/fanout:{tag} (about 20 s)")
+        say(f"building the image localhost/fanout:{tag} (about 30 s on two cores)")
         path.parent.mkdir(parents=True, exist_ok=True)
-        for old in path.parent.glob(f"fanout-{tag}-*.tar"):
-            old.unlink(missing_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".building-") as scratch:
             _build(source, tag, Path(scratch)).rename(path)
+    path.touch()
+    for old in sorted(path.parent.glob("*.tar"), key=lambda one: one.stat().st_mtime)[:-KEPT]:
+        old.unlink(missing_ok=True)
     return path
 
 

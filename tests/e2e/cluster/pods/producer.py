@@ -1,6 +1,6 @@
 """A producer in a pod: posts events at a steady rate until told to stop, and keeps a ledger of the answers.
 
-    producer.py URL PER_SECOND
+    producer.py URL PER_SECOND RUN
 
 Every event is posted once by a client that keeps its connections, as most do. One that was not answered 2xx is an error
 in the ledger, and is posted again under the same id until it is taken: what a producer with patience sees. GET /ledger
@@ -9,7 +9,6 @@ tells everything so far; GET /stop ends the posting and tells it all.
 
 import asyncio
 import itertools
-import os
 import sys
 import time
 
@@ -22,10 +21,10 @@ RETRY_SECONDS = 0.1
 class Producer:
     """What was posted and what was answered."""
 
-    def __init__(self, url: str, per_second: float) -> None:
+    def __init__(self, url: str, per_second: float, run: str) -> None:
         self.url = url
         self.per_second = per_second
-        self.name = os.environ["HOSTNAME"]
+        self.name = run  # the first part of every event's id
         self.acknowledged: dict[str, float] = {}  # event id: seconds until its 202
         self.errors: list[tuple[float, str, str]] = []  # seconds since the start, the event's id, what was wrong
         self.began = time.monotonic()
@@ -61,9 +60,9 @@ class Producer:
         return web.json_response({"acknowledged": self.acknowledged, "errors": self.errors})
 
 
-async def main(url: str, per_second: float) -> None:
+async def main(url: str, per_second: float, run: str) -> None:
     """Serve the ledger beside the posting."""
-    producer = Producer(url, per_second)
+    producer = Producer(url, per_second, run)
     posting = asyncio.create_task(producer.run())
 
     async def ledger(_: web.Request) -> web.Response:
@@ -84,4 +83,4 @@ async def main(url: str, per_second: float) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], float(sys.argv[2])))
+    asyncio.run(main(sys.argv[1], float(sys.argv[2]), sys.argv[3]))
