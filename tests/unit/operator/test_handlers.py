@@ -2,7 +2,6 @@
 
 import asyncio
 import pwd
-import random
 
 import pytest
 
