@@ -58,14 +58,12 @@ def meanwhile(fanout: Installation, namespace: str) -> None:
         fanout.route(namespace, "changed", CRM, suspend=True),
         fanout.route(namespace, "made", CRM),
         fanout.route(namespace, "late", CRM, listen={"path": f"/{namespace}/credited"}),
-        fanout.route(namespace, "astray", CRM, listen={"path": "/elsewhere"}),
     )
 
 
 def settled(fanout: Installation, namespace: str) -> None:
     """Wait until what happened meanwhile has been heard, when nothing goes wrong."""
     fanout.status(namespace, "late", Accepted="False/PathContested")
-    fanout.status(namespace, "astray", Accepted="False/PathNotAllowed")
     fanout.status(namespace, "held", ResolvedRefs="True")
     fanout.status(namespace, "made", Accepted="True")
     fanout.plan(namespace, "changed", suspend=True)
