@@ -7,6 +7,7 @@ is simply unset. null is the same as unset, as it is to the API server. Rules ov
 are only asked once it is.
 """
 
+import inspect
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from functools import cache
 import msgspec
 
 from fanout_crds.faults import Faults, show
-from fanout_crds.kinds import Kind, Schema
+from fanout_crds.kinds import Answers, Duration, Kind, Quantity, Schema
 from fanout_crds.nearest import hint
 from fanout_crds.rules import Rule, validations
 
@@ -62,7 +63,7 @@ class Object:
     def schema(self) -> Schema:
         properties: Schema = {}
         for field in fields(self.struct).values():
-            properties[field.key] = {"description": field.says} | field.kind.schema()
+            properties[field.key] = {"description": manual(field.kind, field.says)} | field.kind.schema()
             if field.default is not None:
                 properties[field.key] |= {"default": field.default}  # type: ignore[operator]
         out: Schema = {"type": "object", "properties": properties}
@@ -137,6 +138,29 @@ class ListOf:
                 faults.add(
                     f"{path}[{place}].{self.key}", f"{show(name)} is already the {self.key} of {path}[{seen[name]}]"
                 )
+
+
+def manual(kind: Kind, says: str) -> str:
+    """Write what `kubectl explain` shows of a field: its sentence, how a value is written, what an object asks for.
+
+    It shows types and words of its own accord, but neither units nor the rules between fields.
+    """
+    match kind:
+        case ListOf(item=item):
+            return manual(item, says)
+        case Duration():
+            return f"{says} A duration such as 250ms, 30s or 1h30m."
+        case Quantity():
+            return f"{says} A size such as 4096 (bytes), 64Ki or 1Gi."
+        case Answers(faults=faults):
+            classes = ", a class such as 5xx or a fault" if faults else " or a class such as 5xx"
+            return f"{says} Each a status such as 429{classes}."
+        case Object(struct=struct):
+            story = inspect.cleandoc(struct.__doc__ or "").split("\n\n")[1:]
+            asks = [f"- {rule.says}." for rule in (*rules(struct), *completing(struct))]
+            return "\n".join([says, *(" ".join(one.split()) for one in story), *asks])
+        case _:
+            return says
 
 
 def check(value: msgspec.Struct, path: str, faults: Faults, *, tail: str = "") -> None:

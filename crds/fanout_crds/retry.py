@@ -167,5 +167,8 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         RetryAfter | None, Object(RetryAfter), "What a target's Retry-After header does. Unset: honoured, up to 1h."
     ] = None
     budget: Annotated[
-        Budget | None, Object(Budget), "How many retries the target gets. Unset: 20 percent and 10 per second."
+        Budget | None,
+        Object(Budget),
+        "How many retries the target gets; beyond that a retry waits and is not spent. Unset: 20 percent and 10 per"
+        " second.",
     ] = None

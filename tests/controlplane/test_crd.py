@@ -149,9 +149,29 @@ def test_a_bare_on_is_true_to_kubectl_which_is_why_files_note_it(cluster: ApiSer
 
 
 def test_kubectl_explain_reads_like_a_manual(cluster: ApiServer) -> None:
-    said = " ".join(cluster.kubectl("explain", "fr.spec.targets.policy.timeouts").split())
+    """What a field is, its unit, what unset and zero mean, and what goes with what."""
+    cluster.kubectl("api-resources")  # kubectl remembers what there was before the definition
+    retry, backoff, timeouts, budget = (
+        " ".join(cluster.kubectl("explain", f"fr.spec.targets.policy.{field}").split())
+        for field in ("retry", "retry.backoff", "timeouts", "retry.budget")
+    )
 
-    assert "Time for one attempt, from connecting to the answer's last byte. Unset: 10s. 0s: no limit." in said
+    assert "Time for one attempt, from connecting to the answer's last byte. Unset: 10s. 0s: no limit." in timeouts
+    assert "the delivery is a dead letter with reason AttemptsExhausted. 1: no retry. Unset: as many as" in retry
+    assert "Unset: 408, 425, 429, 5xx but 501 and 505, and every fault. []: nothing." in retry
+    assert "- maxAttempts does not go with a backoff of type Schedule" in retry
+    assert "- multiplier goes with type Exponential. - schedule and preset go with type Schedule." in retry
+    assert "Unset: 500ms, or maxDelay when that is shorter. A duration such as 250ms, 30s or 1h30m." in backoff
+    assert "First attempts never wait for it." in budget
+
+
+@pytest.mark.parametrize("field", ["status", "status.targets", "status.conditions"])
+def test_kubectl_explain_has_a_sentence_for_everything_in_the_status(cluster: ApiServer, field: str) -> None:
+    cluster.kubectl("api-resources")
+    said = cluster.kubectl("explain", f"fr.{field}")
+
+    assert "<no description>" not in said
+    assert "What the operator has seen of the route." in said or "Name of the target." in said or "Why, as one" in said
 
 
 def test_status_is_a_subresource_that_spec_writers_cannot_touch(admin: httpx.Client, namespace: str) -> None:

@@ -108,6 +108,22 @@ def test_what_a_dispatcher_counts_is_told_in_the_status(fanout: Installation, re
     assert condition(dead, "Healthy")["message"].endswith("crm (3)")
 
 
+def test_kubectl_get_shows_how_a_route_is_in_one_line(fanout: Installation, reports: Reports, namespace: str) -> None:
+    fanout.apply(fanout.route(namespace, "orders", CRM, CRM | {"name": "mail"}))
+    reports.run(fanout.plan(namespace, "orders"), crm={"circuit": "Open", "pending": 12, "deadLetters": 3})
+    fanout.status(namespace, "orders", Ready="True", Healthy="False/CircuitOpen")
+
+    narrow, wide = (
+        fanout.server.kubectl("get", "fr", f"--namespace={namespace}", *output).splitlines()
+        for output in ((), ("-o", "wide"))
+    )
+
+    assert narrow[0].split() == ["NAME", "READY", "REASON", "HEALTHY", "TARGETS", "PENDING", "DEAD", "AGE"]
+    assert narrow[1].split()[:-1] == ["orders", "True", "Ready", "False", "2", "12", "3"]
+    assert wide[0].split()[-3:] == ["AGE", "URL", "OPEN"]
+    assert wide[1].split()[-2:] == [f"http://in.example/{namespace}/orders", "1"]
+
+
 def test_a_plan_that_a_dispatcher_refuses_is_not_programmed_and_says_why(
     fanout: Installation, reports: Reports, namespace: str
 ) -> None:

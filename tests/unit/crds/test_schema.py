@@ -110,3 +110,16 @@ def test_a_new_route_waits_for_the_operator_and_says_so_in_the_condition_that_to
         ("Accepted", "Unknown", "Pending"),
         ("Ready", "Unknown", "Pending"),
     ]
+
+
+def test_explain_tells_units_the_story_of_an_object_and_the_rules_between_its_fields() -> None:
+    policy = version()["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["defaults"]["properties"][
+        "policy"
+    ]
+    said = {path: one.get("description", "") for path, one in every(policy)}
+
+    assert said[".timeouts.attempt"].endswith("A duration such as 250ms, 30s or 1h30m.")
+    assert said[".queue.maxBytes"].endswith("A size such as 4096 (bytes), 64Ki or 1Gi.")
+    assert said[".retry.successOn"].endswith("Each a status such as 429 or a class such as 5xx.")
+    assert "First attempts never wait for it." in said[".retry.budget"]
+    assert "- baseDelay must not be longer than maxDelay." in said[".retry.backoff"].splitlines()
