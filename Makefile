@@ -1,6 +1,6 @@
 # What people and CI run. Paths are relative and verbs are phony, so a checkout's path may hold spaces.
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-cluster test e2e check fmt bench sim faults binaries crd chart dist lock clean
+.PHONY: help install demo demo-cluster test e2e check fmt bench bench-control sim faults binaries crd chart dist lock clean
 PYTHON_ENV := .venv/bin/python
 
 help:  ## Tell the verbs
@@ -34,6 +34,9 @@ fmt: install  ## Format and fix what can be fixed
 
 bench: install binaries  ## Measure; bench/README.md says what, how and against what. PROFILE=1: where our CPU goes
 	@$(PYTHON_ENV) -m bench.$(if $(PROFILE),profiling,main)
+
+bench-control: install binaries  ## Measure the operator with thousands of routes: ROUTES=10000
+	@$(PYTHON_ENV) -m bench.cluster $(if $(ROUTES),--routes $(ROUTES))
 
 faults: install  ## The long fault runs: kills, standstills, full disks, hostile targets; their figures at the end
 	$(PYTHON_ENV) -m pytest tests/faults --long $(PYTEST_ARGS)

@@ -32,7 +32,7 @@ def main(only: tuple[str, ...], seconds: float, repetitions: int) -> None:
     loopback.bring_up()
     OUT.mkdir(exist_ok=True)
     machine = facts(OUT)
-    _introduce(console, machine)
+    introduce(console, machine)
     begun = time.monotonic()
     terms = Terms(
         seconds=seconds,
@@ -44,7 +44,7 @@ def main(only: tuple[str, ...], seconds: float, repetitions: int) -> None:
     found = _run(console, terms)
     machine["load_average_after"] = os.getloadavg()[0]
     machine["seconds"] = round(time.monotonic() - begun, 1)
-    _write(OUT / "latest.json", found, machine)
+    write(OUT / "latest.json", found, machine)
     console.print(table(found))
     console.print(f"{machine['seconds']:.0f} s; written to {OUT / 'latest.json'}", highlight=False)
     if any(one.failed for one in found.values()):
@@ -67,7 +67,8 @@ def _run(console: Console, terms: Terms) -> dict[str, Result]:
     return found
 
 
-def _introduce(console: Console, machine: dict[str, object]) -> None:
+def introduce(console: Console, machine: dict[str, object]) -> None:
+    """Say what is measured on."""
     console.print(
         f"{machine['cpu']}, {machine['cores']} core(s); fsync {machine['fsync_ms']} ms; load {os.getloadavg()[0]:.1f}"
     )
@@ -78,7 +79,7 @@ def _introduce(console: Console, machine: dict[str, object]) -> None:
         console.print("[yellow]one core only: generator and targets compete with the system under test[/]")
 
 
-def _write(path: pathlib.Path, found: dict[str, Result], machine: dict[str, object]) -> None:
+def write(path: pathlib.Path, found: dict[str, Result], machine: dict[str, object]) -> None:
     """Only what was run now is in the file: figures of several runs side by side would be those of none."""
     told = {key: one.written() for key, one in found.items()} | {"machine": machine}
     path.write_bytes(msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n")

@@ -53,7 +53,7 @@ class Child:
 
     def seconds(self) -> float:
         """User and system time up to now, of all its threads and of its children."""
-        return sum(_seconds(pathlib.Path(f"/proc/{pid}")) for pid in self.family())
+        return sum(spent(pid) for pid in self.family())
 
     def family(self) -> list[int]:
         """Its id and those of its children, workers for instance."""
@@ -70,7 +70,7 @@ class Child:
 
     def peak(self) -> float:
         """The most memory it ever held, in MB."""
-        return sum(_memory(pid, "VmHWM") for pid in self.family())
+        return sum(most_held(pid) for pid in self.family())
 
     def resident(self) -> float:
         """The memory it holds now, in MB."""
@@ -99,6 +99,25 @@ def busy() -> float:
     fields = pathlib.Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()
     user, nice, system, _idle, _iowait, irq, softirq = map(int, fields[1:8])
     return (user + nice + system + irq + softirq) / TICKS
+
+
+def spent(pid: int) -> float:
+    """User and system time of one process, of all its threads."""
+    return _seconds(pathlib.Path(f"/proc/{pid}"))
+
+
+def all_spent() -> float:
+    """User and system time of this process and of all that it has started and that still runs."""
+    family = [os.getpid()]
+    for pid in family:
+        for told in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
+            family += map(int, told.read_text(encoding="ascii").split())
+    return sum(map(spent, family))
+
+
+def most_held(pid: int) -> float:
+    """The most memory that one process ever held, in MB."""
+    return _memory(pid, "VmHWM")
 
 
 def _seconds(task: pathlib.Path) -> float:

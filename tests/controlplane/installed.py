@@ -39,14 +39,14 @@ class Operator:
         self.log = log
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, patience: float = PATIENCE) -> None:
         """Start it and wait until it is ready."""
         self.spawn()
-        self.comes_up()
+        self.comes_up(patience)
 
-    def comes_up(self) -> None:
+    def comes_up(self, patience: float = PATIENCE) -> None:
         """Wait until it is ready."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + patience
         while not self.ready():
             assert self._process, "it was spawned"
             assert self._process.poll() is None, f"the operator ended:\n{tail(self.log)}"
@@ -57,9 +57,9 @@ class Operator:
         """Start it, and do not wait."""
         self._process = spawn(self._command, self.log)
 
-    def says(self, words: str) -> None:
+    def says(self, words: str, patience: float = PATIENCE) -> None:
         """Wait until it logs these words."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + patience
         while not (self.log.exists() and words in self.log.read_text()):
             assert time.monotonic() < deadline, f"the operator did not say {words}:\n{tail(self.log)}"
             time.sleep(0.02)
@@ -113,6 +113,19 @@ class Operator:
             if line.startswith(name + " "):
                 return float(line.rpartition(" ")[2])
         return 0.0
+
+    def counts(self, name: str, wanted: float) -> None:
+        """Wait until one number of /metrics is this."""
+        deadline = time.monotonic() + PATIENCE
+        while (found := self._metric_or_none(name)) != wanted:
+            assert time.monotonic() < deadline, f"{name} is {found}, not {wanted}:\n{tail(self.log)}"
+            time.sleep(0.05)
+
+    def _metric_or_none(self, name: str) -> float | None:
+        try:
+            return self.metric(name)
+        except httpx.TransportError:
+            return None
 
     def has_ended(self) -> bool:
         """Whether it has ended, by itself or otherwise."""
