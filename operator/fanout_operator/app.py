@@ -20,18 +20,18 @@ import structlog
 
 from fanout_crds.cluster_plan import selector
 from fanout_crds.compile import Installation
-from fanout_crds.faults import Invalid
-from fanout_crds.route import parse
 from fanout_operator import plans, sweep
 from fanout_operator.backoff import Backoff
 from fanout_operator.bucket import Bucket
-from fanout_operator.claims import Claims, Holder
+from fanout_operator.claims import Claims
+from fanout_operator.coldstart import claim_paths
 from fanout_operator.conditions import Finding, some
 from fanout_operator.endpoints import Endpoints, reduced
 from fanout_operator.events import Recorder, notice
 from fanout_operator.fleet import Fleet
 from fanout_operator.gather import Sources, things_of
 from fanout_operator.grants import Grants, Permission, permissions
+from fanout_operator.holding import Holding
 from fanout_operator.judge import Rules
 from fanout_operator.kept import Kept
 from fanout_operator.kube import (
@@ -49,19 +49,19 @@ from fanout_operator.kube import (
     TooMany,
 )
 from fanout_operator.options import Options
-from fanout_operator.reconcile import Desk, Reconciler, class_of
+from fanout_operator.reconcile import Desk, Reconciler
 from fanout_operator.reflector import Reflector, key_of
 from fanout_operator.routes import Dependants, Routes
-from fanout_operator.status import StatusWriter
+from fanout_operator.status import ANSWERS, ANSWERS_BURST, OTHERS, OTHERS_BURST, Buckets, StatusWriter
 from fanout_operator.workqueue import WorkQueue
 
 WORKERS: typing.Final = 8
-STATUS_RATE: typing.Final = 10.0  # patches a second
-STATUS_BURST: typing.Final = 20.0
 EVENT_RATE: typing.Final = 5.0  # Kubernetes Events a second
 EVENT_BURST: typing.Final = 50.0
 ENDPOINTS: typing.Final = 5.0  # seconds a start waits for the list of EndpointSlices
 START: typing.Final = Backoff(base=0.2, cap=5.0)
+
+PlanChanged = Callable[[str, plans.Written | None, plans.Written | None], None]
 
 log = structlog.get_logger()
 
@@ -86,6 +86,7 @@ class Operator:
         self.book = plans.Book()
         self.findings: dict[str, Finding] = {}
         self.dependants = Dependants()
+        self.credentials = plans.Book()  # the Secrets that go with plans
         self.claims = Claims()
         self.grants = Grants(self._permission_changed)
         self.endpoints = Endpoints(self._endpoints_changed)
@@ -98,7 +99,7 @@ class Operator:
             self.routes,
             self.findings,
             self.fleet,
-            bucket=Bucket(STATUS_RATE, STATUS_BURST),
+            buckets=Buckets(Bucket(ANSWERS, ANSWERS_BURST), Bucket(OTHERS, OTHERS_BURST)),
             rng=chances.rng,
             wall=chances.wall,
             public_url=options.public_url,
@@ -108,16 +109,20 @@ class Operator:
         self.work = WorkQueue("routes", self._reconcile, workers=WORKERS, rng=chances.rng)
         self.missing = Kept(lambda routes: self._plans_held(routes, f"{len(routes)} routes vanished at once"))
         self.undefined = Kept(lambda routes: self._plans_held(routes, "routes vanished with their definition"))
+        self.holding = Holding(kube, self.undefined, self.work.put)
+        self._plans = self._of_plans(CONFIG_MAPS, self._plan_changed)
+        self._credentials = self._of_plans(SECRETS, self._credentials_changed)
+        self.reflectors = (*self._of_references(), self._plans, self._credentials)
         self._reconciler = self._make_reconciler()
         self.sweeper = sweep.Sweeper(
             kube,
             sweep.scopes(options.namespaces),
             self.routes,
-            self.book,
+            (self.book, self.credentials),
             wake=self.work.put,
             kept=self.missing,
         )
-        self.reflectors = tuple(self._reflectors())
+        self._listed = False
         self.synced = asyncio.Event()
         self._begun = False
 
@@ -128,17 +133,20 @@ class Operator:
 
     def route(self, document: Document) -> None:
         """A route is there; only its status is looked at when its spec is the one we know."""
+        if self.routes.knows(document):
+            return
         key = key_of(document)
         if self.routes.note(document):
             self.work.forget(key)
-            self.work.put(key)
+            self.work.put(key, ahead=True)
+            self.status.edited(key)
         else:
             self.status.wake(key)
 
     def gone(self, document: Document) -> None:
         """A route was deleted."""
         self.routes.drop(key_of(document), document["metadata"]["uid"])
-        self.work.put(key_of(document))
+        self.work.put(key_of(document), ahead=True)
 
     def _depended_on(self, kind: Kind) -> Callable[[str, str | None, str | None], None]:
         def changed(key: str, _before: str | None, _now: str | None) -> None:
@@ -172,6 +180,10 @@ class Operator:
 
     def _credentials_changed(self, _key: str, before: plans.Written | None, now: plans.Written | None) -> None:
         plan = now or before
+        if now is not None:
+            self.credentials.note(now)
+        elif before is not None:
+            self.credentials.drop(before)
         if plan is not None and (now is None or now.revision not in {one.revision for one in self.book.of(now.route)}):
             self._put_back(plan)
 
@@ -194,16 +206,19 @@ class Operator:
 
     def tasks(self) -> tuple[Coroutine[None, None, None], ...]:
         """What runs from the beginning; none of them ends by itself."""
-        return (*(one.run() for one in self.reflectors), self.status.run(), self.recorder.run())
+        return (*(one.run() for one in self.reflectors), self.status.run(), self.recorder.run(), self.holding.run())
+
+    def held(self) -> int:
+        """How many plans stay although their route is not there; until routes could be listed, that is every one."""
+        return len({*self.missing, *self.undefined}) if self._listed else len(self.book)
 
     async def start(self) -> None:
         """Go through the steps above; afterwards `work` and `sweeper` may run."""
         await self.list_routes()
-        for one in self.reflectors:
-            if one.scope.kind is CONFIG_MAPS:
-                await one.synced.wait()
+        await self._plans.synced.wait()
+        await self._credentials.synced.wait()
         await self._endpoints_listed()
-        self._claim_paths()
+        claim_paths(self.claims, self.routes, self.book, self._rules)
         for key in self.routes.by_age():
             self.work.put(key)
         self._begun = True
@@ -247,28 +262,9 @@ class Operator:
                 asked = fault.retry_after if isinstance(fault, TooMany) else 0.0
                 await asyncio.sleep(max(asked, START.wait(failures, self._chances.rng)))
             else:
+                self._listed = True
                 routes = [_whole(one) for listing in listings for one in listing.items]
                 return [key_of(one) for one in routes if self.routes.note(one)]
-
-    def _claim_paths(self) -> None:
-        in_force = {plan.route: plan for plan in self.book}
-        for key in self.routes.by_age():
-            if key in in_force:
-                self.claims.take(in_force[key].path, Holder(key, in_force[key].route_uid))
-        for key in self.routes.by_age():
-            if key not in in_force:
-                self._claim_by_age(key)
-
-    def _claim_by_age(self, key: str) -> None:
-        known = self.routes.get(key)
-        if known is None or class_of(known.document()) != self._rules.class_name:
-            return
-        try:
-            route = parse(known.document())
-        except Invalid:
-            return
-        if self._rules.permits(route):
-            self.claims.take(route.path, Holder(key, known.uid))
 
     # --- parts --------------------------------------------------------------------------------------------------------
 
@@ -282,17 +278,17 @@ class Operator:
             claims=self.claims,
             grants=self.grants,
             granted=lambda: self._known(GRANTS),
+            book=self.book,
+            credentials=self.credentials,
             namespace=self._options.namespace,
         )
         desk = Desk(
             routes=self.routes,
-            book=self.book,
             findings=self.findings,
             judged=self.status.judged,
             left=self.status.left,
             wake=self.work.put,
-            wake_later=self.work.put_later,
-            kept=self.undefined,
+            holding=self.holding,
         )
         installation = Installation(class_name=self._options.class_name)
         return Reconciler(sources, self._rules, installation, desk, revision=self._chances.revision)
@@ -301,7 +297,7 @@ class Operator:
         """Whether all there is of a kind, which may have several versions, has been listed."""
         return all(one.synced.is_set() for one in self.reflectors if one.scope.kind in kinds)
 
-    def _reflectors(self) -> typing.Iterator[Reflector[typing.Any]]:
+    def _of_references(self) -> typing.Iterator[Reflector[typing.Any]]:
         for kind in (SERVICES, SECRETS):
             for scope in self._scopes(kind, metadata_only=True):
                 yield Reflector(
@@ -320,14 +316,15 @@ class Operator:
                 rng=self._chances.rng,
                 listed=lambda: self._reported(None),
             )
-        for kind, changed in ((CONFIG_MAPS, self._plan_changed), (SECRETS, self._credentials_changed)):
-            scope = Scope(
-                kind=kind,
-                namespace=self._options.namespace,
-                labels=selector(self._options.class_name),
-                metadata_only=True,
-            )
-            yield Reflector(self._kube, scope, keep=plans.written, changed=changed, rng=self._chances.rng)
+
+    def _of_plans(self, kind: Kind, changed: PlanChanged) -> Reflector[plans.Written]:
+        scope = Scope(
+            kind=kind,
+            namespace=self._options.namespace,
+            labels=selector(self._options.class_name),
+            metadata_only=True,
+        )
+        return Reflector(self._kube, scope, keep=plans.written, changed=changed, rng=self._chances.rng)
 
     def _scopes(self, kind: Kind, *, metadata_only: bool) -> tuple[Scope, ...]:
         places: tuple[str | None, ...] = self._options.namespaces or (None,)

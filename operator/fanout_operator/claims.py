@@ -19,6 +19,7 @@ class Claims:
 
     def __init__(self) -> None:
         self._holders: dict[str, Holder] = {}
+        self._paths: dict[str, set[str]] = {}  # by route: what it holds or waits for
         self._waiting: dict[str, set[str]] = {}
 
     def __repr__(self) -> str:
@@ -31,6 +32,7 @@ class Claims:
     def take(self, path: str, route: Holder) -> Holder:
         """Claim a path; answers who has it now. A route made again takes over what its namesake had."""
         had = self._holders.get(path)
+        self._paths.setdefault(route.route, set()).add(path)
         if had is None or had.route == route.route:
             self._holders[path] = route
             return route
@@ -39,14 +41,20 @@ class Claims:
 
     def keep(self, route: str, paths: frozenset[str]) -> frozenset[str]:
         """Release all that a route holds or waits for but `paths`; answers who waited for what became free."""
-        for waiting in [path for path, routes in self._waiting.items() if route in routes and path not in paths]:
-            self._leave(waiting, route)
-        freed = [path for path, had in self._holders.items() if had.route == route and path not in paths]
-        for path in freed:
-            del self._holders[path]
-        return frozenset().union(*(self._waiting.pop(path, set()) for path in freed))
+        had = self._paths.pop(route, set())
+        if had & paths:
+            self._paths[route] = had & paths
+        return frozenset().union(*(self._leave(path, route) for path in had - paths))
 
-    def _leave(self, path: str, route: str) -> None:
+    def _leave(self, path: str, route: str) -> set[str]:
+        """Hold a path or wait for it no longer; answers who waited for it, where it became free."""
+        if self._holders[path].route == route:
+            del self._holders[path]
+            freed = self._waiting.pop(path, set())
+            for waiting in freed:
+                self._paths[waiting].discard(path)
+            return freed
         self._waiting[path].discard(route)
         if not self._waiting[path]:
             del self._waiting[path]
+        return set()

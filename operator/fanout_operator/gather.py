@@ -32,6 +32,8 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     claims: Claims
     grants: Grants
     granted: Callable[[], bool]  # whether all grants are known
+    book: plans.Book
+    credentials: plans.Book  # the Secrets that go with plans
     namespace: str  # the dispatcher's, where plans are
 
 
@@ -48,7 +50,7 @@ async def gather(key: str, known: Known, sources: Sources, rules: Rules) -> Obse
     services, secrets, plan = await asyncio.gather(
         _find(sources.kube, SERVICES, {f"{one.namespace}/{one.name}" for one in needs.services}, rights),
         _find(sources.kube, SECRETS, {f"{one.namespace}/{one.name}" for one in needs.secrets}, rights),
-        _plan(sources, known.uid, rules.class_name),
+        _plan(sources, key, known.uid, rules.class_name),
     )
     observed = Observed(
         key=key,
@@ -96,15 +98,23 @@ async def _find(kube: Kube, kind: Kind, names: Collection[str], rights: Rights) 
     return {f"{one['metadata']['namespace']}/{one['metadata']['name']}": one for one in _present(found)}
 
 
-async def _plan(sources: Sources, uid: str, class_name: str) -> plans.Content | None:
-    """Read the plan that lies there, unless it is still that of the installation which had the route before us."""
+async def _plan(sources: Sources, key: str, uid: str, class_name: str) -> plans.Content | None:
+    """Read the plan that lies there, unless it is still that of the installation which had the route before us.
+
+    Where our own watches say that there is none, nobody is asked.
+    """
     name = name_of(uid)
-    config, secret = await asyncio.gather(
-        _get(sources.kube, CONFIG_MAPS, sources.namespace, name), _get(sources.kube, SECRETS, sources.namespace, name)
-    )
+    if not _has(sources.book, key, uid):
+        return None
+    kinds = (CONFIG_MAPS, SECRETS) if _has(sources.credentials, key, uid) else (CONFIG_MAPS,)
+    config, *secret = await asyncio.gather(*(_get(sources.kube, kind, sources.namespace, name) for kind in kinds))
     if config is None or class_of(config) != class_name:
         return None
-    return plans.content(config, secret)
+    return plans.content(config, secret[0] if secret else None)
+
+
+def _has(book: plans.Book, key: str, uid: str) -> bool:
+    return any(one.route_uid == uid for one in book.of(key))
 
 
 async def _get(kube: Kube, kind: Kind, namespace: str, name: str) -> Document | None:

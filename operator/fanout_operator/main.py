@@ -247,7 +247,7 @@ def _vitals(
             "leader": leads(),
             "routes": len(operator.routes),
             "plans": len(operator.book),
-            "plans_held": len(operator.missing) + len(operator.undefined),
+            "plans_held": operator.held(),
             "waiting": len(operator.work),
             "events_waiting": len(operator.recorder),
         },

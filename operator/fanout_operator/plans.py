@@ -15,6 +15,8 @@ from fanout_crds.cluster_plan import FILE, GENERATION, PATH, REVISION, ROUTE, RO
 from fanout_crds.plan import Credentials, Plan, encode
 from fanout_operator.kube import CONFIG_MAPS, SECRETS, Document, Kind, Reading
 
+JUST_NOW: typing.Final = "9999"  # later than any time that the API server tells
+
 
 class Written(msgspec.Struct, frozen=True, kw_only=True):
     """What a plan's metadata says: whose it is, and which revision."""

@@ -2,11 +2,9 @@
 
 The handler of the work queue; it may be interrupted anywhere and is then done again. Three ways to go: the route is
 ours, it is another installation's, or it is gone. A plan is only ever taken away when the API server itself says that
-the route does not exist while its definition is whole: a definition that is going takes every route with it, and what
-the dispatchers serve must not go too.
+the route does not exist, and `holding` that this means a deletion.
 """
 
-import typing
 from collections.abc import Callable
 
 import msgspec
@@ -15,19 +13,16 @@ import structlog
 from fanout_crds.compile import Installation
 from fanout_crds.references import service_key
 from fanout_crds.route import CLASS_NAME
-from fanout_crds.schema import NAME as DEFINITION_NAME
 from fanout_operator import plans
 from fanout_operator.apply import apply, withdraw
 from fanout_operator.conditions import Finding, InForce
 from fanout_operator.gather import Sources, gather
+from fanout_operator.holding import Holding
 from fanout_operator.judge import Observed, Rules, judge
-from fanout_operator.kept import Kept
-from fanout_operator.kube import DEFINITIONS, ROUTES, Document, NotFound
+from fanout_operator.kube import ROUTES, Document, NotFound
 from fanout_operator.reasons import Said
 from fanout_operator.render import NewRevision, Rendered, render
 from fanout_operator.routes import Known, Routes
-
-LOOK_AGAIN: typing.Final = 300.0  # seconds until a route that may be gone is looked at again
 
 log = structlog.get_logger()
 
@@ -36,13 +31,11 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     """What reconciling needs besides the sources of facts, and whom it tells."""
 
     routes: Routes
-    book: plans.Book
     findings: dict[str, Finding]
     judged: Callable[[str], None]  # the status of a route may be another
     left: Callable[[str], None]  # a route is not ours any more
     wake: Callable[[str], None]  # reconcile this one
-    wake_later: Callable[[str, float], None]
-    kept: Kept  # plans that stay though the definition of routes is gone
+    holding: Holding
 
 
 class Reconciler:
@@ -76,12 +69,14 @@ class Reconciler:
         if outcome is None and observed.route is not None:
             outcome = render(observed.route, observed, self._installation, self._revision)
         if isinstance(outcome, Rendered):
+            if outcome.credentials:
+                self._sources.credentials.note(_told(outcome))  # before it is written: one that is not is harmless
             written = await apply(self._sources.kube, outcome, self._sources.namespace, self._rules.class_name)
             if written:
-                self._desk.book.note(written)
+                self._sources.book.note(written)
             await self._drop_namesakes(key, known.uid)
         self._settle_claims(observed, outcome)
-        self._desk.kept.drop(key)
+        self._desk.holding.drop(key)
         self._desk.findings[key] = _finding(observed, outcome)
         self._desk.judged(key)
 
@@ -91,53 +86,42 @@ class Reconciler:
         try:
             found = await self._sources.kube.get(ROUTES, namespace, name)
         except NotFound:
-            if await self._deleted(key):
+            if await self._desk.holding.deleted(key, [plan.created for plan in self._written(key)]):
                 await self._forget(key)
-            else:
-                log.warning("plan.held", route=key, why="the definition of routes is gone, going or made anew")
-                self._desk.kept.add(key)
-                self._desk.wake_later(key, LOOK_AGAIN)
         else:
             self._desk.routes.note(found)
             self._desk.wake(key)
 
-    async def _deleted(self, key: str) -> bool:
-        """Whether a missing route is a deleted route: its definition is whole, and as old as its plan at least."""
-        made = [plan.created for plan in self._desk.book.of(key)]
-        if not made:
-            return True
-        try:
-            definition = await self._sources.kube.get(DEFINITIONS, None, DEFINITION_NAME)
-        except NotFound:
-            return False
-        metadata, conditions = definition["metadata"], (definition.get("status") or {}).get("conditions") or ()
-        established = any(one.get("type") == "Established" and one.get("status") == "True" for one in conditions)
-        return established and not metadata.get("deletionTimestamp") and metadata["creationTimestamp"] <= min(made)
+    def _written(self, key: str) -> tuple[plans.Written, ...]:
+        """All that lies in the cluster for a route, also credentials without a plan: a write that was interrupted."""
+        both = (*self._sources.credentials.of(key), *self._sources.book.of(key))
+        return tuple({plan.route_uid: plan for plan in both}.values())
 
     async def _leave(self, key: str) -> None:
         """It was ours, or never: its plan is not ours to keep either way."""
-        served = key in self._desk.findings or bool(self._desk.book.of(key))
+        served = key in self._desk.findings or bool(self._sources.book.of(key))
         await self._forget(key)
         if served:
             self._desk.left(key)
 
     async def _forget(self, key: str) -> None:
-        for plan in self._desk.book.of(key):
+        for plan in self._written(key):
             await self._withdraw(plan)
         self._sources.dependants.set(key, frozenset())
-        self._desk.kept.drop(key)
+        self._desk.holding.drop(key)
         self._desk.findings.pop(key, None)
         self._release(key, frozenset())
 
     async def _drop_namesakes(self, key: str, uid: str) -> None:
         """A route made again has a plan of its own; the old one goes after the new one is there."""
-        for plan in self._desk.book.of(key):
+        for plan in self._written(key):
             if plan.route_uid != uid:
                 await self._withdraw(plan)
 
     async def _withdraw(self, plan: plans.Written) -> None:
         await withdraw(self._sources.kube, plan, self._sources.namespace, self._rules.class_name)
-        self._desk.book.drop(plan)
+        self._sources.book.drop(plan)
+        self._sources.credentials.drop(plan)
 
     def _settle_claims(self, observed: Observed, outcome: Rendered | Said | None) -> None:
         paths = {observed.plan.path} if observed.plan and not isinstance(outcome, Rendered) else set()
@@ -150,6 +134,14 @@ class Reconciler:
     def _release(self, key: str, keeps: frozenset[str]) -> None:
         for waiting in self._sources.claims.keep(key, keeps):
             self._desk.wake(waiting)
+
+
+def _told(rendered: Rendered) -> plans.Written:
+    """The Secret that goes with a plan, as the watch will tell of it."""
+    plan = rendered.plan
+    return plans.Written(
+        route=plan.key, route_uid=plan.uid, revision=plan.revision, path=plan.path, created=plans.JUST_NOW
+    )
 
 
 def class_of(document: Document) -> str:

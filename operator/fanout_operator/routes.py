@@ -47,6 +47,12 @@ class Routes:
         """The route, if there is one."""
         return self._known.get(key)
 
+    def knows(self, document: Document) -> bool:
+        """Whether this very version is here already: our own write, or what a list has told."""
+        known, metadata = self._known.get(key_of(document)), document["metadata"]
+        version = _version(metadata.get("resourceVersion", ""))
+        return known is not None and (known.uid, known.version) == (metadata["uid"], version)
+
     def by_age(self) -> list[str]:
         """All keys, the oldest route first; the name decides between equals."""
         return sorted(self._known, key=lambda key: (self._known[key].created, key))

@@ -1,10 +1,18 @@
-"""Writing status: at most so many patches a second, conditions before counters, nothing when nothing changed.
+"""Writing status: so many patches a second at most, what matters most first, nothing when nothing changed.
 
 A route whose picture may have changed is looked at again; what its status should be is compared with what it is, and
 only a difference is written. Waiting for the bucket comes before the last look, so that a picture which changed back
-meanwhile costs no patch. Counters alone wait: a route's are written every COUNTERS seconds at most, and only when no
-condition waits. Until the fleet is complete, what was said about dispatchers is left as it stands. Whoever tells people
-what changed (events.py) hears of each status that was written, and of nothing else.
+meanwhile costs no patch. Until the fleet is complete, what was said about dispatchers is left as it stands. Whoever
+tells people what changed (events.py) hears of each status that was written, and of nothing else.
+
+Three queues, so that nothing waits behind what matters less:
+
+- `edits`: routes that somebody has just applied, until they are told how that ended;
+- `urgent`: conditions of all others;
+- `counters`: counters alone, a route's every COUNTERS seconds at most, and only when no condition waits.
+
+Two buckets. An answer, the first word about a generation, is a write for a write: what people do bounds it, and it may
+be quick. All else comes from dispatchers, which may all change their minds at once, and has the slow one.
 """
 
 import asyncio
@@ -35,11 +43,16 @@ from fanout_operator.reasons import say
 from fanout_operator.routes import Routes
 from fanout_operator.workqueue import WorkQueue
 
+ANSWERS: typing.Final = 50.0  # patches a second: thousands of routes are answered in a minute or two
+ANSWERS_BURST: typing.Final = 100.0
+OTHERS: typing.Final = 10.0
+OTHERS_BURST: typing.Final = 20.0
 REPORT: typing.Final = 0.5  # seconds that dispatchers get to run a new plan, so that one patch tells both
 ENDPOINTS: typing.Final = 5.0  # seconds a Service may be without a ready endpoint before it is looked at: pods restart
 CONFLICT: typing.Final = 1.0  # seconds until a write that met a newer version is thought over, if nothing comes before
 COUNTERS: typing.Final = 10.0  # seconds between two patches of one route that change counters only
 FROM_DISPATCHERS: typing.Final = frozenset({"Programmed", "Healthy"})
+UNDER_WAY: typing.Final = frozenset({"Pending", "Waiting"})  # reasons that the next report will change
 COUNTER_FIELDS: typing.Final = frozenset({"pending", "deadLetters", "openCircuits", "targets"})
 
 log = structlog.get_logger()
@@ -48,10 +61,22 @@ Written = Callable[[Document, Document, frozenset[str]], None]  # the route befo
 
 
 class Change(msgspec.Struct, frozen=True):
-    """What has to be written: a merge patch of the status; `urgent` unless it is counters only."""
+    """What has to be written: a merge patch of the status; `urgent` unless it is counters only.
+
+    `answers`: nobody has been told of this generation yet. `ends`: afterwards nobody waits for more.
+    """
 
     patch: Document
     urgent: bool
+    answers: bool = False
+    ends: bool = True
+
+
+class Buckets(typing.NamedTuple):
+    """How often may be written: answers to what people did, and all else."""
+
+    answers: Bucket
+    others: Bucket
 
 
 class StatusWriter:
@@ -64,7 +89,7 @@ class StatusWriter:
         findings: Mapping[str, Finding],
         fleet: Fleet,
         *,
-        bucket: Bucket,
+        buckets: Buckets,
         rng: random.Random,
         wall: Callable[[], str],
         public_url: str | None,
@@ -73,27 +98,34 @@ class StatusWriter:
         self._routes = routes
         self._findings = findings
         self._fleet = fleet
-        self._bucket = bucket
+        self._buckets = buckets
         self._wall = wall
         self._public_url = public_url
         self.has_endpoints: Callable[[str], bool] = lambda _service: True
         self.written: Written = lambda *_: None  # whoever wants to hear of it
         self._left: set[str] = set()
+        self._awaited: set[str] = set()
+        self.edits = WorkQueue("edits", self._look, workers=4, rng=rng)
         self.urgent = WorkQueue("status", self._look, workers=4, rng=rng)
         self.counters = WorkQueue("counters", self._count, workers=1, rng=rng)
 
     def __repr__(self) -> str:
-        return f"<StatusWriter {self.urgent!r} {self.counters!r} {self._bucket!r}>"
+        return f"<StatusWriter {self.edits!r} {self.urgent!r} {self.counters!r} {self._buckets!r}>"
 
     async def run(self) -> None:
         """Write until cancelled."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self.edits.run())
             group.create_task(self.urgent.run())
             group.create_task(self.counters.run())
 
+    def edited(self, key: str) -> None:
+        """Somebody has just applied this route, and waits for what comes of it."""
+        self._awaited.add(key)
+
     def wake(self, key: str) -> None:
         """A route's status may be another now."""
-        self.urgent.put(key)
+        self._queue(key).put(key)
 
     def lost_endpoints(self, key: str) -> None:
         """No endpoint of a Service of this route is ready any more; mostly there is one again soon."""
@@ -103,7 +135,7 @@ class StatusWriter:
         """A route was reconciled. A new plan is told when dispatchers have had a moment to take it."""
         finding = self._findings.get(key)
         if finding and finding.fresh and not self._fleet.view(key).empty:
-            self.urgent.put_later(key, REPORT)
+            self._queue(key).put_later(key, REPORT)
         else:
             self.wake(key)
 
@@ -112,6 +144,9 @@ class StatusWriter:
         self._left.add(key)
         self.wake(key)
 
+    def _queue(self, key: str) -> WorkQueue:
+        return self.edits if key in self._awaited else self.urgent
+
     async def _look(self, key: str) -> None:
         change = self._change(key)
         if change is None:
@@ -119,20 +154,16 @@ class StatusWriter:
         if not change.urgent:
             self.counters.put_later(key, COUNTERS)
             return
-        await self._token()
+        await _token(self._buckets.answers if change.answers or key in self._awaited else self._buckets.others)
         await self._write(key)
 
     async def _count(self, key: str) -> None:
         if self._change(key) is None:
             return
+        await self.edits.drained()
         await self.urgent.drained()
-        await self._token()
+        await _token(self._buckets.others)
         await self._write(key)
-
-    async def _token(self) -> None:
-        loop = asyncio.get_running_loop()
-        while (wait := self._bucket.take(loop.time())) > 0:  # noqa: ASYNC110 - the bucket says how long
-            await asyncio.sleep(wait)
 
     async def _write(self, key: str) -> None:
         known, change = self._routes.get(key), self._change(key)
@@ -149,11 +180,15 @@ class StatusWriter:
             self.urgent.put_later(key, CONFLICT)
             return
         self._routes.note(after)
+        if change.ends:
+            self._awaited.discard(key)
         self.written(before, after, dry)
         log.debug("status.written", route=key, fields=sorted(change.patch))
 
     def _change(self, key: str) -> Change | None:
         known, finding = self._routes.get(key), self._findings.get(key)
+        if known is None:
+            self._awaited.discard(key)
         if known is None or (finding and known.uid != finding.uid):
             return None
         before: Reading = known.document().get("status") or {}
@@ -165,7 +200,20 @@ class StatusWriter:
         wanted = status(finding, self._fleet.view(key), before, now=self._wall(), public_url=self._public_url)
         patch = {field: value for field, value in wanted.items() if before.get(field) != value}
         patch |= {field: None for field in before if field not in wanted}
-        return Change(patch, urgent=not patch.keys() <= COUNTER_FIELDS) if patch else None
+        if not patch:
+            return None
+        return Change(
+            patch,
+            urgent=not patch.keys() <= COUNTER_FIELDS,
+            answers=before.get("observedGeneration") != finding.generation,
+            ends=all(one["reason"] not in UNDER_WAY for one in wanted["conditions"]),
+        )
+
+
+async def _token(bucket: Bucket) -> None:
+    loop = asyncio.get_running_loop()
+    while (wait := bucket.take(loop.time())) > 0:  # noqa: ASYNC110 - the bucket says how long
+        await asyncio.sleep(wait)
 
 
 def status(finding: Finding, view: View, before: Reading, *, now: str, public_url: str | None) -> Document:

@@ -8,7 +8,7 @@ they are held and said, until every list of a long while agrees.
 
 import asyncio
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import structlog
 
@@ -19,12 +19,12 @@ from fanout_operator.reflector import key_of
 from fanout_operator.routes import Routes
 
 EVERY: typing.Final = 300.0  # seconds between two looks
-FIRST: typing.Final = 20.0  # the second look after a start comes early: what was deleted while we were away goes soon
+SOON: typing.Final = 5.0  # after a start, and while somebody is missing: what was deleted while we were away goes soon
 # So many plans may vanish at once, or half of all, whichever is more. A dispatcher lets only 2 go (plans.census): it
 # believes its lists, while here the API server is asked for each route by name before its plan goes.
 FEW: typing.Final = 10
 LISTS: typing.Final = 2
-LISTS_WHEN_MANY: typing.Final = 4
+LISTS_WHEN_MANY: typing.Final = 16
 
 log = structlog.get_logger()
 
@@ -37,7 +37,7 @@ class Sweeper:
         kube: Kube,
         scopes: Iterable[Scope],
         routes: Routes,
-        book: Book,
+        books: Iterable[Book],
         *,
         wake: Callable[[str], None],
         kept: Kept,
@@ -45,9 +45,10 @@ class Sweeper:
         self._kube = kube
         self._scopes = tuple(scopes)
         self._routes = routes
-        self._book = book
+        self._books = tuple(books)  # of plans, and of credentials: a write that was interrupted has left only these
         self._wake = wake
-        self._missing: dict[str, int] = {}
+        self._missing: dict[str, int] = {}  # how many lists in a row have lacked it
+        self._woken: set[str] = set()  # the missing that were handed on; from then on they are the queue's
         self._hurry = asyncio.Event()
         self._kept = kept
 
@@ -70,12 +71,12 @@ class Sweeper:
     async def _wait(self) -> None:
         """Until it is time again, or soon after somebody asked us to hurry."""
         try:
-            async with asyncio.timeout(FIRST if self._missing else EVERY):
+            async with asyncio.timeout(SOON if self._missing.keys() - self._woken else EVERY):
                 await self._hurry.wait()
         except TimeoutError:
             return
         self._hurry.clear()
-        await asyncio.sleep(FIRST)
+        await asyncio.sleep(SOON)
 
     def look(self, there: Mapping[str, Document]) -> None:
         """Compare one complete list with what we know."""
@@ -84,21 +85,23 @@ class Sweeper:
             if known is None or known.uid != document["metadata"]["uid"]:
                 log.warning("sweep.missed", route=key)
                 self._again(key)
-        orphans = {plan.route for plan in self._book if plan.route not in there}
+        routes = {plan.route for book in self._books for plan in book}
+        orphans = routes - there.keys()
         gone = orphans | {key for key in self._routes if key not in there}
         self._missing = {key: self._missing.get(key, 0) + 1 for key in gone}
-        self._remove(len(orphans) > max(FEW, len(self._book) // 2))
+        self._woken &= gone
+        self._remove(orphans if len(orphans) > max(FEW, len(routes) // 2) else ())
 
-    def _remove(self, many: bool) -> None:
+    def _remove(self, many: Collection[str]) -> None:
         lists = LISTS_WHEN_MANY if many else LISTS
-        self._kept.set(self._missing if many else ())
+        self._kept.set(many)
         if many:
             log.error(
                 "sweep.held", plans=len(self._kept), why="too many routes vanished at once: their plans stay for now"
             )
-        for key, times in self._missing.items():
-            if times >= lists:
-                self._again(key)
+        for key in [key for key, times in self._missing.items() if times >= lists and key not in self._woken]:
+            self._woken.add(key)
+            self._again(key)
 
     def _again(self, key: str) -> None:
         """Have a route looked up anew; what the API server says then is what counts."""

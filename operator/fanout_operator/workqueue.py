@@ -2,8 +2,9 @@
 
 Events put keys in, from anywhere on the loop; how often a key was put while it waited does not matter, and one put
 while it is being worked on is worked on once more afterwards. So a handler never runs twice at once for a key and
-never misses what happened last. A failure brings the key back after a wait that grows; the API server's own
-Retry-After is obeyed. It must never drop a key, and one key's failure must never disturb another.
+never misses what happened last. A key that is put ahead, since somebody waits for it, goes before all that are not. A
+failure brings a key back after a wait that grows; the API server's own Retry-After is obeyed. It must never drop a key,
+and one key's failure must never disturb another.
 """
 
 import asyncio
@@ -33,9 +34,10 @@ class WorkQueue:
         self._handle = handle
         self._workers = workers
         self._rng = rng
-        self._waiting: dict[str, None] = {}  # a set in order of arrival
+        self._ahead: dict[str, None] = {}  # a set in order of arrival
+        self._waiting: dict[str, None] = {}  # another; no key is in both
         self._running: set[str] = set()
-        self._again: set[str] = set()
+        self._again: dict[str, bool] = {}  # what was put while it ran: whether ahead
         self._failures: dict[str, int] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._arrived = asyncio.Event()
@@ -46,28 +48,31 @@ class WorkQueue:
 
     def __repr__(self) -> str:
         return (
-            f"<WorkQueue {self.name} waiting={len(self._waiting)} running={len(self._running)} "
-            f"later={len(self._timers)} done={self.done} failed={self.failed}>"
+            f"<WorkQueue {self.name} ahead={len(self._ahead)} waiting={len(self._waiting)} "
+            f"running={len(self._running)} later={len(self._timers)} done={self.done} failed={self.failed}>"
         )
 
     def __len__(self) -> int:
-        return len(self._waiting) + len(self._running)
+        return len(self._ahead) + len(self._waiting) + len(self._running)
 
-    def put(self, key: str) -> None:
-        """Have a key worked on soon; what it waits for otherwise is off."""
+    def put(self, key: str, *, ahead: bool = False) -> None:
+        """Have a key worked on soon, or before all that are not put ahead; what it waits for otherwise is off."""
         timer = self._timers.pop(key, None)
         if timer:
             timer.cancel()
         if key in self._running:
-            self._again.add(key)
-        else:
+            self._again[key] = ahead or self._again.get(key, False)
+        elif ahead:
+            self._waiting.pop(key, None)
+            self._ahead[key] = None
+        elif key not in self._ahead:
             self._waiting[key] = None
-            self._arrived.set()
+        self._arrived.set()
         self._idle.clear()
 
     def put_later(self, key: str, seconds: float) -> None:
         """Have a key worked on after a while, unless it is put before."""
-        if key in self._waiting or key in self._timers:
+        if key in self._ahead or key in self._waiting or key in self._timers:
             return
         self._timers[key] = asyncio.get_running_loop().call_later(seconds, self.put, key)
 
@@ -91,16 +96,18 @@ class WorkQueue:
 
     async def _work(self) -> None:
         while True:
-            while not self._waiting:
+            while not (self._ahead or self._waiting):
                 self._arrived.clear()
                 await self._arrived.wait()
-            key = next(iter(self._waiting))
-            del self._waiting[key]
+            first = self._ahead or self._waiting
+            key = next(iter(first))
+            del first[key]
             self._running.add(key)
             try:
                 await self._one(key)
             finally:
                 self._finish(key)
+            await asyncio.sleep(0)  # thousands of keys that need no IO must not keep the loop from all else
 
     async def _one(self, key: str) -> None:
         try:
@@ -124,7 +131,6 @@ class WorkQueue:
     def _finish(self, key: str) -> None:
         self._running.discard(key)
         if key in self._again:
-            self._again.discard(key)
-            self.put(key)
-        if not self._waiting and not self._running:
+            self.put(key, ahead=self._again.pop(key))
+        if not len(self):
             self._idle.set()

@@ -15,5 +15,5 @@ if __name__ == "__main__":
     rest.STREAM = aiohttp.ClientTimeout(total=None, connect=20, sock_read=SILENCE)  # type: ignore[misc]
     reflector.RETRY = Backoff(base=0.2, cap=0.5)  # type: ignore[misc]
     handlers.SILENCE = SILENCE  # type: ignore[misc]
-    sweep.FIRST = 1.0  # type: ignore[misc]
+    sweep.SOON = 1.0  # type: ignore[misc]
     main()

@@ -55,3 +55,13 @@ def test_a_route_on_the_move_holds_both_paths_until_the_new_plan_is_there() -> N
 
     assert claims.take("/shop/x", SECOND) == FIRST
     assert claims.keep("shop/first", frozenset({"/shop/y"})) == {"shop/second"}
+
+
+def test_who_was_told_of_a_free_path_and_does_not_want_it_holds_nothing_up() -> None:
+    claims = Claims()
+    claims.take("/shop/x", FIRST)
+    claims.take("/shop/x", SECOND)
+    claims.keep("shop/first", frozenset())
+
+    assert claims.keep("shop/second", frozenset()) == frozenset()
+    assert claims.take("/shop/x", FIRST) == FIRST

@@ -15,6 +15,7 @@ from fanout_operator.claims import Claims
 from fanout_operator.conditions import Finding
 from fanout_operator.gather import Sources
 from fanout_operator.grants import Grants, permissions
+from fanout_operator.holding import Holding
 from fanout_operator.judge import Rules
 from fanout_operator.kept import Kept
 from fanout_operator.kube import CONFIG_MAPS, DEFINITIONS, ROUTES, SECRETS, Document, Unavailable
@@ -40,7 +41,7 @@ class Scene:
         self.routes, self.book = Routes(), plans.Book()
         self.findings: dict[str, Finding] = {}
         self.woken: list[str] = []
-        self.later: list[str] = []
+        self.credentials = plans.Book()
         self.told: list[str] = []
         self.kept = Kept(self.told.extend)
         self.left: list[str] = []
@@ -54,19 +55,19 @@ class Scene:
                 claims=self.claims,
                 grants=self.grants,
                 granted=lambda: self.granted,
+                book=self.book,
+                credentials=self.credentials,
                 namespace=DISPATCHERS,
             ),
             rules or Rules(),
             Installation(),
             Desk(
                 routes=self.routes,
-                book=self.book,
                 findings=self.findings,
                 judged=lambda _key: None,
                 left=self.left.append,
                 wake=self.woken.append,
-                wake_later=lambda key, _seconds: self.later.append(key),
-                kept=self.kept,
+                holding=Holding(self.cluster, self.kept, self.woken.append),
             ),
             revision=lambda: f"r{next(revisions)}",
         )
@@ -272,8 +273,33 @@ async def test_when_the_definition_of_routes_is_not_what_it_was_plans_stay(defin
     await scene.reconcile(KEY)
 
     assert scene.plan() == plan
-    assert scene.later == [KEY]
-    assert scene.told == [KEY]
+    assert scene.told == list(scene.kept) == [KEY]
+
+
+async def test_a_held_route_that_is_made_again_is_held_no_longer() -> None:
+    scene = Scene()
+    await scene.made(route())
+    scene.delete()
+    scene.define(creationTimestamp="2027-01-01T00:00:00Z")
+    await scene.reconcile(KEY)
+    held = list(scene.kept)
+    await scene.made(route())
+
+    assert held == [KEY]
+    assert list(scene.kept) == []
+
+
+async def test_credentials_whose_plan_was_never_written_go_with_their_route() -> None:
+    scene = Scene()
+    secret(scene.cluster, "mail", token="Zmlyc3Q=")
+    scene.put(route("orders", MAIL))
+    scene.cluster.fail = lambda call: Unavailable("503") if call.startswith("PATCH configmaps") else None
+    with pytest.raises(Unavailable):
+        await scene.reconcile(KEY)
+    scene.delete()
+    await scene.reconcile(KEY)
+
+    assert not [address for address in scene.cluster.objects if address[1] == DISPATCHERS]
 
 
 async def test_a_route_that_only_seemed_to_be_gone_keeps_its_plan() -> None:
@@ -405,3 +431,15 @@ async def test_while_nobody_knows_the_grants_a_route_that_needs_one_waits_and_th
     await scene.made(route("invoices"))
 
     assert set(scene.findings) == {"shop/invoices"}
+
+
+async def test_what_our_own_watches_say_is_not_there_is_not_asked_for() -> None:
+    scene = Scene()
+    plan = await scene.made(route())
+    first = list(scene.cluster.calls)
+    scene.cluster.calls.clear()
+    await scene.reconcile(KEY)
+
+    name = f"{DISPATCHERS}/{cluster_plan.name_of(plan.uid)}"
+    assert first == [f"PATCH configmaps {name}"]
+    assert scene.cluster.calls == [f"GET configmaps {name}"]

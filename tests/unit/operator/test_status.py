@@ -14,7 +14,7 @@ from fanout_operator.fleet import Fleet, View
 from fanout_operator.kube import ROUTES, Document
 from fanout_operator.reasons import say
 from fanout_operator.routes import Routes
-from fanout_operator.status import ENDPOINTS, StatusWriter, status
+from fanout_operator.status import ENDPOINTS, Buckets, StatusWriter, status
 from tests.sim import loop as virtual
 from tests.unit.operator.cluster import Cluster
 from tests.unit.operator.made import rng, route
@@ -93,6 +93,10 @@ def test_garbage_in_a_status_is_written_over(garbage: Document) -> None:
     assert told(FINDING, seen(), garbage) == told(FINDING, seen())
 
 
+def buckets(answers: float, *, others: float | None = None, burst: float) -> Buckets:
+    return Buckets(Bucket(answers, burst), Bucket(others if others is not None else answers, burst))
+
+
 class Scene:
     """A writer over a cluster with one route that runs everywhere."""
 
@@ -106,7 +110,7 @@ class Scene:
             self.routes,
             self.findings,
             self.fleet,
-            bucket=Bucket(rate=1000, burst=burst),
+            buckets=buckets(1000, burst=burst),
             rng=rng(),
             wall=lambda: "2026-01-01T00:00:00Z",
             public_url=None,
@@ -130,9 +134,28 @@ class Scene:
         del self.findings[f"shop/{name}"]
         self.writer.left(f"shop/{name}")
 
-    def report(self, name: str, **target: Any) -> None:
+    def tell(self, name: str) -> None:
+        """Its status is what it should be."""
+        key = f"shop/{name}"
+        said = status(self.findings[key], self.fleet.view(key), {}, now="2026-01-01T00:00:00Z", public_url=None)
+        self.routes.note(self.cluster.put(ROUTES, {**route(name), "status": said}))
+
+    def edit(self, name: str) -> None:
+        """Somebody applies another spec, and it is reconciled."""
+        before = self.cluster.objects["fanoutroutes", "shop", name]
+        self.routes.note(self.cluster.put(ROUTES, {**route(name, suspend=True), "status": before.get("status")}))
+        self.findings[f"shop/{name}"] = msgspec.structs.replace(self.findings[f"shop/{name}"], generation=2)
+        self.writer.edited(f"shop/{name}")
+        self.writer.judged(f"shop/{name}")
+
+    def observed(self, name: str) -> int:
+        """The generation that its status is about."""
+        found: int = self.cluster.objects["fanoutroutes", "shop", name]["status"]["observedGeneration"]
+        return found
+
+    def report(self, name: str, revision: str = "r", **target: Any) -> None:
         targets = (TargetReport(name="crm", **target),)
-        self.fleet.route("d0", RouteReport(route=f"shop/{name}", revision="r", generation=1, targets=targets))
+        self.fleet.route("d0", RouteReport(route=f"shop/{name}", revision=revision, generation=1, targets=targets))
 
     async def look(self, *names: str) -> int:
         """Wake routes and wait; answers how many patches that made."""
@@ -140,6 +163,7 @@ class Scene:
         for name in names:
             self.writer.wake(f"shop/{name}")
         task = asyncio.create_task(self.writer.run())
+        await self.writer.edits.drained()
         await self.writer.urgent.drained()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -200,14 +224,14 @@ async def test_what_changed_back_while_it_waited_for_the_bucket_costs_no_patch()
         scene.add(name)
         scene.report(name)
         await scene.look(name)
-    scene.writer._bucket = Bucket(rate=0.0001, burst=0)  # nobody gets a token
+    scene.writer._buckets = buckets(0.0001, burst=0)  # nobody gets a token
     scene.report("second", circuit="Open")
     scene.writer.wake("shop/second")
     task = asyncio.create_task(scene.writer.run())
     await asyncio.sleep(0)
     before = scene.patches()
     scene.report("second")
-    scene.writer._bucket = Bucket(rate=1000, burst=10)
+    scene.writer._buckets = buckets(1000, burst=10)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
@@ -330,3 +354,68 @@ async def test_whoever_wants_to_hear_of_a_status_that_was_written_is_told_before
 def _reason(scene: Scene, kind: str) -> str:
     status = scene.cluster.objects["fanoutroutes", "shop", "orders"]["status"]
     return next(str(one["reason"]) for one in status["conditions"] if one["type"] == kind)
+
+
+def test_an_edit_is_answered_while_thousands_of_conditions_wait() -> None:
+    """In virtual time: 2,000 circuits open at once, and ten routes are applied meanwhile."""
+
+    async def scenario() -> tuple[float, int]:
+        scene = Scene()
+        scene.writer._buckets = buckets(50, others=10, burst=1)
+        names = [f"route-{number}" for number in range(2000)]
+        for name in names:
+            scene.add(name)
+            scene.tell(name)
+            scene.report(name, circuit="Open")
+            scene.writer.wake(f"shop/{name}")
+        task = asyncio.create_task(scene.writer.run())
+        loop, slowest = asyncio.get_running_loop(), 0.0
+        for name in names[-10:]:
+            begun = loop.time()
+            scene.edit(name)
+            while scene.observed(name) != 2:  # noqa: ASYNC110 - the cluster's twin tells nobody
+                await asyncio.sleep(0.01)
+            slowest = max(slowest, loop.time() - begun)
+        waiting = len(scene.writer.urgent)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return slowest, waiting
+
+    slowest, waiting = virtual.run(scenario())
+
+    assert slowest < 0.1
+    assert waiting > 1900
+
+
+def test_the_first_word_about_a_route_does_not_wait_for_what_dispatchers_say_of_others() -> None:
+    """In virtual time: 1,000 routes that nobody was told of are, at the rate of answers."""
+
+    async def scenario() -> float:
+        scene = Scene()
+        scene.writer._buckets = buckets(50, others=0.001, burst=1)
+        for number in range(1000):
+            scene.add(f"route-{number}")
+            scene.writer.wake(f"shop/route-{number}")
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        task = asyncio.create_task(scene.writer.run())
+        await scene.writer.urgent.drained()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return loop.time() - begun
+
+    assert virtual.run(scenario()) == pytest.approx(20, abs=1)
+
+
+async def test_an_edit_is_awaited_until_a_dispatcher_has_said_how_it_ended() -> None:
+    scene = Scene()
+    scene.add("orders")
+    scene.report("orders", revision="before")
+    scene.writer.edited("shop/orders")
+    await scene.look("orders")
+    waiting = scene.writer._queue("shop/orders")
+    scene.report("orders")
+    await scene.look("orders")
+
+    assert waiting is scene.writer.edits
+    assert scene.writer._queue("shop/orders") is scene.writer.urgent

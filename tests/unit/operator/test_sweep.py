@@ -18,13 +18,16 @@ class Scene:
     """A sweeper that knows some routes, all with plans."""
 
     def __init__(self, *names: str) -> None:
-        self.routes, self.book, self.woken = Routes(), Book(), list[str]()
+        self.routes, self.book, self.credentials = Routes(), Book(), Book()
+        self.woken: list[str] = []
         for name in names:
             self.routes.note(document_of(name))
             self.book.note(_plan(name))
         self.told: list[Collection[str]] = []
         self.kept = Kept(self.told.append)
-        self.sweeper = Sweeper(Cluster(), scopes(()), self.routes, self.book, wake=self.woken.append, kept=self.kept)
+        self.sweeper = Sweeper(
+            Cluster(), scopes(()), self.routes, (self.book, self.credentials), wake=self.woken.append, kept=self.kept
+        )
 
     def look(self, *names: str) -> list[str]:
         """Look at a list of routes; answers who was woken by it."""
@@ -76,6 +79,21 @@ def test_that_many_are_held_is_told_once_and_again_when_it_happens_again() -> No
     assert [len(one) for one in scene.told] == [50, 40]
 
 
+def test_who_stays_missing_is_handed_on_once_since_asking_for_thousands_again_and_again_would_be_a_storm() -> None:
+    scene = Scene("a", "b")
+    scene.look("a")
+
+    assert [scene.look("a") for _ in range(5)] == [["shop/b"], [], [], [], []]
+
+
+def test_who_came_back_and_went_again_is_handed_on_again() -> None:
+    scene = Scene("a", "b")
+    for names in (["a"], ["a"], ["a", "b"], ["a"]):
+        scene.look(*names)
+
+    assert scene.look("a") == ["shop/b"]
+
+
 def test_a_route_that_no_event_told_of_is_looked_up() -> None:
     assert Scene("a").look("a", "missed") == ["shop/missed"]
 
@@ -86,3 +104,11 @@ def test_a_route_made_again_unseen_is_looked_up() -> None:
 
     assert scene.woken == ["shop/a"]
     assert scene.routes.get("shop/a") is None
+
+
+def test_credentials_without_a_plan_and_without_a_route_are_looked_into_too() -> None:
+    scene = Scene("a")
+    scene.credentials.note(_plan("b"))
+    scene.look("a")
+
+    assert scene.look("a") == ["shop/b"]

@@ -160,3 +160,60 @@ def test_waits_grow_are_capped_and_never_nothing() -> None:
     assert max(waits[0]) <= 1.0
     assert max(max(each) for each in waits) <= 8.0
     assert min(min(each) for each in waits) >= 0.1
+
+
+async def test_a_key_put_ahead_goes_before_all_that_wait_and_one_that_waited_already_moves_up() -> None:
+    done: list[str] = []
+
+    async def handle(key: str) -> None:
+        done.append(key)
+        await asyncio.sleep(0)
+
+    async with running(handle, workers=1) as queue:
+        for key in ("a", "b", "c"):
+            queue.put(key)
+        queue.put("c", ahead=True)
+        queue.put("d", ahead=True)
+        queue.put("d")  # said again by somebody who does not mind: it stays ahead
+        await queue.drained()
+
+    assert done == ["c", "d", "a", "b"]
+
+
+async def test_a_key_put_ahead_while_it_runs_is_ahead_again_afterwards() -> None:
+    done: list[str] = []
+
+    async def handle(key: str) -> None:
+        done.append(key)
+        if done == ["a"]:
+            queue.put("a", ahead=True)
+            queue.put("a")
+
+    async with running(handle, workers=1) as queue:
+        queue.put("a")
+        queue.put("b")
+        await queue.drained()
+
+    assert done == ["a", "a", "b"]
+
+
+async def test_keys_that_need_no_io_leave_the_loop_to_others() -> None:
+    turns = 0
+
+    async def handle(_key: str) -> None:
+        pass
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(other())
+    async with running(handle, workers=1) as queue:
+        for number in range(100):
+            queue.put(str(number))
+        await queue.drained()
+    task.cancel()
+
+    assert turns >= 100
