@@ -9,14 +9,18 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 
+import aiohttp
+
 from bench.crowd import Crowd
 from bench.process import all_spent, busy, most_held, spent
 from bench.results import Result, judged, percentile
 from tests.controlplane.installed import Operator
+from tests.harness.process import tail
 
 PATIENCE = 900.0  # seconds for any one step
 SETTLE = 2.0  # seconds for what the last edit still causes
 IDLE = 60.0
+POLL = 0.1
 
 
 class Life:
@@ -98,7 +102,13 @@ class Life:
         }
 
     async def _start(self) -> None:
-        await asyncio.to_thread(self._operator.start, PATIENCE)
+        """Start it and wait until it is ready; asked seldom, since asking takes CPU from those who work."""
+        self._operator.spawn()
+        async with asyncio.timeout(PATIENCE), aiohttp.ClientSession(self._operator.health) as session:
+            while not await _ready(session):
+                await asyncio.sleep(POLL)
+                if self._operator.has_ended():
+                    raise RuntimeError(f"the operator has ended:\n{tail(self._operator.log)}")
 
     @contextlib.contextmanager
     def _phase(self, name: str) -> Iterator[None]:
@@ -111,3 +121,11 @@ class Life:
     def _note(self, **figures: float) -> None:
         self._found |= figures
         self._tell(", ".join(f"{name} {value:.1f}" for name, value in figures.items()))
+
+
+async def _ready(session: aiohttp.ClientSession) -> bool:
+    try:
+        async with session.get("/readyz") as answer:
+            return answer.status == 200
+    except aiohttp.ClientError:
+        return False

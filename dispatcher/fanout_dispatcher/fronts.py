@@ -28,12 +28,12 @@ from fanout_dispatcher.settings import Settings
 from fanout_dispatcher.telemetry.logs import LogSeam
 from fanout_dispatcher.transport.guard import Guard
 from fanout_dispatcher.values.desk import Desk, PortMeter
-from fanout_dispatcher.values.sink import PlanSink
+from fanout_dispatcher.values.sink import Holder, PlanSink
 
 ANY: typing.Final = ("0.0.0.0", "::")  # listening here is listening on loopback too
 
 
-class Source(typing.Protocol):
+class Source(Holder, typing.Protocol):
     """A plan source: feeds a sink until it is cancelled."""
 
     async def run(self) -> None:
@@ -48,11 +48,12 @@ async def open_other_ports(
     cluster: Cluster | None,
     public: str,
     port: PortMeter,
+    source: Source,
     stack: contextlib.AsyncExitStack,
 ) -> str:
     """Open the admin port, and the report port where one is asked for; the admin port's base URL."""
     admin = app.application(
-        desk, log, token=settings.admin_token, loopback=settings.admin.loopback, public=public, port=port
+        desk, log, token=settings.admin_token, loopback=settings.admin.loopback, public=public, port=port, holder=source
     )
     opened = await listen_http(admin, settings.admin)
     stack.push_async_callback(opened.close)

@@ -57,11 +57,12 @@ async def _serve(settings: Settings, log: FilteringBoundLogger, stderr: Outlet) 
             raise Unstartable(str(error)) from None
         stack.callback(ingress.close)
         base = parts.url_of(ingress.addresses[0])
+        source = fronts.plan_source(settings, log, engine, cluster)
         admin = await fronts.open_other_ports(
-            settings, log, desk, cluster=cluster, public=base, port=ingress.meter, stack=stack
+            settings, log, desk, cluster=cluster, public=base, port=ingress.meter, source=source, stack=stack
         )
         engine.start()
-        plans = asyncio.create_task(fronts.plan_source(settings, log, engine, cluster).run(), name="plans")
+        plans = asyncio.create_task(source.run(), name="plans")
         stack.callback(plans.cancel)
         fronts.announce(settings.data, log, admin=admin, listen=base, stack=stack)
         log.info("dispatcher.started", listen=base, admin=admin, deliveries=opened[1].pending)

@@ -6,6 +6,8 @@
     GET    /v1/dead-letters?route=&target=&reason=&after=&limit=  /v1/dead-letters/{id}
     POST   /v1/dead-letters/replay  /v1/dead-letters/remove        which ones: see `wire.Meant`
     DELETE /v1/dead-letters/{id}
+    GET    /v1/held                                                routes that stay because many vanished at once
+    POST   /v1/held/let-go                                         which ones: see `held.LetGo`
     POST   /v1/journal/backup                                      a tar
 
 Lists answer {"items": […], "next": cursor or null}; `next` goes back as `after`.
@@ -17,9 +19,10 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from structlog.typing import FilteringBoundLogger
 
-from fanout_dispatcher.admin import access, backup, dead_letters, health, problems, wire
+from fanout_dispatcher.admin import access, backup, dead_letters, health, held, problems, wire
 from fanout_dispatcher.admin.problems import Problem
 from fanout_dispatcher.values.desk import Desk, PortMeter
+from fanout_dispatcher.values.sink import Holder
 
 BODY: typing.Final = 64 << 10  # bytes; a filter with 1000 ids fits
 
@@ -32,11 +35,13 @@ def application(
     loopback: bool,
     public: str | None = None,
     port: PortMeter | None = None,
+    holder: Holder | None = None,
 ) -> web.Application:
     """Make the admin port's application.
 
     *token* None asks for none: only with *loopback*, which says that the port cannot be reached from outside. *public*
     is the base URL of the data port, from which routes get their `url`; *port* has that port's counters, for /metrics.
+    *holder* is the source of plans, which may hold routes.
     """
     if token is None and not loopback:
         raise ValueError("an admin port that can be reached from outside needs a token")
@@ -48,10 +53,12 @@ def application(
             access.middleware(token=token, loopback=loopback),  # inside problems: what it raises is answered as one
         ],
     )
-    health.add(app, desk, port)
+    health.add(app, desk, port, holder)
     _Routes(desk, public).add(app)
     _Events(desk).add(app)
     dead_letters.DeadLetters(desk).add(app)
+    if holder is not None:
+        held.Held(holder).add(app)
     backup.Backups(desk).add(app)
     return app
 

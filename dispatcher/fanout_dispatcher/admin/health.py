@@ -13,6 +13,7 @@ from aiohttp import web
 from fanout_dispatcher.admin import problems
 from fanout_dispatcher.telemetry import metrics
 from fanout_dispatcher.values.desk import Desk, PortMeter
+from fanout_dispatcher.values.sink import Holder
 
 BEAT: typing.Final = 1.0  # seconds between beats
 LATE: typing.Final = 15.0  # seconds without one
@@ -42,9 +43,9 @@ class Heartbeat:
         return age if age > LATE else None
 
 
-def add(app: web.Application, desk: Desk, port: PortMeter | None) -> None:
+def add(app: web.Application, desk: Desk, port: PortMeter | None, holder: Holder | None) -> None:
     """Put /livez, /readyz and /metrics into *app*."""
-    heartbeat, meters = Heartbeat(), metrics.Metrics(desk, port)
+    heartbeat, meters = Heartbeat(), metrics.Metrics(desk, port, holder)
 
     async def beating(_app: web.Application) -> typing.AsyncIterator[None]:
         heartbeat.start()

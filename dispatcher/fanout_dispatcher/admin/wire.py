@@ -26,6 +26,7 @@ BODY_SECONDS: typing.Final = 30.0  # until the last byte of a request's body, ho
 SHOWN: typing.Final = 300  # characters of a text that came from outside (an error, a refusal) in views of routes
 
 Json = dict[str, typing.Any]
+Asked = typing.TypeVar("Asked", bound=msgspec.Struct)
 
 
 def of_route(view: RouteView) -> Json:
@@ -121,16 +122,21 @@ class Meant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 async def meant(request: web.Request) -> DeadLetterFilter:
     """Read which dead letters are meant. An empty filter would mean all of them, so it must say `all`."""
-    try:
-        found = msgspec.json.decode(await _received(request), type=Meant)
-    except msgspec.MsgspecError as error:
-        raise invalid(error) from None
+    found = await body(request, Meant)
     by_field = (found.route, found.target, found.reason) != (None, None, None)
     if (bool(found.ids), by_field, found.all).count(True) != 1:
         raise Problem(400, 'say which dead letters: "ids", or any of "route", "target" and "reason", or "all": true')
     narrowed(found.route, found.reason)
     bound = len(found.ids) or found.limit  # each id that was named is meant
     return DeadLetterFilter(route=found.route, target=found.target, reason=found.reason, ids=found.ids, limit=bound)
+
+
+async def body(request: web.Request, of: type[Asked]) -> Asked:
+    """Read a request's body as JSON of this shape."""
+    try:
+        return msgspec.json.decode(await _received(request), type=of)
+    except msgspec.MsgspecError as error:
+        raise invalid(error) from None
 
 
 async def _received(request: web.Request) -> bytes:

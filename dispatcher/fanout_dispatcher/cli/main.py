@@ -6,6 +6,7 @@ import click
 
 from fanout_dispatcher.cli.dead_letters import dead_letters
 from fanout_dispatcher.cli.events import events
+from fanout_dispatcher.cli.held import held
 from fanout_dispatcher.cli.journal import journal
 from fanout_dispatcher.cli.routes import routes
 from fanout_dispatcher.cli.run import run
@@ -27,7 +28,7 @@ def main() -> None:
     """
 
 
-for command in (run, validate, send, events, dead_letters, routes, journal):
+for command in (run, validate, send, events, dead_letters, routes, held, journal):
     main.add_command(command)
 
 

@@ -29,8 +29,7 @@ from fanout_dispatcher.values.sink import PlanRefused, PlanSink
 SOURCE: typing.Final = "folder"
 TOGETHER: typing.Final = 20  # routes that are compiled, or put in force, in one turn of the loop
 MANY_GONE: typing.Final = (
-    "many routes are gone at once: they stay in force until they are back; to let them go, put them back and take one"
-    " or two away at a time, or start on a fresh --data folder"
+    "many routes are gone at once: they stay in force until they are back; `fanout held` lists them and lets them go"
 )
 
 
@@ -208,6 +207,15 @@ class FolderSource:
         if absences.held and absences.held != self._held:
             self._seam.tell(PlansHeld(source=SOURCE, why=MANY_GONE, routes=absences.held))
         self._held = absences.held
+
+    def held(self) -> tuple[str, ...]:
+        """The routes that the last look lacked with too many others."""
+        return self._held
+
+    def let_go(self, routes: typing.Collection[str]) -> None:
+        """Take a person's word that these of the held ones were meant to go."""
+        gone = tuple(route for route in self._held if route in routes)
+        self._retire(Absences(gone=gone, held=tuple(route for route in self._held if route not in gone)))
 
     def _say_foreign(self, found: Manifests) -> None:
         """Tell of routes that are another installation's: no fault, unless one of them is in force here."""

@@ -61,6 +61,16 @@ class KubernetesSource:
             for reflector in self._reflectors:
                 group.create_task(reflector.run())
 
+    def held(self) -> tuple[str, ...]:
+        """The routes that a list lacked with too many others, and that have no plan since."""
+        return tuple(route for route in self._held if route not in self._owners)
+
+    def let_go(self, routes: typing.Collection[str]) -> None:
+        """Take a person's word that these of the held ones were meant to go."""
+        gone = [route for route in self.held() if route in routes]
+        self._held = tuple(route for route in self._held if route not in gone)
+        self._retire(gone)
+
     # --- what the reflectors tell -------------------------------------------------------------------------------------
 
     def listed(self, kind: str, items: list[Object]) -> float | None:
@@ -120,7 +130,7 @@ class KubernetesSource:
         absences = self._census.take(self._owners.keys(), self._sink.routes(), _now())
         self._retire(absences.gone)
         if absences.held and absences.held != self._held:
-            why = "a list lacks many plans at once: they stay in force until they are back or are deleted one by one"
+            why = "a list lacks many plans at once: they stay in force until they are back; `fanout held` lets go"
             self._seam.tell(PlansHeld(source=SOURCE, why=why, routes=absences.held))
         self._held = absences.held
         return absences.again

@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 
 from fanout_dispatcher.telemetry import exposition
 from fanout_dispatcher.values.desk import COMMIT_BUCKETS, Desk, JournalMeter, PortMeter
+from fanout_dispatcher.values.sink import Holder
 
 CONTENT_TYPE: typing.Final = "text/plain; version=0.0.4; charset=utf-8"
 JOURNAL: typing.Final = ("durability",)
@@ -25,8 +26,9 @@ JOURNAL: typing.Final = ("durability",)
 class Metrics:
     """The metrics page of one desk, its data port (where there is one) and this process."""
 
-    def __init__(self, desk: Desk, port: PortMeter | None = None) -> None:
+    def __init__(self, desk: Desk, port: PortMeter | None = None, holder: Holder | None = None) -> None:
         self._desk = desk
+        self._holder = holder
         self._port = port or PortMeter()
         self._process = prometheus_client.CollectorRegistry()
         prometheus_client.ProcessCollector(registry=self._process)
@@ -39,7 +41,8 @@ class Metrics:
         Text format 0.0.4: OpenMetrics would not let a gauge and a counter share the name fanout_dead_letters.
         """
         meters = prometheus_client.CollectorRegistry()
-        meters.register(Meters(self._port, self._desk.journal_meters(), self._desk.refused()))
+        held = len(self._holder.held()) if self._holder else 0
+        meters.register(Meters(self._port, self._desk.journal_meters(), refused=self._desk.refused(), held=held))
         yield prometheus_client.generate_latest(meters)
         yield prometheus_client.generate_latest(self._process)
         for pieces in (
@@ -53,14 +56,18 @@ class Metrics:
 class Meters(Collector):
     """Plain counters that a process has once, as metric families."""
 
-    def __init__(self, port: PortMeter, journals: typing.Mapping[str, JournalMeter], refused: int) -> None:
+    def __init__(
+        self, port: PortMeter, journals: typing.Mapping[str, JournalMeter], *, refused: int, held: int
+    ) -> None:
         self._port = port
         self._journals = journals
         self._refused = refused
+        self._held = held
 
     def collect(self) -> typing.Iterator[Metric]:
         """Every family."""
         yield GaugeMetricFamily("fanout_routes_refused", "Routes whose newest plan is not in force.", self._refused)
+        yield GaugeMetricFamily("fanout_routes_held", "Routes that stay because many vanished at once.", self._held)
         yield from _ingress(self._port)
         yield from _commits(self._journals)
 

@@ -30,3 +30,13 @@ class PlanSink(typing.Protocol):
 
     def synced(self) -> None:
         """The first complete load is in: part of readiness."""
+
+
+class Holder(typing.Protocol):
+    """A source that keeps routes in force which vanished with many others."""
+
+    def held(self) -> tuple[str, ...]:
+        """Which ones, by key."""
+
+    def let_go(self, routes: typing.Collection[str]) -> None:
+        """Take a person's word that these were meant to go. What is not held stays."""

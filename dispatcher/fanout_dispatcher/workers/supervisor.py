@@ -82,11 +82,19 @@ class Supervisor:
             if opened is None:
                 return
             self._catch_up_all(opened)
+            source = fronts.plan_source(settings, self._log, self._board, cluster)
             admin = await fronts.open_other_ports(
-                settings, self._log, self._desk, cluster=cluster, public=base, port=self._desk.port, stack=stack
+                settings,
+                self._log,
+                self._desk,
+                cluster=cluster,
+                public=base,
+                port=self._desk.port,
+                source=source,
+                stack=stack,
             )
             await self._until_stop(asyncio.gather(*(slot.taking() for slot in self._slots)))
-            plans = asyncio.create_task(fronts.plan_source(settings, self._log, self._board, cluster).run())
+            plans = asyncio.create_task(source.run())
             stack.callback(plans.cancel)
             fronts.announce(settings.data, self._log, admin=admin, listen=base, stack=stack)
             owed = sum(one.pending for one in opened)

@@ -29,6 +29,19 @@ NOON = 1_700_000_000.25  # 2023-11-14T22:13:20.250Z
 LOOPBACK = Address("127.0.0.1", 0)
 
 
+class FakeHolder:
+    """A plan source that holds these routes."""
+
+    def __init__(self, *routes: str) -> None:
+        self.routes = list(routes)
+
+    def held(self) -> tuple[str, ...]:
+        return tuple(self.routes)
+
+    def let_go(self, routes: typing.Collection[str]) -> None:
+        self.routes = [route for route in self.routes if route not in routes]
+
+
 class FakeDesk:
     """Satisfies `Desk` from plain lists; `asked` keeps the filters it got."""
 

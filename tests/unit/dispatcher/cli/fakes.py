@@ -10,7 +10,7 @@ from aiohttp import web
 from fanout_dispatcher.admin.app import application
 from fanout_dispatcher.admin.listen import Listening, listen
 from fanout_dispatcher.values.render import plain
-from tests.unit.dispatcher.admin.fakes import LOOPBACK, FakeDesk, log
+from tests.unit.dispatcher.admin.fakes import LOOPBACK, FakeDesk, FakeHolder, log
 
 
 class FakeDispatcher:
@@ -18,6 +18,7 @@ class FakeDispatcher:
 
     def __init__(self, token: str | None = None) -> None:
         self.desk = FakeDesk()
+        self.holder = FakeHolder()
         self.token = token
         self.admin = ""
         self.listen = ""
@@ -44,7 +45,8 @@ class FakeDispatcher:
         port = await listen(data, LOOPBACK)
         self.listen = f"http://{port.address}"
         admin = await listen(
-            application(self.desk, log(), token=self.token, loopback=True, public=self.listen), LOOPBACK
+            application(self.desk, log(), token=self.token, loopback=True, public=self.listen, holder=self.holder),
+            LOOPBACK,
         )
         self.admin = f"http://{admin.address}"
         return [port, admin]

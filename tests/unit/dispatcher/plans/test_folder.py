@@ -193,7 +193,23 @@ async def test_a_folder_that_looks_empty_takes_nothing_away_and_says_so_once(tmp
     assert setup.sink.retired == []
     (told,) = setup.said(PlansHeld)
     assert told.routes == ("shop/a", "shop/b", "shop/c")
-    assert "start on a fresh --data folder" in told.why
+    assert "`fanout held`" in told.why
+
+
+async def test_of_what_is_held_goes_what_a_person_lets_go_of_and_nothing_else(tmp_path: pathlib.Path) -> None:
+    for name in "abcd":
+        (tmp_path / f"{name}.yaml").write_text(manifest(name))
+    setup = Setup(tmp_path)
+    await setup.load()
+    for name in "abc":
+        (tmp_path / f"{name}.yaml").unlink()
+    await setup.load()
+    held = setup.source.held()
+    setup.source.let_go(("shop/b", "shop/d"))
+
+    assert held == ("shop/a", "shop/b", "shop/c")
+    assert setup.sink.retired == ["shop/b"]
+    assert setup.source.held() == ("shop/a", "shop/c")
 
 
 async def test_a_folder_that_is_gone_takes_nothing_away_even_with_a_single_route(tmp_path: pathlib.Path) -> None:

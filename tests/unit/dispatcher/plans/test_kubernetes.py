@@ -155,6 +155,19 @@ async def test_an_empty_list_where_there_were_many_is_held_and_said_once() -> No
     assert [one.routes for one in setup.said(PlansHeld)] == [("shop/a", "shop/b", "shop/c")]
 
 
+async def test_of_what_is_held_goes_what_a_person_lets_go_of_and_nothing_that_is_back() -> None:
+    setup = Setup("shop/a", "shop/b", "shop/c")
+    setup.lists()
+    held = setup.source.held()
+    setup.source.put("configmaps", written("b"))
+    back = setup.source.held()
+    setup.source.let_go(("shop/a", "shop/b"))
+
+    assert (held, back) == (("shop/a", "shop/b", "shop/c"), ("shop/a", "shop/c"))
+    assert setup.sink.retired == ["shop/a"]
+    assert setup.source.held() == ("shop/c",)
+
+
 async def test_a_contested_path_goes_to_the_older_and_when_it_goes_to_the_next() -> None:
     setup = Setup()
     setup.lists(written("b", path="/shop/x", made="2"), written("a", path="/shop/x", made="1"))
