@@ -22,7 +22,7 @@ def _defined(apiserver: ApiServer) -> None:
 def guarded(apiserver: ApiServer) -> Installation:
     """A release with the policy, in force."""
     installation = Installation(apiserver, "guarded")
-    installation.install()
+    installation.install("admissionPolicy.enabled=true")
     probe = installation.route("default", "probe", TARGET, listen={"path": "/elsewhere/x"})
     until_refused(installation, probe)
     return installation
@@ -86,10 +86,10 @@ def test_a_route_older_than_the_policy_may_be_labelled_and_the_operator_refuses_
     apiserver: ApiServer, namespace: str
 ) -> None:
     late = Installation(apiserver, "guarded-late")
-    late.install("admissionPolicy.enabled=false")
+    late.install()
     old = late.route(namespace, "old", TARGET, listen={"path": "/shop/old"})
     late.apply(old)
-    late.install()
+    late.install("admissionPolicy.enabled=true")
     until_refused(late, late.route(namespace, "new", TARGET, listen={"path": "/shop/new"}))
 
     apiserver.kubectl("label", "fr", "old", f"--namespace={namespace}", "team=shop")
@@ -99,7 +99,7 @@ def test_a_route_older_than_the_policy_may_be_labelled_and_the_operator_refuses_
 
 def test_an_installer_may_allow_any_path(apiserver: ApiServer, namespace: str) -> None:
     free = Installation(apiserver, "guarded-not")
-    free.install("allowAnyPath=true")
+    free.install("admissionPolicy.enabled=true", "allowAnyPath=true")
 
     free.apply(free.route(namespace, "anywhere", TARGET, listen={"path": "/anywhere"}))
     assert f"fanout-paths-{free.namespace}" not in apiserver.kubectl("get", "validatingadmissionpolicies", "-o", "name")

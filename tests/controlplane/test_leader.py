@@ -61,7 +61,7 @@ def test_one_leads_and_the_other_is_ready_too_and_writes_nothing(fanout: Install
 
         assert (says(leader), says(standby)) == ("ok", "standby")
         assert (leader.metric("fanout_operator_leader"), standby.metric("fanout_operator_leader")) == (1, 0)
-        assert standby.metric("fanout_operator_routes") == 1, "it watches, so that it can go on at once"
+        assert standby.metric("fanout_operator_routes") >= 1, "it watches, so that it can go on at once"
         assert (leader.patches(), standby.patches()) == (2, 0)
         assert leases(fanout)["leaseTransitions"] == 0
 
