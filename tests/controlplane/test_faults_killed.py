@@ -73,7 +73,7 @@ def test_killed_at_every_single_write_it_comes_to_the_same_end(
     figure("P26", operator_killed_when_a_write_was="done" if done else "not done", kills=lives)
 
     assert dump(fanout, namespace) == end
-    assert lives >= 3, "eight workers write at once, so one life may make several writes"
+    assert lives >= 2, "eight workers write at once, so one life may make several writes"
 
 
 def writes_after(passed: int) -> Matches:
