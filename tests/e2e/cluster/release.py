@@ -16,6 +16,7 @@ NAMESPACE = "fanout"
 DISPATCHER = "fanout-dispatcher"
 URL = f"http://fanout.{NAMESPACE}.svc"
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
+OF_EVERY_NAMESPACE = {"configmap/kube-root-ca.crt", "serviceaccount/default"}
 
 
 class Release:
@@ -55,6 +56,26 @@ class Release:
         self._cluster.server.kubectl(
             "wait", f"fanoutroute/{name}", f"--namespace={namespace}", "--for=condition=Ready", "--timeout=60s"
         )
+
+    def routes(self) -> list[str]:
+        """Name all routes of the cluster, as namespace/name."""
+        name = "jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name} {end}"
+        return self.kubectl("get", "fanoutroutes", "--all-namespaces", "-o", name).split()
+
+    def objects(self) -> set[str]:
+        """Name all objects of the release's namespace, as kind/name, but what Kubernetes itself puts into each."""
+        kinds = ",".join(self._kinds(namespaced=True) - {"events", "events.events.k8s.io"})
+        return set(self.kubectl("get", kinds, "-o", "name").split()) - OF_EVERY_NAMESPACE
+
+    def cluster_objects(self) -> set[str]:
+        """Name all objects outside of namespaces that have our name in theirs."""
+        kinds = ",".join(self._kinds(namespaced=False))
+        found = self.kubectl("get", kinds, "-o", "name").split()
+        return {one for one in found if "fanout" in one and not one.startswith("namespace/")}
+
+    def _kinds(self, *, namespaced: bool) -> set[str]:
+        wanted = f"--namespaced={str(namespaced).lower()}"
+        return set(self.kubectl("api-resources", wanted, "--verbs=list", "-o", "name").split())
 
     def dispatchers(self) -> list[dict[str, Any]]:
         """Give the dispatcher's pods."""
