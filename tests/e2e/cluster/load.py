@@ -18,7 +18,7 @@ ROUTE = Route(
 )
 PER_SECOND = 40
 AROUND = 40  # events before and after what happens
-SHORT = 30.0  # seconds of refusal where there is one dispatcher; a few on a quiet machine
+SHORT = 60.0  # seconds of refusal where there is one dispatcher: 3 to 5 on a quiet machine, 14 seen on a busy one
 
 Judge = Callable[[str], Ledger]
 
@@ -40,7 +40,7 @@ def judge(load: Producer, receivers: dict[str, Receiver], figure: Figure) -> Jud
         ledger = load.stop()
         receiver = receivers[ROUTE.namespace]
         lost = receiver.lost(ledger.acknowledged, ROUTE.targets)
-        repeated = receiver.repeated(ledger.acknowledged)
+        repeated = receiver.repeated(ledger.acknowledged.keys() - {event for _, event, _ in ledger.errors})
         figure(
             "e2e", what=what, posted=len(ledger.acknowledged), client_errors=len(ledger.errors),
             refused_seconds=ledger.longest_refusal(), duplicates=repeated, lost=len(lost),

@@ -3,11 +3,12 @@
 import json
 import os
 import signal
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.cluster.apps import IMAGE
+from tests.e2e.cluster.apps import IMAGE, PATIENCE
 from tests.harness.helm import HelmError, helm
 from tests.harness.nodes.cluster import Cluster
 
@@ -67,11 +68,19 @@ class Release:
         kinds = ",".join(self._kinds(namespaced=True) - {"events", "events.events.k8s.io"})
         return set(self.kubectl("get", kinds, "-o", "name").split()) - OF_EVERY_NAMESPACE
 
+    def objects_once(self, holds: Callable[[set[str]], bool]) -> set[str]:
+        """Wait until the objects are as they should be, and give them; AssertionError shows them as they are."""
+        deadline = time.monotonic() + PATIENCE
+        while not holds(found := self.objects()):
+            assert time.monotonic() < deadline, found
+            time.sleep(0.5)
+        return found
+
     def cluster_objects(self) -> set[str]:
-        """Name all objects outside of namespaces that have our name in theirs."""
+        """Name all objects outside of namespaces that have our name in theirs; an APIService is its definition's."""
         kinds = ",".join(self._kinds(namespaced=False))
         found = self.kubectl("get", kinds, "-o", "name").split()
-        return {one for one in found if "fanout" in one and not one.startswith("namespace/")}
+        return {one for one in found if "fanout" in one and not one.startswith(("namespace/", "apiservice."))}
 
     def _kinds(self, *, namespaced: bool) -> set[str]:
         wanted = f"--namespaced={str(namespaced).lower()}"
