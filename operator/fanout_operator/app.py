@@ -4,7 +4,8 @@ A start goes in this order, because each step is judged by what the one before h
 
 1. all routes are listed, and the metadata of all plans: what exists and what is in force;
 2. paths are claimed, first by the plans in force, then by age: only here does age decide;
-3. every route is put on the work queue, the oldest first, and from here on events put keys on it;
+3. every route is put on the work queue, those first whose spec nobody has answered yet, then the oldest; and from here
+   on events put keys on it, ahead;
 4. ready, when that first round is done.
 
 Nothing here decides anything about a route.
@@ -137,11 +138,15 @@ class Operator:
             return
         key = key_of(document)
         if self.routes.note(document):
-            self.work.forget(key)
-            self.work.put(key, ahead=True)
-            self.status.edited(key)
+            self._edited(key)
         else:
             self.status.wake(key)
+
+    def _edited(self, key: str) -> None:
+        """Somebody waits for this one: it goes before all that is only caught up with."""
+        self.work.forget(key)
+        self.work.put(key, ahead=True)
+        self.status.edited(key)
 
     def gone(self, document: Document) -> None:
         """A route was deleted."""
@@ -219,7 +224,7 @@ class Operator:
         await self._credentials.synced.wait()
         await self._endpoints_listed()
         claim_paths(self.claims, self.routes, self.book, self._rules)
-        for key in self.routes.by_age():
+        for key in sorted(self.routes.by_age(), key=self.routes.told):  # whom nobody has answered yet comes first
             self.work.put(key)
         self._begun = True
         log.info("operator.listed", routes=len(self.routes), plans=len(self.book))
@@ -244,7 +249,7 @@ class Operator:
         """Take a complete list, and work on what it tells that no event did: the watch was away."""
         for key in await self.list_routes():
             if self._begun:  # `start` puts all of them, in its order
-                self.work.put(key)
+                self._edited(key)
 
     async def list_routes(self) -> list[str]:
         """Take a complete list of all routes, however long it takes to get one; the sweeper compares again soon.

@@ -132,7 +132,7 @@ async def run(options: Options) -> None:
         report_access = await _report_access(options, loop.time)
         followers = Followers(operator.fleet, reports, report_access, chances.rng)
         stack.push_async_callback(followers.close)
-        pulse = handlers.Pulse(listed=operator.sweeper.hurry)
+        pulse = handlers.Pulse()
         slices = _slices(options, rest, followers, chances.rng)
         if options.health:
             await _serve(stack, options.health, health.application(_vitals(operator, pulse, rest, slices, elector)))
@@ -141,7 +141,7 @@ async def run(options: Options) -> None:
             access,
             pulse,
             namespaces=options.namespaces,
-            there=operator.list_again,
+            relist=operator.list_again,
             started=lambda: _on_signals(loop, stop),
             rng=chances.rng,
         )

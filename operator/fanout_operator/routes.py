@@ -53,6 +53,12 @@ class Routes:
         version = _version(metadata.get("resourceVersion", ""))
         return known is not None and (known.uid, known.version) == (metadata["uid"], version)
 
+    def told(self, key: str) -> bool:
+        """Whether the status of a route is about its spec as it is now."""
+        known = self._known[key]
+        status = known.document().get("status")
+        return isinstance(status, dict) and status.get("observedGeneration") == known.generation
+
     def by_age(self) -> list[str]:
         """All keys, the oldest route first; the name decides between equals."""
         return sorted(self._known, key=lambda key: (self._known[key].created, key))

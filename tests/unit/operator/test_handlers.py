@@ -4,10 +4,11 @@ import asyncio
 import pwd
 
 import pytest
+from aiohttp import test_utils, web
 
 from fanout_operator.access import Access
-from fanout_operator.handlers import Pulse, watch
-from fanout_operator.kube import Document
+from fanout_operator.handlers import NOTHING, Pulse, watch
+from fanout_operator.kube import ROUTES, Document
 from tests.unit.operator.made import rng
 
 NOBODY_LISTENS = Access(server="http://127.0.0.1:9", tls=None, token=None)
@@ -38,7 +39,7 @@ async def test_it_starts_as_a_user_that_has_no_name(monkeypatch: pytest.MonkeyPa
         """The definition of routes is."""
 
     watching = asyncio.create_task(
-        watch(Silent(), NOBODY_LISTENS, Pulse(lambda: None), namespaces=(), there=there, started=started.set, rng=rng())
+        watch(Silent(), NOBODY_LISTENS, Pulse(), namespaces=(), relist=there, started=started.set, rng=rng())
     )
     waiting = asyncio.create_task(started.wait())
     await asyncio.wait({watching, waiting}, return_when=asyncio.FIRST_COMPLETED)
@@ -48,3 +49,24 @@ async def test_it_starts_as_a_user_that_has_no_name(monkeypatch: pytest.MonkeyPa
     await asyncio.gather(watching, waiting, return_exceptions=True)
 
     assert running, watching.exception()
+
+
+async def test_kopfs_own_lists_find_nothing_and_are_told_while_its_watches_find_all() -> None:
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.query.get("fieldSelector", "all"))
+        return web.json_response({})
+
+    app, pulse, told = web.Application(), Pulse(), []
+    app.router.add_get("/{path:.*}", answer)
+    async with test_utils.TestServer(app) as server:
+        access = Access(server=str(server.make_url("")).rstrip("/"), tls=None, token=None)
+        async with access.session(pulse) as session:
+            for path in (ROUTES.path(None), ROUTES.path("shop"), ROUTES.path("shop") + "?watch=true", "/version"):
+                async with session.get(access.server + path):
+                    told.append(pulse.listed.is_set())
+                    pulse.listed.clear()
+
+    assert asked == [NOTHING, NOTHING, "all", "all"]
+    assert told == [True, True, False, False]

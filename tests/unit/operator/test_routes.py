@@ -13,6 +13,25 @@ def test_only_a_new_spec_is_news() -> None:
     assert routes.note(document_of("orders", resourceVersion="8", uid="another")) is True
 
 
+def test_a_version_that_is_here_already_is_known_and_any_other_is_not() -> None:
+    routes = Routes()
+    routes.note(document_of("orders", resourceVersion="5"))
+
+    assert routes.knows(document_of("orders", resourceVersion="5"))
+    assert not routes.knows(document_of("orders", resourceVersion="6"))
+    assert not routes.knows(document_of("orders", resourceVersion="5", uid="another"))
+    assert not routes.knows(document_of("invoices", resourceVersion="5"))
+
+
+def test_a_route_is_told_when_its_status_is_about_its_spec_as_it_is() -> None:
+    routes = Routes()
+    for name, status in (("told", {"observedGeneration": 1}), ("edited", {"observedGeneration": 0}), ("spoilt", "x")):
+        routes.note(document_of(name) | {"status": status})
+    routes.note(document_of("new"))
+
+    assert [routes.told(f"shop/{name}") for name in ("told", "edited", "spoilt", "new")] == [True, False, False, False]
+
+
 def test_an_older_version_that_comes_late_changes_nothing() -> None:
     routes = Routes()
     routes.note(document_of("orders", resourceVersion="10", generation=2))
