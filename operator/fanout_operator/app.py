@@ -239,6 +239,8 @@ class Operator:
 
     async def first_round(self) -> None:
         """Wait until all that was there at the start is done."""
+        await self.work.drained()
+        self.status.caught_up()
         for one in self.reflectors:
             await one.synced.wait()
         await self.work.drained()

@@ -11,6 +11,8 @@ Three queues, so that nothing waits behind what matters less:
 - `urgent`: conditions of all others;
 - `counters`: counters alone, a route's every COUNTERS seconds at most, and only when no condition waits.
 
+While a start catches up, only `edits` are served: plans first, they are what dispatchers run. Then all are looked at.
+
 Two buckets. An answer, the first word about a generation, is a write for a write: what people do bounds it, and it may
 be quick. All else comes from dispatchers, which may all change their minds at once, and has the slow one.
 """
@@ -43,7 +45,7 @@ from fanout_operator.reasons import say
 from fanout_operator.routes import Routes
 from fanout_operator.workqueue import WorkQueue
 
-ANSWERS: typing.Final = 50.0  # patches a second: thousands of routes are answered in a minute or two
+ANSWERS: typing.Final = 100.0  # patches a second: thousands of routes are answered in a minute
 ANSWERS_BURST: typing.Final = 100.0
 OTHERS: typing.Final = 10.0
 OTHERS_BURST: typing.Final = 20.0
@@ -105,6 +107,7 @@ class StatusWriter:
         self.written: Written = lambda *_: None  # whoever wants to hear of it
         self._left: set[str] = set()
         self._awaited: set[str] = set()
+        self._caught_up = False
         self.edits = WorkQueue("edits", self._look, workers=4, rng=rng)
         self.urgent = WorkQueue("status", self._look, workers=4, rng=rng)
         self.counters = WorkQueue("counters", self._count, workers=1, rng=rng)
@@ -123,9 +126,16 @@ class StatusWriter:
         """Somebody has just applied this route, and waits for what comes of it."""
         self._awaited.add(key)
 
+    def caught_up(self) -> None:
+        """All that was there at the start has its plan: from now on every status is told."""
+        self._caught_up = True
+        for key in self._findings:
+            self.wake(key)
+
     def wake(self, key: str) -> None:
         """A route's status may be another now."""
-        self._queue(key).put(key)
+        if self._caught_up or key in self._awaited:
+            self._queue(key).put(key)
 
     def lost_endpoints(self, key: str) -> None:
         """No endpoint of a Service of this route is ready any more; mostly there is one again soon."""
@@ -134,6 +144,8 @@ class StatusWriter:
     def judged(self, key: str) -> None:
         """A route was reconciled. A new plan is told when dispatchers have had a moment to take it."""
         finding = self._findings.get(key)
+        if not self._caught_up and key not in self._awaited:
+            return
         if finding and finding.fresh and not self._fleet.view(key).empty:
             self._queue(key).put_later(key, REPORT)
         else:

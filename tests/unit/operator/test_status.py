@@ -118,6 +118,7 @@ class Scene:
         self.fleet.expect({"d0"})
         self.fleet.hello("d0")
         self.fleet.loaded("d0")
+        self.writer.caught_up()
 
     def add(self, name: str) -> None:
         document = self.cluster.put(ROUTES, route(name))
@@ -419,3 +420,18 @@ async def test_an_edit_is_awaited_until_a_dispatcher_has_said_how_it_ended() -> 
 
     assert waiting is scene.writer.edits
     assert scene.writer._queue("shop/orders") is scene.writer.urgent
+
+
+async def test_until_a_start_has_caught_up_only_edits_are_told_and_then_all_is() -> None:
+    scene = Scene()
+    scene.writer._caught_up = False
+    for name in ("first", "second", "edited"):
+        scene.add(name)
+        scene.writer.judged(f"shop/{name}")
+    scene.writer.edited("shop/edited")
+    before = await scene.look("first", "second", "edited")
+    scene.writer.caught_up()
+
+    assert before == 1
+    assert scene.observed("edited") == 1
+    assert await scene.look() == 2
