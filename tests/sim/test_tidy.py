@@ -306,7 +306,8 @@ def test_old_dead_letters_go_however_many_there_are(removed: bool) -> None:
         letters = stored(life.world).letters
         assert len(letters) == 4 * PRUNE + 1
         for lane in life.engine.table.lanes.values():
-            lane.dead.prune(lane.target.policy.dead_letter, life.clock.now())
+            policy = lane.target.policy.dead_letter
+            lane.dead.prune(policy, life.clock.now() + policy.keep)
         life.engine.durable.prune(life.clock.now())
         await asyncio.sleep(6 * PRUNE_PAUSE)
 
