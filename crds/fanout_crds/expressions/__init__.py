@@ -1,0 +1,18 @@
+"""Expressions in manifests: the Common Expression Language (CEL), as users of Kubernetes know it.
+
+A field that takes an expression says with a `Scope` what is at hand there and what the expression must give; `compile`
+reads it once, when a plan is checked or comes into force, and refuses in words what cannot work. Both planes ask here,
+so that what `fanout validate` and the operator accept is what a dispatcher runs. docs/expressions.md tells users.
+"""
+
+from fanout_crds.expressions.expression import Activation as Activation
+from fanout_crds.expressions.expression import Expression as Expression
+from fanout_crds.expressions.expression import Failed as Failed
+from fanout_crds.expressions.expression import activate as activate
+from fanout_crds.expressions.expression import compile as compile  # noqa: A004 - the word
+from fanout_crds.expressions.field import ExpressionText as ExpressionText
+from fanout_crds.expressions.reading import Reads as Reads
+from fanout_crds.expressions.reading import together as together
+from fanout_crds.expressions.scope import WHEN as WHEN
+from fanout_crds.expressions.scope import Scope as Scope
+from fanout_crds.expressions.sentences import Unusable as Unusable

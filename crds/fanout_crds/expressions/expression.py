@@ -1,0 +1,147 @@
+"""An expression, compiled: what it reads, and its value for an event."""
+
+import functools
+import typing
+
+import msgspec
+
+from fanout_crds.expressions import limits, reading, runtime, sentences, syntax
+from fanout_crds.expressions.limits import Reach
+from fanout_crds.expressions.reading import Reads
+from fanout_crds.expressions.scope import Gives, Scope
+from fanout_crds.expressions.sentences import Unusable
+
+_KNOWN: typing.Final = 4096  # expressions kept compiled, at some 4 KB each: plans come back by each resync
+_STATIC: typing.Final[dict[Gives, str]] = {"true or false": "BOOL", "a string": "STRING"}
+
+
+class Failed(Exception):
+    """An evaluation failed; the text is a sentence."""
+
+
+class Activation(msgspec.Struct, frozen=True, eq=False):
+    """An event's values as expressions read them. Several expressions share one: each value is converted once."""
+
+    bindings: runtime.Bindings
+    length: int  # of the longest list or map of the data
+    size: int  # bytes of text in the data
+
+
+class Expression:
+    """A compiled expression. Made by `compile`."""
+
+    __slots__ = ("_program", "reach", "reads", "scope", "text")
+
+    def __init__(self, text: str, scope: Scope, program: runtime.Program, tree: syntax.Node) -> None:
+        self.text = text
+        self.scope = scope
+        self.reads = reading.of(tree)
+        self.reach: Reach = limits.reach(tree)
+        self._program = program
+
+    def __repr__(self) -> str:
+        return f"Expression({self.text!r})"
+
+    def value(self, activation: Activation) -> object:
+        """Evaluate. Raises Failed, also when the value is not what the field needs."""
+        reach = self.reach
+        if activation.length > reach.length:
+            raise Failed(f"a list or map has {activation.length} elements; with this expression {reach.length} may be")
+        if activation.size > reach.size:
+            raise Failed(f"the data it reads have {activation.size} bytes; with this expression {reach.size} may be")
+        kind, value = self._program.run(activation.bindings)
+        if kind == "ERROR":
+            raise Failed(sentences.failed(str(value)))
+        wanted = _STATIC.get(self.scope.gives)
+        if wanted is not None and kind != wanted:
+            raise Failed(f"it must give {self.scope.gives}, it gave {_a(kind)}")
+        return value
+
+
+@functools.lru_cache(maxsize=_KNOWN)
+def compile(text: str, scope: Scope) -> Expression:  # noqa: A001 - the word
+    """Compile *text* for *scope*. Raises Unusable with a sentence."""
+    if len(text) > limits.TEXT:
+        raise Unusable(f"must not be longer than {limits.TEXT} characters, it has {len(text)}")
+    try:
+        program = runtime.compile(text)
+    except RuntimeError as fault:
+        raise sentences.refused(str(fault), text) from None
+    wanted = _STATIC.get(scope.gives)
+    if wanted is not None and program.gives not in {wanted, "DYN"}:
+        raise Unusable(f"must give {scope.gives}, it gives {_a(program.gives)}")
+    made = Expression(text, scope, program, syntax.read(program.tree))
+    for name in sorted(made.reads.variables):
+        if missing := scope.missing(name):
+            raise Unusable(missing)
+    return made
+
+
+def activate(
+    reads: Reads, *, event: dict[str, str], headers: dict[str, str], data: typing.Callable[[], object]
+) -> Activation:
+    """Hand in what *reads* names; *data* is only asked for when it is read. Raises Failed."""
+    variables: dict[str, object] = {}
+    length = size = 0
+    if "event" in reads.variables:
+        variables["event"] = event
+    if "headers" in reads.variables:
+        variables["headers"] = {name: value for name, value in headers.items() if name in reads.headers}
+    if "data" in reads.variables:
+        measured = _Measured()
+        variables["data"] = measured.taken(data(), reads.data, 0)
+        length, size = measured.length, measured.size
+    return Activation(runtime.bind(variables), length, size)
+
+
+class _Measured:
+    """Takes the parts that are read out of parsed JSON, and measures them."""
+
+    def __init__(self) -> None:
+        self.length = 0
+        self.size = 0
+        self._values = 0
+
+    def taken(self, value: object, parts: reading.Parts, depth: int) -> object:
+        """Give *value* with only *parts* of it. Raises Failed when there is too much of it."""
+        self._values += 1
+        if self._values > limits.VALUES:
+            raise Failed(f"the data it reads have more than {limits.VALUES} values: name the parts that are needed")
+        match value:
+            case dict():
+                keys = value.keys() if parts is None else [key for key in parts if key in value]
+                self._enter(len(keys), depth)
+                return {key: self._member(key, value, parts, depth) for key in keys}
+            case list():
+                if parts is not None:
+                    return []  # only its keys would be read, and it has none
+                self._enter(len(value), depth)
+                return [self.taken(one, None, depth + 1) for one in value]
+            case str():
+                self._text(value, "\0" in value)
+            case bytes():
+                self._text(value, b"\0" in value)
+            case _:
+                pass  # numbers, true, false and null
+        return value
+
+    def _member(self, key: str, value: dict[str, object], parts: reading.Parts, depth: int) -> object:
+        self._text(key, "\0" in key)
+        return self.taken(value[key], None if parts is None else parts[key], depth + 1)
+
+    def _text(self, text: str | bytes, cut: bool) -> None:
+        """Count *text*. The runtime takes it for ended at a NUL, so that two different ones would look alike."""
+        self.size += len(text)
+        if cut:
+            raise Failed("the data it reads hold a NUL character, which expressions cannot take")
+
+    def _enter(self, length: int, depth: int) -> None:
+        self.length = max(self.length, length)
+        if depth > limits.DEEPEST:
+            raise Failed(f"the data it reads are nested more than {limits.DEEPEST} levels deep")
+
+
+def _a(kind: str) -> str:
+    """Write a type of the runtime as a sentence does."""
+    word = {"BOOL": "true or false", "STRING": "a string", "NULL": "null", "BYTES": "bytes"}.get(kind)
+    return word or f"{'an' if kind[0] in 'IU' and not kind.startswith('U') else 'a'} {kind.lower()}"

@@ -1,0 +1,31 @@
+"""The kind of field that takes an expression: its schema, and the check that it compiles."""
+
+from dataclasses import dataclass
+
+from fanout_crds.expressions import limits
+from fanout_crds.expressions.expression import compile as compile_expression
+from fanout_crds.expressions.scope import Scope
+from fanout_crds.expressions.sentences import Unusable
+from fanout_crds.faults import Faults, show
+from fanout_crds.kinds import Schema
+
+
+@dataclass(frozen=True)
+class ExpressionText:
+    """An expression as text. The API server sees a string; what it says is checked by the operator, and for files."""
+
+    scope: Scope
+
+    def schema(self) -> Schema:
+        return {"type": "string", "minLength": 1, "maxLength": limits.TEXT}
+
+    def read(self, value: object, path: str, faults: Faults) -> str | None:
+        if not isinstance(value, str) or not value.strip():
+            faults.add(path, f"expected an expression in CEL that gives {self.scope.gives}, got {show(value)}")
+            return None
+        try:
+            compile_expression(value, self.scope)
+        except Unusable as wrong:
+            faults.add(path, str(wrong))
+            return None
+        return value

@@ -1,0 +1,124 @@
+"""What an expression reads: which variables, which parts of them, which headers.
+
+A variable is converted as a whole when it is read: a millisecond for some hundred keys. So of `data` only the parts
+that expressions name are handed in, and of a producer's headers only those are kept with an event. A header can
+therefore only be read by its name.
+"""
+
+import typing
+
+import msgspec
+
+from fanout_crds import headers
+from fanout_crds.expressions.sentences import Unusable
+from fanout_crds.expressions.syntax import Call, Constant, Loop, Made, Name, Node, Select
+
+Parts = dict[str, "Parts"] | None  # of a mapping: the keys that are read, and what of each; None: all of it
+
+_REFUSED: typing.Final = headers.FRAMING | headers.CREDENTIALS
+
+
+class Reads(msgspec.Struct, frozen=True, kw_only=True):
+    """*data* is an empty mapping when nothing of it is read; *headers* are lower-case names."""
+
+    variables: frozenset[str] = frozenset()
+    data: Parts = {}
+    headers: frozenset[str] = frozenset()
+
+
+def together(all_reads: typing.Iterable[Reads]) -> Reads:
+    """Give what several expressions read."""
+    variables: frozenset[str] = frozenset()
+    names: frozenset[str] = frozenset()
+    data: Parts = {}
+    for one in all_reads:
+        variables |= one.variables
+        names |= one.headers
+        data = _joined(data, one.data)
+    return Reads(variables=variables, data=data, headers=names)
+
+
+def of(tree: Node) -> Reads:
+    """Say what *tree* reads. Raises Unusable for a header that nobody may read, or that is not named."""
+    seen = _Seen()
+    seen.walk(tree, frozenset())
+    return Reads(variables=frozenset(seen.variables), data=seen.data, headers=frozenset(seen.headers))
+
+
+class _Seen:
+    """Collects while a tree is walked."""
+
+    def __init__(self) -> None:
+        self.variables: set[str] = set()
+        self.headers: set[str] = set()
+        self.data: Parts = {}
+
+    def walk(self, node: Node, bound: frozenset[str]) -> None:
+        """See *node*, where a loop has *bound* names to its own values."""
+        path, root = _path(node)
+        if isinstance(root, Name) and root.name not in bound:
+            self._variable(root.name, path)
+        elif root is not node:
+            self.walk(root, bound)
+        for inner, names in _inside(node, bound):
+            self.walk(inner, names)
+
+    def _variable(self, name: str, path: tuple[str, ...]) -> None:
+        self.variables.add(name)
+        if name == "data":
+            self.data = _joined(self.data, _only(path))
+        if name == "headers":
+            self._header(path)
+
+    def _header(self, path: tuple[str, ...]) -> None:
+        if not path:
+            raise Unusable('headers are read one by one and by name, such as headers["x-shop"]')
+        name = path[0]
+        if name != name.lower():
+            raise Unusable(f'header names are in lower case here: write headers["{name.lower()}"]')
+        if name in _REFUSED:
+            raise Unusable(f"the header {name} is not at hand: it is a credential, or between the producer and Fanout")
+        self.headers.add(name)
+
+
+def _path(node: Node) -> tuple[tuple[str, ...], Node]:
+    """Take ``root.a["b"]`` apart: its fixed keys, and the root."""
+    match node:
+        case Select(operand=operand, field=field):
+            path, root = _path(operand)
+            return (*path, field), root
+        case Call(function="_[_]", over=(operand, Constant(value=str(key)))):
+            path, root = _path(operand)
+            return (*path, key), root
+        case _:
+            return (), node
+
+
+def _inside(node: Node, bound: frozenset[str]) -> list[tuple[Node, frozenset[str]]]:
+    """Give the parts of *node* that `_path` has not walked, each with the names that are bound in it."""
+    match node:
+        case Call(function="_[_]", over=(_, Constant(value=str()))):
+            return []
+        case Call(over=parts) | Made(parts=parts):
+            return [(part, bound) for part in parts]
+        case Loop():
+            within = bound | frozenset(node.names)
+            return [(node.over, bound), (node.start, bound), *((part, within) for part in node.body)]
+        case _:
+            return []
+
+
+def _only(path: tuple[str, ...]) -> Parts:
+    parts: Parts = None
+    for key in reversed(path):
+        parts = {key: parts}
+    return parts
+
+
+def _joined(one: Parts, other: Parts) -> Parts:
+    if one is None or other is None:
+        return None
+    both = dict(one)
+    for key, parts in other.items():
+        both[key] = _joined(both[key], parts) if key in both else parts
+    return both

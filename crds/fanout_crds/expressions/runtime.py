@@ -1,0 +1,77 @@
+"""The CEL runtime behind our own few words: this is the only module that knows the library.
+
+`cel-expr-python` is the C++ runtime of CEL. It type-checks, refuses unknown names and functions at compile time, nests
+at most 32 deep, and ends an evaluation after 10,000 steps of its loops. What it does not bound is bounded in
+`limits`. It converts a variable when an expression first reads it, and an activation keeps what was converted.
+"""
+
+import typing
+
+from cel_expr_python import cel
+from cel_expr_python.ext import ext_strings
+
+from fanout_crds.expressions.scope import VARIABLES
+
+_TEXTS = cel.Type.Map(cel.Type.STRING, cel.Type.STRING)
+_TYPES: typing.Final = {
+    "event": _TEXTS,
+    "data": cel.Type.DYN,
+    "headers": _TEXTS,
+    "path": _TEXTS,
+    "query": _TEXTS,
+    "targets": cel.Type.Map(cel.Type.STRING, cel.Type.DYN),
+}
+_ENVIRONMENT: typing.Final = cel.NewEnv(
+    variables={name: _TYPES[name] for name in VARIABLES},
+    extensions=[ext_strings.ExtStrings(version=4)],
+)
+
+
+class Bindings(typing.Protocol):
+    """Variables with their values, converted as they are read."""
+
+
+class Program(typing.Protocol):
+    """A compiled expression."""
+
+    @property
+    def gives(self) -> str:
+        """The type of its value as far as it is known: BOOL, STRING, DYN …"""
+
+    @property
+    def tree(self) -> bytes:
+        """The checked expression as `cel.expr.CheckedExpr` (protobuf), in an Any."""
+
+    def run(self, bindings: Bindings) -> tuple[str, object]:
+        """Evaluate: the type and the value. Of type ERROR, the value is the runtime's own words."""
+
+
+class _Program:
+    """A program of the library."""
+
+    __slots__ = ("_expression", "gives")
+
+    def __init__(self, expression: cel.Expression) -> None:
+        self._expression = expression
+        self.gives = expression.return_type().name()
+
+    @property
+    def tree(self) -> bytes:
+        return typing.cast(bytes, self._expression.serialize())
+
+    def run(self, bindings: Bindings) -> tuple[str, object]:
+        try:
+            value = self._expression.eval(typing.cast("cel.Activation", bindings))
+        except RuntimeError as fault:  # what ends an evaluation from outside, such as its loops' budget
+            return "ERROR", str(fault)
+        return value.type().name(), value.plain_value()
+
+
+def compile(text: str) -> Program:  # noqa: A001 - the word
+    """Compile and type-check. Raises RuntimeError in the library's own words, with lines and columns."""
+    return _Program(_ENVIRONMENT.compile(text))
+
+
+def bind(variables: typing.Mapping[str, object]) -> Bindings:
+    """Make bindings of plain values: dicts, lists, strings, numbers, booleans, None and bytes."""
+    return typing.cast(Bindings, _ENVIRONMENT.Activation(variables))

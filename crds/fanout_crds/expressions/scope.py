@@ -1,0 +1,31 @@
+"""Where an expression stands: which names are at hand there, and what it must give."""
+
+import typing
+
+import msgspec
+
+Gives = typing.Literal["true or false", "a string", "any value"]
+
+VARIABLES: typing.Final = ("event", "data", "headers", "path", "query", "targets")
+OF_AN_EVENT: typing.Final = frozenset({"event", "data", "headers"})
+_ELSEWHERE: typing.Final = {
+    "path": "this version has no path templates",
+    "query": "this version keeps nothing of the query that an event was sent with",
+    "targets": "the answers of other targets are there for one that depends on them (dependsOn), and this one does not",
+}
+
+
+class Scope(msgspec.Struct, frozen=True, kw_only=True):
+    """*gives* completes "must give …"; *variables* are those at hand."""
+
+    gives: Gives
+    variables: frozenset[str] = OF_AN_EVENT
+
+    def missing(self, name: str) -> str | None:
+        """Say why *name*, a variable of other places, is not at hand here; None when it is."""
+        return (
+            None if name in self.variables or name not in _ELSEWHERE else f"{name} is not at hand: {_ELSEWHERE[name]}"
+        )
+
+
+WHEN: typing.Final = Scope(gives="true or false")
