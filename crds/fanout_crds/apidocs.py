@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from fanout_crds.expressions import ExpressionText
 from fanout_crds.kinds import FAULT_NAMES, Answers, Decimal, Duration, Enum, Flag, Integer, Kind, Port, Quantity, Text
 from fanout_crds.objects import Field, ListOf, Object, completing, fields, join, rules
 from fanout_crds.route import API_VERSION, KIND, Spec
@@ -131,7 +132,7 @@ def _said(struct: Struct) -> Iterator[str]:
             yield f"`{field.key}`: " + "; ".join(_markdown(rule.says) for rule in own) + "."
 
 
-def _words(kind: Kind) -> str:  # noqa: C901 (a table: one line per kind)
+def _words(kind: Kind) -> str:  # noqa: C901, PLR0912 (a table: one line per kind)
     """Say in words what a field holds."""
     match kind:
         case Text(what=what, longest=longest):
@@ -150,6 +151,8 @@ def _words(kind: Kind) -> str:  # noqa: C901 (a table: one line per kind)
             return f"number, {least} to {most}; fractions in quotes"
         case Answers(faults=faults):
             return "status or fault" if faults else "status"
+        case ExpressionText(what=what):
+            return f"{what} ([expressions](expressions.md))"
         case Port():
             return "port number, or the name of one"
         case Object():

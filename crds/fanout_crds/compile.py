@@ -143,6 +143,7 @@ class _Resolved:
             ca=self._handle("ca"),
             policy=policy,
             delay=self.said.delay or 0.0,
+            when=self.said.when,
         )
 
     def _address(self, home: str, refs: Refs) -> str:

@@ -16,6 +16,7 @@ import typing
 import msgspec
 
 from fanout_crds.breaker import CircuitMode, WindowType
+from fanout_crds.expressions import WHEN, Scope
 from fanout_crds.policy import DeadLettersFull, QueueFull
 from fanout_crds.retry import BackoffType, Jitter
 from fanout_crds.route import Durability
@@ -168,6 +169,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     ca: str | None  # handle of the PEM bundle
     policy: Policy
     delay: float = 0.0  # seconds after acceptance before which it is not asked
+    when: str | None = None  # an expression that says which events it gets; None = all
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -189,6 +191,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     def key(self) -> str:
         """``namespace/name``, by which backlog, status and logs know the route."""
         return f"{self.namespace}/{self.name}"
+
+    def expressions(self) -> typing.Iterator[tuple[str, Scope]]:
+        """Every expression in it, with what it is for."""
+        for target in self.targets:
+            if target.when is not None:
+                yield target.when, WHEN
 
 
 class _Envelope(msgspec.Struct):

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 
 from fanout_crds import texts
+from fanout_crds.expressions import WHEN, ExpressionText
 from fanout_crds.faults import Faults, Invalid, Lines, show
 from fanout_crds.kinds import Duration, Enum, Flag, Port, Quantity, Text
 from fanout_crds.nearest import hint
@@ -142,6 +143,13 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         POLICY,
         "How patiently it is served. Unset, it or any field in it: as defaults.policy says, and then as each field"
         " does.",
+    ] = None
+    when: Annotated[
+        str | None,
+        ExpressionText(WHEN),
+        "Which events it gets: an expression in CEL over event, data and headers that gives true or false, asked once,"
+        " as the event is accepted. false: the delivery is Skipped, which costs no attempt. Where it fails for an"
+        " event, the delivery becomes a dead letter (ExpressionFailed). Unset: all events.",
     ] = None
     delay: Annotated[
         float | None,

@@ -38,6 +38,7 @@ from tests.sim.storage import MemoryStorage, Storage
 Behave = typing.Callable[[str, Flight, float], Reply | Lost]  # (target, flight, world time) -> what the target does
 
 COMMIT = (0.0001, 0.004)  # seconds that a call to the journal takes
+JSON = b"content-type: application/json\r\n"
 WALL = 1_800_000_000.0  # what the wall clock says when the world begins
 
 
@@ -124,7 +125,7 @@ class Life:
         answer: asyncio.Future[Answered] = self.loop.create_future()
         route = route or self.engine.route_at(self.world.plan.path)
         assert route is not None
-        head = Head(id=ident, source="/sim", type="sim", identity=ident.encode(), attributes=b"")
+        head = Head(id=ident, source="/sim", type="sim", identity=ident.encode(), attributes=JSON)
         self.history.log.append(records.Posted(self.now(), self.number, ident, route.plan, body))
 
         def reply(answered: Answered) -> None:

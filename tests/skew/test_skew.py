@@ -43,6 +43,7 @@ def test_what_came_later_is_off_in_a_plan_of_the_version_before() -> None:
 
     policy = target.policy
     assert (policy.retry.budget, policy.rate_limit, policy.bulkhead.adaptive, target.delay) == (None, None, None, 0)
+    assert target.when is None
     assert (policy.circuit_breaker.mode, policy.circuit_breaker.slow_call_duration) == ("Auto", 0)
     assert policy.retry.backoff.schedule == ()
 

@@ -16,12 +16,17 @@ class ExpressionText:
 
     scope: Scope
 
+    @property
+    def what(self) -> str:
+        """What the field holds, in words."""
+        return f"an expression in CEL that gives {self.scope.gives}"
+
     def schema(self) -> Schema:
         return {"type": "string", "minLength": 1, "maxLength": limits.TEXT}
 
     def read(self, value: object, path: str, faults: Faults) -> str | None:
         if not isinstance(value, str) or not value.strip():
-            faults.add(path, f"expected an expression in CEL that gives {self.scope.gives}, got {show(value)}")
+            faults.add(path, f"expected {self.what}, got {show(value)}")
             return None
         try:
             compile_expression(value, self.scope)

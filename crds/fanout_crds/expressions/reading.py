@@ -15,8 +15,6 @@ from fanout_crds.expressions.syntax import Call, Constant, Loop, Made, Name, Nod
 
 Parts = dict[str, "Parts"] | None  # of a mapping: the keys that are read, and what of each; None: all of it
 
-_REFUSED: typing.Final = headers.FRAMING | headers.CREDENTIALS
-
 
 class Reads(msgspec.Struct, frozen=True, kw_only=True):
     """*data* is an empty mapping when nothing of it is read; *headers* are lower-case names."""
@@ -76,8 +74,10 @@ class _Seen:
         name = path[0]
         if name != name.lower():
             raise Unusable(f'header names are in lower case here: write headers["{name.lower()}"]')
-        if name in _REFUSED:
-            raise Unusable(f"the header {name} is not at hand: it is a credential, or between the producer and Fanout")
+        if name.startswith("ce-"):
+            raise Unusable(f'the header {name} is an attribute of the event: write event["{name[3:]}"]')
+        if name not in headers.CARRIED and not headers.settable(name.encode()):
+            raise Unusable(f"the header {name} is not at hand: it is a credential, the connection's, or Fanout's own")
         self.headers.add(name)
 
 

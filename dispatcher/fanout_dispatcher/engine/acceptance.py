@@ -12,6 +12,7 @@ import msgspec
 from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.bounds import BUSY, QUEUE_FULL
 from fanout_dispatcher.engine.clock import Clock
+from fanout_dispatcher.engine.filters import Judged
 from fanout_dispatcher.engine.lane import Lane
 from fanout_dispatcher.engine.pending import Pending
 from fanout_dispatcher.engine.route import Route
@@ -21,6 +22,7 @@ from fanout_dispatcher.values.desk import RouteMeter
 from fanout_dispatcher.values.event import Event, Frozen, Head, State
 from fanout_dispatcher.values.outcome import Reason
 
+NONE: typing.Final[frozenset[int]] = frozenset()
 VOID: typing.Final = -1  # what is left of an event that was refused after all: the committer writes nothing about it
 
 
@@ -35,6 +37,7 @@ class Taken(msgspec.Struct, frozen=True, gc=False, eq=False):
     meter: RouteMeter | None  # of the route's front door; None for a replay, which does not come in there
     spilled: list[DueRow]
     dead: list[DeadRow]
+    skipped: frozenset[int]  # numbers of the lanes that it is not for
     replayed: Replayed | None
 
     def landed(self, fault: Exception | None) -> None:
@@ -44,7 +47,7 @@ class Taken(msgspec.Struct, frozen=True, gc=False, eq=False):
         if self.meter is not None:
             self.meter.accepted += 1
         self.reply(Accepted(self.book.receipts.make(self.event.seq)))
-        if self.spilled or self.dead:
+        if self.spilled or self.dead or self.skipped:
             return self._scattered()
         pending = self.pending
         self.book.live[self.event.seq] = pending
@@ -62,6 +65,8 @@ class Taken(msgspec.Struct, frozen=True, gc=False, eq=False):
             if lane.number not in elsewhere:
                 pending.refs += 1
                 lane.offer(pending, index)
+            elif lane.number in self.skipped:
+                lane.tally.meter.skipped += 1
         by_number = {lane.number: lane for lane in self.lanes}
         for row in self.spilled:
             by_number[row.lane].spilled(row.at)
@@ -72,9 +77,9 @@ class Taken(msgspec.Struct, frozen=True, gc=False, eq=False):
         """Take back what was promised; nothing of the event is kept."""
         self.pending.left = VOID
         size, elsewhere = len(self.event.body), self._elsewhere()
-        born_dead = {row.lane for row in self.dead}
+        never_owed = {row.lane for row in self.dead} | self.skipped
         for lane in self.lanes:
-            if lane.number not in born_dead:
+            if lane.number not in never_owed:
                 lane.tally.left(size)
             if lane.number not in elsewhere:
                 lane.unpromise()
@@ -83,7 +88,7 @@ class Taken(msgspec.Struct, frozen=True, gc=False, eq=False):
 
     def _elsewhere(self) -> set[int]:
         """The lanes that have no place for it in their window."""
-        return {row.lane for row in self.spilled} | {row.lane for row in self.dead}
+        return {row.lane for row in self.spilled} | {row.lane for row in self.dead} | self.skipped
 
 
 class Acceptance:
@@ -95,14 +100,14 @@ class Acceptance:
 
     def accept(self, route: Route, head: Head, body: bytes, reply: Reply) -> None:
         """Take an event for every target of *route*; *reply* is called once."""
-        turned = self._turned(route, len(body))
+        judged = None if route.filters is None else route.filters.judge(head, body)
+        turned = self._turned(route, len(body), judged)
         if turned is not None:
             return reply(count(route.meter, turned))
-        return self.take(route.book, route.frozen, route.lanes, head, body, reply=reply, meter=route.meter)
+        return self.take(route.frozen, route.lanes, head, body, reply=reply, meter=route.meter, judged=judged)
 
     def take(
         self,
-        book: Book,
         frozen: Frozen,
         lanes: tuple[Lane, ...],
         head: Head,
@@ -111,16 +116,24 @@ class Acceptance:
         reply: Reply,
         meter: RouteMeter | None = None,
         replayed: int | None = None,
+        judged: Judged | None = None,
     ) -> None:
-        """Write an event owed to *lanes*, counted in *meter*; *replayed* is the dead letter whose place it takes."""
+        """Write an event owed to *lanes*, counted in *meter*; *replayed* is the dead letter whose place it takes.
+
+        *judged* says which lanes it is for; None: for all of them, as a replay is for the one that a person chose.
+        """
         now = self.clock.now()
+        book = lanes[0].book
         seq = book.next_seq()
         event = Event(seq=seq, frozen=frozen, accepted=now, head=head, body=body)
         pending = Pending(event=event, states=bytearray(len(lanes)), left=len(lanes))
         size = len(body)
         spilled: list[DueRow] = []
         dead: list[DeadRow] = []
+        skipped = NONE if judged is None else _turn_aside(judged, lanes, pending, dead)
         for index, lane in enumerate(lanes):
+            if judged is not None and judged[index] is not True:
+                continue
             if not lane.bounds.rejects and lane.bounds.overfull(size):  # one that rejects was asked before
                 pending.states[index] = State.DEAD
                 pending.left -= 1
@@ -130,12 +143,12 @@ class Acceptance:
             wait = lane.target.delay if replayed is None else 0.0  # a replay was asked for now
             if wait or not lane.promise(now):
                 spilled.append(DueRow(lane.number, seq, now + wait))
-        if dead:
+        if dead or skipped:
             book.committer.touch(pending)  # the states go into the same commit
         link = None if replayed is None else Replayed(replayed, seq)
-        book.committer.append(Taken(event, book, lanes, pending, reply, meter, spilled, dead, link))
+        book.committer.append(Taken(event, book, lanes, pending, reply, meter, spilled, dead, skipped, link))
 
-    def _turned(self, route: Route, size: int) -> Turned | None:
+    def _turned(self, route: Route, size: int, judged: Judged | None) -> Turned | None:
         """Why the event cannot be taken, if so: said before anything is written."""
         if self.closed is not None:
             return Turned(status=503, reason="ShuttingDown", detail=self.closed, retry_after=BUSY)
@@ -144,9 +157,26 @@ class Acceptance:
             return journal_trouble(trouble)
         for lane in route.lanes:
             turned = lane.bounds.turns_away(size)
-            if turned is not None:
+            if turned is not None and (judged is None or judged[route.lanes.index(lane)] is not False):
                 return turned
         return None
+
+
+def _turn_aside(judged: Judged, lanes: tuple[Lane, ...], pending: Pending, dead: list[DeadRow]) -> frozenset[int]:
+    """Settle what the event is not for, and what a filter failed for; the lanes that are skipped."""
+    event, skipped = pending.event, set()
+    for index, (lane, said) in enumerate(zip(lanes, judged, strict=True)):
+        if said is True:
+            continue
+        pending.left -= 1
+        if said is False:
+            pending.states[index] = State.SKIPPED
+            skipped.add(lane.number)
+        else:
+            pending.states[index] = State.DEAD
+            reason, size = Reason.EXPRESSION_FAILED, len(event.body)
+            dead.append(DeadRow(lane.number, event.seq, event.accepted, reason, str(said), 0, (), size))
+    return frozenset(skipped)
 
 
 def count(meter: RouteMeter, turned: Turned) -> Turned:

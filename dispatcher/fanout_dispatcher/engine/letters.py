@@ -107,7 +107,6 @@ class Letters:
         answer: asyncio.Future[Answered] = self.acceptance.clock.loop.create_future()
         frozen = book.freeze(lane.route, letter.event.frozen.generation, (lane.target.name,))
         self.acceptance.take(
-            book,
             frozen,
             (lane,),
             letter.event.head,

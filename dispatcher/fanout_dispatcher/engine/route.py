@@ -2,8 +2,10 @@
 
 import msgspec
 
+from fanout_crds import expressions
 from fanout_crds.plan import Plan
 from fanout_dispatcher.engine.book import Book
+from fanout_dispatcher.engine.filters import Filters
 from fanout_dispatcher.engine.lane import Lane
 from fanout_dispatcher.values.desk import RouteMeter
 from fanout_dispatcher.values.event import Frozen
@@ -17,13 +19,22 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     lanes: tuple[Lane, ...]
     frozen: Frozen
     meter: RouteMeter
+    filters: Filters | None  # None: every target gets every event
     forwardable: frozenset[bytes]
     forward_prefixes: tuple[bytes, ...]
 
 
 def forwarding(plan: Plan) -> tuple[frozenset[bytes], tuple[bytes, ...]]:
-    """Which of the producer's headers at least one target asks for: exact names, and prefixes."""
-    asked = {name.lower() for target in plan.targets for name in target.forward_headers}
+    """Which of the producer's headers at least one target asks for: exact names, and prefixes.
+
+    A header that an expression reads is asked for too: it is kept with the event, and sent to nobody for that.
+    """
+    asked = {name.lower() for target in plan.targets for name in target.forward_headers} | _read(plan)
     exact = frozenset(name.encode() for name in asked if not name.endswith("*"))
     prefixes = tuple(sorted(name[:-1].encode() for name in asked if name.endswith("*")))
     return exact, prefixes
+
+
+def _read(plan: Plan) -> frozenset[str]:
+    """The headers that the expressions of a plan read."""
+    return expressions.together(expressions.compile(text, scope).reads for text, scope in plan.expressions()).headers

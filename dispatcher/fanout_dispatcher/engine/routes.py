@@ -15,7 +15,9 @@ import typing
 import msgspec
 
 from fanout_crds import plan as plans
+from fanout_crds.expressions import Unusable
 from fanout_dispatcher.engine.book import Book
+from fanout_dispatcher.engine.filters import Filters, filters
 from fanout_dispatcher.engine.lane import Lane
 from fanout_dispatcher.engine.route import Route, forwarding
 from fanout_dispatcher.engine.works import Works
@@ -72,8 +74,9 @@ class Routes:
             why = f"spec.listen.path: {plan.path} belongs to the route {holder.plan.key}: choose another path"
             self.refuse(key, why)
             raise PlanRefused(why)
+        filtering = self._filters(plan)
         self.refused.pop(key, None)
-        route = self._route(plan, credentials, before)
+        route = self._route(plan, credentials, before, filtering)
         if before is not None:
             del self.by_path[before.plan.path]
             self._part(before, plan)
@@ -150,7 +153,17 @@ class Routes:
             if lane.sender is not None:
                 lane.sender.close()
 
-    def _route(self, plan: plans.Plan, credentials: plans.Credentials, before: Route | None) -> Route:
+    def _filters(self, plan: plans.Plan) -> Filters | None:
+        """Compile what *plan* says of which target gets which event. Raises PlanRefused."""
+        try:
+            return filters(plan)
+        except Unusable as why:
+            self.refuse(plan.key, str(why))
+            raise PlanRefused(str(why)) from None
+
+    def _route(
+        self, plan: plans.Plan, credentials: plans.Credentials, before: Route | None, filtering: Filters | None
+    ) -> Route:
         book = self.durable if plan.durability == "Journal" else self.memory
         lanes = tuple(self._lane(book, plan, target, credentials) for target in plan.targets)
         for other, target in itertools.product(self._books, plan.targets):
@@ -163,6 +176,7 @@ class Routes:
             lanes=lanes,
             frozen=book.freeze(plan.key, plan.generation, tuple(target.name for target in plan.targets)),
             meter=before.meter if before is not None else RouteMeter(route=plan.key),
+            filters=filtering,
             forwardable=exact,
             forward_prefixes=prefixes,
         )

@@ -7,7 +7,6 @@ thousand). What the scan does not look at is UTF-8 inside strings, so that is ch
 let through, as every JSON parser does: the bytes go on to the targets unchanged.
 """
 
-import re
 import typing
 
 import msgspec
@@ -16,12 +15,6 @@ import orjson
 EXPLAINED: typing.Final = 64 * 1024  # up to here a second parse tells line and column; above it the scan's byte must do
 
 _scan: typing.Final = msgspec.json.Decoder(msgspec.Raw).decode
-_JSON: typing.Final = re.compile(rb"[^;]*[/+]json[ \t]*(?:;.*)?", re.IGNORECASE | re.DOTALL)
-
-
-def is_json(content_type: bytes) -> bool:
-    """Tell whether a media type is JSON: ``application/json``, ``text/json``, anything ``+json``."""
-    return content_type == b"application/json" or _JSON.fullmatch(content_type) is not None
 
 
 def fault(body: bytes) -> str | None:

@@ -18,6 +18,7 @@ from fanout_dispatcher.ingress.attributes import Invalid
 from fanout_dispatcher.ingress.engine import Route
 from fanout_dispatcher.ingress.request import Request
 from fanout_dispatcher.values.event import Head
+from fanout_dispatcher.values.media import is_json
 
 LARGEST_BLOCK: typing.Final = 32 * 1024  # what binary mode could have brought; targets refuse larger heads
 PLAIN_TYPE: typing.Final = "dev.fanout.request"
@@ -40,7 +41,7 @@ class Reader(msgspec.Struct, frozen=True):
     def read(self, request: Request, route: Route) -> HeadAndBody:
         """Make an event of *request*; raises Invalid or NotJson with a sentence."""
         content_type = request.fields.get(b"content-type", b"")
-        if bodies.is_json(content_type):
+        if is_json(content_type):
             _check_json(request)
             if content_type[: len(STRUCTURED)].lower() == STRUCTURED:
                 return _structured(request, route)

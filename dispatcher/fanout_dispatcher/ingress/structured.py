@@ -11,8 +11,9 @@ import typing
 
 import msgspec
 
-from fanout_dispatcher.ingress import attributes, bodies
+from fanout_dispatcher.ingress import attributes
 from fanout_dispatcher.ingress.attributes import Invalid
+from fanout_dispatcher.values.media import is_json
 
 MEMBERS: typing.Final = frozenset({"data", "data_base64"})
 MOST: typing.Final = 100  # members, as there are header lines
@@ -105,7 +106,7 @@ def _with_data(found: dict[str, str], content_type: bytes | None, members: dict[
 
 def _data(raw: msgspec.Raw, content_type: bytes) -> bytes:
     data = bytes(raw)
-    if data.startswith(b'"') and not bodies.is_json(content_type):
+    if data.startswith(b'"') and not is_json(content_type):
         return _text.decode(data).encode()
     return data
 

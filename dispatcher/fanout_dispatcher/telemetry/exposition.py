@@ -118,6 +118,7 @@ LANES: typing.Final = (
     Family("fanout_dead_letters_total", "counter", "Deliveries given up, by reason.", _died),
     Family("fanout_dead_letters_dropped_total", "counter", "Dead letters no longer kept: Keep, DropOldest.", _dropped),
     _plain("fanout_replayed_total", "counter", "Dead letters sent again.", "replayed"),
+    _plain("fanout_skipped_total", "counter", "Deliveries skipped because the target's when was false.", "skipped"),
     _plain("fanout_dead_letters", "gauge", "Dead letters kept now.", "dead_letters"),
     _plain("fanout_pending", "gauge", "Deliveries not yet settled.", "pending"),
     _plain("fanout_pending_bytes", "gauge", "Bytes of events whose deliveries are not settled.", "pending_bytes"),

@@ -30,6 +30,7 @@ class LaneMeter(msgspec.Struct, kw_only=True):
     dead: dict[str, int] = msgspec.field(default_factory=dict)  # by reason
     dropped: dict[str, int] = msgspec.field(default_factory=dict)  # dead letters, by Keep or DropOldest
     replayed: int = 0
+    skipped: int = 0
     pending: int = 0
     pending_bytes: int = 0
     in_flight: int = 0

@@ -67,8 +67,9 @@ class State:
     PENDING = 0
     DELIVERED = 1
     DEAD = 2
+    SKIPPED = 3  # its target's `when` was false: settled, and nobody was asked
 
-    NAMES = ("Pending", "Delivered", "Dead")
+    NAMES = ("Pending", "Delivered", "Dead", "Skipped")
 
     @staticmethod
     def settled(state: int, attempts: int) -> int:

@@ -61,6 +61,7 @@ class Reason(enum.StrEnum):
     QUEUE_FULL = "QueueFull"
     TARGET_REMOVED = "TargetRemoved"
     ROUTE_DELETED = "RouteDeleted"
+    EXPRESSION_FAILED = "ExpressionFailed"  # an expression of the manifest has no value for this event
 
 
 class Done(msgspec.Struct, frozen=True, gc=False):

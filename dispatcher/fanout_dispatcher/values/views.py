@@ -36,7 +36,7 @@ class RouteView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class DeliveryView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One delivery of an event. ``reason`` goes with the state Dead, ``held`` with Pending."""
+    """One delivery of an event. ``reason`` goes with the state Dead, ``held`` with Pending; Skipped has neither."""
 
     target: str
     state: str

@@ -42,6 +42,8 @@ def _settled(reading: Reading, event: str, view: EventView, delivery: tuple[str,
             wrong.append(f"{event} → {one.target}: still pending at the end")
         elif one.state == "Delivered" and not said_yes:
             wrong.append(f"{event} → {one.target}: Delivered, and the target never said yes")
+        elif one.state == "Skipped" and (chain or not _has_filter(reading, event, one.target)):
+            wrong.append(f"{event} → {one.target}: Skipped, and it was sent, or nothing asked for that")
         elif one.state == "Dead" and one.replayed_as is not None:
             wrong += _replayed(reading, event, one.target, one.replayed_as)
         elif one.state == "Dead" and not (
@@ -49,6 +51,10 @@ def _settled(reading: Reading, event: str, view: EventView, delivery: tuple[str,
         ):
             wrong.append(f"{event} → {one.target}: Dead, and there is no dead letter")
     return wrong
+
+
+def _has_filter(reading: Reading, event: str, target: str) -> bool:
+    return any(one.when for one in reading.posted[event].plan.targets if one.name == target)
 
 
 def _replayed(reading: Reading, event: str, target: str, receipt: str) -> list[str]:

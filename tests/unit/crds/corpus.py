@@ -88,7 +88,9 @@ WORDS = "; known here: "
 ZERO = "must be longer than 0s"
 SWITCH = WORDS + "Enabled, Disabled"
 MODES = "Auto, ForcedOpen, ForcedClosed, DryRun, Disabled"
-TARGET = "name, url, service, request, authentication, tls, policy, delay"
+WHEN_NAME = 'at 1:1: unknown name evnt; did you mean "event"?'
+WHEN_TYPE = "must give true or false, it gives a string"
+TARGET = "name, url, service, request, authentication, tls, policy, when, delay"
 BACKOFFS = "Constant, Linear, Exponential, Schedule"
 
 
@@ -334,6 +336,10 @@ CORPUS: typing.Final = [
     _shape(f"{T}.policy.rateLimit.mode", "Off", 'expected one of Enabled, Disabled, got "Off"' + SWITCH),
     _shape(f"{BREAKER}.mode", "Forced", f'expected one of {MODES}, got "Forced"; did you mean "ForcedOpen"?'),
     _shape(f"{T}.delay", 5, DURATION + "5"),
+    _shape(f"{T}.when", 5, "expected an expression in CEL that gives true or false, got 5"),
+    _shape(f"{T}.when", "", 'expected an expression in CEL that gives true or false, got ""'),
+    Bad("a name not known", f"{T}.when", "evnt.id == '7'", f"{T}.when", WHEN_NAME, By.FILES),
+    Bad("a string for a filter", f"{T}.when", "event.type", f"{T}.when", WHEN_TYPE, By.FILES),
     Bad("a success tried again", f"{RETRY}.on", [200], f"{RETRY}.on[0]", ANSWER + "200"),
     Bad("no fault", f"{RETRY}.on", ["Timout"], f"{RETRY}.on[0]", ANSWER + '"Timout"; did you mean "Timeout"?'),
     Bad(

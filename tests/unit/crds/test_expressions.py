@@ -51,8 +51,9 @@ def value(text: str, data: object = None, scope: Scope = ANY, **event: str) -> o
         ("headers['X-Shop'] == ''", 'header names are in lower case here: write headers["x-shop"]'),
         (
             "headers.cookie == ''",
-            "the header cookie is not at hand: it is a credential, or between the producer and Fanout",
+            "the header cookie is not at hand: it is a credential, the connection's, or Fanout's own",
         ),
+        ("headers['ce-id'] == ''", 'the header ce-id is an attribute of the event: write event["id"]'),
         (
             "targets.a.status == 200",
             "targets is not at hand: the answers of other targets are there for one that depends on them (dependsOn),"

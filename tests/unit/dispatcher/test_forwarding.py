@@ -8,12 +8,14 @@ from hypothesis import strategies as st
 from fanout_crds import headers
 from fanout_crds.faults import Faults
 from fanout_crds.texts import ForwardHeader
+from fanout_dispatcher.engine.route import forwarding
 from fanout_dispatcher.ingress.cloudevents import Reader
 from fanout_dispatcher.ingress.request import read
 from fanout_dispatcher.transport.headers import Blocks
 from fanout_dispatcher.transport.origin import parse
 from fanout_dispatcher.transport.request import Template
 from fanout_dispatcher.values.event import Event, Frozen
+from tests.support.plans import a_plan, a_target
 from tests.unit.dispatcher.ingress.stub import route
 from tests.unit.dispatcher.transport.support import target
 
@@ -56,3 +58,9 @@ def test_a_header_that_a_manifest_may_name_is_forwarded_and_one_that_it_may_not_
 @given(name=names)
 def test_the_rule_in_code_is_the_rule_of_the_api(name: str) -> None:
     assert headers.settable(name.encode()) == legal(name)
+
+
+def test_a_header_that_an_expression_reads_is_kept_with_the_event_and_sent_to_nobody() -> None:
+    plan = a_plan(a_target("a", when="headers['x-tenant'] == 'acme'"), a_target("b"))
+
+    assert forwarding(plan)[0] == {b"x-tenant"}

@@ -3,6 +3,7 @@
 import pytest
 
 from fanout_dispatcher.ingress import bodies
+from fanout_dispatcher.values.media import is_json
 
 
 @pytest.mark.parametrize(
@@ -16,12 +17,12 @@ from fanout_dispatcher.ingress import bodies
     ],
 )
 def test_json_media_types_are_recognised(media: bytes) -> None:
-    assert bodies.is_json(media)
+    assert is_json(media)
 
 
 @pytest.mark.parametrize("media", [b"", b"text/plain", b"application/json-seq", b"application/x; a=b/json", b"json"])
 def test_other_media_types_are_not_json(media: bytes) -> None:
-    assert not bodies.is_json(media)
+    assert not is_json(media)
 
 
 @pytest.mark.parametrize(

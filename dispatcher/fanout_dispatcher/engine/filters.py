@@ -1,0 +1,66 @@
+"""The filters of a route: which of its targets an event is for, by their `when`.
+
+Asked once, at acceptance, before anything of the event is written: what a later plan says changes nothing for it. A
+filter that has no value for an event must not decide by that who gets it: the delivery becomes a dead letter with the
+reason, to be replayed once the manifest or the producer is mended. A route without any filter has no Filters.
+"""
+
+import typing
+
+from fanout_crds import expressions
+from fanout_crds.expressions import Activation, Expression, Failed
+from fanout_crds.plan import Plan
+from fanout_dispatcher.values.event import Head
+from fanout_dispatcher.values.facts import facts
+
+Judged = typing.Sequence[bool | str]  # for each target: it gets the event, it is skipped, or why its filter failed
+
+
+class Filters:
+    """The filters of one plan, compiled; None for a target that gets every event."""
+
+    def __init__(self, filters: tuple[Expression | None, ...]) -> None:
+        self._filters = filters
+        self._reads = expressions.together(one.reads for one in filters if one is not None)
+
+    def judge(self, head: Head, body: bytes) -> Judged:
+        """Say for each target whether the event is for it."""
+        try:
+            activation = facts(self._reads, head, body)
+        except Failed as why:
+            return [one is None or self._alone(one, head, body, why) for one in self._filters]
+        return [one is None or _ask(one, activation) for one in self._filters]
+
+    def _alone(self, one: Expression, head: Head, body: bytes, why: Failed) -> bool | str:
+        """All together they read too much: one that reads less, or only attributes, may still be asked."""
+        try:
+            return _ask(one, facts(one.reads, head, body)) if one.reads != self._reads else _sentence(why)
+        except Failed as its_own:
+            return _sentence(its_own)
+
+
+def filters(plan: Plan) -> Filters | None:
+    """Compile the filters of *plan*; None when it has none. Raises Unusable with a sentence."""
+    if not any(target.when for target in plan.targets):
+        return None
+    return Filters(tuple(_compiled(target.when, place) for place, target in enumerate(plan.targets)))
+
+
+def _compiled(text: str | None, place: int) -> Expression | None:
+    if text is None:
+        return None
+    try:
+        return expressions.compile(text, expressions.WHEN)
+    except expressions.Unusable as wrong:
+        raise expressions.Unusable(f"spec.targets[{place}].when: {wrong}") from None
+
+
+def _ask(one: Expression, activation: Activation) -> bool | str:
+    try:
+        return one.value(activation) is True
+    except Failed as why:
+        return _sentence(why)
+
+
+def _sentence(why: Failed) -> str:
+    return f"when: {why}"

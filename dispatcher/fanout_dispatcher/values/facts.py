@@ -1,0 +1,75 @@
+"""An event as expressions read it: its attributes, its data, and the producer's headers.
+
+Made from what the journal keeps, so that an expression gives the same value at acceptance and at an attempt days later.
+Nothing is taken apart that no expression reads.
+"""
+
+import functools
+import typing
+import urllib.parse
+
+import msgspec
+
+from fanout_crds.expressions import Activation, Failed, Reads, activate
+from fanout_dispatcher.values.event import Head
+from fanout_dispatcher.values.media import is_json
+
+LARGEST: typing.Final = 1 << 20  # bytes of a body that is parsed: some 10 ms
+_TYPE: typing.Final = "content-type"
+
+
+def facts(reads: Reads, head: Head, body: bytes) -> Activation:
+    """Hand in what *reads* names of an event. Raises Failed with a sentence."""
+    fields = _fields(head) if reads.variables else {}
+    return activate(
+        reads,
+        event=_attributes(fields) if "event" in reads.variables else {},
+        headers=_headers(fields, head) if reads.headers else {},
+        data=functools.partial(_data, fields.get(_TYPE, ""), body),
+    )
+
+
+def _fields(head: Head) -> dict[str, str]:
+    """Give the event's own header block as names and values."""
+    lines = head.attributes.decode("latin-1").split("\r\n")
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines if line)}
+
+
+def _attributes(fields: dict[str, str]) -> dict[str, str]:
+    found = {name[3:]: _text(value) for name, value in fields.items() if name.startswith("ce-")}
+    if _TYPE in fields:
+        found["datacontenttype"] = fields[_TYPE]
+    return found
+
+
+def _text(value: str) -> str:
+    """Undo the spelling of an attribute as a header's value (CloudEvents HTTP binding 1.0.2 §3.1.3.2)."""
+    if len(value) > 1 and value[0] == value[-1] == '"':
+        value = value[1:-1].replace('\\"', '"').replace("\\\\", "\\")
+    return urllib.parse.unquote(value) if "%" in value else value
+
+
+def _headers(fields: dict[str, str], head: Head) -> dict[str, str]:
+    """Give the headers that were kept, in lower case; one that came more than once is one list (RFC 9110 §5.3)."""
+    found = {name: value for name, value in fields.items() if not name.startswith("ce-")}
+    for given, value in head.forwarded:
+        name, text = given.decode("latin-1").lower(), value.decode("latin-1")
+        found[name] = f"{found[name]}, {text}" if name in found else text
+    return found
+
+
+def _data(content_type: str, body: bytes) -> object:
+    """Give parsed JSON; of any other type a string where it is UTF-8, else bytes; null when there is none."""
+    if len(body) > LARGEST:
+        raise Failed(f"the data have {len(body)} bytes; expressions read up to {LARGEST}")
+    if not body:
+        return None
+    if is_json(content_type.encode("latin-1")):
+        try:
+            return msgspec.json.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise Failed("the data are not the JSON that their content type says") from None
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return body

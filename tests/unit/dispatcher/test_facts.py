@@ -1,0 +1,75 @@
+"""An event as expressions read it, made from what the journal keeps of it."""
+
+import pytest
+
+from fanout_crds import expressions
+from fanout_crds.expressions import Failed, Scope
+from fanout_dispatcher.values.event import Head
+from fanout_dispatcher.values.facts import facts
+
+ANY = Scope(gives="any value")
+
+
+def value(text: str, body: bytes = b"", *lines: bytes, forwarded: tuple[tuple[bytes, bytes], ...] = ()) -> object:
+    head = Head(
+        id="7",
+        source="/x",
+        type="t",
+        identity=b"",
+        attributes=b"".join(line + b"\r\n" for line in lines),
+        forwarded=forwarded,
+    )
+    expression = expressions.compile(text, ANY)
+    return expression.value(facts(expression.reads, head, body))
+
+
+def test_attributes_are_texts_without_the_spelling_of_headers() -> None:
+    lines = (b"ce-id: a%20b", b'ce-subject: "c \\" d"', b"ce-tenant: acme", b"content-type: text/plain")
+
+    assert value("[event.id, event.subject, event.tenant, event.datacontenttype]", b"", *lines) == [
+        "a b", 'c " d', "acme", "text/plain",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "wanted"),
+    [
+        (b"application/json", b'{"a": [1, 2.5]}', {"a": [1, 2.5]}),
+        (b"application/vnd.x+json; charset=utf-8", b"7", 7),
+        (b"text/plain", b"7", "7"),
+        (b"application/octet-stream", b"\xff\x01", b"\xff\x01"),
+        (b"application/json", b"", None),
+    ],
+)
+def test_data_are_json_or_text_or_bytes(content_type: bytes, body: bytes, wanted: object) -> None:
+    assert value("data", body, b"content-type: " + content_type) == wanted
+
+
+def test_data_without_a_content_type_are_text() -> None:
+    assert value("data", b"7") == "7"
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"{", "the data are not the JSON that their content type says"),
+        (b'"' + b"x" * (1 << 20) + b'"', "the data have 1048578 bytes; expressions read up to 1048576"),
+        (b"[" * 5000 + b"]" * 5000, "the data are not the JSON that their content type says"),
+    ],
+)
+def test_data_that_cannot_be_read_are_a_failure(body: bytes, says: str) -> None:
+    with pytest.raises(Failed) as failed:
+        value("data", body, b"content-type: application/json")
+
+    assert str(failed.value) == says
+
+
+def test_headers_are_those_that_were_kept_and_one_that_came_twice_is_a_list() -> None:
+    came = ((b"X-Shop", b"7"), (b"x-shop", b"8"))
+
+    assert value("headers['x-shop']", forwarded=came) == "7, 8"
+    assert value("headers['content-type']", b"", b"content-type: text/plain") == "text/plain"
+
+
+def test_what_no_expression_reads_is_not_taken_apart() -> None:
+    assert value("1 + 1", b"{", b"content-type: application/json") == 2
