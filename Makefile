@@ -44,7 +44,7 @@ faults: install  ## The long fault runs: kills, standstills, full disks, hostile
 sim: install  ## The engine in virtual time: SEEDS=100000 of them, or one again by SEED=123
 	@$(PYTHON_ENV) -m tests.sim.campaign $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),10000)) $(if $(FAMILY),--family $(FAMILY))
 
-binaries: install  ## Build etcd, kube-apiserver, kubectl and helm into a cache outside the checkout (about 7 minutes, once)
+binaries: install  ## Build Kubernetes' control plane, kubectl and helm into a cache outside the checkout (about 7 minutes, once)
 	@$(PYTHON_ENV) -m tests.harness.binaries
 
 crd: install  ## Write the CRD and docs/api.md from their types

@@ -58,8 +58,8 @@ BINARIES = {
     "helm": Binary(module="tools", package="helm.sh/helm/v4/cmd/helm", flags=STRIP, seconds=120),
     "coredns": Binary(module="coredns", package="github.com/coredns/coredns", flags=STRIP, seconds=70),
 }
-DEFAULT = ("etcd", "kube-apiserver", "kubectl", "helm")  # what `make test` needs
-NODES = (*DEFAULT, "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "coredns")  # `make e2e`
+DEFAULT = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl", "helm")  # what `make test` needs
+NODES = (*DEFAULT, "kube-scheduler", "kubelet", "kube-proxy", "coredns")  # `make e2e`
 
 
 def binary(name: str) -> Path:
