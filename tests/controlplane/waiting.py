@@ -7,9 +7,10 @@ from typing import Any
 
 import httpx
 
-from tests.harness.apiserver import ApiServer
+from tests.harness.apiserver import ApiServer, Document
 
-Document = dict[str, Any]
+__all__ = ["PATIENCE", "Document", "until"]
+
 PATIENCE = 20.0  # seconds; what is waited for takes milliseconds
 
 

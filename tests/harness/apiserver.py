@@ -10,7 +10,6 @@ whole cluster is thrown away at the end. RBAC is real: `token_for` gives what a 
 but the aggregated roles (view, edit, admin) stay empty without controllers.
 """
 
-import json
 import os
 import secrets
 import ssl
@@ -19,6 +18,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import yaml
@@ -29,7 +29,10 @@ from tests.harness.keys import write_signing_keys
 from tests.harness.process import end, free_ports, spawn, tail
 from tests.harness.workdir import workdir
 
+Document = dict[str, Any]
+
 READY_SECONDS = 60
+WORKDIR = "fanout-apiserver"  # what its temporary folders are called
 ISSUER = "https://kubernetes.default.svc"
 LOOPBACK = "127.0.0.1"
 
@@ -108,16 +111,21 @@ class ApiServer:
         """Make a namespace that nobody else uses and give its name."""
         self._namespaces += 1
         name = f"{prefix}-{self._namespaces}"
-        metadata = {"name": name, "labels": labels or {}}
-        self.kubectl(
-            "create", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
-        )
+        self._create("/api/v1/namespaces", {"metadata": {"name": name, "labels": labels or {}}})
         return name
+
+    def items(self, path: str, labels: str = "") -> list[Document]:
+        """What a collection holds now. It costs a hundredth of what a `kubectl get` does."""
+        with self.client() as client:
+            answer = client.get(path, params={"labelSelector": labels} if labels else {}).raise_for_status()
+        found: list[Document] = answer.json()["items"]
+        return found
 
     def token_for(self, namespace: str, serviceaccount: str, audience: str | None = None) -> str:
         """Ask for a ServiceAccount's token by TokenRequest; the account must exist."""
-        wanted = [f"--audience={audience}"] if audience else []
-        return self.kubectl("create", "token", serviceaccount, f"--namespace={namespace}", *wanted).strip()
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{serviceaccount}/token"
+        made = self._create(path, {"spec": {"audiences": [audience] if audience else []}})
+        return str(made["status"]["token"])
 
     def kubeconfig_for(self, namespace: str, serviceaccount: str) -> Path:
         """Write a kubeconfig that acts as a ServiceAccount, in its namespace."""
@@ -133,6 +141,13 @@ class ApiServer:
             headers={"Authorization": f"Bearer {token or self.admin_token}"},
             trust_env=False,
         )
+
+    def _create(self, path: str, document: Document) -> Document:
+        with self.client() as client:
+            answer = client.post(path, json=document)
+        assert answer.is_success, answer.text
+        made: Document = answer.json()
+        return made
 
     # --- how it is run ------------------------------------------------------------------------------------------------
 
@@ -223,7 +238,7 @@ class KubectlError(Exception):
 def running() -> Iterator[ApiServer]:
     """Run an API server in a temporary folder until the block ends; ready when the block begins."""
     loopback.bring_up()
-    with workdir("fanout-apiserver") as home:
+    with workdir(WORKDIR) as home:
         server = ApiServer(home)
         try:
             server.start()
