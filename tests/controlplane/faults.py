@@ -10,7 +10,8 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from fanout_crds.cluster_plan import FILE, PATH, ROUTE, name_of, note
+from fanout_crds.cluster_plan import FILE, PATH, name_of, note
+from fanout_operator.kube import ROUTES, SECRETS
 from tests.controlplane.installed import PLANS, Installation, Operator
 from tests.controlplane.waiting import Document
 from tests.support.faulty_api import FaultyApi
@@ -18,6 +19,7 @@ from tests.support.faulty_api import FaultyApi
 CRM: Document = {"name": "crm", "url": "https://crm.example.com/events"}
 HASTY = (sys.executable, "-m", "tests.support.hasty_operator")
 PATIENCE = 60.0  # seconds; how long it really took is printed
+PAUSE = 0.05  # seconds between two looks at three collections, which no single watch could tell of
 
 
 def through(fanout: Installation, api: FaultyApi, *flags: str, program: Sequence[str] = HASTY) -> Operator:
@@ -79,18 +81,18 @@ def at_the_beginning(fanout: Installation, namespace: str) -> bool:
 
 def dump(fanout: Installation, namespace: str) -> tuple[Document, Document]:
     """All plans and all statuses of a namespace's routes, as they would be in any other run."""
-    plans = _get(fanout, "configmaps,secrets", fanout.namespace, f"--selector={PLANS}")
-    routes = _get(fanout, "fanoutroutes", namespace)
-    secrets = {one["metadata"]["name"]: one["data"] for one in plans if one["kind"] == "Secret"}
+    listed = fanout.server.items(SECRETS.path(fanout.namespace), PLANS)
+    secrets = {one["metadata"]["name"]: one["data"] for one in listed}
     found: Document = {}
-    for one in plans:
-        if one["kind"] == "ConfigMap" and note(one, ROUTE).startswith(f"{namespace}/"):
+    for route, one in fanout.plans().items():
+        if route.startswith(f"{namespace}/"):
             plan = json.loads(one["data"][FILE])
-            found[note(one, ROUTE)] = {
+            found[route] = {
                 "plan": {key: value for key, value in plan.items() if key not in {"uid", "revision"}},
-                "credentials": secrets.pop(name_of(plan["uid"]), None),
+                "credentials": secrets.get(name_of(plan["uid"])),
                 "path": note(one, PATH),
             }
+    routes = fanout.server.items(ROUTES.path(namespace))
     statuses = {one["metadata"]["name"]: _timeless(one.get("status", {})) for one in routes}
     return _anywhere(found, namespace), _anywhere(statuses, namespace)
 
@@ -102,6 +104,7 @@ def becomes(
     began = time.monotonic()
     while (found := dump(fanout, namespace)) != wanted:
         assert time.monotonic() - began < patience, "\n".join(differences(found, wanted))
+        time.sleep(PAUSE)
     return time.monotonic() - began
 
 
@@ -122,12 +125,7 @@ def comes(fanout: Installation, namespace: str) -> None:
     deadline = time.monotonic() + PATIENCE
     while not at_the_beginning(fanout, namespace):
         assert time.monotonic() < deadline, dump(fanout, namespace)
-
-
-def _get(fanout: Installation, kinds: str, namespace: str, *flags: str) -> list[Document]:
-    listed = json.loads(fanout.server.kubectl("get", kinds, f"--namespace={namespace}", "-o", "json", *flags))
-    items: list[Document] = listed["items"]
-    return items
+        time.sleep(PAUSE)
 
 
 def _timeless(status: Document) -> Document:

@@ -143,10 +143,14 @@ class Operator:
 class Installation:
     """A release of the chart in a namespace, and what lies there."""
 
-    def __init__(self, server: ApiServer, class_name: str) -> None:
+    def __init__(self, server: ApiServer, class_name: str, namespace: str | None = None) -> None:
         self.server = server
         self.class_name = class_name
-        self.namespace = server.namespace("fanout")
+        self.namespace = namespace or server.namespace("fanout")
+
+    def beside(self, class_name: str) -> "Installation":
+        """Another class, served from the same namespace by the same accounts."""
+        return Installation(self.server, class_name, self.namespace)
 
     def install(self, *values: str) -> None:
         """Install or upgrade the release; what a cluster has once is the test run's own."""
@@ -174,7 +178,8 @@ class Installation:
             f"--health=127.0.0.1:{port}",
             *flags,
         ]
-        return Operator(command, f"http://127.0.0.1:{port}", self.server.home / f"{self.namespace}.operator-{port}.log")
+        log = self.server.home / f"{self.namespace}.{self.class_name}.operator-{port}.log"
+        return Operator(command, f"http://127.0.0.1:{port}", log)
 
     def apply(self, *documents: Document) -> None:
         """Apply manifests as kubectl does."""
@@ -228,12 +233,12 @@ class Installation:
 
     def plans(self) -> dict[str, Document]:
         """All plans that lie there now, by route."""
-        listed = json.loads(
-            self.server.kubectl(
-                "get", "configmaps", f"--namespace={self.namespace}", f"--selector={PLANS}", "-o", "json"
-            )
-        )
-        return {note(one, ROUTE): one for one in listed["items"]}
+        return {note(one, ROUTE): one for one in self.server.items(CONFIG_MAPS.path(self.namespace), PLANS)}
+
+    def versions(self, namespace: str) -> dict[str, str]:
+        """What changes with every write to a route of a namespace, its status, or any plan."""
+        routes = {f"route {one['metadata']['name']}": one for one in self.server.items(ROUTES.path(namespace))}
+        return {key: one["metadata"]["resourceVersion"] for key, one in (routes | self.plans()).items()}
 
     def without_plan(self, namespace: str, name: str) -> None:
         """Wait until nothing of a route's plan is left."""

@@ -22,11 +22,8 @@ BIN = Path(sys.executable).parent
 
 
 @pytest.fixture(scope="module")
-def fanout(apiserver: ApiServer) -> Installation:
-    define(apiserver)
-    installation = Installation(apiserver, "test-both")
-    installation.install()
-    return installation
+def fanout(release: Installation) -> Installation:
+    return release.beside("test-both")
 
 
 @pytest.fixture

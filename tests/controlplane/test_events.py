@@ -5,10 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from fanout_operator.kube import EVENTS
-from tests.controlplane.installed import Installation, Operator, define, running_operator
+from tests.controlplane.installed import Installation, Operator, running_operator
 from tests.controlplane.reports import Reports, reporting
 from tests.controlplane.waiting import Document, until
-from tests.harness.apiserver import ApiServer
 
 CRM: Document = {"name": "crm", "url": "https://crm.example.com/events"}
 PATIENT: Document = CRM | {"policy": {"circuitBreaker": {"openDuration": "10m"}}}
@@ -23,11 +22,8 @@ def reports() -> Iterator[Reports]:
 
 
 @pytest.fixture(scope="module")
-def fanout(apiserver: ApiServer) -> Installation:
-    define(apiserver)
-    installation = Installation(apiserver, "test-events")
-    installation.install()
-    return installation
+def fanout(release: Installation) -> Installation:
+    return release.beside("test-events")
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.controlplane.faults import becomes, beginning, comes, dump, meanwhile, settled, through
-from tests.controlplane.installed import PROGRAM, Installation, Operator, define
+from tests.controlplane.installed import PROGRAM, Installation, Operator
 from tests.controlplane.waiting import Document
 from tests.harness.apiserver import ApiServer
 from tests.support.faulty_api import (
@@ -37,11 +37,8 @@ State = tuple[Document, Document]
 
 
 @pytest.fixture(scope="module")
-def fanout(apiserver: ApiServer) -> Installation:
-    define(apiserver)
-    installation = Installation(apiserver, "test-faults")
-    installation.install()
-    return installation
+def fanout(release: Installation) -> Installation:
+    return release.beside("test-faults")
 
 
 @pytest.fixture(scope="module")

@@ -34,11 +34,8 @@ IDLE = 15.0  # seconds in which nothing happens
 
 
 @pytest.fixture(scope="module")
-def fanout(apiserver: ApiServer) -> Installation:
-    define(apiserver)
-    installation = Installation(apiserver, "test-killed")
-    installation.install()
-    return installation
+def fanout(release: Installation) -> Installation:
+    return release.beside("test-killed")
 
 
 @pytest.mark.timeout(300)

@@ -8,11 +8,11 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.controlplane.installed import Installation, define, running_operator
+from fanout_operator.kube import ROUTES
+from tests.controlplane.installed import Installation, running_operator
 from tests.controlplane.reports import Reports, reporting
 from tests.controlplane.waiting import Document
 from tests.harness.apiserver import ApiServer
@@ -31,10 +31,8 @@ def reports() -> Iterator[Reports]:
 
 
 @pytest.fixture(scope="module")
-def fanout(apiserver: ApiServer, reports: Reports) -> Iterator[Installation]:
-    define(apiserver)
-    installation = Installation(apiserver, "test-gitops")
-    installation.install()
+def fanout(release: Installation, reports: Reports) -> Iterator[Installation]:
+    installation = release.beside("test-gitops")
     with running_operator(installation, f"--dispatcher={reports.url}"):
         yield installation
 
@@ -65,11 +63,9 @@ def release(fanout: Installation, tmp_path: Path) -> Release:
     return Release(fanout.server, tmp_path)
 
 
-def live(fanout: Installation, namespace: str) -> dict[str, Any]:
+def live(fanout: Installation, namespace: str) -> Document:
     """The route as it is now."""
-    found: dict[str, Any] = json.loads(
-        fanout.server.kubectl("get", "fanoutroute", "orders", f"--namespace={namespace}", "-o", "json")
-    )
+    (found,) = fanout.server.items(ROUTES.path(namespace))
     return found
 
 

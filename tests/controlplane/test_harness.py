@@ -5,23 +5,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.harness.apiserver import ApiServer, KubectlError, running
+from tests.harness.apiserver import WORKDIR, ApiServer, KubectlError
 from tests.harness.binaries import binary, folder
 from tests.harness.helm import HelmError, helm
+from tests.harness.workdir import workdir
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def own_server() -> Iterator[ApiServer]:
-    """A server of the test's own, to be killed without disturbing others."""
-    with running() as server:
-        yield server
 
 
 def configmap(name: str) -> str:
@@ -92,8 +86,8 @@ def test_nothing_survives_a_killed_runner() -> None:
 
     assert len(was_running) == 2
     assert eventually(lambda: not processes_naming(home))
-    with running():
-        assert not Path(home).exists()  # the next run removes what the killed one could not
+    with workdir(WORKDIR):  # as the next run does
+        assert not Path(home).exists()
 
 
 def test_helm_is_there_and_says_what_is_wrong() -> None:

@@ -10,9 +10,8 @@ import httpx
 import pytest
 
 from tests.controlplane.dispatcher import Dispatcher
-from tests.controlplane.installed import Installation, Operator, define
+from tests.controlplane.installed import Installation, Operator
 from tests.controlplane.waiting import Document
-from tests.harness.apiserver import ApiServer
 from tests.support.figures import Figure
 
 CRM: Document = {"name": "crm", "url": "https://crm.example.com/events"}
@@ -21,12 +20,10 @@ TAKEOVER = 15.0  # seconds, after a leader was killed
 
 
 @pytest.fixture
-def fanout(apiserver: ApiServer, namespace: str) -> Installation:
-    """An installation of the test's own, whose Lease nobody held before."""
-    define(apiserver)
-    installation = Installation(apiserver, f"leader-{namespace}")
-    installation.install()
-    return installation
+def fanout(release: Installation, namespace: str) -> Installation:
+    """A class of the test's own, and a Lease that nobody held before."""
+    release.server.kubectl("delete", "lease", LEASE, f"--namespace={release.namespace}", "--ignore-not-found")
+    return release.beside(f"leader-{namespace}")
 
 
 @contextmanager
@@ -114,21 +111,13 @@ def test_a_leader_that_was_frozen_does_not_write_when_it_wakes(fanout: Installat
         fanout.apply(fanout.route(namespace, "orders", CRM))
         fanout.plan(namespace, "orders")
         fanout.status(namespace, "orders", Accepted="True")
-        before = versions(fanout, namespace)
+        before = fanout.versions(namespace)
         leader.thaw()
 
         assert leader.ended() == 1
         assert "lease.lost" in leader.log.read_text()
-        assert versions(fanout, namespace) == before
+        assert fanout.versions(namespace) == before
         assert standby.metric("fanout_operator_leader") == 1
-
-
-def versions(fanout: Installation, namespace: str) -> Document:
-    """What changes with every write to a route, its plan, or its status."""
-    routes = fanout.server.kubectl(
-        "get", "fanoutroutes", f"--namespace={namespace}", "-o", "jsonpath={.items[*].metadata.resourceVersion}"
-    )
-    return {"routes": routes, **{key: one["metadata"]["resourceVersion"] for key, one in fanout.plans().items()}}
 
 
 def test_who_loses_the_lease_ends_with_status_1_and_says_so(fanout: Installation) -> None:

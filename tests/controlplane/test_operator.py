@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from fanout_crds.cluster_plan import REVISION, name_of
-from tests.controlplane.installed import Installation, Operator, condition, define, running_operator
+from tests.controlplane.installed import Installation, Operator, condition, running_operator
 from tests.controlplane.reports import Reports, reporting
 from tests.controlplane.waiting import Document, until
-from tests.harness.apiserver import ApiServer, KubectlError
+from tests.harness.apiserver import KubectlError
 
 CRM: Document = {"name": "crm", "url": "https://crm.example.com/events"}
 PAYMENT: Document = {"name": "payment", "service": {"name": "payment", "port": "http", "path": "/charges"}}
@@ -28,11 +28,8 @@ def reports() -> Iterator[Reports]:
 
 
 @pytest.fixture(scope="module")
-def fanout(apiserver: ApiServer) -> Installation:
-    define(apiserver)
-    installation = Installation(apiserver, "test-operator")
-    installation.install()
-    return installation
+def fanout(release: Installation) -> Installation:
+    return release.beside("test-operator")
 
 
 @pytest.fixture(scope="module", autouse=True)

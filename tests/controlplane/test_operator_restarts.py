@@ -17,11 +17,8 @@ CRM: Document = {"name": "crm", "url": "https://crm.example.com/events"}
 
 
 @pytest.fixture(scope="module")
-def fanout(apiserver: ApiServer) -> Installation:
-    define(apiserver)
-    installation = Installation(apiserver, "test-restarts")
-    installation.install()
-    return installation
+def fanout(release: Installation) -> Installation:
+    return release.beside("test-restarts")
 
 
 @pytest.fixture(scope="module")
@@ -35,14 +32,6 @@ def operator(fanout: Installation, reports: Reports) -> Iterator[Operator]:
     """A running operator that a test may stop and start again."""
     with running_operator(fanout, f"--dispatcher={reports.url}") as process:
         yield process
-
-
-def versions(fanout: Installation, namespace: str) -> Document:
-    """What changes whenever anything is written: versions of routes and plans."""
-    listed = fanout.server.kubectl(
-        "get", "fanoutroutes", f"--namespace={namespace}", "-o", "jsonpath={.items[*].metadata.resourceVersion}"
-    )
-    return {"routes": listed, **{key: one["metadata"]["resourceVersion"] for key, one in fanout.plans().items()}}
 
 
 def test_without_a_dispatcher_a_good_route_is_neither_ready_nor_wrong(fanout: Installation, namespace: str) -> None:
@@ -66,7 +55,7 @@ def test_a_restart_writes_nothing(fanout: Installation, reports: Reports, operat
     fanout.apply(secret, fanout.route(namespace, "orders", CRM | {"authentication": bearer}, missing))
     reports.run(fanout.plan(namespace, "orders"), crm={"circuit": "Open", "pending": 5})
     fanout.status(namespace, "orders", Programmed="True", Healthy="False", ResolvedRefs="False")
-    before = versions(fanout, namespace)
+    before = fanout.versions(namespace)
     operator.stop()
     operator.start()
     fanout.apply(fanout.route(namespace, "later", CRM))
@@ -74,7 +63,7 @@ def test_a_restart_writes_nothing(fanout: Installation, reports: Reports, operat
     fanout.server.kubectl("delete", "fanoutroute", "later", f"--namespace={namespace}")
     fanout.without_plan(namespace, "later")
 
-    assert versions(fanout, namespace) == before
+    assert fanout.versions(namespace) == before
     assert operator.patches() == 2  # the plan and the status of the later one
 
 
@@ -84,11 +73,11 @@ def test_a_restart_while_the_dispatcher_is_away_does_not_say_that_anything_chang
     fanout.apply(fanout.route(namespace, "orders", CRM))
     reports.run(fanout.plan(namespace, "orders"))
     fanout.status(namespace, "orders", Ready="True")
-    before = versions(fanout, namespace)
+    before = fanout.versions(namespace)
     operator.stop()
 
     with running_operator(fanout, "--dispatcher=http://127.0.0.1:9") as another:
-        assert versions(fanout, namespace) == before
+        assert fanout.versions(namespace) == before
         assert another.patches() == 0
 
 

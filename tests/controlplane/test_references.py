@@ -10,27 +10,25 @@ import pytest
 from fanout_dispatcher.transport.guard import Guard
 from fanout_operator.kube import CONFIG_MAPS, SECRETS
 from tests.controlplane import grants
-from tests.controlplane.installed import Installation, Operator, condition, define, running_operator
+from tests.controlplane.installed import Installation, Operator, condition, running_operator
 from tests.controlplane.waiting import Document, until
-from tests.harness.apiserver import ApiServer, running
+from tests.harness.apiserver import ApiServer
 from tests.support.figures import Figure
 
 SECONDS = 5.0  # what "takes effect in seconds" may mean at most here; it is milliseconds
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[ApiServer]:
-    """A server of its own: the tests define ReferenceGrants, and take the definition away."""
-    with running() as server:
-        define(server)
-        yield server
+def server(apiserver: ApiServer) -> Iterator[ApiServer]:
+    """Here ReferenceGrants are defined and undefined; before and afterwards nobody knows them."""
+    apiserver.kubectl("delete", "crd", grants.NAME, "--ignore-not-found")
+    yield apiserver
+    apiserver.kubectl("delete", "crd", grants.NAME, "--ignore-not-found")
 
 
 @pytest.fixture(scope="module")
-def fanout(server: ApiServer) -> Installation:
-    installation = Installation(server, "test-references")
-    installation.install()
-    return installation
+def fanout(server: ApiServer, release: Installation) -> Installation:
+    return release.beside("test-references")
 
 
 @pytest.fixture(scope="module", autouse=True)

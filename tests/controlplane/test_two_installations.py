@@ -7,7 +7,7 @@ import pytest
 
 from fanout_crds.cluster_plan import CLASS, name_of
 from fanout_operator.kube import CONFIG_MAPS, ROUTES
-from tests.controlplane.installed import Installation, condition, define, running_operator
+from tests.controlplane.installed import Installation, condition, running_operator
 from tests.controlplane.reports import Reports, reporting
 from tests.controlplane.waiting import Document, until
 from tests.harness.apiserver import ApiServer
@@ -29,18 +29,14 @@ class Side:
 
 
 @pytest.fixture(scope="module")
-def sides(apiserver: ApiServer) -> Iterator[tuple[Side, Side]]:
-    define(apiserver)
+def sides(apiserver: ApiServer, release: Installation) -> Iterator[tuple[Side, Side]]:
     with ExitStack() as stack:
-        yield _side(apiserver, "test-blue", stack), _side(apiserver, "test-green", stack)
+        green = Installation(apiserver, "test-green")
+        green.install()
+        yield _side(release.beside("test-blue"), stack), _side(green, stack)
 
 
-def _side(server: ApiServer, class_name: str, stack: ExitStack, namespace: str | None = None) -> Side:
-    installation = Installation(server, class_name)
-    if namespace:
-        installation.namespace = namespace
-    else:
-        installation.install()
+def _side(installation: Installation, stack: ExitStack) -> Side:
     reports = stack.enter_context(reporting())
     stack.enter_context(running_operator(installation, f"--dispatcher={reports.url}"))
     return Side(installation, reports)
@@ -101,7 +97,7 @@ def test_two_that_write_into_one_namespace_do_not_take_each_others_plans(
 ) -> None:
     blue, _ = sides
     with ExitStack() as stack:
-        red = _side(blue.fanout.server, "test-red", stack, blue.fanout.namespace)
+        red = _side(blue.fanout.beside("test-red"), stack)
         blue.fanout.apply(secret(namespace), blue.fanout.route(namespace, "orders", MAIL))
         blue.reports.run(plan := blue.fanout.plan(namespace, "orders"))
         blue.fanout.status(namespace, "orders", Ready="True")

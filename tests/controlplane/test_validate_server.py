@@ -89,16 +89,15 @@ def test_a_namespace_that_is_not_there_is_a_fault_at_its_line(cluster: ApiServer
 
 
 def test_what_an_admission_policy_refuses_is_a_fault_of_that_file_alone(
-    own_server: ApiServer, tmp_path: pathlib.Path
+    cluster: ApiServer, namespace: str, tmp_path: pathlib.Path
 ) -> None:
-    define(own_server)
-    namespace = own_server.namespace()
     policy = {
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "ValidatingAdmissionPolicy",
         "metadata": {"name": "no-b"},
         "spec": {
             "matchConstraints": {
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
                 "resourceRules": [
                     {
                         "apiGroups": ["fanout.dev"],
@@ -106,7 +105,7 @@ def test_what_an_admission_policy_refuses_is_a_fault_of_that_file_alone(
                         "operations": ["CREATE"],
                         "resources": ["fanoutroutes"],
                     }
-                ]
+                ],
             },
             "validations": [{"expression": "object.metadata.name != 'b'", "message": "nobody is called b here"}],
         },
@@ -117,11 +116,11 @@ def test_what_an_admission_policy_refuses_is_a_fault_of_that_file_alone(
         "metadata": {"name": "no-b"},
         "spec": {"policyName": "no-b", "validationActions": ["Deny"]},
     }
-    own_server.kubectl("apply", "-f", "-", input=json.dumps(policy) + json.dumps(binding))
+    cluster.kubectl("apply", "-f", "-", input=json.dumps(policy) + json.dumps(binding))
     (tmp_path / "a.yaml").write_text(route("a", namespace))
     (tmp_path / "b.yaml").write_text(route("b", namespace))
 
-    asked = (validate(tmp_path, "--output=json", kubeconfig=own_server.kubeconfig) for _ in range(50))
+    asked = (validate(tmp_path, "--output=json", kubeconfig=cluster.kubeconfig) for _ in range(50))
     found = next(one for one in asked if one.returncode)  # the API server takes a moment to see a new policy
 
     (fault,) = json.loads(found.stdout)["faults"]
