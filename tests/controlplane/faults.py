@@ -5,19 +5,18 @@ in any case (ids, revisions, times).
 """
 
 import json
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fanout_crds.cluster_plan import FILE, PATH, name_of, note
 from fanout_operator.kube import ROUTES, SECRETS
-from tests.controlplane.installed import PLANS, Installation, Operator
+from tests.controlplane.installed import PLANS, Installation, Operator, hasty
 from tests.controlplane.waiting import Document
 from tests.support.faulty_api import FaultyApi
 
 CRM: Document = {"name": "crm", "url": "https://crm.example.com/events"}
-HASTY = (sys.executable, "-m", "tests.support.hasty_operator")
+HASTY = hasty("all")
 PATIENCE = 60.0  # seconds; how long it really took is printed
 PAUSE = 0.05  # seconds between two looks at three collections, which no single watch could tell of
 

@@ -30,6 +30,11 @@ PLANS = f"{PLAN}=true"
 PROGRAM = (str(Path(sys.executable).parent / "fanout-operator"),)
 
 
+def hasty(what: str) -> tuple[str, ...]:
+    """The same with less patience; tests.support.hasty_operator says with what."""
+    return (sys.executable, "-m", "tests.support.hasty_operator", what)
+
+
 class Operator:
     """One operator process."""
 
@@ -282,9 +287,9 @@ def established(server: ApiServer, definition: str = NAME) -> None:
 
 
 @contextmanager
-def running_operator(installation: Installation, *flags: str) -> Iterator[Operator]:
+def running_operator(installation: Installation, *flags: str, program: Sequence[str] = PROGRAM) -> Iterator[Operator]:
     """An operator that is ready, until the block ends."""
-    operator = installation.operator(*flags)
+    operator = installation.operator(*flags, program=program)
     try:
         operator.start()
         yield operator

@@ -7,6 +7,7 @@ go exactly when their routes were deleted.
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -14,7 +15,7 @@ from fanout_crds.cluster_plan import ROUTE, note
 from fanout_crds.schema import NAME
 from fanout_operator.holding import LET_GO
 from fanout_operator.kube import CONFIG_MAPS, SECRETS
-from tests.controlplane.installed import PLANS, Installation, Operator, define
+from tests.controlplane.installed import PLANS, Installation, Operator, define, hasty
 from tests.controlplane.waiting import Document, until
 from tests.harness.apiserver import ApiServer, running
 from tests.harness.helm import helm
@@ -31,14 +32,21 @@ def cluster() -> Iterator[ApiServer]:
         yield server
 
 
-@pytest.fixture
-def fanout(cluster: ApiServer) -> Installation:
-    """A release of the test's own beside a definition without a past."""
-    cluster.kubectl("delete", "crd", NAME, "--ignore-not-found", QUICK)
-    define(cluster)
+@pytest.fixture(scope="module")
+def release(cluster: ApiServer) -> Installation:
+    """One for all tests: who deletes it, installs it again."""
     installation = Installation(cluster, "test-deletion")
     installation.install()
     return installation
+
+
+@pytest.fixture
+def fanout(cluster: ApiServer, release: Installation) -> Installation:
+    """The release without a plan, beside a definition without a past."""
+    cluster.kubectl("delete", "crd", NAME, "--ignore-not-found", QUICK)
+    cluster.kubectl("delete", "configmaps,secrets", f"--selector={PLANS}", f"--namespace={release.namespace}")
+    define(cluster)
+    return release
 
 
 @pytest.fixture
@@ -49,11 +57,18 @@ def team(cluster: ApiServer) -> str:
 
 @pytest.fixture
 def operator(fanout: Installation, team: str) -> Iterator[Operator]:
-    """An operator that has made the plans of three routes, credentials among them."""
+    """An operator that has made the plans of three routes."""
+    with working(fanout, team) as process:
+        yield process
+
+
+@contextmanager
+def working(fanout: Installation, team: str) -> Iterator[Operator]:
+    """Have an operator make the plans of three routes, credentials among them; it runs until the block ends."""
     bearer = {"bearer": {"secretRef": {"name": "mail", "key": "token"}}}
     target = {"name": "mail", "url": "https://mail.example.com/", "authentication": bearer}
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "mail", "namespace": team}}
-    process = fanout.operator()
+    process = fanout.operator(program=hasty("looks"))
     try:
         process.start()
         fanout.apply(secret | {"stringData": {"token": "value"}})
@@ -146,7 +161,7 @@ def test_plans_stay_when_something_else_than_routes_is_deleted_and_its_return_ch
     define(fanout.server)
     fanout.install()
     fanout.apply(*(fanout.route(team, one["metadata"]["name"], *one["spec"]["targets"]) for one in manifests))
-    operator = fanout.operator()
+    operator = fanout.operator(program=hasty("looks"))
     try:
         operator.start()
         held(operator, 0)
@@ -200,7 +215,7 @@ def test_routes_deleted_while_there_is_no_release_lose_their_plans_when_it_is_ba
     delete_routes(fanout, team)
     left = [note(one, ROUTE) for one in fanout.plans().values()]
     fanout.install()
-    operator = fanout.operator()
+    operator = fanout.operator(program=hasty("looks"))
     try:
         operator.start()
 
@@ -210,12 +225,14 @@ def test_routes_deleted_while_there_is_no_release_lose_their_plans_when_it_is_ba
         operator.kill()
 
 
-def test_the_release_and_its_namespace_can_go_first_while_the_operator_runs(
-    fanout: Installation, team: str, operator: Operator
-) -> None:
-    delete_release(fanout, team)
-    delete_namespace(fanout, fanout.namespace)
-    delete_routes(fanout, team)
-    delete_definition(fanout, team)
+@pytest.mark.usefixtures("fanout")
+def test_the_release_and_its_namespace_can_go_first_while_the_operator_runs(cluster: ApiServer, team: str) -> None:
+    other = Installation(cluster, "test-deletion-first")
+    other.install()
+    with working(other, team):
+        delete_release(other, team)
+        delete_namespace(other, other.namespace)
+        delete_routes(other, team)
+        delete_definition(other, team)
 
-    assert fanout.namespace not in fanout.server.kubectl("get", "namespaces", "-o", "name")
+    assert f"namespace/{other.namespace}" not in cluster.kubectl("get", "namespaces", "-o", "name").split()

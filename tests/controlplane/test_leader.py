@@ -17,6 +17,11 @@ from tests.support.figures import Figure
 CRM: Document = {"name": "crm", "url": "https://crm.example.com/events"}
 LEASE = "fanout-operator"
 TAKEOVER = 15.0  # seconds, after a leader was killed
+SHORT = (  # terms for who waits until a lease runs out, and does not ask how long that takes
+    "--leader-elect-lease-duration=6s",
+    "--leader-elect-renew-deadline=5s",
+    "--leader-elect-retry-period=500ms",
+)
 
 
 @pytest.fixture
@@ -106,7 +111,7 @@ def test_a_takeover_writes_nothing_that_is_as_it_should_be(fanout: Installation,
 
 
 def test_a_leader_that_was_frozen_does_not_write_when_it_wakes(fanout: Installation, namespace: str) -> None:
-    with candidates(fanout) as (leader, standby):
+    with candidates(fanout, 2, *SHORT) as (leader, standby):
         leader.freeze()
         fanout.apply(fanout.route(namespace, "orders", CRM))
         fanout.plan(namespace, "orders")
@@ -136,7 +141,7 @@ def test_the_dispatcher_does_not_notice(fanout: Installation, namespace: str, tm
     dispatcher = Dispatcher(fanout, tmp_path)
     with (
         dispatcher.running(),
-        candidates(fanout, 2, f"--dispatcher=http://127.0.0.1:{dispatcher.report}") as (leader, standby),
+        candidates(fanout, 2, *SHORT, f"--dispatcher=http://127.0.0.1:{dispatcher.report}") as (leader, standby),
     ):
         fanout.apply(fanout.route(namespace, "orders", CRM))
         plan = fanout.plan(namespace, "orders")

@@ -8,7 +8,7 @@ import pytest
 from fanout_crds.cluster_plan import ROUTE_UID
 from fanout_crds.schema import NAME
 from fanout_operator.kube import EVENTS
-from tests.controlplane.installed import PLANS, Installation, Operator, condition, define, running_operator
+from tests.controlplane.installed import PLANS, Installation, Operator, condition, define, hasty, running_operator
 from tests.controlplane.reports import Reports, reporting
 from tests.controlplane.waiting import Document, until
 from tests.harness.apiserver import ApiServer
@@ -125,7 +125,7 @@ def test_the_definition_deleted_under_it_goes_at_once_and_the_plans_stay(own_ser
     fanout = Installation(own_server, "test-definition")
     fanout.install()
     namespace = own_server.namespace()
-    with running_operator(fanout) as operator:
+    with running_operator(fanout, program=hasty("looks")) as operator:
         fanout.apply(fanout.route(namespace, "orders", CRM), fanout.route(namespace, "invoices", CRM))
         fanout.plan(namespace, "orders")
         fanout.plan(namespace, "invoices")

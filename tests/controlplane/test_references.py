@@ -10,7 +10,7 @@ import pytest
 from fanout_dispatcher.transport.guard import Guard
 from fanout_operator.kube import CONFIG_MAPS, SECRETS
 from tests.controlplane import grants
-from tests.controlplane.installed import Installation, Operator, condition, running_operator
+from tests.controlplane.installed import Installation, Operator, condition, hasty, running_operator
 from tests.controlplane.waiting import Document, until
 from tests.harness.apiserver import ApiServer
 from tests.support.figures import Figure
@@ -33,7 +33,8 @@ def fanout(server: ApiServer, release: Installation) -> Installation:
 
 @pytest.fixture(scope="module", autouse=True)
 def operator(fanout: Installation) -> Iterator[Operator]:
-    with running_operator(fanout) as process:
+    """It looks for the definition of grants every second."""
+    with running_operator(fanout, program=hasty("looks")) as process:
         yield process
 
 
