@@ -12,7 +12,6 @@ Nothing here decides anything about a route.
 """
 
 import asyncio
-import contextlib
 import random
 import typing
 from collections.abc import Callable, Collection, Coroutine
@@ -27,39 +26,24 @@ from fanout_operator.bucket import Bucket
 from fanout_operator.claims import Claims
 from fanout_operator.coldstart import claim_paths
 from fanout_operator.conditions import Finding, some
-from fanout_operator.endpoints import Endpoints, reduced
 from fanout_operator.events import Recorder, notice
 from fanout_operator.fleet import Fleet
-from fanout_operator.gather import Sources, things_of
-from fanout_operator.grants import Grants, Permission, permissions
+from fanout_operator.gather import Sources
 from fanout_operator.holding import Holding
 from fanout_operator.judge import Rules
 from fanout_operator.kept import Kept
-from fanout_operator.kube import (
-    CONFIG_MAPS,
-    ENDPOINT_SLICES,
-    FAILURES,
-    GRANTS,
-    ROUTES,
-    SECRETS,
-    SERVICES,
-    Document,
-    Kind,
-    Kube,
-    Scope,
-    TooMany,
-)
+from fanout_operator.kube import CONFIG_MAPS, FAILURES, ROUTES, SECRETS, Document, Kind, Kube, Scope, TooMany, scopes
 from fanout_operator.options import Options
 from fanout_operator.reconcile import Desk, Reconciler
+from fanout_operator.referents import Hearers, Referents
 from fanout_operator.reflector import Reflector, key_of
-from fanout_operator.routes import Dependants, Routes
+from fanout_operator.routes import Routes
 from fanout_operator.status import ANSWERS, ANSWERS_BURST, OTHERS, OTHERS_BURST, Buckets, StatusWriter
 from fanout_operator.workqueue import WorkQueue
 
 WORKERS: typing.Final = 8
 EVENT_RATE: typing.Final = 5.0  # Kubernetes Events a second
 EVENT_BURST: typing.Final = 50.0
-ENDPOINTS: typing.Final = 5.0  # seconds a start waits for the list of EndpointSlices
 START: typing.Final = Backoff(base=0.2, cap=5.0)
 
 PlanChanged = Callable[[str, plans.Written | None, plans.Written | None], None]
@@ -86,11 +70,8 @@ class Operator:
         self.routes = Routes()
         self.book = plans.Book()
         self.findings: dict[str, Finding] = {}
-        self.dependants = Dependants()
         self.credentials = plans.Book()  # the Secrets that go with plans
         self.claims = Claims()
-        self.grants = Grants(self._permission_changed)
-        self.endpoints = Endpoints(self._endpoints_changed)
         self.fleet = Fleet(self._reported)
         self.recorder = Recorder(
             kube, bucket=Bucket(EVENT_RATE, EVENT_BURST), wall=chances.wall, new_id=chances.revision
@@ -105,19 +86,20 @@ class Operator:
             wall=chances.wall,
             public_url=options.public_url,
         )
-        self.status.has_endpoints = self._has_endpoints
         self.status.written = self.recorder.status_written
         self.work = WorkQueue("routes", self._reconcile, workers=WORKERS, rng=chances.rng)
         self.missing = Kept(lambda routes: self._plans_held(routes, f"{len(routes)} routes vanished at once"))
         self.undefined = Kept(lambda routes: self._plans_held(routes, "routes vanished with their definition"))
         self.holding = Holding(kube, self.undefined, self.work.put)
+        self.referents = Referents(kube, options.namespaces, self._hearers(), rng=chances.rng)
+        self.status.has_endpoints = self.referents.has_endpoints
         self._plans = self._of_plans(CONFIG_MAPS, self._plan_changed)
         self._credentials = self._of_plans(SECRETS, self._credentials_changed)
-        self.reflectors = (*self._of_references(), self._plans, self._credentials)
+        self.reflectors = (*self.referents.reflectors, self._plans, self._credentials)
         self._reconciler = self._make_reconciler()
         self.sweeper = sweep.Sweeper(
             kube,
-            sweep.scopes(options.namespaces),
+            scopes(ROUTES, options.namespaces, metadata_only=True),
             self.routes,
             (self.book, self.credentials),
             wake=self.work.put,
@@ -152,25 +134,6 @@ class Operator:
         """A route was deleted."""
         self.routes.drop(key_of(document), document["metadata"]["uid"])
         self.work.put(key_of(document), ahead=True)
-
-    def _depended_on(self, kind: Kind) -> Callable[[str, str | None, str | None], None]:
-        def changed(key: str, _before: str | None, _now: str | None) -> None:
-            for route in self.dependants.of(things_of(kind, key)):
-                self.work.put(route)
-
-        return changed
-
-    def _permission_changed(self, permission: Permission) -> None:
-        for route in self.dependants.of(permission.thing):
-            self.work.put(route)
-
-    def _endpoints_changed(self, service: str) -> None:
-        there = self.endpoints.ready(service)
-        for route in self.dependants.of(things_of(SERVICES, service)):
-            (self.status.wake if there else self.status.lost_endpoints)(route)
-
-    def _has_endpoints(self, service: str) -> bool:
-        return self.endpoints.ready(service) or not self._known((ENDPOINT_SLICES,))
 
     def _plan_changed(self, _key: str, before: plans.Written | None, now: plans.Written | None) -> None:
         """Somebody changed or removed a plan: put it back. Our own writes are in the book already."""
@@ -222,20 +185,12 @@ class Operator:
         await self.list_routes()
         await self._plans.synced.wait()
         await self._credentials.synced.wait()
-        await self._endpoints_listed()
+        await self.referents.endpoints_listed()
         claim_paths(self.claims, self.routes, self.book, self._rules)
         for key in sorted(self.routes.by_age(), key=self.routes.told):  # whom nobody has answered yet comes first
             self.work.put(key)
         self._begun = True
         log.info("operator.listed", routes=len(self.routes), plans=len(self.book))
-
-    async def _endpoints_listed(self) -> None:
-        """Wait a little: without them nothing is said that was said before. They hold nothing up for long."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(ENDPOINTS):
-                for one in self.reflectors:
-                    if one.scope.kind is ENDPOINT_SLICES:
-                        await one.synced.wait()
 
     async def first_round(self) -> None:
         """Wait until all that was there at the start is done."""
@@ -262,7 +217,7 @@ class Operator:
         failures = 0
         while True:
             try:
-                listings = [await self._kube.list(scope) for scope in self._scopes(ROUTES, metadata_only=False)]
+                listings = [await self._kube.list(scope) for scope in scopes(ROUTES, self._options.namespaces)]
             except FAILURES as fault:
                 failures += 1
                 log.warning("operator.waiting", fault=f"{type(fault).__name__}: {fault}")
@@ -278,13 +233,21 @@ class Operator:
     async def _reconcile(self, key: str) -> None:
         await self._reconciler(key)
 
+    def _hearers(self) -> Hearers:
+        return Hearers(
+            wake=self.work.put,
+            endpoints_came=self.status.wake,
+            endpoints_went=self.status.lost_endpoints,
+            endpoints_listed=lambda: self._reported(None),
+        )
+
     def _make_reconciler(self) -> Reconciler:
         sources = Sources(
             kube=self._kube,
-            dependants=self.dependants,
+            dependants=self.referents.dependants,
             claims=self.claims,
-            grants=self.grants,
-            granted=lambda: self._known(GRANTS),
+            grants=self.referents.grants,
+            granted=self.referents.granted,
             book=self.book,
             credentials=self.credentials,
             namespace=self._options.namespace,
@@ -300,30 +263,6 @@ class Operator:
         installation = Installation(class_name=self._options.class_name)
         return Reconciler(sources, self._rules, installation, desk, revision=self._chances.revision)
 
-    def _known(self, kinds: Collection[Kind]) -> bool:
-        """Whether all there is of a kind, which may have several versions, has been listed."""
-        return all(one.synced.is_set() for one in self.reflectors if one.scope.kind in kinds)
-
-    def _of_references(self) -> typing.Iterator[Reflector[typing.Any]]:
-        for kind in (SERVICES, SECRETS):
-            for scope in self._scopes(kind, metadata_only=True):
-                yield Reflector(
-                    self._kube, scope, keep=_version, changed=self._depended_on(kind), rng=self._chances.rng
-                )
-        for scope in self._scopes(GRANTS[0], metadata_only=False):
-            yield Reflector(
-                self._kube, scope, keep=permissions, changed=self.grants.note, rng=self._chances.rng, kinds=GRANTS
-            )
-        for scope in self._scopes(ENDPOINT_SLICES, metadata_only=False):
-            yield Reflector(
-                self._kube,
-                scope,
-                keep=reduced,
-                changed=self.endpoints.note,
-                rng=self._chances.rng,
-                listed=lambda: self._reported(None),
-            )
-
     def _of_plans(self, kind: Kind, changed: PlanChanged) -> Reflector[plans.Written]:
         scope = Scope(
             kind=kind,
@@ -332,14 +271,6 @@ class Operator:
             metadata_only=True,
         )
         return Reflector(self._kube, scope, keep=plans.written, changed=changed, rng=self._chances.rng)
-
-    def _scopes(self, kind: Kind, *, metadata_only: bool) -> tuple[Scope, ...]:
-        places: tuple[str | None, ...] = self._options.namespaces or (None,)
-        return tuple(Scope(kind=kind, namespace=one, metadata_only=metadata_only) for one in places)
-
-
-def _version(document: Document) -> str:
-    return str(document["metadata"]["resourceVersion"])
 
 
 def _whole(document: Document) -> Document:

@@ -17,11 +17,12 @@ from fanout_crds.references import References, references
 from fanout_crds.route import FanoutRoute, parse
 from fanout_operator import plans, resolve
 from fanout_operator.claims import Claims, Holder
+from fanout_operator.dependants import Dependants, thing_of
 from fanout_operator.grants import Grants
 from fanout_operator.judge import Observed, Rules
 from fanout_operator.kube import CONFIG_MAPS, SECRETS, SERVICES, Document, Kind, Kube, NotFound, Unavailable
 from fanout_operator.resolve import Rights
-from fanout_operator.routes import Dependants, Known
+from fanout_operator.routes import Known
 
 
 class Sources(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,14 +69,9 @@ async def gather(key: str, known: Known, sources: Sources, rules: Rules) -> Obse
     return msgspec.structs.replace(observed, holder=holder)
 
 
-def things_of(kind: Kind, key: str) -> str:
-    """The name by which dependants know an object."""
-    return f"{kind.name}/{key}"
-
-
 def _things(needs: References) -> frozenset[str]:
-    services = {things_of(SERVICES, f"{one.namespace}/{one.name}") for one in needs.services}
-    return frozenset(services | {things_of(SECRETS, f"{one.namespace}/{one.name}") for one in needs.secrets})
+    services = {thing_of(SERVICES, f"{one.namespace}/{one.name}") for one in needs.services}
+    return frozenset(services | {thing_of(SECRETS, f"{one.namespace}/{one.name}") for one in needs.secrets})
 
 
 def _parse(document: Document) -> tuple[FanoutRoute | None, tuple[Fault, ...]]:

@@ -6,7 +6,7 @@ per situation that somebody acts upon. Which error came is decided once, in `fai
 """
 
 import typing
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -65,6 +65,12 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str | None = None  # None = all namespaces
     labels: str = ""  # a label selector
     metadata_only: bool = False
+
+
+def scopes(kind: Kind, namespaces: Iterable[str], *, metadata_only: bool = False) -> tuple[Scope, ...]:
+    """All objects of a kind that we may watch: everywhere, unless there are namespaces to which we are limited."""
+    places: tuple[str | None, ...] = tuple(namespaces) or (None,)
+    return tuple(Scope(kind=kind, namespace=one, metadata_only=metadata_only) for one in places)
 
 
 class Listing(msgspec.Struct, frozen=True):

@@ -1,11 +1,10 @@
-"""The routes as the watch last told them, and who depends on which Service or Secret.
+"""The routes as the watch last told them.
 
 Documents are kept as JSON bytes (about 2 KB a route), without managed fields, and read again when a key is worked on.
 A document older than the one that is here is ignored: our own status write may be known before its event comes.
 """
 
 import typing
-from collections.abc import Collection
 
 import msgspec
 import orjson
@@ -85,33 +84,6 @@ class Routes:
         known = self._known.get(key)
         if known and uid in (None, known.uid):
             del self._known[key]
-
-
-class Dependants:
-    """Which routes need which objects; an object is named ``Kind/namespace/name``."""
-
-    def __init__(self) -> None:
-        self._needs: dict[str, frozenset[str]] = {}
-        self._needed: dict[str, set[str]] = {}
-
-    def __repr__(self) -> str:
-        return f"<Dependants routes={len(self._needs)} objects={len(self._needed)}>"
-
-    def of(self, thing: str) -> Collection[str]:
-        """The routes that need an object, whether it exists or not."""
-        return tuple(self._needed.get(thing, ()))
-
-    def set(self, route: str, things: frozenset[str]) -> None:
-        """Say all that a route needs; an empty set forgets the route."""
-        before = self._needs.pop(route, frozenset())
-        for thing in before - things:
-            self._needed[thing].discard(route)
-            if not self._needed[thing]:
-                del self._needed[thing]
-        for thing in things - before:
-            self._needed.setdefault(thing, set()).add(route)
-        if things:
-            self._needs[route] = things
 
 
 def _version(text: str) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 import structlog
 
 from fanout_operator.kept import Kept
-from fanout_operator.kube import FAILURES, ROUTES, Document, Kube, Scope
+from fanout_operator.kube import FAILURES, Document, Kube, Scope
 from fanout_operator.plans import Book
 from fanout_operator.reflector import key_of
 from fanout_operator.routes import Routes
@@ -111,10 +111,3 @@ class Sweeper:
     async def _list(self) -> list[Document]:
         listings = await asyncio.gather(*(self._kube.list(scope) for scope in self._scopes))
         return [item for listing in listings for item in listing.items]
-
-
-def scopes(namespaces: Iterable[str]) -> tuple[Scope, ...]:
-    """Where routes are looked for: everywhere, or in the namespaces that we may watch."""
-    return tuple(Scope(kind=ROUTES, namespace=one, metadata_only=True) for one in namespaces) or (
-        Scope(kind=ROUTES, metadata_only=True),
-    )

@@ -13,6 +13,7 @@ from fanout_crds.schema import NAME as DEFINITION_NAME
 from fanout_operator import plans
 from fanout_operator.claims import Claims
 from fanout_operator.conditions import Finding
+from fanout_operator.dependants import Dependants
 from fanout_operator.gather import Sources
 from fanout_operator.grants import Grants, permissions
 from fanout_operator.holding import Holding
@@ -20,7 +21,7 @@ from fanout_operator.judge import Rules
 from fanout_operator.kept import Kept
 from fanout_operator.kube import CONFIG_MAPS, DEFINITIONS, ROUTES, SECRETS, Document, Unavailable
 from fanout_operator.reconcile import Desk, Reconciler
-from fanout_operator.routes import Dependants, Routes
+from fanout_operator.routes import Routes
 from tests.unit.operator.cluster import Cluster
 from tests.unit.operator.made import CRM, DISPATCHERS, route, secret, service
 

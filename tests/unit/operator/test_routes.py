@@ -1,6 +1,6 @@
-"""What is known of routes, and who depends on what."""
+"""What is known of routes."""
 
-from fanout_operator.routes import Dependants, Routes
+from fanout_operator.routes import Routes
 from tests.unit.operator.made import document_of
 
 
@@ -65,22 +65,3 @@ def test_by_age_the_oldest_comes_first_and_the_name_decides_between_equals() -> 
         routes.note(document_of(name, creationTimestamp=f"{created}T00:00:00Z"))
 
     assert routes.by_age() == ["shop/c", "shop/a", "shop/b"]
-
-
-def test_dependants_follow_what_a_route_says_last() -> None:
-    dependants = Dependants()
-    dependants.set("shop/orders", frozenset({"Service/shop/a", "Secret/shop/b"}))
-    dependants.set("shop/other", frozenset({"Service/shop/a"}))
-    dependants.set("shop/orders", frozenset({"Secret/shop/b"}))
-
-    assert dependants.of("Service/shop/a") == ("shop/other",)
-    assert dependants.of("Secret/shop/b") == ("shop/orders",)
-    assert dependants.of("Service/shop/nobody") == ()
-
-
-def test_a_forgotten_route_leaves_nothing_behind() -> None:
-    dependants = Dependants()
-    dependants.set("shop/orders", frozenset({"Service/shop/a"}))
-    dependants.set("shop/orders", frozenset())
-
-    assert repr(dependants) == "<Dependants routes=0 objects=0>"

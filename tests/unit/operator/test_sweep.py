@@ -3,9 +3,10 @@
 from collections.abc import Collection
 
 from fanout_operator.kept import Kept
+from fanout_operator.kube import ROUTES, scopes
 from fanout_operator.plans import Book, Written
 from fanout_operator.routes import Routes
-from fanout_operator.sweep import LISTS_WHEN_MANY, Sweeper, scopes
+from fanout_operator.sweep import LISTS_WHEN_MANY, Sweeper
 from tests.unit.operator.cluster import Cluster
 from tests.unit.operator.made import document_of
 
@@ -26,7 +27,12 @@ class Scene:
         self.told: list[Collection[str]] = []
         self.kept = Kept(self.told.append)
         self.sweeper = Sweeper(
-            Cluster(), scopes(()), self.routes, (self.book, self.credentials), wake=self.woken.append, kept=self.kept
+            Cluster(),
+            scopes(ROUTES, (), metadata_only=True),
+            self.routes,
+            (self.book, self.credentials),
+            wake=self.woken.append,
+            kept=self.kept,
         )
 
     def look(self, *names: str) -> list[str]:

@@ -1,0 +1,108 @@
+"""What routes refer to, watched: Services and Secrets, the grants of their namespaces, and the Services' endpoints.
+
+Of Services and Secrets only the versions are kept: what is in them is read when a route is reconciled. A change wakes
+exactly the routes that use what changed (dependants.py). A Service whose endpoints come or go is no news for its plan,
+and goes to the status alone. Nothing here decides anything about a route.
+"""
+
+import asyncio
+import contextlib
+import random
+import typing
+from collections.abc import Callable, Collection
+
+from fanout_operator.dependants import Dependants, thing_of
+from fanout_operator.endpoints import Endpoints, reduced
+from fanout_operator.grants import Grants, Permission, permissions
+from fanout_operator.kube import ENDPOINT_SLICES, GRANTS, SECRETS, SERVICES, Document, Kind, Kube, scopes
+from fanout_operator.reflector import Reflector
+
+PATIENCE: typing.Final = 5.0  # seconds a start waits for the list of EndpointSlices
+
+
+class Hearers(typing.NamedTuple):
+    """Who is told. All but the last get the key of a route."""
+
+    wake: Callable[[str], None]  # what it refers to is another
+    endpoints_came: Callable[[str], None]  # a Service that it sends to has a ready endpoint again
+    endpoints_went: Callable[[str], None]  # or has none any more
+    endpoints_listed: Callable[[], None]
+
+
+class Referents:
+    """All that routes may refer to, in the namespaces that we may watch (none named: everywhere)."""
+
+    def __init__(self, kube: Kube, namespaces: Collection[str], hearers: Hearers, *, rng: random.Random) -> None:
+        self._kube = kube
+        self._namespaces = namespaces
+        self._hearers = hearers
+        self._rng = rng
+        self.dependants = Dependants()
+        self.grants = Grants(self._permission_changed)
+        self.endpoints = Endpoints(self._endpoints_changed)
+        self.reflectors = tuple(self._reflectors())
+
+    def __repr__(self) -> str:
+        return f"<Referents {self.dependants!r} {self.grants!r} {self.endpoints!r}>"
+
+    def granted(self) -> bool:
+        """Whether all grants are known; of their versions the cluster has one at a time."""
+        return self._known(GRANTS)
+
+    def has_endpoints(self, service: str) -> bool:
+        """Whether a Service has a ready endpoint; while nobody knows, none is said to be missing."""
+        return self.endpoints.ready(service) or not self._known((ENDPOINT_SLICES,))
+
+    async def endpoints_listed(self) -> None:
+        """Wait a little: without them nothing is said that was said before. They hold nothing up for long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                for one in self.reflectors:
+                    if one.scope.kind is ENDPOINT_SLICES:
+                        await one.synced.wait()
+
+    # --- events -------------------------------------------------------------------------------------------------------
+
+    def _changed(self, kind: Kind) -> Callable[[str, str | None, str | None], None]:
+        def changed(key: str, _before: str | None, _now: str | None) -> None:
+            self._wake(thing_of(kind, key))
+
+        return changed
+
+    def _permission_changed(self, permission: Permission) -> None:
+        self._wake(permission.thing)
+
+    def _wake(self, thing: str) -> None:
+        for route in self.dependants.of(thing):
+            self._hearers.wake(route)
+
+    def _endpoints_changed(self, service: str) -> None:
+        tell = self._hearers.endpoints_came if self.endpoints.ready(service) else self._hearers.endpoints_went
+        for route in self.dependants.of(thing_of(SERVICES, service)):
+            tell(route)
+
+    # --- parts --------------------------------------------------------------------------------------------------------
+
+    def _known(self, kinds: Collection[Kind]) -> bool:
+        """Whether all there is of a kind, which may have several versions, has been listed."""
+        return all(one.synced.is_set() for one in self.reflectors if one.scope.kind in kinds)
+
+    def _reflectors(self) -> typing.Iterator[Reflector[typing.Any]]:
+        for kind in (SERVICES, SECRETS):
+            for scope in scopes(kind, self._namespaces, metadata_only=True):
+                yield Reflector(self._kube, scope, keep=_version, changed=self._changed(kind), rng=self._rng)
+        for scope in scopes(GRANTS[0], self._namespaces):
+            yield Reflector(self._kube, scope, keep=permissions, changed=self.grants.note, rng=self._rng, kinds=GRANTS)
+        for scope in scopes(ENDPOINT_SLICES, self._namespaces):
+            yield Reflector(
+                self._kube,
+                scope,
+                keep=reduced,
+                changed=self.endpoints.note,
+                rng=self._rng,
+                listed=self._hearers.endpoints_listed,
+            )
+
+
+def _version(document: Document) -> str:
+    return str(document["metadata"]["resourceVersion"])
