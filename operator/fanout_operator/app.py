@@ -34,7 +34,7 @@ from fanout_operator.judge import Rules
 from fanout_operator.kept import Kept
 from fanout_operator.kube import CONFIG_MAPS, FAILURES, ROUTES, SECRETS, Document, Kind, Kube, Scope, TooMany, scopes
 from fanout_operator.options import Options
-from fanout_operator.reconcile import Desk, Reconciler
+from fanout_operator.reconcile import Reconciler, Sinks
 from fanout_operator.referents import Hearers, Referents
 from fanout_operator.reflector import Reflector, key_of
 from fanout_operator.routes import Routes
@@ -68,9 +68,9 @@ class Operator:
         self._chances = chances
         self._rules = Rules(class_name=options.class_name, any_path=options.any_path)
         self.routes = Routes()
-        self.book = plans.Book()
+        self.inventory = plans.Inventory()
         self.findings: dict[str, Finding] = {}
-        self.credentials = plans.Book()  # the Secrets that go with plans
+        self.credentials = plans.Inventory()  # the Secrets that go with plans
         self.claims = Claims()
         self.fleet = Fleet(self._reported)
         self.recorder = Recorder(
@@ -101,7 +101,7 @@ class Operator:
             kube,
             scopes(ROUTES, options.namespaces, metadata_only=True),
             self.routes,
-            (self.book, self.credentials),
+            (self.inventory, self.credentials),
             wake=self.work.put,
             kept=self.missing,
         )
@@ -110,7 +110,7 @@ class Operator:
         self._begun = False
 
     def __repr__(self) -> str:
-        return f"<Operator {self.routes!r} {self.book!r} {self.work!r} {self.fleet!r}>"
+        return f"<Operator {self.routes!r} {self.inventory!r} {self.work!r} {self.fleet!r}>"
 
     # --- events -------------------------------------------------------------------------------------------------------
 
@@ -136,14 +136,14 @@ class Operator:
         self.work.put(key_of(document), ahead=True)
 
     def _plan_changed(self, _key: str, before: plans.Written | None, now: plans.Written | None) -> None:
-        """Somebody changed or removed a plan: put it back. Our own writes are in the book already."""
+        """Somebody changed or removed a plan: put it back. Our own writes are in the inventory already."""
         if now is not None:
-            ours = now in self.book.of(now.route)
-            self.book.note(now)
+            ours = now in self.inventory.of(now.route)
+            self.inventory.note(now)
             if not ours:
                 self._put_back(now)
-        elif before is not None and before in self.book.of(before.route):
-            self.book.drop(before)
+        elif before is not None and before in self.inventory.of(before.route):
+            self.inventory.drop(before)
             self._put_back(before)
 
     def _credentials_changed(self, _key: str, before: plans.Written | None, now: plans.Written | None) -> None:
@@ -152,8 +152,11 @@ class Operator:
             self.credentials.note(now)
         elif before is not None:
             self.credentials.drop(before)
-        if plan is not None and (now is None or now.revision not in {one.revision for one in self.book.of(now.route)}):
+        if plan is not None and (now is None or not self._belongs(now)):
             self._put_back(plan)
+
+    def _belongs(self, credentials: plans.Written) -> bool:
+        return credentials.revision in {plan.revision for plan in self.inventory.of(credentials.route)}
 
     def _put_back(self, plan: plans.Written) -> None:
         if plan.route in self.findings:  # before its first reconcile there is nothing to put back
@@ -165,7 +168,7 @@ class Operator:
 
     def _plans_held(self, routes: Collection[str], why: str) -> None:
         """Tell it on a plan: the routes are not there to tell it on."""
-        held = [plan for key in routes for plan in self.book.of(key)]
+        held = [plan for key in routes for plan in self.inventory.of(key)]
         if held:
             about = plans.reference(held[0], self._options.namespace)
             self.recorder.post(about, notice("Warning", "PlansHeld", why=why, routes=some(routes)))
@@ -178,7 +181,7 @@ class Operator:
 
     def held(self) -> int:
         """How many plans stay although their route is not there; until routes could be listed, that is every one."""
-        return len({*self.missing, *self.undefined}) if self._listed else len(self.book)
+        return len({*self.missing, *self.undefined}) if self._listed else len(self.inventory)
 
     async def start(self) -> None:
         """Go through the steps above; afterwards `work` and `sweeper` may run."""
@@ -186,11 +189,11 @@ class Operator:
         await self._plans.synced.wait()
         await self._credentials.synced.wait()
         await self.referents.endpoints_listed()
-        claim_paths(self.claims, self.routes, self.book, self._rules)
-        for key in sorted(self.routes.by_age(), key=self.routes.told):  # whom nobody has answered yet comes first
+        claim_paths(self.claims, self.routes, self.inventory, self._rules)
+        for key in sorted(self.routes.by_age(), key=self.routes.answered):  # whom nobody has answered yet comes first
             self.work.put(key)
         self._begun = True
-        log.info("operator.listed", routes=len(self.routes), plans=len(self.book))
+        log.info("operator.listed", routes=len(self.routes), plans=len(self.inventory))
 
     async def first_round(self) -> None:
         """Wait until all that was there at the start is done."""
@@ -200,7 +203,7 @@ class Operator:
             await one.synced.wait()
         await self.work.drained()
         self.synced.set()
-        log.info("operator.synced", routes=len(self.routes), plans=len(self.book))
+        log.info("operator.synced", routes=len(self.routes), plans=len(self.inventory))
 
     async def list_again(self) -> None:
         """Take a complete list, and work on what it tells that no event did: the watch was away."""
@@ -248,11 +251,11 @@ class Operator:
             claims=self.claims,
             grants=self.referents.grants,
             granted=self.referents.granted,
-            book=self.book,
+            inventory=self.inventory,
             credentials=self.credentials,
             namespace=self._options.namespace,
         )
-        desk = Desk(
+        sinks = Sinks(
             routes=self.routes,
             findings=self.findings,
             judged=self.status.judged,
@@ -261,7 +264,7 @@ class Operator:
             holding=self.holding,
         )
         installation = Installation(class_name=self._options.class_name)
-        return Reconciler(sources, self._rules, installation, desk, revision=self._chances.revision)
+        return Reconciler(sources, self._rules, installation, sinks, revision=self._chances.revision)
 
     def _of_plans(self, kind: Kind, changed: PlanChanged) -> Reflector[plans.Written]:
         scope = Scope(

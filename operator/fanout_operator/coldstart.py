@@ -5,13 +5,12 @@ from fanout_crds.route import parse
 from fanout_operator import plans
 from fanout_operator.claims import Claims, Holder
 from fanout_operator.judge import Rules
-from fanout_operator.reconcile import class_of
 from fanout_operator.routes import Known, Routes
 
 
-def claim_paths(claims: Claims, routes: Routes, book: plans.Book, rules: Rules) -> None:
+def claim_paths(claims: Claims, routes: Routes, inventory: plans.Inventory, rules: Rules) -> None:
     """Take all paths, before any route is reconciled."""
-    in_force = {plan.route: plan for plan in book}
+    in_force = {plan.route: plan for plan in inventory}
     for key in routes.by_age():
         if key in in_force:
             claims.take(in_force[key].path, Holder(key, in_force[key].route_uid))
@@ -23,7 +22,7 @@ def claim_paths(claims: Claims, routes: Routes, book: plans.Book, rules: Rules) 
 
 def _path(known: Known, rules: Rules) -> str | None:
     """The path that a route of our class may have."""
-    if class_of(known.document()) != rules.class_name:
+    if known.class_name() != rules.class_name:
         return None
     try:
         route = parse(known.document())

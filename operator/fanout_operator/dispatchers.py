@@ -16,13 +16,13 @@ import structlog
 from fanout_operator.access import ReportAccess
 from fanout_operator.fleet import Fleet
 from fanout_operator.kube import Document
-from fanout_operator.report import Endpoint, Follower
+from fanout_operator.report import Follower, ReportPort
 
 PORT: typing.Final = "report"  # the name of the Service's port
 
 log = structlog.get_logger()
 
-Endpoints = Mapping[str, Endpoint]  # by dispatcher: its pod's name, or its URL
+ReportPorts = Mapping[str, ReportPort]  # by dispatcher: its pod's name, or its URL
 
 
 class Followers:
@@ -39,20 +39,20 @@ class Followers:
         self._session = session
         self._access = access
         self._rng = rng
-        self._running: dict[str, tuple[Endpoint, asyncio.Task[None]]] = {}
+        self._running: dict[str, tuple[ReportPort, asyncio.Task[None]]] = {}
 
     def __repr__(self) -> str:
         return f"<Followers {sorted(self._running)}>"
 
-    def set(self, endpoints: Endpoints) -> None:
+    def set(self, ports: ReportPorts) -> None:
         """Take the list of all dispatchers that are ready."""
-        self._fleet.expect(endpoints.keys())
-        for name in [name for name, (endpoint, _) in self._running.items() if endpoints.get(name) != endpoint]:
+        self._fleet.expect(ports.keys())
+        for name in [name for name, (port, _) in self._running.items() if ports.get(name) != port]:
             self._running.pop(name)[1].cancel()
-        for name, endpoint in endpoints.items():
+        for name, port in ports.items():
             if name not in self._running:
-                log.info("dispatcher.found", dispatcher=name, url=endpoint.url)
-                self._running[name] = (endpoint, asyncio.create_task(self._follow(name, endpoint)))
+                log.info("dispatcher.found", dispatcher=name, url=port.url)
+                self._running[name] = (port, asyncio.create_task(self._follow(name, port)))
 
     async def close(self) -> None:
         """End all followers."""
@@ -61,25 +61,23 @@ class Followers:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _follow(self, name: str, endpoint: Endpoint) -> None:
-        follower = Follower(
-            name, endpoint, session=self._session, access=self._access, fleet=self._fleet, rng=self._rng
-        )
+    async def _follow(self, name: str, port: ReportPort) -> None:
+        follower = Follower(name, port, session=self._session, access=self._access, fleet=self._fleet, rng=self._rng)
         await follower.run()
 
 
-def named(urls: Iterable[str]) -> Endpoints:
+def named(urls: Iterable[str]) -> ReportPorts:
     """Dispatchers by the addresses on the command line."""
-    return {url: Endpoint(url) for url in urls}
+    return {url: ReportPort(url) for url in urls}
 
 
-def ready_in(slice_: Document, server_name: str) -> tuple[tuple[str, Endpoint], ...]:
+def ready_in(slice_: Document, server_name: str) -> tuple[tuple[str, ReportPort], ...]:
     """The ready dispatchers of one EndpointSlice; an unset `ready` means ready (EndpointSlice API)."""
     ports = [one["port"] for one in slice_.get("ports") or () if one.get("name") == PORT and one.get("port")]
     if not ports:
         return ()
     return tuple(
-        (_name(one), Endpoint(f"https://{_address(one['addresses'][0])}:{ports[0]}", server_name))
+        (_name(one), ReportPort(f"https://{_address(one['addresses'][0])}:{ports[0]}", server_name))
         for one in slice_.get("endpoints") or ()
         if (one.get("conditions") or {}).get("ready") is not False
     )

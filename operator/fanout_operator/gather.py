@@ -33,8 +33,8 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     claims: Claims
     grants: Grants
     granted: Callable[[], bool]  # whether all grants are known
-    book: plans.Book
-    credentials: plans.Book  # the Secrets that go with plans
+    inventory: plans.Inventory
+    credentials: plans.Inventory  # the Secrets that go with plans
     namespace: str  # the dispatcher's, where plans are
 
 
@@ -100,7 +100,7 @@ async def _plan(sources: Sources, key: str, uid: str, class_name: str) -> plans.
     Where our own watches say that there is none, nobody is asked.
     """
     name = name_of(uid)
-    if not _has(sources.book, key, uid):
+    if not _has(sources.inventory, key, uid):
         return None
     kinds = (CONFIG_MAPS, SECRETS) if _has(sources.credentials, key, uid) else (CONFIG_MAPS,)
     config, *secret = await asyncio.gather(*(_get(sources.kube, kind, sources.namespace, name) for kind in kinds))
@@ -109,8 +109,8 @@ async def _plan(sources: Sources, key: str, uid: str, class_name: str) -> plans.
     return plans.content(config, secret[0] if secret else None)
 
 
-def _has(book: plans.Book, key: str, uid: str) -> bool:
-    return any(one.route_uid == uid for one in book.of(key))
+def _has(inventory: plans.Inventory, key: str, uid: str) -> bool:
+    return any(one.route_uid == uid for one in inventory.of(key))
 
 
 async def _get(kube: Kube, kind: Kind, namespace: str, name: str) -> Document | None:

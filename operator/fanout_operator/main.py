@@ -38,11 +38,11 @@ from fanout_operator.kube import ENDPOINT_SLICES, Scope
 from fanout_operator.lease import BadTerms, Election, Place, Terms
 from fanout_operator.options import Options, Unstartable
 from fanout_operator.reflector import Reflector
-from fanout_operator.report import Endpoint
+from fanout_operator.report import ReportPort
 from fanout_operator.rest import Rest
 
 Job = Coroutine[typing.Any, typing.Any, None]
-Found = tuple[tuple[str, Endpoint], ...]
+Found = tuple[tuple[str, ReportPort], ...]
 
 RETRIED: typing.Final = (aiohttp.ClientError, TimeoutError, OSError)  # kopf asks again, and says so: no trace
 
@@ -187,7 +187,7 @@ def _slices(options: Options, rest: Rest, followers: Followers, rng: random.Rand
     name = f"{options.report_service}.{options.namespace}.svc"
 
     def tell() -> None:
-        followers.set(dict(endpoint for slice_ in found.values() for endpoint in slice_))
+        followers.set(dict(port for slice_ in found.values() for port in slice_))
 
     def changed(key: str, _before: Found | None, now: Found | None) -> None:
         found.pop(key, None)
@@ -246,7 +246,7 @@ def _vitals(
         gauges=lambda: {
             "leader": leads(),
             "routes": len(operator.routes),
-            "plans": len(operator.book),
+            "plans": len(operator.inventory),
             "plans_held": operator.held(),
             "waiting": len(operator.work),
             "events_waiting": len(operator.recorder),

@@ -28,14 +28,14 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
     created: str  # when the ConfigMap was made, RFC 3339
 
 
-class Book:
+class Inventory:
     """Which plans lie in the cluster, by route: more than one while a route made again takes over from its namesake."""
 
     def __init__(self) -> None:
         self._plans: dict[str, dict[str, Written]] = {}
 
     def __repr__(self) -> str:
-        return f"<Book {len(self._plans)}>"
+        return f"<Inventory {len(self._plans)}>"
 
     def __len__(self) -> int:
         return sum(len(found) for found in self._plans.values())

@@ -12,14 +12,13 @@ import structlog
 
 from fanout_crds.compile import Installation
 from fanout_crds.references import service_key
-from fanout_crds.route import CLASS_NAME
 from fanout_operator import plans
 from fanout_operator.apply import apply, withdraw
 from fanout_operator.conditions import Finding, InForce
 from fanout_operator.gather import Sources, gather
 from fanout_operator.holding import Holding
 from fanout_operator.judge import Observed, Rules, judge
-from fanout_operator.kube import ROUTES, Document, NotFound
+from fanout_operator.kube import ROUTES, NotFound
 from fanout_operator.reasons import Said
 from fanout_operator.render import NewRevision, Rendered, render
 from fanout_operator.routes import Known, Routes
@@ -27,8 +26,8 @@ from fanout_operator.routes import Known, Routes
 log = structlog.get_logger()
 
 
-class Desk(msgspec.Struct, frozen=True, kw_only=True):
-    """What reconciling needs besides the sources of facts, and whom it tells."""
+class Sinks(msgspec.Struct, frozen=True, kw_only=True):
+    """Where what was found out goes, and who is told; the sources of facts are gather.Sources."""
 
     routes: Routes
     findings: dict[str, Finding]
@@ -42,23 +41,23 @@ class Reconciler:
     """Brings one key after another to what it should be."""
 
     def __init__(
-        self, sources: Sources, rules: Rules, installation: Installation, desk: Desk, *, revision: NewRevision
+        self, sources: Sources, rules: Rules, installation: Installation, sinks: Sinks, *, revision: NewRevision
     ) -> None:
         self._sources = sources
         self._rules = rules
         self._installation = installation
-        self._desk = desk
+        self._sinks = sinks
         self._revision = revision
 
     def __repr__(self) -> str:
-        return f"<Reconciler class={self._rules.class_name} findings={len(self._desk.findings)}>"
+        return f"<Reconciler class={self._rules.class_name} findings={len(self._sinks.findings)}>"
 
     async def __call__(self, key: str) -> None:
         """Reconcile ``namespace/name``."""
-        known = self._desk.routes.get(key)
+        known = self._sinks.routes.get(key)
         if known is None:
             await self._gone(key)
-        elif class_of(known.document()) != self._rules.class_name:
+        elif known.class_name() != self._rules.class_name:
             await self._leave(key)
         else:
             await self._ours(key, known)
@@ -73,12 +72,12 @@ class Reconciler:
                 self._sources.credentials.note(_told(outcome))  # before it is written: one that is not is harmless
             written = await apply(self._sources.kube, outcome, self._sources.namespace, self._rules.class_name)
             if written:
-                self._sources.book.note(written)
+                self._sources.inventory.note(written)
             await self._drop_namesakes(key, known.uid)
         self._settle_claims(observed, outcome)
-        self._desk.holding.drop(key)
-        self._desk.findings[key] = _finding(observed, outcome)
-        self._desk.judged(key)
+        self._sinks.holding.drop(key)
+        self._sinks.findings[key] = _finding(observed, outcome)
+        self._sinks.judged(key)
 
     async def _gone(self, key: str) -> None:
         """We know of no such route; only the API server's word for it takes a plan away."""
@@ -86,30 +85,30 @@ class Reconciler:
         try:
             found = await self._sources.kube.get(ROUTES, namespace, name)
         except NotFound:
-            if await self._desk.holding.deleted(key, [plan.created for plan in self._written(key)]):
+            if await self._sinks.holding.deleted(key, [plan.created for plan in self._written(key)]):
                 await self._forget(key)
         else:
-            self._desk.routes.note(found)
-            self._desk.wake(key)
+            self._sinks.routes.note(found)
+            self._sinks.wake(key)
 
     def _written(self, key: str) -> tuple[plans.Written, ...]:
         """All that lies in the cluster for a route, also credentials without a plan: a write that was interrupted."""
-        both = (*self._sources.credentials.of(key), *self._sources.book.of(key))
+        both = (*self._sources.credentials.of(key), *self._sources.inventory.of(key))
         return tuple({plan.route_uid: plan for plan in both}.values())
 
     async def _leave(self, key: str) -> None:
         """It was ours, or never: its plan is not ours to keep either way."""
-        served = key in self._desk.findings or bool(self._sources.book.of(key))
+        served = key in self._sinks.findings or bool(self._sources.inventory.of(key))
         await self._forget(key)
         if served:
-            self._desk.left(key)
+            self._sinks.left(key)
 
     async def _forget(self, key: str) -> None:
         for plan in self._written(key):
             await self._withdraw(plan)
         self._sources.dependants.set(key, frozenset())
-        self._desk.holding.drop(key)
-        self._desk.findings.pop(key, None)
+        self._sinks.holding.drop(key)
+        self._sinks.findings.pop(key, None)
         self._release(key, frozenset())
 
     async def _drop_namesakes(self, key: str, uid: str) -> None:
@@ -120,7 +119,7 @@ class Reconciler:
 
     async def _withdraw(self, plan: plans.Written) -> None:
         await withdraw(self._sources.kube, plan, self._sources.namespace, self._rules.class_name)
-        self._sources.book.drop(plan)
+        self._sources.inventory.drop(plan)
         self._sources.credentials.drop(plan)
 
     def _settle_claims(self, observed: Observed, outcome: Rendered | Said | None) -> None:
@@ -133,7 +132,7 @@ class Reconciler:
 
     def _release(self, key: str, keeps: frozenset[str]) -> None:
         for waiting in self._sources.claims.keep(key, keeps):
-            self._desk.wake(waiting)
+            self._sinks.wake(waiting)
 
 
 def _told(rendered: Rendered) -> plans.Written:
@@ -142,13 +141,6 @@ def _told(rendered: Rendered) -> plans.Written:
     return plans.Written(
         route=plan.key, route_uid=plan.uid, revision=plan.revision, path=plan.path, created=plans.JUST_NOW
     )
-
-
-def class_of(document: Document) -> str:
-    """Which installation a route asks for, even when its spec is not understood."""
-    spec = document.get("spec")
-    name = spec.get("className", CLASS_NAME) if isinstance(spec, dict) else CLASS_NAME
-    return str(name)
 
 
 def _finding(observed: Observed, outcome: Rendered | Said | None) -> Finding:

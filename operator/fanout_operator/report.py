@@ -41,7 +41,7 @@ class BrokenReport(Exception):
     """A report stream that is not one."""
 
 
-class Endpoint(msgspec.Struct, frozen=True):
+class ReportPort(msgspec.Struct, frozen=True):
     """Where a dispatcher reports, and the name its certificate must have (None: the URL's)."""
 
     url: str
@@ -54,7 +54,7 @@ class Follower:
     def __init__(
         self,
         name: str,
-        endpoint: Endpoint,
+        port: ReportPort,
         *,
         session: aiohttp.ClientSession,
         access: ReportAccess,
@@ -62,7 +62,7 @@ class Follower:
         rng: random.Random,
     ) -> None:
         self.name = name
-        self._endpoint = endpoint
+        self._port = port
         self._session = session
         self._access = access
         self._fleet = fleet
@@ -71,7 +71,7 @@ class Follower:
         self._failures = 0
 
     def __repr__(self) -> str:
-        return f"<Follower {self.name} {self._endpoint.url} failures={self._failures}>"
+        return f"<Follower {self.name} {self._port.url} failures={self._failures}>"
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -90,13 +90,13 @@ class Follower:
 
     async def _follow(self, silence: asyncio.TimerHandle) -> None:
         timeout = aiohttp.ClientTimeout(total=None, connect=5, sock_read=SILENCE)
-        url = self._endpoint.url.rstrip("/") + PATH
+        url = self._port.url.rstrip("/") + PATH
         async with self._session.get(
             url,
             headers=await self._access.headers(),
             ssl=await self._access.tls(),
             timeout=timeout,
-            server_hostname=self._endpoint.server_name,
+            server_hostname=self._port.server_name,
             allow_redirects=False,
         ) as answer:
             if answer.status != 200:

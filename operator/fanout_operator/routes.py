@@ -9,6 +9,7 @@ import typing
 import msgspec
 import orjson
 
+from fanout_crds.route import CLASS_NAME
 from fanout_operator.kube import Document
 from fanout_operator.reflector import key_of
 
@@ -25,6 +26,11 @@ class Known(msgspec.Struct, frozen=True):
     def document(self) -> Document:
         """The route as JSON."""
         return typing.cast(Document, orjson.loads(self.text))
+
+    def class_name(self) -> str:
+        """Which installation the route asks for, even when its spec is not understood."""
+        spec = self.document().get("spec")
+        return str(spec.get("className", CLASS_NAME) if isinstance(spec, dict) else CLASS_NAME)
 
 
 class Routes:
@@ -52,7 +58,7 @@ class Routes:
         version = _version(metadata.get("resourceVersion", ""))
         return known is not None and (known.uid, known.version) == (metadata["uid"], version)
 
-    def told(self, key: str) -> bool:
+    def answered(self, key: str) -> bool:
         """Whether the status of a route is about its spec as it is now."""
         known = self._known[key]
         status = known.document().get("status")

@@ -59,7 +59,7 @@ COUNTER_FIELDS: typing.Final = frozenset({"pending", "deadLetters", "openCircuit
 
 log = structlog.get_logger()
 
-Written = Callable[[Document, Document, frozenset[str]], None]  # the route before and after; targets in DryRun
+StatusWritten = Callable[[Document, Document, frozenset[str]], None]  # the route before and after; targets in DryRun
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -104,7 +104,7 @@ class StatusWriter:
         self._wall = wall
         self._public_url = public_url
         self.has_endpoints: Callable[[str], bool] = lambda _service: True
-        self.written: Written = lambda *_: None  # whoever wants to hear of it
+        self.written: StatusWritten = lambda *_: None  # whoever wants to hear of it
         self._left: set[str] = set()
         self._awaited: set[str] = set()
         self._caught_up = False

@@ -14,7 +14,7 @@ import structlog
 
 from fanout_operator.kept import Kept
 from fanout_operator.kube import FAILURES, Document, Kube, Scope
-from fanout_operator.plans import Book
+from fanout_operator.plans import Inventory
 from fanout_operator.reflector import key_of
 from fanout_operator.routes import Routes
 
@@ -37,7 +37,7 @@ class Sweeper:
         kube: Kube,
         scopes: Iterable[Scope],
         routes: Routes,
-        books: Iterable[Book],
+        inventories: Iterable[Inventory],  # plans and credentials: a write that was interrupted has left only these
         *,
         wake: Callable[[str], None],
         kept: Kept,
@@ -45,7 +45,7 @@ class Sweeper:
         self._kube = kube
         self._scopes = tuple(scopes)
         self._routes = routes
-        self._books = tuple(books)  # of plans, and of credentials: a write that was interrupted has left only these
+        self._inventories = tuple(inventories)
         self._wake = wake
         self._missing: dict[str, int] = {}  # how many lists in a row have lacked it
         self._woken: set[str] = set()  # the missing that were handed on; from then on they are the queue's
@@ -85,7 +85,7 @@ class Sweeper:
             if known is None or known.uid != document["metadata"]["uid"]:
                 log.warning("sweep.missed", route=key)
                 self._again(key)
-        routes = {plan.route for book in self._books for plan in book}
+        routes = {plan.route for inventory in self._inventories for plan in inventory}
         orphans = routes - there.keys()
         gone = orphans | {key for key in self._routes if key not in there}
         self._missing = {key: self._missing.get(key, 0) + 1 for key in gone}

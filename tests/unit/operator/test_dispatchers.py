@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from fanout_operator.dispatchers import named, ready_in
-from fanout_operator.report import Endpoint
+from fanout_operator.report import ReportPort
 
 NAME = "fanout-report.fanout.svc"
 
@@ -20,7 +20,7 @@ def endpoint(address: str = "10.0.0.1", pod: str = "fanout-dispatcher-0", **cond
 
 def test_a_ready_pod_is_a_dispatcher_by_its_name_with_the_services_certificate() -> None:
     assert ready_in(slice_(endpoint(ready=True)), NAME) == (
-        ("fanout-dispatcher-0", Endpoint("https://10.0.0.1:8082", NAME)),
+        ("fanout-dispatcher-0", ReportPort("https://10.0.0.1:8082", NAME)),
     )
 
 
@@ -42,4 +42,4 @@ def test_a_slice_without_the_report_port_has_no_dispatchers(ports: Any) -> None:
 
 
 def test_dispatchers_on_the_command_line_go_by_their_url() -> None:
-    assert named(["http://127.0.0.1:8082"]) == {"http://127.0.0.1:8082": Endpoint("http://127.0.0.1:8082")}
+    assert named(["http://127.0.0.1:8082"]) == {"http://127.0.0.1:8082": ReportPort("http://127.0.0.1:8082")}

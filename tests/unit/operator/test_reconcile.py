@@ -20,7 +20,7 @@ from fanout_operator.holding import Holding
 from fanout_operator.judge import Rules
 from fanout_operator.kept import Kept
 from fanout_operator.kube import CONFIG_MAPS, DEFINITIONS, ROUTES, SECRETS, Document, Unavailable
-from fanout_operator.reconcile import Desk, Reconciler
+from fanout_operator.reconcile import Reconciler, Sinks
 from fanout_operator.routes import Routes
 from tests.unit.operator.cluster import Cluster
 from tests.unit.operator.made import CRM, DISPATCHERS, route, secret, service
@@ -39,10 +39,10 @@ class Scene:
 
     def __init__(self, rules: Rules | None = None, cluster: Cluster | None = None) -> None:
         self.cluster = cluster or Cluster()
-        self.routes, self.book = Routes(), plans.Book()
+        self.routes, self.inventory = Routes(), plans.Inventory()
         self.findings: dict[str, Finding] = {}
         self.woken: list[str] = []
-        self.credentials = plans.Book()
+        self.credentials = plans.Inventory()
         self.told: list[str] = []
         self.kept = Kept(self.told.extend)
         self.left: list[str] = []
@@ -56,13 +56,13 @@ class Scene:
                 claims=self.claims,
                 grants=self.grants,
                 granted=lambda: self.granted,
-                book=self.book,
+                inventory=self.inventory,
                 credentials=self.credentials,
                 namespace=DISPATCHERS,
             ),
             rules or Rules(),
             Installation(),
-            Desk(
+            Sinks(
                 routes=self.routes,
                 findings=self.findings,
                 judged=lambda _key: None,
@@ -97,7 +97,7 @@ class Scene:
         return self.plan(key)
 
     def plan(self, key: str = KEY) -> plans_format.Plan:
-        (written,) = self.book.of(key)
+        (written,) = self.inventory.of(key)
         config = self.cluster.objects["configmaps", DISPATCHERS, cluster_plan.name_of(written.route_uid)]
         return plans_format.decode(config["data"][cluster_plan.FILE])
 
@@ -344,7 +344,7 @@ async def test_a_route_that_changes_its_class_takes_its_plan_along_and_a_strange
     await scene.reconcile(KEY)
     await scene.reconcile("shop/stranger")
 
-    assert list(scene.book) == []
+    assert list(scene.inventory) == []
     assert scene.findings == {}
     assert scene.left == [KEY]
 
@@ -362,7 +362,7 @@ async def test_a_plan_that_another_installation_took_over_is_not_taken_from_it()
     name = cluster_plan.name_of(plan.uid)
     lying = [ours.cluster.objects[kind, DISPATCHERS, name] for kind in ("configmaps", "secrets")]
     assert [cluster_plan.class_of(one) for one in lying] == ["another", "another"]
-    assert list(ours.book) == []
+    assert list(ours.inventory) == []
 
 
 async def test_a_spoilt_plan_is_made_anew() -> None:

@@ -14,7 +14,7 @@ from fanout_crds.report import FORMAT, LONGEST_LINE, PATH
 from fanout_operator import report
 from fanout_operator.access import ReportAccess
 from fanout_operator.fleet import Fleet
-from fanout_operator.report import Endpoint, Follower
+from fanout_operator.report import Follower, ReportPort
 from tests.unit.operator.made import rng
 
 ROUTE = {"kind": "route", "route": "shop/orders", "revision": "r1", "generation": 1, "targets": []}
@@ -85,7 +85,7 @@ async def following(*streams: Speak) -> AsyncIterator[Scene]:
     async with aiohttp.ClientSession() as session:
         follower = Follower(
             "d0",
-            Endpoint(url),
+            ReportPort(url),
             session=session,
             access=ReportAccess(token=token),
             fleet=scene.fleet,
@@ -188,7 +188,7 @@ async def test_a_dispatcher_that_cannot_be_reached_is_silent_after_a_while(monke
     fleet.expect({"d0"})
     async with aiohttp.ClientSession() as session, asyncio.timeout(5):
         follower = Follower(
-            "d0", Endpoint("http://127.0.0.1:9"), session=session, access=ReportAccess(), fleet=fleet, rng=rng()
+            "d0", ReportPort("http://127.0.0.1:9"), session=session, access=ReportAccess(), fleet=fleet, rng=rng()
         )
         task = asyncio.create_task(follower.run())
         await silent.wait()

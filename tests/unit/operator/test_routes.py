@@ -23,13 +23,14 @@ def test_a_version_that_is_here_already_is_known_and_any_other_is_not() -> None:
     assert not routes.knows(document_of("invoices", resourceVersion="5"))
 
 
-def test_a_route_is_told_when_its_status_is_about_its_spec_as_it_is() -> None:
+def test_a_route_is_answered_when_its_status_is_about_its_spec_as_it_is() -> None:
     routes = Routes()
     for name, status in (("told", {"observedGeneration": 1}), ("edited", {"observedGeneration": 0}), ("spoilt", "x")):
         routes.note(document_of(name) | {"status": status})
     routes.note(document_of("new"))
 
-    assert [routes.told(f"shop/{name}") for name in ("told", "edited", "spoilt", "new")] == [True, False, False, False]
+    found = {name: routes.answered(f"shop/{name}") for name in ("told", "edited", "spoilt", "new")}
+    assert found == {"told": True, "edited": False, "spoilt": False, "new": False}
 
 
 def test_an_older_version_that_comes_late_changes_nothing() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from fanout_operator.kept import Kept
 from fanout_operator.kube import ROUTES, scopes
-from fanout_operator.plans import Book, Written
+from fanout_operator.plans import Inventory, Written
 from fanout_operator.routes import Routes
 from fanout_operator.sweep import LISTS_WHEN_MANY, Sweeper
 from tests.unit.operator.cluster import Cluster
@@ -19,18 +19,18 @@ class Scene:
     """A sweeper that knows some routes, all with plans."""
 
     def __init__(self, *names: str) -> None:
-        self.routes, self.book, self.credentials = Routes(), Book(), Book()
+        self.routes, self.inventory, self.credentials = Routes(), Inventory(), Inventory()
         self.woken: list[str] = []
         for name in names:
             self.routes.note(document_of(name))
-            self.book.note(_plan(name))
+            self.inventory.note(_plan(name))
         self.told: list[Collection[str]] = []
         self.kept = Kept(self.told.append)
         self.sweeper = Sweeper(
             Cluster(),
             scopes(ROUTES, (), metadata_only=True),
             self.routes,
-            (self.book, self.credentials),
+            (self.inventory, self.credentials),
             wake=self.woken.append,
             kept=self.kept,
         )
