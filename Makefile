@@ -15,8 +15,9 @@ demo: install  ## The main job on this machine: three targets, retries, a circui
 demo-cluster: install binaries  ## The same by kubectl apply, against a real Kubernetes API of its own
 	@$(PYTHON_ENV) -m demo.cluster
 
+# Files in the order of their folders: left alone, xdist takes those with the fewest tests last, which run longest.
 test: install check binaries  ## Everything CI runs: check, the harness binaries (built once), every test on every core
-	$(PYTHON_ENV) -m pytest -n auto --dist loadfile $(PYTEST_ARGS)
+	$(PYTHON_ENV) -m pytest -n auto --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 e2e: install  ## A cluster with two nodes of its own, real pods (Linux, root, containerd); says what is missing, if so
 	@$(PYTHON_ENV) -m tests.e2e.cluster $(PYTEST_ARGS)
