@@ -34,9 +34,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     unresolved: tuple[tuple[str, Unresolved], ...] = ()
     targets: tuple[str, ...] = ()
     services: tuple[tuple[str, str], ...] = ()  # target, and the Service of the cluster that it resolved to
-    without_endpoints: tuple[
-        tuple[str, str], ...
-    ] = ()  # those of them with nobody there, as known when status is written
+    without_endpoints: tuple[tuple[str, str], ...] = ()  # those of them with nobody there, when status is written
     path: str = ""
     in_force: InForce | None = None
     fresh: bool = False  # written by this very reconcile: what dispatchers said before is about another plan

@@ -33,9 +33,7 @@ SENTENCES: typing.Final[Mapping[str, str]] = {
     "DeadLetters": "target {target}: dead letters wait to be replayed or removed: {count}{why}",
     "PlansHeld": "{why}: their plans stay in force, first of all {routes}",
 }
-WRONG: typing.Final = frozenset(
-    {"NoReadyEndpoints", "PlanRefused"}
-)  # worth a warning whatever the condition's status is
+WRONG: typing.Final = frozenset({"NoReadyEndpoints", "PlanRefused"})  # worth a warning whatever the status is
 OPEN: typing.Final = frozenset({"Open", "HalfOpen"})  # a probe that fails is no news
 
 log = structlog.get_logger()
@@ -75,12 +73,8 @@ def _of_conditions(before: Reading, after: Reading) -> Iterable[Notice]:
 
 def _same(was: Reading, now: Reading) -> bool:
     """Another spec that is refused in the same words is refused once more."""
-    fields = [
-        "status",
-        "reason",
-        "message",
-        *(["observedGeneration"] if now["type"] == "Accepted" and _wrong(now) else []),
-    ]
+    once_more = ["observedGeneration"] if now["type"] == "Accepted" and _wrong(now) else []
+    fields = ["status", "reason", "message", *once_more]
     return all(was.get(field) == now.get(field) for field in fields)
 
 
