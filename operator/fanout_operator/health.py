@@ -1,7 +1,7 @@
 """What the operator says of itself: /livez, /readyz, /metrics.
 
-Alive means that every watch was heard of lately and that the work queue moves, not that a process exists. An API server
-that is away is no reason to die: its errors are signs of life. Ready means that all there was at the start is done; a
+Alive means that every watch was heard of lately, not that a process exists. An API server that is away is no reason to
+die: its errors are signs of life. Ready means that all there was at the start is done; a
 standby, which has nothing to do, is ready when it watches, or no rollout of two would ever end.
 """
 
@@ -19,12 +19,20 @@ OLD: typing.Final = 180.0  # seconds: three renewals of a watch
 class Vitals(msgspec.Struct, frozen=True, kw_only=True):
     """Where to look. All are asked when somebody asks us."""
 
-    ages: Callable[[], Mapping[str, float]]  # seconds since each watch or queue showed a sign of life
+    ages: Callable[[], Mapping[str, float]]  # seconds since each watch showed a sign of life
     ready: Callable[[], bool]
     standby: Callable[[], bool]
     gauges: Callable[[], Mapping[str, float]]
     counters: Callable[[], Mapping[str, float]]
     calls: Callable[[], Mapping[str, int]]
+
+
+def oldest(ages: Iterable[tuple[str, float]]) -> dict[str, float]:
+    """Ages by name; of watches with one name the oldest, since each of them has to be alive."""
+    found: dict[str, float] = {}
+    for name, age in ages:
+        found[name] = max(age, found.get(name, age))
+    return found
 
 
 class Collector:

@@ -234,7 +234,7 @@ def _vitals(
 
     def ages() -> dict[str, float]:
         now = loop.time()
-        return {repr_scope(one.scope): one.age(now) for one in watched} | {"routes": pulse.age(now)}
+        return health.oldest([*((_name(one.scope), one.age(now)) for one in watched), ("routes", pulse.age(now))])
 
     def leads() -> bool:
         return elector is None or elector.elected.is_set()
@@ -261,7 +261,7 @@ def _vitals(
     )
 
 
-def repr_scope(scope: Scope) -> str:
+def _name(scope: Scope) -> str:
     """A short name of what is watched, for people and for labels."""
     return f"{scope.kind.plural}@{scope.namespace or '*'}"
 

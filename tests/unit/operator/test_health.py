@@ -4,7 +4,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from fanout_operator.health import OLD, Vitals, application
+from fanout_operator.health import OLD, Vitals, application, oldest
 
 
 async def ask(path: str, *, age: float = 1.0, ready: bool = True, standby: bool = False) -> tuple[int, str]:
@@ -32,6 +32,12 @@ async def ask(path: str, *, age: float = 1.0, ready: bool = True, standby: bool 
 @pytest.mark.parametrize(("age", "status"), [(OLD - 1, 200), (OLD + 1, 503)])
 async def test_it_is_alive_as_long_as_its_watches_are(age: float, status: int) -> None:
     assert (await ask("/livez", age=age))[0] == status
+
+
+@pytest.mark.parametrize("ages", [(OLD + 1, 1.0), (1.0, OLD + 1)])
+def test_of_two_watches_with_one_name_a_dead_one_is_not_hidden_by_the_other(ages: tuple[float, float]) -> None:
+    """As of Secrets, where routes may be in the dispatchers' namespace too: those of people and those of plans."""
+    assert oldest(("secrets@fanout", age) for age in ages) == {"secrets@fanout": OLD + 1}
 
 
 async def test_a_dead_watch_is_named() -> None:
