@@ -10,6 +10,7 @@ import pytest
 
 from fanout_crds.schema import NAME
 from tests.controlplane.installed import Installation, define
+from tests.controlplane.reports import Reports, reporting
 from tests.harness.apiserver import ApiServer, running
 
 
@@ -20,6 +21,13 @@ def release(apiserver: ApiServer) -> Installation:
     installation = Installation(apiserver, "test")
     installation.install()
     return installation
+
+
+@pytest.fixture(scope="module")
+def reports() -> Iterator[Reports]:
+    """The report port of a dispatcher, played."""
+    with reporting() as port:
+        yield port
 
 
 @pytest.fixture(scope="session")

@@ -12,10 +12,10 @@ from typing import Any
 from fanout_crds.cluster_plan import FILE, PATH, name_of, note
 from fanout_operator.kube import ROUTES, SECRETS
 from tests.controlplane.installed import PLANS, Installation, Operator, hasty
+from tests.controlplane.manifests import CRM, secret, service
 from tests.controlplane.waiting import Document
 from tests.support.faulty_api import FaultyApi
 
-CRM: Document = {"name": "crm", "url": "https://crm.example.com/events"}
 HASTY = hasty("all")
 PATIENCE = 60.0  # seconds; how long it really took is printed
 PAUSE = 0.05  # seconds between two looks at three collections, which no single watch could tell of
@@ -27,22 +27,12 @@ def through(fanout: Installation, api: FaultyApi, *flags: str, program: Sequence
     return fanout.operator(f"--kubeconfig={kubeconfig}", *flags, program=program)
 
 
-def secret(namespace: str, token: str) -> Document:
-    metadata = {"name": "mail", "namespace": namespace}
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"token": token}}
-
-
-def service(namespace: str) -> Document:
-    metadata = {"name": "payment", "namespace": namespace}
-    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": [{"port": 80}]}}
-
-
 def beginning(fanout: Installation, namespace: str) -> None:
     """Four routes, one with a Secret and one whose Service is missing."""
     bearer = {"bearer": {"secretRef": {"name": "mail", "key": "token"}}}
     payment = {"name": "payment", "service": {"name": "payment", "port": 80}}
     fanout.apply(
-        secret(namespace, "first"),
+        secret(namespace, "mail", token="first"),
         fanout.route(namespace, "credited", CRM | {"authentication": bearer}),
         fanout.route(namespace, "held", CRM, payment),
         fanout.route(namespace, "changed", CRM),
@@ -54,8 +44,8 @@ def meanwhile(fanout: Installation, namespace: str) -> None:
     """Of everything that can happen to a route, one."""
     fanout.server.kubectl("delete", "fanoutroute", "deleted", f"--namespace={namespace}")
     fanout.apply(
-        secret(namespace, "second"),
-        service(namespace),
+        secret(namespace, "mail", token="second"),
+        service(namespace, "payment", ports=[{"port": 80}]),
         fanout.route(namespace, "changed", CRM, suspend=True),
         fanout.route(namespace, "made", CRM),
         fanout.route(namespace, "late", CRM, listen={"path": f"/{namespace}/credited"}),

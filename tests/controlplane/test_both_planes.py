@@ -15,7 +15,7 @@ from fanout_crds.report import AUDIENCE
 from fanout_crds.schema import NAME
 from tests.controlplane.dispatcher import Dispatcher
 from tests.controlplane.installed import Installation, condition, define, running_operator
-from tests.controlplane.waiting import Document
+from tests.controlplane.manifests import CRM, secret
 from tests.harness.apiserver import ApiServer
 
 BIN = Path(sys.executable).parent
@@ -60,24 +60,21 @@ def target() -> Iterator[tuple[str, Queue[str]]]:
 def test_an_applied_route_is_ready_takes_an_event_and_delivers_it_with_the_secret(
     fanout: Installation, dispatcher: Dispatcher, namespace: str
 ) -> None:
-    secret: Document = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": "mail", "namespace": namespace},
-        "stringData": {"token": "first"},
-    }
     bearer = {"bearer": {"secretRef": {"name": "mail", "key": "token"}}}
     with (
         target() as (url, got),
         dispatcher.running(),
         running_operator(fanout, f"--dispatcher=http://127.0.0.1:{dispatcher.report}"),
     ):
-        fanout.apply(secret, fanout.route(namespace, "orders", {"name": "mail", "url": url, "authentication": bearer}))
+        fanout.apply(
+            secret(namespace, "mail", token="first"),
+            fanout.route(namespace, "orders", {"name": "mail", "url": url, "authentication": bearer}),
+        )
         fanout.status(namespace, "orders", Ready="True")
         first = dispatcher.post(f"/{namespace}/orders")
         token = got.get(timeout=10)
         plan = fanout.plan(namespace, "orders")
-        fanout.apply(secret | {"stringData": {"token": "second"}})
+        fanout.apply(secret(namespace, "mail", token="second"))
         rotated = fanout.another_plan(plan)
         dispatcher.runs(rotated)
         dispatcher.post(f"/{namespace}/orders")
@@ -102,7 +99,7 @@ def test_over_tls_the_report_is_for_a_token_of_its_audience_and_for_nobody_else(
         fanout, tmp_path, f"--report-cert={tmp_path / 'tls.crt'}", f"--report-key={tmp_path / 'tls.key'}"
     )
     flags = (f"--dispatcher=https://localhost:{dispatcher.report}", f"--report-ca={tmp_path / 'ca.crt'}")
-    fanout.apply(fanout.route(namespace, "orders", {"name": "crm", "url": "https://crm.example.com/"}))
+    fanout.apply(fanout.route(namespace, "orders", CRM))
     with dispatcher.running():
         with running_operator(fanout, *flags, f"--report-token={tmp_path / 'other'}") as operator:
             operator.says("answered 401")
@@ -118,7 +115,7 @@ def test_a_route_is_not_programmed_while_the_dispatcher_is_away_and_is_again_whe
 ) -> None:
     with running_operator(fanout, f"--dispatcher=http://127.0.0.1:{dispatcher.report}"):
         with dispatcher.running():
-            fanout.apply(fanout.route(namespace, "orders", {"name": "crm", "url": "https://crm.example.com/"}))
+            fanout.apply(fanout.route(namespace, "orders", CRM))
             fanout.status(namespace, "orders", Ready="True")
         fanout.status(namespace, "orders", Ready="Unknown/DispatcherSilent")
         with dispatcher.running():

@@ -16,6 +16,7 @@ from fanout_crds.schema import NAME
 from fanout_operator.holding import LET_GO
 from fanout_operator.kube import CONFIG_MAPS, SECRETS
 from tests.controlplane.installed import PLANS, Installation, Operator, define, hasty
+from tests.controlplane.manifests import secret
 from tests.controlplane.waiting import Document, until
 from tests.harness.apiserver import ApiServer, running
 from tests.harness.helm import helm
@@ -67,11 +68,10 @@ def working(fanout: Installation, team: str) -> Iterator[Operator]:
     """Have an operator make the plans of three routes, credentials among them; it runs until the block ends."""
     bearer = {"bearer": {"secretRef": {"name": "mail", "key": "token"}}}
     target = {"name": "mail", "url": "https://mail.example.com/", "authentication": bearer}
-    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "mail", "namespace": team}}
     process = fanout.operator(program=hasty("looks"))
     try:
         process.start()
-        fanout.apply(secret | {"stringData": {"token": "value"}})
+        fanout.apply(secret(team, "mail", token="value"))
         fanout.apply(*(fanout.route(team, name, target) for name in NAMES))
         for name in NAMES:
             fanout.plan(team, name)

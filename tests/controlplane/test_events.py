@@ -6,19 +6,13 @@ import pytest
 
 from fanout_operator.kube import EVENTS
 from tests.controlplane.installed import Installation, Operator, running_operator
-from tests.controlplane.reports import Reports, reporting
+from tests.controlplane.manifests import CRM, service
+from tests.controlplane.reports import Reports
 from tests.controlplane.waiting import Document, until
 
-CRM: Document = {"name": "crm", "url": "https://crm.example.com/events"}
 PATIENT: Document = CRM | {"policy": {"circuitBreaker": {"openDuration": "10m"}}}
 HASTY: Document = {"policy": {"circuitBreaker": {"maxOpenDuration": "1m"}}}  # together they contradict each other
 PAYMENT: Document = {"name": "payment", "service": {"name": "payment", "port": "http"}}
-
-
-@pytest.fixture(scope="module")
-def reports() -> Iterator[Reports]:
-    with reporting() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -96,13 +90,7 @@ def test_a_refused_spec_and_a_missing_reference_are_told_and_that_they_are_mende
     told(fanout, namespace, "Invalid")
     fanout.apply(fanout.route(namespace, "orders", PAYMENT))
     told(fanout, namespace, "Accepted", "ServiceNotFound")
-    service = {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": "payment", "namespace": namespace},
-        "spec": {"ports": [{"name": "http", "port": 8080}]},
-    }
-    fanout.apply(service)
+    fanout.apply(service(namespace, "payment"))
     fanout.status(namespace, "orders", ResolvedRefs="True")
     found = told(fanout, namespace, "Invalid", "Accepted", "ServiceNotFound")
     by_reason = {one["reason"]: one for one in found}

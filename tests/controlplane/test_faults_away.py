@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.controlplane.dispatcher import Dispatcher
-from tests.controlplane.faults import CRM
 from tests.controlplane.installed import Installation, define, running_operator
+from tests.controlplane.manifests import CRM
 from tests.harness.apiserver import ApiServer
 from tests.support.figures import Figure
 

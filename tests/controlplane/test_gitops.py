@@ -13,21 +13,15 @@ import pytest
 
 from fanout_operator.kube import ROUTES
 from tests.controlplane.installed import Installation, running_operator
-from tests.controlplane.reports import Reports, reporting
+from tests.controlplane.manifests import CRM
+from tests.controlplane.reports import Reports
 from tests.controlplane.waiting import Document
 from tests.harness.apiserver import ApiServer
 from tests.harness.helm import HelmError, helm
 from tests.support.argocd import health
 
-CRM: Document = {"name": "crm", "url": "https://crm.example.com/"}
 SHORT = "3s"  # what is under way is not over by then
 LONG = "60s"  # nobody waits that long: what has an end is told at once
-
-
-@pytest.fixture(scope="module")
-def reports() -> Iterator[Reports]:
-    with reporting() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

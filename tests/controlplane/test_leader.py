@@ -11,10 +11,10 @@ import pytest
 
 from tests.controlplane.dispatcher import Dispatcher
 from tests.controlplane.installed import Installation, Operator
+from tests.controlplane.manifests import CRM
 from tests.controlplane.waiting import Document
 from tests.support.figures import Figure
 
-CRM: Document = {"name": "crm", "url": "https://crm.example.com/events"}
 LEASE = "fanout-operator"
 TAKEOVER = 15.0  # seconds, after a leader was killed
 SHORT = (  # terms for who waits until a lease runs out, and does not ask how long that takes

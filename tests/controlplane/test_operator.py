@@ -8,23 +8,17 @@ import pytest
 
 from fanout_crds.cluster_plan import REVISION, name_of
 from tests.controlplane.installed import Installation, Operator, condition, running_operator
-from tests.controlplane.reports import Reports, reporting
+from tests.controlplane.manifests import CRM, secret, service
+from tests.controlplane.reports import Reports
 from tests.controlplane.waiting import Document, until
 from tests.harness.apiserver import KubectlError
 
-CRM: Document = {"name": "crm", "url": "https://crm.example.com/events"}
 PAYMENT: Document = {"name": "payment", "service": {"name": "payment", "port": "http", "path": "/charges"}}
 TOKEN: Document = {
     "name": "mail",
     "url": "https://mail.example.com/",
     "authentication": {"bearer": {"secretRef": {"name": "mail", "key": "token"}}},
 }
-
-
-@pytest.fixture(scope="module")
-def reports() -> Iterator[Reports]:
-    with reporting() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -36,24 +30,6 @@ def fanout(release: Installation) -> Installation:
 def operator(fanout: Installation, reports: Reports) -> Iterator[Operator]:
     with running_operator(fanout, f"--dispatcher={reports.url}", "--public-url=http://in.example") as process:
         yield process
-
-
-def service(namespace: str, name: str, *, port: int = 8080) -> Document:
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": {"ports": [{"name": "http", "port": port}]},
-    }
-
-
-def secret(namespace: str, name: str, **data: str) -> Document:
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": name, "namespace": namespace},
-        "stringData": data,
-    }
 
 
 def test_a_good_route_is_ready_when_the_dispatcher_says_that_it_runs_this_very_plan(

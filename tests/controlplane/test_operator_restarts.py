@@ -9,22 +9,15 @@ from fanout_crds.cluster_plan import ROUTE_UID
 from fanout_crds.schema import NAME
 from fanout_operator.kube import EVENTS
 from tests.controlplane.installed import PLANS, Installation, Operator, condition, define, hasty, running_operator
-from tests.controlplane.reports import Reports, reporting
-from tests.controlplane.waiting import Document, until
+from tests.controlplane.manifests import CRM, secret, service
+from tests.controlplane.reports import Reports
+from tests.controlplane.waiting import until
 from tests.harness.apiserver import ApiServer
-
-CRM: Document = {"name": "crm", "url": "https://crm.example.com/events"}
 
 
 @pytest.fixture(scope="module")
 def fanout(release: Installation) -> Installation:
     return release.beside("test-restarts")
-
-
-@pytest.fixture(scope="module")
-def reports() -> Iterator[Reports]:
-    with reporting() as server:
-        yield server
 
 
 @pytest.fixture
@@ -44,15 +37,12 @@ def test_without_a_dispatcher_a_good_route_is_neither_ready_nor_wrong(fanout: In
 
 
 def test_a_restart_writes_nothing(fanout: Installation, reports: Reports, operator: Operator, namespace: str) -> None:
-    secret = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": "mail", "namespace": namespace},
-        "stringData": {"token": "value"},
-    }
     bearer = {"bearer": {"secretRef": {"name": "mail", "key": "token"}}}
     missing = {"name": "gone", "service": {"name": "gone", "port": 80}}
-    fanout.apply(secret, fanout.route(namespace, "orders", CRM | {"authentication": bearer}, missing))
+    fanout.apply(
+        secret(namespace, "mail", token="value"),
+        fanout.route(namespace, "orders", CRM | {"authentication": bearer}, missing),
+    )
     reports.run(fanout.plan(namespace, "orders"), crm={"circuit": "Open", "pending": 5})
     fanout.status(namespace, "orders", Programmed="True", Healthy="False", ResolvedRefs="False")
     before = fanout.versions(namespace)
@@ -162,17 +152,11 @@ def test_with_roles_only_it_serves_the_namespaces_it_may_and_no_other(apiserver:
     first, second, other = (apiserver.namespace() for _ in range(3))
     fanout.install(f"watchNamespaces={{{first},{second}}}")
     missing = {"name": "gone", "service": {"name": "gone", "port": 80}}
-    service = {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": "gone", "namespace": second},
-        "spec": {"ports": [{"port": 80}]},
-    }
     with running_operator(fanout, f"--watch-namespace={first}", f"--watch-namespace={second}") as operator:
         fanout.apply(fanout.route(other, "orders", CRM), fanout.route(first, "orders", CRM))
         fanout.apply(fanout.route(second, "orders", CRM, missing))
         fanout.status(second, "orders", ResolvedRefs="False/ServiceNotFound")
-        fanout.apply(service)
+        fanout.apply(service(second, "gone", ports=[{"port": 80}]))
         fanout.status(second, "orders", ResolvedRefs="True")
         fanout.plan(first, "orders")
         fanout.server.kubectl("delete", "fanoutroute", "orders", f"--namespace={first}")

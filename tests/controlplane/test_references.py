@@ -11,6 +11,7 @@ from fanout_dispatcher.transport.guard import Guard
 from fanout_operator.kube import CONFIG_MAPS, SECRETS
 from tests.controlplane import grants
 from tests.controlplane.installed import Installation, Operator, condition, hasty, running_operator
+from tests.controlplane.manifests import secret, service
 from tests.controlplane.waiting import Document, until
 from tests.harness.apiserver import ApiServer
 from tests.support.figures import Figure
@@ -56,21 +57,10 @@ def granting(server: ApiServer, operator: Operator) -> None:
     grants.define(server, "v1beta1")
 
 
-def secret(namespace: str, name: str, **data: str) -> Document:
-    metadata = {"name": name, "namespace": namespace}
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data}
-
-
 def bearer(namespace: str, name: str = "mail") -> Document:
     """A target whose token is in a Secret of some namespace."""
     ref = {"namespace": namespace, "name": name, "key": "token"}
     return {"name": name, "url": "https://mail.example.com/", "authentication": {"bearer": {"secretRef": ref}}}
-
-
-def service(namespace: str, name: str, **spec: object) -> Document:
-    metadata = {"name": name, "namespace": namespace}
-    ports = [{"name": "http", "port": 8080}]
-    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": ports, **spec}}
 
 
 def to_service(name: str, **service: object) -> Document:

@@ -8,11 +8,11 @@ import pytest
 from fanout_crds.cluster_plan import CLASS, name_of
 from fanout_operator.kube import CONFIG_MAPS, ROUTES
 from tests.controlplane.installed import Installation, condition, running_operator
+from tests.controlplane.manifests import CRM, secret
 from tests.controlplane.reports import Reports, reporting
 from tests.controlplane.waiting import Document, until
 from tests.harness.apiserver import ApiServer
 
-CRM: Document = {"name": "crm", "url": "https://crm.example.com/"}
 MAIL: Document = {
     "name": "mail",
     "url": "https://mail.example.com/",
@@ -42,11 +42,6 @@ def _side(installation: Installation, stack: ExitStack) -> Side:
     return Side(installation, reports)
 
 
-def secret(namespace: str) -> Document:
-    metadata = {"name": "mail", "namespace": namespace}
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"token": "t"}}
-
-
 def test_each_serves_its_own_routes_and_no_other(sides: tuple[Side, Side], namespace: str) -> None:
     blue, green = sides
     blue.fanout.apply(blue.fanout.route(namespace, "blue", CRM), green.fanout.route(namespace, "green", CRM))
@@ -62,7 +57,7 @@ def test_a_route_that_moves_takes_its_plan_its_credentials_and_its_status_along(
     sides: tuple[Side, Side], namespace: str
 ) -> None:
     blue, green = sides
-    blue.fanout.apply(secret(namespace), blue.fanout.route(namespace, "orders", MAIL))
+    blue.fanout.apply(secret(namespace, "mail", token="t"), blue.fanout.route(namespace, "orders", MAIL))
     before = blue.fanout.plan(namespace, "orders")
     blue.reports.run(before)
     blue.fanout.status(namespace, "orders", Ready="True")
@@ -98,7 +93,7 @@ def test_two_that_write_into_one_namespace_do_not_take_each_others_plans(
     blue, _ = sides
     with ExitStack() as stack:
         red = _side(blue.fanout.beside("test-red"), stack)
-        blue.fanout.apply(secret(namespace), blue.fanout.route(namespace, "orders", MAIL))
+        blue.fanout.apply(secret(namespace, "mail", token="t"), blue.fanout.route(namespace, "orders", MAIL))
         blue.reports.run(plan := blue.fanout.plan(namespace, "orders"))
         blue.fanout.status(namespace, "orders", Ready="True")
         for side, generation in ((red, 2), (blue, 3), (red, 4)):
