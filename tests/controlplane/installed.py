@@ -216,6 +216,12 @@ class Installation:
         mine = [json.loads(one["data"][FILE]) for one in items if note(one, ROUTE) == f"{namespace}/{name}"]
         return next((one for one in mine if all(one[key] == value for key, value in wanted.items())), None)
 
+    def one_more(self, namespace: str) -> None:
+        """Apply another route and wait until it is answered, by two writes: what was to be said before, has been."""
+        self.apply(self.route(namespace, "one-more", {"name": "crm", "url": "https://crm.example.com/"}))
+        self.plan(namespace, "one-more")
+        self.status(namespace, "one-more", Accepted="True")
+
     def credentials(self, plan: Document) -> Document:
         """Wait for the Secret that goes with a revision."""
 
