@@ -31,7 +31,7 @@ def fanout(release: Installation, reports: Reports) -> Iterator[Installation]:
         yield installation
 
 
-class Release:
+class Chart:
     """A chart that holds one route."""
 
     def __init__(self, server: ApiServer, folder: Path) -> None:
@@ -53,8 +53,8 @@ class Release:
 
 
 @pytest.fixture
-def release(fanout: Installation, tmp_path: Path) -> Release:
-    return Release(fanout.server, tmp_path)
+def chart(fanout: Installation, tmp_path: Path) -> Chart:
+    return Chart(fanout.server, tmp_path)
 
 
 def live(fanout: Installation, namespace: str) -> Document:
@@ -64,10 +64,10 @@ def live(fanout: Installation, namespace: str) -> Document:
 
 
 def test_a_good_route_is_current_and_healthy_once_it_runs_everywhere(
-    fanout: Installation, reports: Reports, namespace: str, release: Release
+    fanout: Installation, reports: Reports, namespace: str, chart: Chart
 ) -> None:
     with ThreadPoolExecutor(1) as beside:
-        found = beside.submit(release.apply, fanout.route(namespace, "orders", CRM), LONG)
+        found = beside.submit(chart.apply, fanout.route(namespace, "orders", CRM), LONG)
         plan = fanout.plan(namespace, "orders")
         fanout.status(namespace, "orders", Ready="False/Waiting")
         waiting = health(live(fanout, namespace))
@@ -78,38 +78,38 @@ def test_a_good_route_is_current_and_healthy_once_it_runs_everywhere(
     assert health(live(fanout, namespace)) == ("Healthy", "no open circuit, no dead letters")
 
 
-def test_a_route_that_does_not_run_yet_is_in_progress(fanout: Installation, namespace: str, release: Release) -> None:
-    found = release.apply(fanout.route(namespace, "orders", CRM), SHORT)
+def test_a_route_that_does_not_run_yet_is_in_progress(fanout: Installation, namespace: str, chart: Chart) -> None:
+    found = chart.apply(fanout.route(namespace, "orders", CRM), SHORT)
 
     assert "status: InProgress, message: not yet running this revision" in found
 
 
 def test_a_route_that_nobody_serves_is_in_progress_and_not_done(
-    fanout: Installation, namespace: str, release: Release
+    fanout: Installation, namespace: str, chart: Chart
 ) -> None:
-    found = release.apply(fanout.route(namespace, "orders", CRM, className="nobody"), SHORT)
+    found = chart.apply(fanout.route(namespace, "orders", CRM, className="nobody"), SHORT)
 
     assert "status: InProgress, message: No operator has looked at this route yet" in found
     assert health(live(fanout, namespace))[0] == "Progressing"
 
 
 def test_a_missing_reference_is_in_progress_since_it_may_come(
-    fanout: Installation, reports: Reports, namespace: str, release: Release
+    fanout: Installation, reports: Reports, namespace: str, chart: Chart
 ) -> None:
     held: Document = {"name": "held", "service": {"name": "payment", "port": "http"}}
-    found = release.apply(fanout.route(namespace, "orders", held), SHORT)
+    found = chart.apply(fanout.route(namespace, "orders", held), SHORT)
 
     assert "status: InProgress, message: target held: there is no Service" in found
     assert health(live(fanout, namespace))[0] == "Progressing"
 
 
 def test_a_route_that_is_refused_has_failed_at_once_and_recovers_when_it_is_mended(
-    fanout: Installation, reports: Reports, namespace: str, release: Release
+    fanout: Installation, reports: Reports, namespace: str, chart: Chart
 ) -> None:
-    found = release.apply(fanout.route(namespace, "orders", CRM, listen={"path": "/elsewhere/orders"}), LONG)
+    found = chart.apply(fanout.route(namespace, "orders", CRM, listen={"path": "/elsewhere/orders"}), LONG)
     degraded = health(live(fanout, namespace))
     with ThreadPoolExecutor(1) as beside:
-        mended = beside.submit(release.apply, fanout.route(namespace, "orders", CRM), LONG)
+        mended = beside.submit(chart.apply, fanout.route(namespace, "orders", CRM), LONG)
         reports.run(fanout.plan(namespace, "orders"))
 
         assert mended.result() == "Current"
@@ -119,10 +119,10 @@ def test_a_route_that_is_refused_has_failed_at_once_and_recovers_when_it_is_mend
 
 
 def test_a_plan_that_a_dispatcher_refuses_has_failed(
-    fanout: Installation, reports: Reports, namespace: str, release: Release
+    fanout: Installation, reports: Reports, namespace: str, chart: Chart
 ) -> None:
     with ThreadPoolExecutor(1) as beside:
-        found = beside.submit(release.apply, fanout.route(namespace, "orders", CRM), LONG)
+        found = beside.submit(chart.apply, fanout.route(namespace, "orders", CRM), LONG)
         reports.refuse(fanout.plan(namespace, "orders"), "format 9 is not one this dispatcher reads")
 
         assert "status: Failed" in found.result()
@@ -131,7 +131,7 @@ def test_a_plan_that_a_dispatcher_refuses_has_failed(
 
 
 def test_a_ready_route_whose_change_nobody_has_looked_at_is_in_progress(
-    fanout: Installation, reports: Reports, namespace: str, release: Release
+    fanout: Installation, reports: Reports, namespace: str, chart: Chart
 ) -> None:
     fanout.apply(fanout.route(namespace, "orders", CRM))
     reports.run(fanout.plan(namespace, "orders"))
@@ -151,10 +151,10 @@ def test_a_suspended_route_is_told_as_that(fanout: Installation, reports: Report
 
 
 def test_an_open_circuit_is_told_and_fails_nothing(
-    fanout: Installation, reports: Reports, namespace: str, release: Release
+    fanout: Installation, reports: Reports, namespace: str, chart: Chart
 ) -> None:
     with ThreadPoolExecutor(1) as beside:
-        found = beside.submit(release.apply, fanout.route(namespace, "orders", CRM), LONG)
+        found = beside.submit(chart.apply, fanout.route(namespace, "orders", CRM), LONG)
         reports.run(fanout.plan(namespace, "orders"), crm={"circuit": "Open"})
         fanout.status(namespace, "orders", Healthy="False/CircuitOpen", Ready="True")
 
