@@ -171,6 +171,54 @@ def test_a_deleted_route_takes_nothing_more_delivers_for_a_while_and_keeps_the_r
     world.live(after)
 
 
+def test_a_deleted_route_stays_deleted_through_a_restart() -> None:
+    world = World(a_plan("a"), down("a"))
+
+    async def story(life: Life) -> None:
+        await life.post("e1")
+        await asyncio.sleep(5)
+        life.engine.retire(world.plan.key)
+        await asyncio.sleep(1)
+
+    async def after(life: Life) -> None:
+        assert list(life.engine.routes()) == []
+        assert await life.reasons("a") == []
+        await asyncio.sleep(60)
+        assert await life.reasons("a") == ["RouteDeleted"]
+
+    async def later(life: Life) -> None:
+        assert list(life.desk.lane_meters()) == []
+
+    world.live(story)
+    world.has_source = False
+    world.live(after)
+    world.live(later)
+
+
+@pytest.mark.parametrize("name", ["another", "zzz"])  # the journal gives plans in the order of their names
+def test_a_path_that_a_deleted_route_had_is_its_heirs_after_a_restart_too(name: str) -> None:
+    world = World(a_plan("a"), down("a"))
+    heir = msgspec.structs.replace(a_plan("b"), name=name)
+
+    async def story(life: Life) -> None:
+        await life.post("e1")
+        await asyncio.sleep(5)
+        life.engine.retire(world.plan.key)
+        life.engine.adopt(heir, {})
+        await asyncio.sleep(1)
+
+    async def after(life: Life) -> None:
+        assert list(life.engine.routes()) == [heir.key]
+        assert life.engine.route_at(heir.path) is not None
+        assert life.desk.refused() == 0
+        await asyncio.sleep(60)
+        assert await life.reasons("a") == ["RouteDeleted"]
+
+    world.live(story)
+    world.has_source = False
+    world.live(after)
+
+
 def test_a_route_made_again_in_time_takes_its_backlog_over() -> None:
     world = World(a_plan("a"), down("a"))
 

@@ -172,7 +172,7 @@ class Engine:
         """Go on with the plans of last time; targets with credentials are held until their source brings those."""
         for key, text in recovered.plans.items():
             try:
-                self.table.adopt(plans.decode(text), {})
+                self.table.recover(plans.decode(text))
             except (ValueError, PlanRefused) as error:
                 self.table.refuse(key, str(error))
 

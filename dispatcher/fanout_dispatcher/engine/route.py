@@ -15,6 +15,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Replaced as a whole when a newer plan comes into force: an event sees one generation and no other."""
 
     plan: Plan
+    whole: Plan  # as it came, and as the journal keeps it: `plan` is what this engine runs of it
     book: Book
     lanes: tuple[Lane, ...]
     frozen: Frozen

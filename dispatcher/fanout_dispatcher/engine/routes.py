@@ -5,7 +5,8 @@ what they know of their target do: a lane is found by route and target name, tol
 
 The backlog belongs to namespace/name. A route that is deleted takes no more events; its lanes go on for a while, and
 what is left then is dead-lettered. A route of the same name made within that time simply takes over. A target that is
-taken out of its route is treated alike.
+taken out of its route is treated alike. The journal keeps the plan of a deleted route until its lanes are empty, with
+no path: so a restart within that time goes on with the end of the route, and its path is free for another.
 """
 
 import asyncio
@@ -76,7 +77,7 @@ class Routes:
             raise PlanRefused(why)
         filtering = self._filters(plan)
         self.refused.pop(key, None)
-        route = self._route(plan, credentials, before, filtering)
+        route = self._route(plan, whole, credentials, before, filtering)
         if before is not None:
             del self.by_path[before.plan.path]
             self._part(before, plan)
@@ -92,6 +93,12 @@ class Routes:
                 )
             )
         self.works.changed(key)
+
+    def recover(self, plan: plans.Plan) -> None:
+        """Go on with a plan that the journal kept, or with the end of its route. Raises PlanRefused."""
+        self.adopt(plan, {})
+        if not plan.path:
+            self.retire(plan.key)
 
     def refuse(self, key: str, why: str) -> None:
         """A newer plan is not understood: say so, and keep the last good one."""
@@ -109,6 +116,7 @@ class Routes:
                 self.works.changed(key)
             return
         del self.by_path[route.plan.path]
+        self._keep(msgspec.structs.replace(route.whole, path=""))
         timer = self.works.loop.call_later(DRAIN, self._end, key)
         self.retiring[key] = (route, timer)
         self.works.seam.tell(RouteRetired(route=key))
@@ -162,7 +170,12 @@ class Routes:
             raise PlanRefused(str(why)) from None
 
     def _route(
-        self, plan: plans.Plan, credentials: plans.Credentials, before: Route | None, filtering: Filters | None
+        self,
+        plan: plans.Plan,
+        whole: plans.Plan,
+        credentials: plans.Credentials,
+        before: Route | None,
+        filtering: Filters | None,
     ) -> Route:
         book = self.durable if plan.durability == "Journal" else self.memory
         lanes = tuple(self._lane(book, plan, target, credentials) for target in plan.targets)
@@ -172,6 +185,7 @@ class Routes:
         exact, prefixes = forwarding(plan)
         return Route(
             plan=plan,
+            whole=whole,
             book=book,
             lanes=lanes,
             frozen=book.freeze(plan.key, plan.generation, tuple(target.name for target in plan.targets)),

@@ -78,7 +78,10 @@ class Board:
     # --- for the supervisor -------------------------------------------------------------------------------------------
 
     def recover(self, kept: typing.Mapping[str, bytes]) -> None:
-        """Take what a worker's journal kept, where no other's had it before."""
+        """Take what a worker's journal kept, where no other's had it before.
+
+        A plan without a path is of a route that was deleted: the worker itself goes on with its end.
+        """
         for route, text in kept.items():
             if route in self._in_force:
                 continue
@@ -87,6 +90,8 @@ class Board:
                 self._check_path(plan)
             except (ValueError, PlanRefused) as fault:
                 self.refuse(route, str(fault))
+                continue
+            if not plan.path:
                 continue
             self._put(plan, {})
             self.known = True

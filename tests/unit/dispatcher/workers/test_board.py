@@ -112,6 +112,16 @@ async def test_what_journals_kept_is_in_force_until_the_source_speaks_the_first_
     assert list(told.board.refused) == ["shop/torn"]
 
 
+async def test_a_route_that_was_deleted_before_the_restart_is_left_to_its_end() -> None:
+    told = Told()
+    heir = a_plan(name="heir")
+
+    told.board.recover({"shop/order-placed": plans.encode(a_plan(path="")), heir.key: plans.encode(heir)})
+
+    assert list(told.board.routes()) == [heir.key]
+    assert told.board.refused == {}
+
+
 async def test_a_plan_that_worked_with_fewer_workers_stays_and_is_said_and_so_do_newer_ones_until_one_goes_round() -> (
     None
 ):
