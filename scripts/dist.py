@@ -4,6 +4,7 @@ import pathlib
 import sys
 
 from scripts.manifests import ROOT, install
+from tests.harness.helm import HelmError
 
 
 def main(arguments: list[str]) -> None:
@@ -12,7 +13,7 @@ def main(arguments: list[str]) -> None:
     file.parent.mkdir(exist_ok=True)
     try:
         file.write_text(install(*arguments), encoding="utf-8")
-    except ValueError as wrong:
+    except (ValueError, HelmError) as wrong:
         raise SystemExit(f"make dist: {wrong}") from None
     print(f"{file.relative_to(ROOT)}: {file.stat().st_size} bytes")
 

@@ -46,7 +46,8 @@ def install(image: str | None = None) -> str:
 
 def rendered(*settings: str) -> str:
     """Render the chart with these further values."""
-    values = [f"--set={one}" for one in (*VALUES, *settings)]
+    values = [f"--set={one}" for one in VALUES]
+    values += [f"--set-string={one}" for one in settings]  # a tag of digits is no number
     text = helm("template", "fanout", str(CHART), f"--namespace={NAMESPACE}", "--skip-tests", *values)
     return re.sub(r"\n{2,}", "\n", HELM_ONLY.sub("", text))
 

@@ -18,7 +18,8 @@ from tests.harness.apiserver import ApiServer, running
 from tests.harness.binaries import binary
 from tests.harness.helm import HelmError
 
-IMAGE = "registry.example.com/fanout:1.2.3"
+REPOSITORY = "registry.example.com/fanout"
+IMAGE = f"{REPOSITORY}:1.2.3"
 Objects = dict[tuple[str, str], dict[str, object]]
 
 
@@ -67,7 +68,7 @@ def test_no_secret_and_nothing_of_helms_is_in_them() -> None:
     assert "helm" not in install().lower()
 
 
-@pytest.mark.parametrize("image", [IMAGE, f"localhost:5000/fanout@sha256:{'a' * 64}"])
+@pytest.mark.parametrize("image", [IMAGE, f"localhost:5000/fanout@sha256:{'a' * 64}", f"{REPOSITORY}:20261128"])
 def test_the_image_is_the_one_that_is_named(image: str) -> None:
     assert images(objects(install(image))) == {image}
 

@@ -25,6 +25,14 @@ app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end -}}
 
+{{- /* How many bytes a quantity is, to compare it with another. */ -}}
+{{- define "fanout.bytes" -}}
+{{- $units := dict "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 -}}
+{{- $binary := dict "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 "Pi" 1125899906842624 -}}
+{{- $unit := regexFind "[A-Za-z]*$" . -}}
+{{ mulf (float64 (trimSuffix $unit .)) (get (merge $units $binary) $unit | default 1) }}
+{{- end -}}
+
 {{- define "fanout.image" -}}
 {{- $tagged := printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) -}}
 {{ ternary (printf "%s@%s" .Values.image.repository .Values.image.digest) $tagged (ne .Values.image.digest "") }}
