@@ -196,7 +196,7 @@ class Lane:
         self.works.wheel.drop(flight)
         now = self.clock.now()
         if type(outcome) is Failed and outcome.status in self.rules.success:
-            outcome = Delivered(outcome.status)
+            outcome = Delivered(outcome.status, outcome.answer)
         self.gates.leave(flight, outcome, now)
         delivery = typing.cast(Delivery, flight.delivery)
         seconds = now - self.clock.offset - flight.started

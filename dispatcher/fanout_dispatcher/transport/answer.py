@@ -2,8 +2,9 @@
 
 httptools (llhttp, strict) parses; this module decides what an answer *means* for its flight: a final status whose last
 body byte was read, an answer over a cap, or no HTTP at all. Interim answers (1xx) are skipped, a few of them.
-Bodies are counted and dropped, never kept and never decompressed. What the connection may be used for afterwards is
-said by ``reusable``: only an answer that ends exactly where its bytes end leaves a connection fit for another.
+Bodies are counted and dropped, never decompressed; only for a flight that asks for it are they kept (keeper.py). What
+the connection may be used for afterwards is said by ``reusable``: only an answer that ends exactly where its bytes end
+leaves a connection fit for another.
 
 The same bytes as an earlier answer mean the same as before; the connection uses that (``Usual``) to skip the parser,
 which matters because most targets answer an accepted event with the same few bytes.
@@ -13,6 +14,7 @@ import typing
 
 import httptools
 
+from fanout_dispatcher.transport.keeper import Keeper
 from fanout_dispatcher.values.outcome import Delivered, Failed, Fault
 
 HEAD_BYTES: typing.Final = 32 * 1024
@@ -38,17 +40,22 @@ def _over(length: bytes) -> bool:
 
 
 class Usual:
-    """The last whole answer that came in one piece and left its connection reusable, and what it meant."""
+    """The last whole answer that came in one piece and left its connection reusable, and what it meant.
 
-    __slots__ = ("data", "outcome")
+    ``capture`` is how much of it was kept: to a flight that asks for another measure it means something else.
+    """
+
+    __slots__ = ("capture", "data", "outcome")
 
     def __init__(self) -> None:
+        self.capture = 0
         self.data = b""
         self.outcome: Landed = RESET
 
-    def learn(self, data: bytes, outcome: Landed) -> None:
+    def learn(self, data: bytes, outcome: Landed, capture: int) -> None:
         """Remember *data* if it is small: comparing must stay cheaper than parsing."""
         if len(data) <= USUAL_BYTES:
+            self.capture = capture
             self.data = data
             self.outcome = outcome
 
@@ -58,15 +65,20 @@ class _Stop(Exception):
 
 
 class Answer:
-    """One connection's reader. ``feed`` until it says an outcome, then ``reset`` for the next answer."""
+    """One connection's reader. ``feed`` until it says an outcome, then ``reset`` for the next answer.
+
+    *capture*: how many bytes of a body are kept, 0 for nothing of the answer at all.
+    """
 
     __slots__ = (
-        "_complete", "_delimited", "_fault", "_head", "_headers", "_in_body", "_interim", "_length", "_parser",
-        "_retry_after", "_status", "received", "reusable",
+        "_complete", "_delimited", "_fault", "_head", "_headers", "_in_body", "_interim", "_keeper", "_length",
+        "_parser", "_retry_after", "_status", "capture", "received", "reusable",
     )  # fmt: skip
 
-    def __init__(self) -> None:
-        self._parser = httptools.HttpResponseParser(self)
+    def __init__(self, capture: int = 0) -> None:
+        self.capture = capture
+        self._keeper = Keeper(self, capture) if capture else None
+        self._parser = httptools.HttpResponseParser(self._keeper or self)
         self.reset()
 
     def reset(self) -> None:
@@ -83,6 +95,8 @@ class Answer:
         self._length = b""
         self._status = 0
         self._retry_after: str | None = None
+        if self._keeper is not None:
+            self._keeper.reset()
 
     def feed(self, data: bytes) -> Landed | None:
         """Take the next bytes; the outcome once the answer has ended, None while it has not."""
@@ -105,7 +119,13 @@ class Answer:
         return self._outcome() if self._in_body and not self._delimited else RESET
 
     def _outcome(self) -> Landed:
-        return _DELIVERED.get(self._status) or Failed(status=self._status, retry_after=self._retry_after)
+        status = self._status
+        if self._keeper is None:
+            return _DELIVERED.get(status) or Failed(status=status, retry_after=self._retry_after)
+        captured = self._keeper.captured(status)
+        if status in _DELIVERED:
+            return Delivered(status, captured)
+        return Failed(status=status, retry_after=self._retry_after, answer=captured)
 
     def _stop(self, fault: Failed) -> typing.NoReturn:
         self._fault = fault

@@ -94,6 +94,8 @@ class Connection(asyncio.Protocol):
             if sent != len(first):
                 self._queue(memoryview(first)[sent:], rest)
         self._flight = flight
+        if flight.capture != self._answer.capture:
+            self._answer = Answer(flight.capture)
         flight.carrier = self
         self.used = flight.started
         return True
@@ -134,7 +136,7 @@ class Connection(asyncio.Protocol):
         answer = self._answer
         usual = self._usual
         outcome: Landed | None
-        if data == usual.data and answer.received == 0:
+        if data == usual.data and answer.received == 0 and usual.capture == answer.capture:
             outcome = usual.outcome
             again = not (self._writing and self._unsent())
         else:
@@ -143,7 +145,7 @@ class Connection(asyncio.Protocol):
                 return
             again = answer.reusable and not (self._writing and self._unsent())
             if again and answer.received == len(data):
-                usual.learn(data, outcome)
+                usual.learn(data, outcome, answer.capture)
             answer.reset()
         self._flight = flight.carrier = None
         if again:

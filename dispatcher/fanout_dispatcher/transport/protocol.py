@@ -29,6 +29,7 @@ class Flight(msgspec.Struct, kw_only=True, eq=False):
     started: float  # loop time, s
     entered: float = 0.0  # the same moment in engine time, s, for the gates
     delivery: object = None  # the lane's own
+    capture: int = 0  # bytes of the answer's body to keep; 0: nothing of the answer but what it means
     epoch: int = 0  # the circuit's, at the time of asking
     probe: bool = False
     landed: bool = False

@@ -8,6 +8,8 @@ import enum
 
 import msgspec
 
+from fanout_dispatcher.values.answer import Captured
+
 
 class Fault(enum.StrEnum):
     """What can go wrong between us and a target besides its own answer. Closed: the policy API names these."""
@@ -23,21 +25,24 @@ class Fault(enum.StrEnum):
 
 
 class Delivered(msgspec.Struct, frozen=True, gc=False):
-    """The target answered with a success status and its last body byte was read."""
+    """The target answered with a success status and its last body byte was read. ``answer``: where it was kept."""
 
     status: int
+    answer: Captured | None = None
 
 
 class Failed(msgspec.Struct, frozen=True, gc=False):
     """The target was asked and did not accept: *status* when it answered, else *fault*.
 
     ``retry_after`` is the raw value of its Retry-After header. ``detail`` is coarse on purpose (a tenant sees it).
+    ``answer`` is what it answered, where that was kept.
     """
 
     status: int = 0
     fault: Fault | None = None
     retry_after: str | None = None
     detail: str = ""
+    answer: Captured | None = None
 
     def __str__(self) -> str:
         return str(self.status) if self.fault is None else self.fault.value

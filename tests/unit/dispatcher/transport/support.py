@@ -95,9 +95,11 @@ class Pad:
         self.outcomes: dict[Flight, list[Outcome]] = {}
         self._news = asyncio.Event()
 
-    def launch(self, sender: Sender, what: Event | None = None, *, number: int = 1) -> Flight:
+    def launch(self, sender: Sender, what: Event | None = None, *, number: int = 1, capture: int = 0) -> Flight:
         started = asyncio.get_running_loop().time()
-        flight = Flight(landing=self, event=what or event(), target="payment", number=number, started=started)
+        flight = Flight(
+            landing=self, event=what or event(), target="payment", number=number, started=started, capture=capture
+        )
         self.outcomes[flight] = []
         sender.start(flight)
         return flight
@@ -117,8 +119,8 @@ class Pad:
         assert len(self.outcomes[flight]) == 1
         return self.outcomes[flight][0]
 
-    async def send(self, sender: Sender, what: Event | None = None, *, number: int = 1) -> Outcome:
-        return await self.outcome(self.launch(sender, what, number=number))
+    async def send(self, sender: Sender, what: Event | None = None, *, number: int = 1, capture: int = 0) -> Outcome:
+        return await self.outcome(self.launch(sender, what, number=number, capture=capture))
 
 
 async def turns(count: int = 20) -> None:

@@ -1,0 +1,27 @@
+"""What a target answered, as far as somebody is going to look at it: a waiting caller, an expression, the journal.
+
+Nearly all answers are counted and dropped. One that is kept is bounded: a few headers by name, and the first bytes of
+the body; what was cut off is said, never hidden.
+"""
+
+import typing
+
+import msgspec
+
+CAPTURED: typing.Final = frozenset(
+    b"content-type content-encoding content-language content-location location etag last-modified cache-control expires"
+    b" retry-after link x-request-id".split()
+)
+HEADER_BYTES: typing.Final = 1024  # of one value; a longer one is left out
+
+
+class Captured(msgspec.Struct, frozen=True, gc=False):
+    """One answer that was kept. Header names are in lower case, those of ``CAPTURED``, each once.
+
+    ``truncated``: the body had more bytes than the flight asked to keep.
+    """
+
+    status: int
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    truncated: bool = False
