@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from fanout_crds import breaker, plan, policy, retry
 from fanout_crds.kinds import FAULT_NAMES
+from fanout_crds.respond import Respond
 from fanout_crds.words import Answer
 
 MINUTE: typing.Final = 60.0
@@ -21,6 +22,7 @@ PRESETS: typing.Final[dict[retry.Preset, tuple[float, ...]]] = {
 }
 BURST: typing.Final = 0.1  # seconds of a rate limit that may come at once
 MAX_BODY_SIZE: typing.Final = KIB**2
+MAX_ANSWER_SIZE: typing.Final = 256 * KIB
 RETRY_ON: typing.Final[tuple[Answer, ...]] = (
     *((one, one) for one in (408, 425, 429, 500)),
     (502, 504),
@@ -43,6 +45,19 @@ def complete(said: policy.Policy, durability: str) -> plan.Policy:
         rate_limit=_rate_limit(said.rate_limit),
         queue=_queue(said.queue or policy.Queue()),
         dead_letter=_dead_letter(said.dead_letter or policy.DeadLetter()),
+    )
+
+
+def respond(said: Respond | None, targets: tuple[str, ...]) -> plan.Respond | None:
+    """Fill what nobody said of what a caller waits for; None where it does not wait."""
+    if said is None or said.mode != "Settled":
+        return None
+    wait_for = _or(said.wait_for, targets)
+    return plan.Respond(
+        wait_for=wait_for,
+        quorum=_or(said.quorum, len(wait_for)),
+        timeout=_or(said.timeout, 10.0),
+        partial=said.on_timeout == "Partial",
     )
 
 

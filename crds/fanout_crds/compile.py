@@ -57,6 +57,7 @@ def compile(route: FanoutRoute, installation: Installation, refs: Refs, revision
     """
     policies = _policies(route, installation)
     resolved = [_Resolved(target, route.metadata.namespace, refs) for target in route.spec.targets]
+    respond = builtin.respond(route.spec.respond, tuple(target.name for target in route.spec.targets))
     made = plan.Plan(
         format=plan.FORMAT,
         revision=revision,
@@ -68,7 +69,11 @@ def compile(route: FanoutRoute, installation: Installation, refs: Refs, revision
         max_body_size=_max_body_size(route),
         durability=route.spec.durability,
         suspend=route.spec.suspend,
-        targets=tuple(one.target(policy) for one, policy in zip(resolved, policies, strict=True)),
+        targets=tuple(
+            one.target(policy, capture=_capture(route, respond, one.said.name))
+            for one, policy in zip(resolved, policies, strict=True)
+        ),
+        respond=respond,
     )
     credentials = {handle: value for one in resolved for handle, value in one.credentials.items()}
     _check_size(made, credentials)
@@ -99,6 +104,14 @@ def _check_delay(target: Target, total: float, path: str, faults: Faults) -> Non
         faults.add(path, f"must be shorter than the policy's timeouts.total, {total:g}s, which runs from acceptance on")
 
 
+def _capture(route: FanoutRoute, respond: plan.Respond | None, target: str) -> int:
+    """How much of the answer of *target* somebody is going to look at."""
+    if respond is None or target not in respond.wait_for:
+        return 0
+    said = route.spec.respond.max_body_size if route.spec.respond else None
+    return builtin.MAX_ANSWER_SIZE if said is None else said
+
+
 def _max_body_size(route: FanoutRoute) -> int:
     said = route.spec.accept.max_body_size if route.spec.accept else None
     return builtin.MAX_BODY_SIZE if said is None else said
@@ -127,7 +140,7 @@ class _Resolved:
         if ca := ca_key(said, home):
             self._credential("ca", refs.secret(ca))
 
-    def target(self, policy: plan.Policy) -> plan.Target:
+    def target(self, policy: plan.Policy, *, capture: int) -> plan.Target:
         """Make the plan's target. A handle stands in it only when its credential is there."""
         why = self.unresolved[0] if self.unresolved else None
         request = self.said.request or Request()
@@ -144,6 +157,7 @@ class _Resolved:
             policy=policy,
             delay=self.said.delay or 0.0,
             when=self.said.when,
+            capture=capture,
         )
 
     def _address(self, home: str, refs: Refs) -> str:

@@ -170,6 +170,16 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     policy: Policy
     delay: float = 0.0  # seconds after acceptance before which it is not asked
     when: str | None = None  # an expression that says which events it gets; None = all
+    capture: int = 0  # bytes of its answer that are kept for whoever waits for it; 0 = nothing
+
+
+class Respond(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Whom a caller waits for, how many of them must succeed, and for how long (s)."""
+
+    wait_for: tuple[str, ...]
+    quorum: int
+    timeout: float
+    partial: bool  # once time is up, what has arrived is an answer
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -186,6 +196,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     durability: Durability
     suspend: bool
     targets: tuple[Target, ...]
+    respond: Respond | None = None  # None = the caller does not wait
 
     @property
     def key(self) -> str:

@@ -15,6 +15,7 @@ from fanout_crds.kinds import Duration, Enum, Flag, Port, Quantity, Text
 from fanout_crds.nearest import hint
 from fanout_crds.objects import ListOf, Object, join
 from fanout_crds.policy import POLICY, Policy
+from fanout_crds.respond import ENOUGH, KNOWN, Respond
 from fanout_crds.rules import Rule
 
 GROUP = "fanout.dev"
@@ -193,6 +194,7 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class Spec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What a route asks for."""
 
+    RULES: ClassVar = (KNOWN, ENOUGH)
     class_name: Annotated[str, texts.ClassName, "Which installation serves the route. Unset: fanout."] = CLASS_NAME
     suspend: Annotated[bool, Flag(), "true: events are accepted and kept, nothing is delivered. Unset: false."] = False
     listen: Annotated[Listen | None, Object(Listen), "Where events come in. Unset: as each field says."] = None
@@ -202,6 +204,9 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         Enum(Durability),
         "Journal: an event is answered 202 only once it is on disk. Memory: faster, lost on a crash. Unset: Journal.",
     ] = "Journal"
+    respond: Annotated[
+        Respond | None, Object(Respond), "What the caller is answered, and when. Unset: 202, as with mode Accepted."
+    ] = None
     defaults: Annotated[
         Defaults | None,
         Object(Defaults),

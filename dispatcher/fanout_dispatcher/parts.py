@@ -25,6 +25,7 @@ from fanout_dispatcher.engine.desk import EngineDesk
 from fanout_dispatcher.engine.engine import Engine, Opened
 from fanout_dispatcher.engine.route import Route
 from fanout_dispatcher.engine.routes import Share, undivided
+from fanout_dispatcher.ingress.engine import Caller
 from fanout_dispatcher.ingress.engine import Route as RouteAtDoor
 from fanout_dispatcher.ingress.listener import DEFAULTS as PORT
 from fanout_dispatcher.ingress.listener import Ingress, listen
@@ -37,7 +38,7 @@ from fanout_dispatcher.telemetry.logs import LogSeam
 from fanout_dispatcher.transport.guard import Guard
 from fanout_dispatcher.transport.senders import HttpSenders
 from fanout_dispatcher.values.address import bracketed
-from fanout_dispatcher.values.answers import Reply, Turned
+from fanout_dispatcher.values.answers import Reply, Tell, Turned
 from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.ids import Ids
 from fanout_dispatcher.values.views import EventView
@@ -73,6 +74,10 @@ class Door:
     def accept(self, route: RouteAtDoor, head: Head, body: bytes, reply: Reply) -> None:
         """Take an event."""
         self.engine.accept(typing.cast(Route, route), head, body, reply)  # it came from route_at
+
+    def accept_waiting(self, route: RouteAtDoor, head: Head, body: bytes, tell: Tell) -> Caller | None:
+        """Take an event whose caller waits for its targets."""
+        return self.engine.accept_waiting(typing.cast(Route, route), head, body, tell)
 
     async def event(self, receipt: str) -> EventView | Turned | None:
         """What became of an event; why it cannot be said now, where the journal or the worker that has it is away."""

@@ -13,6 +13,7 @@ import msgspec
 
 from fanout_crds.plan import Plan
 from fanout_dispatcher.engine.book import Book
+from fanout_dispatcher.engine.caller import Caller
 from fanout_dispatcher.engine.clock import Clock
 from fanout_dispatcher.engine.desk import EngineDesk
 from fanout_dispatcher.engine.engine import Engine, Opened
@@ -24,7 +25,7 @@ from fanout_dispatcher.journal.protocol import Batch
 from fanout_dispatcher.telemetry.seam import Change, JournalDegraded, Recorder
 from fanout_dispatcher.transport.memory import Reply
 from fanout_dispatcher.transport.protocol import Flight
-from fanout_dispatcher.values.answers import Accepted, Answered
+from fanout_dispatcher.values.answers import Accepted, Answered, Told
 from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.sink import PlanRefused
 from fanout_dispatcher.values.views import DeadLetterFilter, TargetView
@@ -50,6 +51,7 @@ class Life:
         self.world = world
         self.number = number
         self.history = world.history
+        self.callers: dict[str, Caller | None] = {}  # who waits, by event
         journal = world.storage.journal()
         recovered = journal.open()
         scratch = MemoryJournal(key=b"scratch")
@@ -134,6 +136,16 @@ class Life:
 
         self.engine.accept(route, head, body, reply)
         return answer
+
+    def ask(self, ident: str, body: bytes = b"{}") -> "asyncio.Future[Told]":
+        """An event whose caller waits for targets; the future gets what it is told."""
+        told: asyncio.Future[Told] = self.loop.create_future()
+        route = self.engine.route_at(self.world.plan.path)
+        assert route is not None
+        head = Head(id=ident, source="/sim", type="sim", identity=ident.encode(), attributes=b"")
+        self.history.log.append(records.Posted(self.now(), self.number, ident, route.plan, body))
+        self.callers[ident] = self.engine.accept_waiting(route, head, body, told.set_result)
+        return told
 
     def _answered(self, ident: str, book: Book, answered: Answered) -> None:
         said = records.Answered(self.now(), self.number, ident)

@@ -55,6 +55,11 @@ def a_plan(*targets: plan.Target | str, **changes: object) -> plan.Plan:
     return changed(made, changes)
 
 
+def a_wait(*names: str, quorum: int = 0, timeout: float = 10.0, partial: bool = False) -> plan.Respond:
+    """What a caller waits for: targets by name, all of them unless *quorum* says how many."""
+    return plan.Respond(wait_for=names, quorum=quorum or len(names), timeout=timeout, partial=partial)
+
+
 def changed(value: T, changes: Mapping[str, object]) -> T:
     """*value* with *changes*; a mapping goes on inside the field that it is for."""
     fields = {

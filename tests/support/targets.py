@@ -40,6 +40,7 @@ class Target:
         self.name = name
         self.life = 0
         self.status = 204
+        self.says = b""  # JSON: the body of a success, answered 200 then
         self.choose: typing.Callable[[Got], int] = lambda _: self.status
         self.delay = 0.0  # seconds that an answer takes
         self.closes = False  # the connection, after every answer, and says so
@@ -124,7 +125,11 @@ class _Connection(asyncio.Protocol):
             self.transport.abort()
         elif status != SILENT and not self.transport.is_closing():
             goodbye = b"connection: close\r\n" if self.target.closes else b""
-            self.transport.write(b"HTTP/1.1 %d X\r\n%bcontent-length: 0\r\n\r\n" % (status, goodbye))
+            says = self.target.says if status < 300 else b""
+            if says:
+                status, goodbye = 200, goodbye + b"content-type: application/json\r\n"
+            head = b"HTTP/1.1 %d X\r\n%bcontent-length: %d\r\n\r\n" % (status, goodbye, len(says))
+            self.transport.write(head + says)
             got.status = status
             if self.target.closes:
                 self.transport.close()

@@ -11,13 +11,15 @@ import msgspec
 
 from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.bounds import BUSY, QUEUE_FULL
+from fanout_dispatcher.engine.caller import Caller
+from fanout_dispatcher.engine.callers import Callers
 from fanout_dispatcher.engine.clock import Clock
 from fanout_dispatcher.engine.filters import Judged
 from fanout_dispatcher.engine.lane import Lane
 from fanout_dispatcher.engine.pending import Pending
 from fanout_dispatcher.engine.route import Route
 from fanout_dispatcher.journal.protocol import DeadRow, DueRow, JournalFull, Replayed
-from fanout_dispatcher.values.answers import Accepted, Reply, Turned
+from fanout_dispatcher.values.answers import Accepted, Reply, Tell, Turned
 from fanout_dispatcher.values.desk import RouteMeter
 from fanout_dispatcher.values.event import Event, Frozen, Head, State
 from fanout_dispatcher.values.outcome import Reason
@@ -104,7 +106,22 @@ class Acceptance:
         turned = self._turned(route, len(body), judged)
         if turned is not None:
             return reply(count(route.meter, turned))
-        return self.take(route.frozen, route.lanes, head, body, reply=reply, meter=route.meter, judged=judged)
+        self.take(route.frozen, route.lanes, head, body, reply=reply, meter=route.meter, judged=judged)
+        return None
+
+    def accept_waiting(self, route: Route, head: Head, body: bytes, tell: Tell, callers: Callers) -> Caller | None:
+        """Take an event whose caller waits for targets; None when it was turned away, which *tell* has said."""
+        assert route.waits is not None, f"nobody waits for the targets of {route.plan.key}"
+        judged = None if route.filters is None else route.filters.judge(head, body)
+        turned = self._turned(route, len(body), judged) or callers.turned(route.plan.key)
+        if turned is not None:
+            tell(count(route.meter, turned))
+            return None
+        caller = callers.wait(route.waits, route.meter, tell)
+        reply = caller.taken
+        took = self.take(route.frozen, route.lanes, head, body, reply=reply, meter=route.meter, judged=judged)
+        caller.follow(took, judged)
+        return caller
 
     def take(
         self,
@@ -117,7 +134,7 @@ class Acceptance:
         meter: RouteMeter | None = None,
         replayed: int | None = None,
         judged: Judged | None = None,
-    ) -> None:
+    ) -> Pending:
         """Write an event owed to *lanes*, counted in *meter*; *replayed* is the dead letter whose place it takes.
 
         *judged* says which lanes it is for; None: for all of them, as a replay is for the one that a person chose.
@@ -147,6 +164,7 @@ class Acceptance:
             book.committer.touch(pending)  # the states go into the same commit
         link = None if replayed is None else Replayed(replayed, seq)
         book.committer.append(Taken(event, book, lanes, pending, reply, meter, spilled, dead, skipped, link))
+        return pending
 
     def _turned(self, route: Route, size: int, judged: Judged | None) -> Turned | None:
         """Why the event cannot be taken, if so: said before anything is written."""

@@ -15,6 +15,7 @@ import msgspec
 from fanout_crds import plan as plans
 from fanout_dispatcher.engine.acceptance import Acceptance
 from fanout_dispatcher.engine.book import Book
+from fanout_dispatcher.engine.caller import Caller
 from fanout_dispatcher.engine.clock import Clock
 from fanout_dispatcher.engine.lane import Lane
 from fanout_dispatcher.engine.linger import LONGEST
@@ -26,7 +27,7 @@ from fanout_dispatcher.journal.disk import Disk
 from fanout_dispatcher.journal.protocol import Recovered
 from fanout_dispatcher.telemetry.seam import JournalDegraded, JournalRecovered, Seam
 from fanout_dispatcher.transport.protocol import SenderFactory
-from fanout_dispatcher.values.answers import Reply
+from fanout_dispatcher.values.answers import Reply, Tell
 from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.sink import PlanRefused
 
@@ -88,6 +89,10 @@ class Engine:
         """Take an event; *reply* is called once, on the loop. Never raises."""
         self.acceptance.accept(route, head, body, reply)
 
+    def accept_waiting(self, route: Route, head: Head, body: bytes, tell: Tell) -> Caller | None:
+        """Take an event whose caller waits for its targets; what is given back may ``leave``. Never raises."""
+        return self.acceptance.accept_waiting(route, head, body, tell, self.works.callers)
+
     # --- plans ------------------------------------------------------------------------------------------------------
 
     def adopt(self, plan: plans.Plan, credentials: plans.Credentials) -> None:
@@ -138,6 +143,7 @@ class Engine:
     async def drain(self, patience: float) -> None:
         """Accept nothing more, start nothing more, let what is in flight land, and commit it all."""
         self.close_door()
+        self.works.callers.drain()
         self.table.drain()
         give_up = self.clock.loop.time() + patience
         while self._in_flight() and self.clock.loop.time() < give_up:  # noqa: ASYNC110 (landing must not pay for this)

@@ -36,6 +36,7 @@ from fanout_dispatcher.values.outcome import Again, Dead, Delivered, Done, Faile
 
 GRAIN: typing.Final = 0.001  # seconds: loops round timers to milliseconds, and one that fires early would fire again
 QUANTUM: typing.Final = 64  # attempts that a lane starts in one turn of the loop; then the other lanes have theirs
+CIRCUIT_OPEN: typing.Final = "CircuitOpen"  # why a lane holds what it has, beside what a plan says
 STALE: typing.Final = 5  # seconds after which what waits in memory is written into the index too
 
 
@@ -97,6 +98,8 @@ class Lane:
     def hold(self, reason: str | None) -> None:
         """Stop sending (None: go on). Nothing is spent; ``timeouts.total`` runs on."""
         self.held = reason
+        if reason is not None:
+            self.works.callers.held(self.route, self.target.name, reason)
         self.soon()
 
     def end(self, reason: Reason) -> None:
@@ -173,12 +176,15 @@ class Lane:
             started=started,
             entered=now,
             delivery=delivery,
+            capture=self.target.capture,
             sender=sender,
         )
         self.gates.enter(flight, now)
         self.tally.meter.in_flight += 1
         if self.rules.attempt:
             self.works.wheel.add(flight, started + self.rules.attempt)
+        if (caller := delivery.pending.caller) is not None:
+            caller.flies(delivery.index)
         sender.start(flight)
 
     def late(self, flight: Flight) -> None:
@@ -210,6 +216,8 @@ class Lane:
             if type(outcome) is Failed:
                 delivery.history = (*delivery.history, Attempt(now, str(outcome), round(seconds, 4)))[-HISTORY:]
         self._carry_out(delivery, verdict, now)
+        if (caller := delivery.pending.caller) is not None:
+            caller.landed(delivery.index, outcome, verdict, self.why_held())
         fresh, tried = self.fresh, self.tried
         if fresh.ready or tried.ready or fresh.next_due <= now or tried.next_due <= now or self.ending is not None:
             self.soon()
@@ -246,7 +254,13 @@ class Lane:
     def _expired(self, delivery: Delivery, now: float) -> None:
         reason = self.why_held()
         waited = "timeouts.total passed while it waited" + (f" ({reason})" if reason else "")
-        self._give_up(delivery, Dead(Reason.EXPIRED, waited), now)
+        self._abandon(delivery, Dead(Reason.EXPIRED, waited), now)
+
+    def _abandon(self, delivery: Delivery, dead: Dead, now: float) -> None:
+        """Give up what no attempt has led to."""
+        self._give_up(delivery, dead, now)
+        if (caller := delivery.pending.caller) is not None:
+            caller.died(delivery.index, dead)
 
     def _give_up(self, delivery: Delivery, dead: Dead, now: float) -> None:
         row = self.dead.row(delivery, dead, now)
@@ -267,7 +281,7 @@ class Lane:
         """Dead-letter what is ready; then whatever the index still has, due or not."""
         for window in (self.fresh, self.tried):
             while window.ready:
-                self._give_up(window.take(), Dead(reason), now)
+                self._abandon(window.take(), Dead(reason), now)
             if window.next_due < NEVER and not window.pulling:
                 self.index.pull(window, math.inf)
 
@@ -291,7 +305,7 @@ class Lane:
 
     def why_held(self) -> str | None:
         """Why nothing is sent, in a word; None while the lane is free to send."""
-        return self.held or ("CircuitOpen" if self.circuit.holds else None)
+        return self.held or (CIRCUIT_OPEN if self.circuit.holds else None)
 
     def _park(self, at: float) -> None:
         """Come back at *at* (engine time); an earlier timer is left to fire."""
@@ -325,4 +339,6 @@ class Lane:
                 opens_for=None if probed is None else probed - self.clock.now(),
             )
         )
+        if self.circuit.holds:
+            self.works.callers.held(self.route, meter.target, CIRCUIT_OPEN)
         self.works.changed(self.route)

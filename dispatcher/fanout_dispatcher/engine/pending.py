@@ -1,13 +1,29 @@
 """An event that is not finished, as memory holds it, and its deliveries.
 
 ``Pending`` is shared by the event's deliveries. It stays in its book's ``live`` table while anything refers to it: a
-delivery in a lane's window or in flight, or a settle that is not committed yet. Only after the last such commit may it
-go, because from then on the journal tells the same story.
+delivery in a lane's window or in flight, a settle that is not committed yet, a caller that waits. Only after the last
+such commit may it go, because from then on the journal tells the same story.
 """
+
+import typing
 
 import msgspec
 
 from fanout_dispatcher.values.event import Attempt, Event
+from fanout_dispatcher.values.outcome import Dead, Outcome, Verdict
+
+
+class Caller(typing.Protocol):
+    """Whoever waits for what becomes of an event's deliveries, by their place in it."""
+
+    def flies(self, index: int) -> None:
+        """An attempt is under way."""
+
+    def landed(self, index: int, outcome: Outcome, verdict: Verdict, held: str | None) -> None:
+        """It has landed; *held*: why nothing more is sent to that target now."""
+
+    def died(self, index: int, dead: Dead) -> None:
+        """The delivery was given up without an attempt."""
 
 
 class Pending(msgspec.Struct, kw_only=True, eq=False):
@@ -22,6 +38,7 @@ class Pending(msgspec.Struct, kw_only=True, eq=False):
     refs: int = 0
     touched: bool = False  # in the batch that is being collected
     bare: int = 0
+    caller: "Caller | None" = None  # who waits for it, or has waited
 
 
 class Delivery(msgspec.Struct, eq=False):

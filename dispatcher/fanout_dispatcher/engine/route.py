@@ -5,6 +5,7 @@ import msgspec
 from fanout_crds import expressions
 from fanout_crds.plan import Plan
 from fanout_dispatcher.engine.book import Book
+from fanout_dispatcher.engine.caller import NOBODY, Waits
 from fanout_dispatcher.engine.filters import Filters
 from fanout_dispatcher.engine.lane import Lane
 from fanout_dispatcher.values.desk import RouteMeter
@@ -23,6 +24,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     filters: Filters | None  # None: every target gets every event
     forwardable: frozenset[bytes]
     forward_prefixes: tuple[bytes, ...]
+    waits: Waits | None = None  # what callers wait for, where they do
 
 
 def forwarding(plan: Plan) -> tuple[frozenset[bytes], tuple[bytes, ...]]:
@@ -39,3 +41,19 @@ def forwarding(plan: Plan) -> tuple[frozenset[bytes], tuple[bytes, ...]]:
 def _read(plan: Plan) -> frozenset[str]:
     """The headers that the expressions of a plan read."""
     return expressions.together(expressions.compile(text, scope).reads for text, scope in plan.expressions()).headers
+
+
+def waits(plan: Plan, book: Book, lanes: tuple[Lane, ...], *, durable: bool) -> Waits | None:
+    """What callers of the route wait for; None where they do not."""
+    rule = plan.respond
+    if rule is None:
+        return None
+    names = tuple(target.name for target in plan.targets if target.name in rule.wait_for)
+    return Waits(
+        rule=rule,
+        book=book,
+        lanes=tuple(lane for lane in lanes if lane.target.name in names),
+        names=names,
+        places=tuple(names.index(one.name) if one.name in names else NOBODY for one in plan.targets),
+        durable=durable,
+    )

@@ -20,7 +20,7 @@ from fanout_crds.expressions import Unusable
 from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.filters import Filters, filters
 from fanout_dispatcher.engine.lane import Lane
-from fanout_dispatcher.engine.route import Route, forwarding
+from fanout_dispatcher.engine.route import Route, forwarding, waits
 from fanout_dispatcher.engine.works import Works
 from fanout_dispatcher.telemetry.seam import RouteAdopted, RouteRefused, RouteRetired, TargetHeld
 from fanout_dispatcher.transport.protocol import Sender, SenderFactory, Unsendable
@@ -193,6 +193,7 @@ class Routes:
             filters=filtering,
             forwardable=exact,
             forward_prefixes=prefixes,
+            waits=waits(plan, book, lanes, durable=book is self.durable),
         )
 
     def _lane(self, book: Book, plan: plans.Plan, target: plans.Target, credentials: plans.Credentials) -> Lane:

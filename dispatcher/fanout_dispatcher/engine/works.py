@@ -1,4 +1,4 @@
-"""What all lanes share: clock, wheel of deadlines, stock, pool, and one list of lanes that have something to do.
+"""What all lanes share: clock, wheel of deadlines, stock, pool, callers, and one list of lanes with something to do.
 
 A lane asks to be pumped whenever something may have changed, often many times in one turn of the loop; the list makes
 one pump of it, in the next turn. So a burst of landings is looked at once, and no lane calls into another.
@@ -7,6 +7,7 @@ one pump of it, in the next turn. So a burst of landings is looked at once, and 
 import random
 import typing
 
+from fanout_dispatcher.engine.callers import Callers
 from fanout_dispatcher.engine.clock import Clock
 from fanout_dispatcher.engine.stock import Stock
 from fanout_dispatcher.engine.wheel import Wheel
@@ -35,6 +36,7 @@ class Works:
         self.wheel = Wheel(clock.loop)
         self.stock = Stock()
         self.pool = Pool()
+        self.callers = Callers(clock)
         self.dirty: list[Pumped] = []
         self.awake: dict[Pumped, None] = {}  # pumped since a sweep last found that they owe nothing; in order
 

@@ -9,7 +9,7 @@ import asyncio
 import typing
 import urllib.parse
 
-from fanout_dispatcher.ingress import answer, cloudevents, problems
+from fanout_dispatcher.ingress import answer, cloudevents, prefer, problems
 from fanout_dispatcher.ingress.answer import STATUS
 from fanout_dispatcher.ingress.attributes import Invalid
 from fanout_dispatcher.ingress.cloudevents import NotJson
@@ -73,7 +73,10 @@ class Acceptor:
             except NotJson as wrong:
                 exchange.refuse(problems.INVALID_JSON(f"{wrong}"))
             else:
-                self.engine.accept(route, head, body, exchange.reply)
+                if route.plan.respond is None or prefer.asynchronous(request):
+                    self.engine.accept(route, head, body, exchange.reply)
+                else:
+                    exchange.caller = self.engine.accept_waiting(route, head, body, exchange.tell)
 
     def _tell(self, exchange: Exchange) -> None:
         """Say what became of an event; the journal may have to be asked, so this alone is a task."""

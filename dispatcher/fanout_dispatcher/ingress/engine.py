@@ -3,7 +3,7 @@
 import typing
 
 from fanout_crds.plan import Plan
-from fanout_dispatcher.values.answers import Reply, Turned
+from fanout_dispatcher.values.answers import Reply, Tell, Turned
 from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.views import EventView
 
@@ -24,6 +24,13 @@ class Route(typing.Protocol):
         """Lower-case prefixes of such names."""
 
 
+class Caller(typing.Protocol):
+    """Somebody who waits for targets, as the engine knows them."""
+
+    def leave(self) -> None:
+        """They have hung up: nobody is told any more."""
+
+
 class Engine(typing.Protocol):
     """The engine as the data port sees it."""
 
@@ -32,6 +39,12 @@ class Engine(typing.Protocol):
 
     def accept(self, route: Route, head: Head, body: bytes, reply: Reply) -> None:
         """Take an event; *reply* is called once, on the loop, perhaps before this returns. Never raises."""
+
+    def accept_waiting(self, route: Route, head: Head, body: bytes, tell: Tell) -> Caller | None:
+        """Take an event whose caller waits for its targets; *tell* is called once, later. Never raises.
+
+        Who is turned away is told before this returns None.
+        """
 
     async def event(self, receipt: str) -> EventView | Turned | None:
         """What became of an event; None for a receipt that is not ours, Turned where nobody can say it now."""

@@ -4,11 +4,12 @@ import typing
 
 import msgspec
 
-from fanout_dispatcher.ingress import answer, problems
+from fanout_dispatcher.ingress import answer, problems, settled
 from fanout_dispatcher.ingress.answer import Answer
+from fanout_dispatcher.ingress.engine import Caller
 from fanout_dispatcher.ingress.problems import Refusal
 from fanout_dispatcher.ingress.request import Request
-from fanout_dispatcher.values.answers import Accepted, Answered
+from fanout_dispatcher.values.answers import Accepted, Answered, Told, Turned
 
 
 class Line(typing.Protocol):
@@ -27,6 +28,22 @@ class Exchange(msgspec.Struct, eq=False):
     line: Line
     request: Request
     answer: Answer | None = None
+    caller: Caller | None = None  # who waits in the engine for this answer
+
+    def tell(self, told: Told) -> None:
+        """Take what became of the targets that the caller waits for."""
+        self.caller = None
+        if isinstance(told, Turned):
+            self.refuse(problems.turned(told))
+        elif (refusal := settled.refusal(told)) is not None:
+            self.refuse(refusal)
+        else:
+            self.respond(settled.answered(self.request, told))
+
+    def leave(self) -> None:
+        """The client is gone: nobody waits any more."""
+        if self.caller is not None:
+            self.caller.leave()
 
     def reply(self, outcome: Answered) -> None:
         """Take what the engine said."""

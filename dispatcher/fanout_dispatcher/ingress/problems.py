@@ -16,6 +16,7 @@ MEDIA_TYPE: typing.Final = b"application/problem+json"
 BASE: typing.Final = "https://fanout.dev/problems/"
 
 Headers = tuple[tuple[bytes, bytes], ...]
+Members = tuple[tuple[str, object], ...]  # of a document beside those of RFC 9457 (its §3.2 allows for them)
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +26,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
     headers: Headers = ()
     fatal: bool = False
+    more: Members = ()
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -35,9 +37,9 @@ class Problem(msgspec.Struct, frozen=True):
     title: str
     fatal: bool = False
 
-    def __call__(self, detail: str, *, headers: Headers = (), fatal: bool = False) -> Refusal:
+    def __call__(self, detail: str, *, headers: Headers = (), fatal: bool = False, more: Members = ()) -> Refusal:
         """Say no to one request, with a sentence."""
-        return Refusal(problem=self, detail=detail, headers=headers, fatal=fatal or self.fatal)
+        return Refusal(problem=self, detail=detail, headers=headers, fatal=fatal or self.fatal, more=more)
 
 
 MALFORMED: typing.Final = Problem("malformed-request", 400, "Malformed request", fatal=True)
@@ -54,6 +56,11 @@ EXPECTATION: typing.Final = Problem("expectation-failed", 417, "Expectation not 
 HEAD_TOO_LARGE: typing.Final = Problem("head-too-large", 431, "Request head too large", fatal=True)
 INTERNAL: typing.Final = Problem("internal-error", 500, "Internal error")
 BUSY: typing.Final = Problem("too-busy", 503, "Too busy", fatal=True)
+TARGETS_FAILED: typing.Final = Problem("targets-failed", 502, "Too many targets failed")
+TARGETS_HELD: typing.Final = Problem("targets-held", 503, "Targets cannot be asked now")
+CIRCUIT_OPEN: typing.Final = Problem("circuit-open", 503, "A target is left alone for now")
+SHUTTING_DOWN: typing.Final = Problem("shutting-down", 503, "Shutting down")
+TARGETS_TIMEOUT: typing.Final = Problem("targets-timeout", 504, "Targets took too long")
 VERSION: typing.Final = Problem("http-version", 505, "HTTP version not supported", fatal=True)
 
 ALL: typing.Final = (
@@ -71,6 +78,11 @@ ALL: typing.Final = (
     HEAD_TOO_LARGE,
     INTERNAL,
     BUSY,
+    TARGETS_FAILED,
+    TARGETS_HELD,
+    CIRCUIT_OPEN,
+    SHUTTING_DOWN,
+    TARGETS_TIMEOUT,
     VERSION,
 )
 
@@ -110,4 +122,6 @@ def body(refusal: Refusal, instance: str | None) -> bytes:
         detail=refusal.detail,
         instance=instance,
     )
-    return msgspec.json.encode(details)
+    if not refusal.more:
+        return msgspec.json.encode(details)
+    return msgspec.json.encode(msgspec.to_builtins(details) | dict(refusal.more))

@@ -112,6 +112,8 @@ class Connection(asyncio.Protocol):
         self.intake.deaf = True
         self.stash = b""
         self._hold(0)
+        for exchange in self.queue:
+            exchange.leave()
         self.port.leave(self)
 
     def pause_writing(self) -> None:

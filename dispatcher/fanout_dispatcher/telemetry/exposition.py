@@ -38,8 +38,11 @@ class Family(typing.NamedTuple):
 def doors(routes: list[RouteMeter]) -> Iterator[str]:
     """Pieces of the families that every route has."""
     named = [(one, f'route="{escaped(one.route)}"') for one in routes]
-    yield from _family("fanout_events_accepted_total", "counter", "Events answered with 202.", named, _accepted)
+    yield from _family("fanout_events_accepted_total", "counter", "Events accepted.", named, _accepted)
     yield from _family("fanout_events_refused_total", "counter", "Events turned away.", named, _refused)
+    yield from _family("fanout_callers_waiting", "gauge", "Callers that wait for targets.", named, _waiting)
+    yield from _family("fanout_answers_total", "counter", "Callers that waited, by how it ended.", named, _answers)
+    yield from _family("fanout_late_settles_total", "counter", "Targets too late for their caller.", named, _late)
 
 
 def lanes(meters: list[LaneMeter]) -> Iterator[str]:
@@ -74,6 +77,19 @@ def _accepted(one: RouteMeter, labels: str) -> str:
 def _refused(one: RouteMeter, labels: str) -> str:
     counts = one.turned.copy().items()
     return "".join([f'fanout_events_refused_total{{{labels},reason="{why}"}} {count}\n' for why, count in counts])
+
+
+def _waiting(one: RouteMeter, labels: str) -> str:
+    return f"fanout_callers_waiting{{{labels}}} {one.waiting}\n"
+
+
+def _answers(one: RouteMeter, labels: str) -> str:
+    counts = one.answers.copy().items()
+    return "".join([f'fanout_answers_total{{{labels},ending="{how}"}} {count}\n' for how, count in counts])
+
+
+def _late(one: RouteMeter, labels: str) -> str:
+    return f"fanout_late_settles_total{{{labels}}} {one.late}\n"
 
 
 def _attempts(one: LaneMeter, labels: str) -> str:

@@ -1,12 +1,16 @@
-"""What the engine says to an event at the door: accepted, or turned away.
+"""What the engine says to an event at the door: accepted, turned away, or what its targets said.
 
 The ingress hands an event over and is answered with one of these, once. They live here because both sides need the
 words and neither may know the other.
 """
 
+import enum
 import typing
 
 import msgspec
+
+from fanout_dispatcher.values.answer import Captured
+from fanout_dispatcher.values.event import State
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
@@ -29,5 +33,48 @@ class Turned(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     retry_after: int | None = None
 
 
+class Ending(enum.StrEnum):
+    """How a caller's wait ended. Closed: metrics count by these."""
+
+    ANSWERED = "Answered"  # as many targets as it takes have succeeded
+    FAILED = "Failed"  # that many can no longer
+    PARTIAL = "Partial"  # time is up, and what has arrived is asked for
+    TIMEOUT = "Timeout"  # time is up
+    DRAINING = "Draining"  # we are shutting down
+    GONE = "Gone"  # the caller has hung up: nobody is told
+
+
+class Heard(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What has been heard of one target that a caller waits for.
+
+    ``state`` is the delivery's (values.event.State). ``reason`` says why it is dead, or why it is held and cannot be
+    waited for; ``detail`` is a sentence about it. ``answer`` is the target's last, where there was one.
+    """
+
+    target: str
+    state: int = State.PENDING
+    reason: str = ""
+    detail: str = ""
+    answer: Captured | None = None
+
+    @property
+    def lost(self) -> bool:
+        """Nothing more is to be hoped for, as far as the caller is concerned."""
+        return bool(self.reason)
+
+
+class Settled(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a caller that waited is told. The event is accepted, however its wait ended.
+
+    ``receipt`` is None when time was up before the journal had the event: then nobody can say yet that it is kept.
+    """
+
+    receipt: str | None
+    ending: Ending
+    heard: tuple[Heard, ...]  # in the order in which the route names them
+
+
 Answered = Accepted | Turned
 Reply = typing.Callable[[Answered], None]
+Told = Settled | Turned  # what a caller that waits is told
+Tell = typing.Callable[[Told], None]

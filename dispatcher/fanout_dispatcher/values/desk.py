@@ -46,6 +46,9 @@ class RouteMeter(msgspec.Struct, kw_only=True):
     route: str
     accepted: int = 0
     turned: dict[str, int] = msgspec.field(default_factory=dict)  # by reason
+    waiting: int = 0  # callers, now
+    answers: dict[str, int] = msgspec.field(default_factory=dict)  # to callers that waited, by how the wait ended
+    late: int = 0  # targets that settled after the caller had its answer
 
 
 class JournalMeter(msgspec.Struct, kw_only=True):

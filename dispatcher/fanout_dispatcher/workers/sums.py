@@ -15,7 +15,9 @@ from fanout_dispatcher.values.views import RouteView, TargetView
 from fanout_dispatcher.workers.shares import NO_SHARE
 
 Meter = typing.TypeVar("Meter", LaneMeter, RouteMeter, PortMeter, JournalMeter)
-NOW: typing.Final = frozenset({"pending", "pending_bytes", "in_flight", "dead_letters", "connected"})  # gauges
+NOW: typing.Final = frozenset(
+    {"pending", "pending_bytes", "in_flight", "dead_letters", "connected", "waiting"}
+)  # gauges
 WORST: typing.Final = ("Open", "HalfOpen", "Closed", "Disabled")
 
 

@@ -86,6 +86,7 @@ SIZE = 'expected a size above 0 such as 64Ki, "1.5Mi" or 4096 (bytes), got '
 ANSWER = 'expected a status from 300 to 599 such as 429, a class such as "5xx", or a fault such as "Timeout", got '
 WORDS = "; known here: "
 ZERO = "must be longer than 0s"
+WAITING: typing.Final = "waitFor, quorum, timeout, onTimeout and maxBodySize go with mode Settled"
 SWITCH = WORDS + "Enabled, Disabled"
 MODES = "Auto, ForcedOpen, ForcedClosed, DryRun, Disabled"
 WHEN_NAME = 'at 1:1: unknown name evnt; did you mean "event"?'
@@ -164,6 +165,28 @@ CORPUS: typing.Final = [
     _path("dot segment", "/a/../b", 'must not hold "." or ".." as a segment'),
     _path("dot segment at the end", "/a/..", 'must not hold "." or ".." as a segment'),
     # targets
+    _shape("spec.respond.mode", "Wait", 'expected one of Accepted, Settled, got "Wait"'),
+    _shape("spec.respond.waitFor", ["Billing"], LABEL + '"Billing"')._replace(path="spec.respond.waitFor[0]"),
+    _rule("spec.respond", {"quorum": 1}, WAITING),
+    _rule("spec.respond", {"mode": "Accepted", "waitFor": ["billing"]}, WAITING),
+    _rule("spec.respond", {"mode": "Settled", "timeout": "0s"}, ZERO)._replace(path="spec.respond.timeout"),
+    _rule("spec.respond", {"mode": "Settled", "maxBodySize": "2Mi"}, "must not be more than 1Mi")._replace(
+        path="spec.respond.maxBodySize"
+    ),
+    _rule(
+        "spec.respond",
+        {"mode": "Settled", "waitFor": ["billing"], "quorum": 2},
+        "quorum must not be more than the targets that waitFor names",
+    ),
+    _rule(
+        "spec.respond", {"mode": "Settled", "waitFor": ["billing", "billing"]}, "each target may be named once"
+    )._replace(path="spec.respond.waitFor"),
+    _rule(
+        "spec.respond", {"mode": "Settled", "waitFor": ["mail"]}, "respond.waitFor may only name targets of the route"
+    )._replace(path="spec"),
+    _rule(
+        "spec.respond", {"mode": "Settled", "quorum": 2}, "respond.quorum must not be more than there are targets"
+    )._replace(path="spec"),
     _shape("spec.targets", [], "expected 1 to 64 items, got 0"),
     _shape("spec.targets", {}, "expected a list, got a mapping"),
     Bad("no targets", "spec.targets", GONE, "spec.targets", "is required"),

@@ -199,3 +199,20 @@ def test_a_reference_is_written_as_people_write_it() -> None:
 
 def test_answers_never_show_what_they_hold() -> None:
     assert "hunter2" not in repr(Refs(secrets={TOKEN_KEY: b"hunter2"}))
+
+
+def test_a_caller_waits_for_every_target_of_a_settled_route_unless_it_says_otherwise() -> None:
+    names = [{"name": name, "url": "http://a.example"} for name in "abc"]
+    plain = compiled(route(*names)).plan
+    whole = compiled(route(*names, respond={"mode": "Settled"})).plan
+    said = {"mode": "Settled", "waitFor": ["c", "a"], "quorum": 1, "timeout": "2s", "onTimeout": "Partial"}
+    some = compiled(route(*names, respond=said | {"maxBodySize": "1Ki"})).plan
+
+    assert plain.respond is None
+    assert whole.respond == plan.Respond(wait_for=("a", "b", "c"), quorum=3, timeout=10.0, partial=False)
+    assert some.respond == plan.Respond(wait_for=("c", "a"), quorum=1, timeout=2.0, partial=True)
+    assert [[one.capture for one in made.targets] for made in (plain, whole, some)] == [
+        [0, 0, 0],
+        [256 << 10] * 3,
+        [1 << 10, 0, 1 << 10],
+    ]

@@ -44,7 +44,7 @@ def test_nothing_in_a_policy_has_a_default_which_would_mask_what_is_inherited() 
 def test_defaults_stand_where_they_mask_nothing() -> None:
     found = [path for path, schema in every() if "default" in schema]
 
-    assert found == [".spec.className", ".spec.suspend", ".spec.durability", ".status"]
+    assert found == [".spec.className", ".spec.suspend", ".spec.durability", ".spec.respond.mode", ".status"]
 
 
 def test_every_list_has_an_end_and_a_way_to_merge() -> None:

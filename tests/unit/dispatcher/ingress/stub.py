@@ -5,13 +5,13 @@ import collections
 
 import msgspec
 
-from fanout_crds.plan import Plan
+from fanout_crds.plan import Plan, Respond
 from fanout_dispatcher.ingress.accept import Acceptor
 from fanout_dispatcher.ingress.engine import Route
 from fanout_dispatcher.ingress.port import Port
 from fanout_dispatcher.ingress.protocol import Connection
 from fanout_dispatcher.ingress.settings import Settings
-from fanout_dispatcher.values.answers import Accepted, Answered, Reply, Turned
+from fanout_dispatcher.values.answers import Accepted, Answered, Reply, Tell, Turned
 from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.views import EventView
 
@@ -24,7 +24,13 @@ class StubRoute(msgspec.Struct, frozen=True):
     forward_prefixes: tuple[bytes, ...] = ()
 
 
-def route(path: str = "/shop/orders", *, max_body_size: int = 1024, forward: tuple[str, ...] = ()) -> StubRoute:
+def route(
+    path: str = "/shop/orders",
+    *,
+    max_body_size: int = 1024,
+    forward: tuple[str, ...] = (),
+    respond: Respond | None = None,
+) -> StubRoute:
     plan = Plan(
         format=1,
         revision="r1",
@@ -37,10 +43,22 @@ def route(path: str = "/shop/orders", *, max_body_size: int = 1024, forward: tup
         durability="Journal",
         suspend=False,
         targets=(),
+        respond=respond,
     )
     names = frozenset(one.encode() for one in forward if not one.endswith("*"))
     prefixes = tuple(one[:-1].encode() for one in forward if one.endswith("*"))
     return StubRoute(plan, names, prefixes)
+
+
+class StubCaller:
+    """Somebody who waits: the test says when and what they are told."""
+
+    def __init__(self, tell: Tell) -> None:
+        self.tell = tell
+        self.gone = False
+
+    def leave(self) -> None:
+        self.gone = True
 
 
 class StubEngine:
@@ -50,6 +68,7 @@ class StubEngine:
         self.routes = {one.plan.path: one for one in routes or (route(),)}
         self.taken: list[tuple[Head, bytes]] = []
         self.replies: collections.deque[Reply] = collections.deque()
+        self.callers: list[StubCaller] = []
         self.holding = False
         self.outcome: Answered | None = None
         self.views: dict[str, EventView | Turned] = {}
@@ -65,6 +84,11 @@ class StubEngine:
             self.replies.append(lambda _: reply(outcome))
         else:
             reply(outcome)
+
+    def accept_waiting(self, route: Route, head: Head, body: bytes, tell: Tell) -> "StubCaller":
+        self.taken.append((head, body))
+        self.callers.append(StubCaller(tell))
+        return self.callers[-1]
 
     def release(self) -> None:
         """Give the oldest answer that is held back."""

@@ -1,0 +1,127 @@
+"""The answer to a caller that waited for targets: what each of them said, by name.
+
+One shape, whether it went well or not: in the body of a 200, or as members of a problem document, ``targets`` holds an
+object per target that was waited for::
+
+    {"receipt": "…", "targets": {"pricing": {"state": "Delivered", "status": 200, "body": {"amount": 7}}}}
+
+A body that is JSON stands there as JSON, one that is UTF-8 as a string, any other in Base64 under another name
+(``bodyBase64``), so that nobody has to guess. Whatever becomes of the wait, the event is accepted and its receipt is in
+the headers. This is the place where an answer of another shape will come from.
+"""
+
+import base64
+import typing
+
+import msgspec
+
+from fanout_dispatcher.ingress import answer, bodies, problems
+from fanout_dispatcher.ingress.answer import STATUS, Answer
+from fanout_dispatcher.ingress.problems import Headers, Problem, Refusal
+from fanout_dispatcher.ingress.request import Request
+from fanout_dispatcher.values.answer import Captured
+from fanout_dispatcher.values.answers import Ending, Heard, Settled
+from fanout_dispatcher.values.event import State
+from fanout_dispatcher.values.media import is_json
+
+GOES_ON: typing.Final = "the event is accepted and goes on: do not send it again"
+UNSURE: typing.Final = "whether the event is kept is not known yet"
+_PARTIAL: typing.Final = ((b"fanout-partial", b"true"),)
+_CIRCUIT: typing.Final = "CircuitOpen"
+
+
+def answered(request: Request, told: Settled) -> Answer:
+    """Write the 200: enough targets have succeeded, or what there is will do."""
+    document: dict[str, object] = {"receipt": told.receipt}
+    headers = _receipt(told)
+    if told.ending is Ending.PARTIAL:
+        document["partial"] = True
+        headers += _PARTIAL
+    document["targets"] = _targets(told)
+    return answer.answer(request, 200, msgspec.json.encode(document), headers=headers)
+
+
+def refusal(told: Settled) -> Refusal | None:
+    """Say why the caller gets no answer of its targets; None where it does."""
+    match told.ending:
+        case Ending.ANSWERED | Ending.PARTIAL:
+            return None
+        case Ending.FAILED:
+            return _problem(_failed(told), told)
+        case Ending.TIMEOUT:
+            return _problem(problems.TARGETS_TIMEOUT, told)
+        case Ending.DRAINING:
+            return _problem(problems.SHUTTING_DOWN, told)
+        case Ending.GONE:
+            raise AssertionError("nobody is there to be told")
+        case _:
+            typing.assert_never(told.ending)
+
+
+def _failed(told: Settled) -> Problem:
+    """Tell targets that were asked and failed from targets that we chose not to ask."""
+    lost = [one for one in told.heard if one.lost]
+    if any(one.state == State.DEAD for one in lost):
+        return problems.TARGETS_FAILED
+    if all(one.reason == "Draining" for one in lost):
+        return problems.SHUTTING_DOWN
+    return problems.CIRCUIT_OPEN if any(one.reason == _CIRCUIT for one in lost) else problems.TARGETS_HELD
+
+
+def _problem(problem: Problem, told: Settled) -> Refusal:
+    missing = "; ".join(_sentence(one) for one in told.heard if one.state != State.DELIVERED)
+    detail = f"{missing}; {UNSURE if told.receipt is None else GOES_ON}"
+    more: tuple[tuple[str, object], ...] = (("targets", _targets(told)),)
+    if told.receipt is not None:
+        more = (("receipt", told.receipt), *more)
+    return problem(detail, headers=_receipt(told), more=more)
+
+
+def _sentence(one: Heard) -> str:
+    if not one.lost:
+        return f"{one.target}: no answer yet"
+    why = f"{one.reason}, {one.detail}" if one.detail else one.reason
+    return f"{one.target}: {why}"
+
+
+def _receipt(told: Settled) -> Headers:
+    """Say under which name the event is known, and where its state can be read."""
+    if told.receipt is None:
+        return ()
+    receipt = told.receipt.encode("ascii")
+    return ((b"location", STATUS.encode("ascii") + receipt), (b"fanout-receipt", receipt))
+
+
+def _targets(told: Settled) -> dict[str, object]:
+    return {one.target: _target(one) for one in told.heard}
+
+
+def _target(one: Heard) -> dict[str, object]:
+    """One target, in the words of the status URL: its state, why it is dead or held, and its answer."""
+    shown: dict[str, object] = {"state": State.NAMES[one.state]}
+    if one.reason:
+        shown["reason" if one.state == State.DEAD else "held"] = one.reason
+    if one.detail:
+        shown["detail"] = one.detail
+    if one.answer is not None:
+        shown["status"] = one.answer.status
+        if one.answer.body:
+            name, body = _body(one.answer)
+            shown[name] = body
+        if one.answer.truncated:
+            shown["truncated"] = True
+    return shown
+
+
+def _body(kept: Captured) -> tuple[str, object]:
+    """Show a body by what it is, whatever it says it is; a content coding hides that."""
+    headers = dict(kept.headers)
+    if "content-encoding" not in headers:
+        content_type = headers.get("content-type", "").encode("latin-1")
+        if is_json(content_type) and bodies.fault(kept.body) is None:
+            return "body", msgspec.Raw(kept.body)
+        try:
+            return "body", kept.body.decode()
+        except UnicodeDecodeError:
+            pass
+    return "bodyBase64", base64.b64encode(kept.body).decode("ascii")

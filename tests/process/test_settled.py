@@ -1,0 +1,99 @@
+"""Routes that answer with what their targets said: the real command, real targets, one curl's worth of HTTP."""
+
+import asyncio
+import json
+import typing
+
+import httpx
+import pytest
+
+from tests.process.conftest import Bench
+from tests.process.test_dispatcher import eventually, view
+
+SETTLED: typing.Final = {"mode": "Settled"}
+
+
+async def ask(bench: Bench, listen: str, **options: typing.Any) -> httpx.Response:
+    return await bench.client.post(f"{listen}/shop/order-placed", json={"order": 7}, timeout=20, **options)
+
+
+@pytest.mark.parametrize("flags", [(), ("--workers", "2")])
+async def test_a_caller_is_answered_with_what_every_target_said(bench: Bench, flags: tuple[str, ...]) -> None:
+    a, b = await bench.target("a"), await bench.target("b")
+    a.says = json.dumps({"amount": 7}).encode()
+    bench.route(a, b, respond=SETTLED)
+    process = await bench.started(*flags)
+
+    answers = await asyncio.gather(*(ask(bench, process.listen) for _ in range(20)))
+
+    for answer in answers:
+        assert answer.status_code == 200, answer.text
+        receipt = answer.headers["fanout-receipt"]
+        assert answer.json() == {
+            "receipt": receipt,
+            "targets": {
+                "a": {"state": "Delivered", "status": 200, "body": {"amount": 7}},
+                "b": {"state": "Delivered", "status": 204},
+            },
+        }
+        states = await view(bench, process, receipt)
+        assert {one["state"] for one in states.values()} == {"Delivered"}, "what is told is what the journal has"
+
+
+async def test_after_a_timeout_the_delivery_goes_on_and_the_receipt_tells(bench: Bench) -> None:
+    slow = await bench.target("slow")
+    slow.delay = 1.0
+    bench.route(slow, respond=SETTLED | {"timeout": "200ms"})
+    process = await bench.started()
+
+    answer = await ask(bench, process.listen)
+
+    async def delivered() -> bool:
+        states = await view(bench, process, answer.headers["fanout-receipt"])
+        return bool(states["slow"]["state"] == "Delivered")
+
+    assert (answer.status_code, answer.json()["type"]) == (504, "https://fanout.dev/problems/targets-timeout")
+    await eventually(delivered)
+    metrics = (await bench.client.get(f"{process.admin}/metrics")).text
+    assert 'fanout_answers_total{route="shop/order-placed",ending="Timeout"} 1' in metrics
+    assert 'fanout_late_settles_total{route="shop/order-placed"} 1' in metrics
+    assert 'fanout_callers_waiting{route="shop/order-placed"} 0' in metrics
+
+
+async def test_a_caller_that_hangs_up_loses_no_delivery(bench: Bench) -> None:
+    a = await bench.target("a")
+    a.delay = 0.5
+    bench.route(a, respond=SETTLED)
+    process = await bench.started()
+
+    with pytest.raises(httpx.ReadTimeout):
+        await bench.client.post(f"{process.listen}/shop/order-placed", content=b"x", timeout=0.2)
+
+    async def delivered() -> bool:
+        return bool(a.got) and a.got[0].answered
+
+    await eventually(delivered)
+
+
+async def test_sigterm_answers_everybody_who_waits_and_the_next_start_delivers(bench: Bench) -> None:
+    a = await bench.target("a")
+    a.delay = 30.0
+    bench.route(a, respond=SETTLED | {"timeout": "60s"})
+    process = await bench.started()
+    waiting = [asyncio.create_task(ask(bench, process.listen)) for _ in range(5)]
+
+    async def asked() -> bool:
+        return len(a.got) == 5
+
+    await eventually(asked)
+    await asyncio.to_thread(process.stop)
+    answers = await asyncio.gather(*waiting)
+    a.delay = 0.0
+    a.cut()
+    await process.start()
+
+    async def delivered() -> bool:
+        return len({one.event for one in a.got if one.answered}) == 5
+
+    assert {(one.status_code, one.json()["type"].rpartition("/")[2]) for one in answers} == {(503, "shutting-down")}
+    await eventually(delivered)
