@@ -134,6 +134,51 @@ BUGS: typing.Final = (
         old="        self.close_door()\n",
         new="",
     ),
+    # --- callers ----------------------------------------------------------------------------------------------------
+    Bug(
+        name="a caller hears of it before it is on disk",
+        promise="P16",
+        family="waiting",
+        file=f"{ENGINE}/caller.py",
+        old="        if self.waits.durable:\n",
+        new="        if False:\n",
+    ),
+    Bug(
+        name="a caller is forgotten while its target waits for a retry",
+        promise="P16",
+        family="waiting",
+        file=f"{ENGINE}/caller.py",
+        old="        pending.refs += 1\n",
+        new="        pass\n",
+        also=("            self.waits.book.release(pending)\n", "            pass\n"),
+    ),
+    Bug(
+        name="a dead target counts towards the quorum",
+        promise="P16",
+        family="waiting",
+        file=f"{POLICIES}/quorum.py",
+        old="sum(one.state == State.DELIVERED",
+        new="sum(one.state != State.PENDING",
+    ),
+    Bug(
+        name="a stopping process leaves callers without an answer",
+        promise="P16",
+        family="waiting",
+        file=f"{ENGINE}/engine.py",
+        old="        self.works.callers.drain()\n",
+        new="",
+        also=("        self.works.callers.close()\n", ""),
+    ),
+    Bug(
+        name="the deadline of a caller runs anew with each attempt",
+        promise="P16",
+        family="waiting",
+        file=f"{ENGINE}/caller.py",
+        old="            self.flying[place] = True\n",
+        new="            self.flying[place] = True\n"
+        "            self.timer.cancel()\n"
+        "            self.timer = self.callers.loop.call_later(self.waits.rule.timeout, self.late)\n",
+    ),
     # --- lanes ------------------------------------------------------------------------------------------------------
     Bug(
         name="a row is claimed by window and index",

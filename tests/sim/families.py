@@ -11,9 +11,9 @@ import msgspec
 
 from fanout_crds.plan import Plan
 from tests.sim import drawing
-from tests.sim.scenario import Act, Mood, Post, Scenario, Temper
+from tests.sim.scenario import Act, Adopt, Mood, Post, Scenario, Temper
 from tests.sim.timelines import edits, ends, jumps, keys_of, letters, posts, scenario, some_routes, troubles
-from tests.support.plans import a_plan, a_target
+from tests.support.plans import a_plan, a_target, a_wait
 
 Draw = typing.Callable[[int, random.Random], Scenario]
 
@@ -123,6 +123,47 @@ def breaking(seed: int, chance: random.Random) -> Scenario:
         *edits(chance, plans, heal, chance.choice([0, 0, 2])),
     ]
     return scenario(seed, chance, "breaking", plans, heal=heal, acts=acts, tempers=tempers)
+
+
+def waiting(seed: int, chance: random.Random) -> Scenario:
+    """Callers wait for targets of every temper, with a quorum and a deadline, through ends, edits and a slow disk."""
+    heal = chance.uniform(3.0, 8.0)
+    plans = tuple(_waited_for(chance, plan) for plan in some_routes(chance, most=2))
+    acts = [
+        *(_asked(chance, post) for post in posts(chance, plans, heal, chance.randrange(30, 70), slow=0.0)),
+        *(_clipped(act) for act in edits(chance, plans, heal, chance.choice([0, 0, 2]))),
+        *troubles(chance, heal, chance.choice([0, 0, 1])),
+        *ends(chance, heal, chance.choice([0, 1, 2]), ["crash", "sigterm", "sigterm"]),
+    ]
+    return scenario(seed, chance, "waiting", plans, heal=heal, acts=acts)
+
+
+def _waited_for(chance: random.Random, plan: Plan) -> Plan:
+    names = [one.name for one in plan.targets]
+    wanted = tuple(sorted(chance.sample(names, max(1, len(names) - chance.choice([0, 0, 1, 2])))))
+    wait = a_wait(
+        *wanted,
+        quorum=chance.choice([len(wanted), len(wanted), 1]),
+        timeout=chance.choice([0.5, 2.0, 10.0]),
+        partial=chance.random() < 0.5,
+    )
+    targets = tuple(msgspec.structs.replace(one, capture=64 if one.name in wanted else 0) for one in plan.targets)
+    return msgspec.structs.replace(plan, targets=targets, respond=wait)
+
+
+def _clipped(act: Act) -> Act:
+    """An edit may take a target out that is waited for; then fewer are, as no manifest could say otherwise."""
+    if not isinstance(act, Adopt) or act.plan.respond is None:
+        return act
+    wait = act.plan.respond
+    left = tuple(one.name for one in act.plan.targets if one.name in wait.wait_for)
+    wait = msgspec.structs.replace(wait, wait_for=left, quorum=min(wait.quorum, len(left)))
+    return msgspec.structs.replace(act, plan=msgspec.structs.replace(act.plan, respond=wait if left else None))
+
+
+def _asked(chance: random.Random, act: Act) -> Act:
+    """Most of those who post wait; the others prefer not to."""
+    return msgspec.structs.replace(act, waits=True) if isinstance(act, Post) and chance.random() < 0.8 else act
 
 
 # --- queues -----------------------------------------------------------------------------------------------------------
@@ -252,6 +293,7 @@ FAMILIES: typing.Final[dict[str, Draw]] = {
     "changing": changing,
     "stopping": stopping,
     "breaking": breaking,
+    "waiting": waiting,
     "crossing": crossing,
     "backlog": backlog,
     "dying": dying,
@@ -266,6 +308,7 @@ WEIGHTS: typing.Final = {
     "changing": 14,
     "stopping": 10,
     "breaking": 8,
+    "waiting": 8,
     "crossing": 8,
     "backlog": 5,
     "dying": 12,

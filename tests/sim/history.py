@@ -27,6 +27,28 @@ class Posted(msgspec.Struct, tag=True):
     event: str
     plan: Plan
     body: bytes
+    waits: bool = False  # for the plan's targets
+
+
+class Hears(msgspec.Struct, frozen=True):
+    """What a caller was told of one target: its state by name, why it is lost, and what it answered."""
+
+    target: str
+    state: str
+    reason: str
+    body: bytes | None
+
+
+class Served(msgspec.Struct, tag=True):
+    """A caller has its answer: how its wait *ended* and what it hears, or the *reason* why it was turned away."""
+
+    at: float
+    life: int
+    event: str
+    ended: str = ""
+    receipt: str | None = None
+    hears: tuple[Hears, ...] = ()
+    reason: str | None = None
 
 
 class Answered(msgspec.Struct, tag=True):
@@ -173,6 +195,7 @@ class Settled(msgspec.Struct, tag=True):
 
 Record = (
     Posted
+    | Served
     | Answered
     | Started
     | Landed

@@ -136,6 +136,9 @@ class Player:
         if route is None:
             return  # 404
         body = post.event.encode().ljust(post.size, b".")
+        if post.waits and route.waits is not None:
+            life.ask(post.event, body, route)
+            return
         if post.slow:
             self.bodies = max(self.bodies, self.world.script_time() + post.slow + 0.1)
             life.loop.call_later(post.slow, life.post, post.event, body, route)

@@ -31,6 +31,7 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
     event: str
     size: int = 20
     slow: float = 0.0
+    waits: bool = False  # where its route lets callers wait
 
 
 class Adopt(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,8 @@ import msgspec
 from fanout_crds.plan import Target
 from fanout_dispatcher.transport.memory import Reply
 from fanout_dispatcher.transport.protocol import Flight
-from fanout_dispatcher.values.outcome import Delivered, Outcome, Refused
+from fanout_dispatcher.values.answer import Captured
+from fanout_dispatcher.values.outcome import Delivered, Failed, Outcome, Refused
 from tests.sim.history import Landed, Sent, Started
 
 if typing.TYPE_CHECKING:
@@ -23,6 +24,16 @@ class Lost(msgspec.Struct, frozen=True):
     """The target does what it is asked, and *reply* is all that we hear of it."""
 
     reply: Reply
+
+
+def saying(outcome: Outcome, target: str, flight: Flight) -> Outcome:
+    """The same with a body, where the flight keeps one and the script says none: whose answer it is, and to what."""
+    if not flight.capture or isinstance(outcome, Refused) or outcome.answer is not None:
+        return outcome
+    if isinstance(outcome, Failed) and outcome.fault is not None:
+        return outcome
+    body = f"{target} {flight.event.head.id} {flight.number}".encode()[: flight.capture]
+    return msgspec.structs.replace(outcome, answer=Captured(outcome.status, (), body))
 
 
 class WorldSender:
@@ -45,7 +56,8 @@ class WorldSender:
         sent = self._note(flight, done)
         timer = None
         if reply.outcome is not None:
-            timer = self._life.loop.call_later(reply.latency, self._land, flight, reply.outcome)
+            outcome = saying(reply.outcome, self._target.name, flight)
+            timer = self._life.loop.call_later(reply.latency, self._land, flight, outcome)
         self._flying[flight] = sent, timer
 
     def cancel(self, flight: Flight) -> None:

@@ -25,8 +25,8 @@ from fanout_dispatcher.journal.protocol import Batch
 from fanout_dispatcher.telemetry.seam import Change, JournalDegraded, Recorder
 from fanout_dispatcher.transport.memory import Reply
 from fanout_dispatcher.transport.protocol import Flight
-from fanout_dispatcher.values.answers import Accepted, Answered, Told
-from fanout_dispatcher.values.event import Head
+from fanout_dispatcher.values.answers import Accepted, Answered, Told, Turned
+from fanout_dispatcher.values.event import Head, State
 from fanout_dispatcher.values.sink import PlanRefused
 from fanout_dispatcher.values.views import DeadLetterFilter, TargetView
 from tests.sim import history as records
@@ -137,15 +137,37 @@ class Life:
         self.engine.accept(route, head, body, reply)
         return answer
 
-    def ask(self, ident: str, body: bytes = b"{}") -> "asyncio.Future[Told]":
+    def ask(self, ident: str, body: bytes = b"{}", route: Route | None = None) -> "asyncio.Future[Told]":
         """An event whose caller waits for targets; the future gets what it is told."""
         told: asyncio.Future[Told] = self.loop.create_future()
-        route = self.engine.route_at(self.world.plan.path)
-        assert route is not None
+        asked = route or self.engine.route_at(self.world.plan.path)
+        assert asked is not None
         head = Head(id=ident, source="/sim", type="sim", identity=ident.encode(), attributes=b"")
-        self.history.log.append(records.Posted(self.now(), self.number, ident, route.plan, body))
-        self.callers[ident] = self.engine.accept_waiting(route, head, body, told.set_result)
+        self.history.log.append(records.Posted(self.now(), self.number, ident, asked.plan, body, waits=True))
+
+        def tell(said: Told) -> None:
+            self._served(ident, asked.book, said)
+            if not told.done():  # a second answer is for the checkers
+                told.set_result(said)
+
+        self.callers[ident] = self.engine.accept_waiting(asked, head, body, tell)
         return told
+
+    def _served(self, ident: str, book: Book, said: Told) -> None:
+        served = records.Served(self.now(), self.number, ident)
+        self.history.log.append(served)
+        if isinstance(said, Turned):
+            served.reason = said.reason
+            self._answered(ident, book, said)
+            return
+        self.history.fire(f"caller {said.ending.value}")
+        served.ended, served.receipt = said.ending.value, said.receipt
+        served.hears = tuple(
+            records.Hears(one.target, State.NAMES[one.state], one.reason, one.answer.body if one.answer else None)
+            for one in said.heard
+        )
+        if said.receipt is not None:
+            self._answered(ident, book, Accepted(said.receipt))
 
     def _answered(self, ident: str, book: Book, answered: Answered) -> None:
         said = records.Answered(self.now(), self.number, ident)

@@ -108,7 +108,7 @@ class Caller:
         self.bytes = 0
         self.over = False
         self.until = callers.loop.time() + waits.rule.timeout
-        self.timer = callers.loop.call_at(self.until, self._late)
+        self.timer = callers.loop.call_at(self.until, self.late)
 
     def __repr__(self) -> str:
         return f"<Caller {'over' if self.over else 'waiting'} {self.receipt} {self.heard}>"
@@ -208,9 +208,10 @@ class Caller:
         if at < self.until:
             self.until = at
             self.timer.cancel()
-            self.timer = self.callers.loop.call_at(at, self._late)
+            self.timer = self.callers.loop.call_at(at, self.late)
 
-    def _late(self) -> None:
+    def late(self) -> None:
+        """Time is up."""
         if self.callers.draining:
             self._answer(Ending.DRAINING)
         else:

@@ -79,6 +79,13 @@ class Callers:
     def drain(self) -> None:
         """Shutting down: every caller is answered within a moment."""
         self.draining = True
-        for callers in list(self.by_route.values()):
-            for caller in list(callers):
-                caller.hurry(PARTING)
+        for caller in self._all():
+            caller.hurry(PARTING)
+
+    def close(self) -> None:
+        """Nothing more will be heard: whoever is left is answered now."""
+        for caller in self._all():
+            caller.late()
+
+    def _all(self) -> list[Caller]:
+        return [caller for callers in self.by_route.values() for caller in callers]

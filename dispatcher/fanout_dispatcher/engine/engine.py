@@ -155,6 +155,7 @@ class Engine:
         for book in (self.durable, self.memory):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(book.committer.flushed(), max(1.0, give_up - self.clock.loop.time()))
+        self.works.callers.close()
         self.table.close()
         self.works.wheel.close()
 

@@ -7,6 +7,7 @@ import typing
 
 from tests.sim.checkers import (
     acceptance,
+    answers,
     breaker,
     budget,
     conservation,
@@ -33,6 +34,7 @@ CHECKERS: typing.Final[dict[str, typing.Callable[[Reading], list[str]]]] = {
     "P12 rates": rates.check,
     "P13 in flight": flights.check,
     "P14 dead letters": letters.check,
+    "P16 answers": answers.check,
     "P24 generations": generations.check,
 }
 

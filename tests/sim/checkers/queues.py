@@ -1,7 +1,8 @@
 """P7 and P8: what a target may keep waiting is bounded, and the event that would be too much is refused beforehand.
 
 What waits is counted from outside: accepted, and neither answered with a yes nor told to be dead. That is never more
-than what the engine counts, so an event that is accepted beyond it is one too many. Only bounds that reject are judged.
+than what the engine counts, so an event that is accepted beyond it is one too many. Only bounds that reject are judged,
+and only producers that do not wait: a caller hears that its event is accepted when some of it may be over.
 """
 
 import collections
@@ -27,7 +28,7 @@ def check(reading: Reading) -> list[str]:
                 queues.adopt(plan)
             case Posted():
                 queues.post(one)
-            case Answered(receipt=str() as receipt):
+            case Answered(receipt=str() as receipt) if not reading.posted[one.event].waits:
                 wrong += queues.accept(reading.posted[one.event], receipt)
             case Landed():
                 sent = reading.history.sent[one.n]
