@@ -60,14 +60,25 @@ HISTORY: typing.Final = 10  # the last attempts that a retry or a dead letter re
 class State:
     """The states of a delivery: exactly one is visible at any time.
 
-    The journal keeps one byte per delivery. Its two lower bits are the state, the upper six the attempts that it took
-    (63: that many or more); a pending delivery is 0, whatever it has behind it.
+    The journal keeps one byte per delivery. Its two lower bits are the state. The upper six of one that is delivered or
+    dead are the attempts that it took (63: that many or more). Those of a pending one are flags, and 0 but in a graph;
+    those of a skipped one say why.
     """
 
     PENDING = 0
     DELIVERED = 1
     DEAD = 2
-    SKIPPED = 3  # its target's `when` was false: settled, and nobody was asked
+    SKIPPED = 3  # its condition was false
+    MASK = 3
+
+    BLOCKED = 1 << 2  # pending: its turn has not come, so that no lane has it
+    STARTED = 1 << 3  # pending: it may be under way at this moment, and is to be undone in that case
+    UNKNOWN = 1 << 4  # pending: it may have been done, although no answer said so
+    STUCK = 1 << 5  # pending: a compensation that was given up; somebody has to decide
+
+    NOT_REACHED = SKIPPED | 1 << 2  # what it depends on was given up
+    NOT_NEEDED = SKIPPED | 2 << 2  # there was nothing to undo, or to stand in for
+    CALLED_OFF = SKIPPED | 3 << 2  # it waited for another try as its saga failed
 
     NAMES = ("Pending", "Delivered", "Dead", "Skipped")
 
