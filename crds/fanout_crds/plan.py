@@ -19,11 +19,12 @@ from fanout_crds.breaker import CircuitMode, WindowType
 from fanout_crds.expressions import WHEN, Scope
 from fanout_crds.policy import DeadLettersFull, QueueFull
 from fanout_crds.retry import BackoffType, Jitter
-from fanout_crds.route import Durability
+from fanout_crds.route import Durability, OnDead
 
 FORMAT: typing.Final = 1
 READABLE: typing.Final = frozenset({FORMAT})  # and the one before, as soon as there is one (tests/skew)
 
+BehindRole = typing.Literal["Fallback", "Compensation", "Final"]
 StatusRange = tuple[int, int]  # inclusive, both ends
 Credentials = typing.Mapping[str, bytes]  # handle -> value; never encoded with the plan
 
@@ -171,6 +172,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     delay: float = 0.0  # seconds after acceptance before which it is not asked
     when: str | None = None  # an expression that says which events it gets; None = all
     capture: int = 0  # bytes of its answer that are kept for whoever waits for it; 0 = nothing
+    depends_on: tuple[str, ...] = ()  # names of targets that have to be through before it
+    on_dead: OnDead = "Fail"
 
 
 class Respond(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -180,6 +183,14 @@ class Respond(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     quorum: int
     timeout: float
     partial: bool  # once time is up, what has arrived is an answer
+
+
+class Behind(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A position behind the targets: it stands in for one, undoes one, or is told when all is over."""
+
+    role: BehindRole
+    of: str  # the target that it is for; empty for a Final
+    target: Target  # named target.compensate, target.fallback or finally.name: a dot is in no target's name
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -197,6 +208,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     suspend: bool
     targets: tuple[Target, ...]
     respond: Respond | None = None  # None = the caller does not wait
+    behind: tuple[Behind, ...] = ()
+
+    @property
+    def everybody(self) -> tuple[Target, ...]:
+        """Everybody who may be sent something: one for each position of an event."""
+        return (*self.targets, *(one.target for one in self.behind)) if self.behind else self.targets
 
     @property
     def key(self) -> str:

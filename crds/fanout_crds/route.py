@@ -24,6 +24,7 @@ API_VERSION = f"{GROUP}/{VERSION}"
 KIND = "FanoutRoute"
 CLASS_NAME = "fanout"
 Durability = Literal["Journal", "Memory"]
+OnDead = Literal["Fail", "Continue"]
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -85,8 +85,7 @@ class Taken(msgspec.Struct, frozen=True, gc=False, eq=False):
                 lane.tally.left(size)
             if lane.number not in elsewhere:
                 lane.unpromise()
-        turned = journal_trouble(fault)
-        self.reply(turned if self.meter is None else count(self.meter, turned))
+        self.reply(_refusal(fault, self.meter))
 
     def _elsewhere(self) -> set[int]:
         """The lanes that have no place for it in their window."""
@@ -143,6 +142,8 @@ class Acceptance:
         book = lanes[0].book
         seq = book.next_seq()
         event = Event(seq=seq, frozen=frozen, accepted=now, head=head, body=body)
+        if frozen.graph:
+            return book.conductor.begin(event, reply, meter, _refusal)
         pending = Pending(event=event, states=bytearray(len(lanes)), left=len(lanes))
         size = len(body)
         spilled: list[DueRow] = []
@@ -195,6 +196,12 @@ def _turn_aside(judged: Judged, lanes: tuple[Lane, ...], pending: Pending, dead:
             reason, size = Reason.EXPRESSION_FAILED, len(event.body)
             dead.append(DeadRow(lane.number, event.seq, event.accepted, reason, str(said), 0, (), size))
     return frozenset(skipped)
+
+
+def _refusal(fault: Exception, meter: RouteMeter | None) -> Turned:
+    """What a producer is told whose event could not be committed, counted at the route's front door."""
+    turned = journal_trouble(fault)
+    return turned if meter is None else count(meter, turned)
 
 
 def count(meter: RouteMeter, turned: Turned) -> Turned:

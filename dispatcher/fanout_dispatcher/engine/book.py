@@ -8,15 +8,19 @@ import asyncio
 import functools
 import typing
 
+import msgspec
+
 from fanout_dispatcher.engine.clock import Clock
 from fanout_dispatcher.engine.committer import Committer
+from fanout_dispatcher.engine.conductor import Conductor
 from fanout_dispatcher.engine.linger import LONGEST, Linger
 from fanout_dispatcher.engine.pending import Pending
 from fanout_dispatcher.engine.receipts import Receipts
 from fanout_dispatcher.engine.register import Register
 from fanout_dispatcher.journal.disk import Disk, ask
-from fanout_dispatcher.journal.protocol import Backlog, Journal, Recovered
+from fanout_dispatcher.journal.protocol import Backlog, DeadRow, Journal, Recovered
 from fanout_dispatcher.values.event import Frozen
+from fanout_dispatcher.values.graph import Graph
 
 T = typing.TypeVar("T")
 PRUNE: typing.Final = 250  # dead letters at a time: some 2 ms on the journal's thread
@@ -50,9 +54,10 @@ class Book:
         )
         self.receipts = Receipts(worker, recovered.key)
         self.seq = recovered.last_seq
-        self.marked = 0  # every pending delivery of an event below has its row in the journal
+        self.marked = recovered.last_seq + 1  # every pending delivery of an event below has its row in the journal
         self.live: dict[int, Pending] = {}
         self.register = Register(recovered, self.committer)
+        self.conductor = Conductor(self, clock.now)
         self.found: dict[str, dict[str, Backlog]] = {}  # by route and target: no lane stands for it yet
         for number, backlog in recovered.backlog.items():
             route, target = recovered.lanes[number]
@@ -84,6 +89,12 @@ class Book:
         """No lane stands for the target any more; the next one that does finds *backlog*."""
         self.found.setdefault(route, {})[target] = backlog
 
+    def mourn(self, route: str, target: str, row: DeadRow) -> None:
+        """Count a dead letter of a target that no lane stands for."""
+        left = self.found.get(route, {}).get(target, Backlog())
+        more = msgspec.structs.replace(left, dead=left.dead + 1, dead_bytes=left.dead_bytes + row.size)
+        self.leave_behind(route, target, more)
+
     def prune(self, before: float) -> None:
         """Drop dead letters from before *before* of targets that no lane stands for."""
         for route, targets in self.found.items():
@@ -104,9 +115,9 @@ class Book:
 
         self.disk.run(lambda journal: journal.prune(number, before, None, PRUNE), pruned)
 
-    def freeze(self, route: str, generation: int, targets: tuple[str, ...]) -> Frozen:
+    def freeze(self, route: str, generation: int, targets: tuple[str, ...], graph: Graph = ()) -> Frozen:
         """The frozen target list for a generation; the same one again while nothing changes."""
-        return self.register.freeze(route, generation, targets)
+        return self.register.freeze(route, generation, targets, graph)
 
     def mark(self) -> None:
         """Tell the journal from which event on the next start has to look for deliveries that were in a window.

@@ -142,7 +142,7 @@ class Caller:
                 continue
             state, _ = State.read(pending.states[index])
             if state == State.SKIPPED:
-                self.heard[place] = Heard(target=waits.names[place], state=state)
+                self.heard[place] = self._skipped(place, pending.states[index])
             elif state == State.DEAD:
                 self.heard[place] = self._born_dead(place, index)
             elif (why := waits.lanes[place].why_held()) is not None:
@@ -154,6 +154,10 @@ class Caller:
         said = True if self.judged is None else self.judged[index]
         why, detail = (Reason.EXPRESSION_FAILED, said) if isinstance(said, str) else (Reason.QUEUE_FULL, "")
         return Heard(target=self.waits.names[place], state=State.DEAD, reason=why.value, detail=detail)
+
+    def _skipped(self, place: int, state: int) -> Heard:
+        """A target that is not asked: its filter said no, or what it depends on was given up."""
+        return Heard(target=self.waits.names[place], state=State.SKIPPED, reason=State.WHY_SKIPPED.get(state, ""))
 
     # --- what lanes tell it -----------------------------------------------------------------------------------------
 
@@ -186,6 +190,17 @@ class Caller:
         place = self.waits.places[index]
         if place != NOBODY:
             self._settled(place, State.DEAD, dead.reason.value, dead.detail, None)
+
+    def passed_over(self, index: int, state: int) -> None:
+        """The delivery was skipped, as *state* says."""
+        place = self.waits.places[index]
+        if place == NOBODY or self.over:
+            return
+        call = functools.partial(self._hear, place, self._skipped(place, state))
+        if self.waits.durable:
+            self.waits.book.committer.once_written(call)
+        else:
+            self.callers.loop.call_soon(call)
 
     def held(self, target: str, why: str) -> None:
         """Nothing is sent to *target* now."""

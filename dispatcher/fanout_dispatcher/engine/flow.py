@@ -17,35 +17,14 @@ The rules, in the order in which they are looked at:
 5. Finally the completion callbacks, with every outcome at hand.
 """
 
-import enum
 import functools
 import typing
 
 import msgspec
 
 from fanout_dispatcher.values.event import State
+from fanout_dispatcher.values.graph import Graph, Role
 
-
-class Role(enum.IntEnum):
-    """What a position is for."""
-
-    TARGET = 0
-    FALLBACK = 1
-    COMPENSATION = 2
-    FINAL = 3
-
-
-class Step(msgspec.Struct, frozen=True, array_like=True):
-    """One position of a graph, as it is frozen with an event."""
-
-    role: Role = Role.TARGET
-    after: tuple[int, ...] = ()  # a target: what it depends on; a fallback or compensation: its target
-    vital: bool = True  # a target with onDead Fail
-    conditional: bool = False  # it has a `when`, asked as its turn comes
-    covered: bool = False  # a target with a static fallback: given up, it counts as delivered
-
-
-Graph = tuple[Step, ...]
 Ask = typing.Callable[[int], bool | None]  # whether a position's condition holds; None: it could not be told
 
 
@@ -197,7 +176,7 @@ class Flow:
                 moves.freed.append(place)
 
     def _release(self, states: bytearray, place: int, ask: Ask, moves: Moves) -> None:
-        held = not self._steps[place].conditional or ask(place)
+        held = self._steps[place].when is None or ask(place)
         if held:
             states[place] = State.PENDING
             moves.freed.append(place)

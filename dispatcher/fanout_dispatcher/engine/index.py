@@ -72,7 +72,9 @@ class Index:
         claims.add(seq)
         pending = self.book.live.get(seq)
         if pending is None:
-            pending = Pending(event=row.event, states=bytearray(row.states), left=row.states.count(State.PENDING))
+            event = row.event
+            course = self.book.conductor.course(event.frozen)
+            pending = Pending(event=event, states=bytearray(row.states), left=State.left(row.states), course=course)
             self.book.live[seq] = pending
         pending.refs += 1
         index = pending.event.frozen.lanes.index(self.number)
@@ -101,6 +103,14 @@ class Index:
                 window.claimed.add(event.seq)
                 delivery.pending.bare -= 1
                 self.book.committer.index(DueRow(self.number, event.seq, event.accepted), _nothing)
+
+    def add(self, seq: int, at: float) -> None:
+        """A row for a delivery that a window has claimed already."""
+        self.book.committer.index(DueRow(self.number, seq, at), _nothing)
+
+    def remove(self, seq: int) -> None:
+        """The row of a delivery that was settled without being here; nothing, if it has none."""
+        self.book.committer.unindex(self.number, seq, _nothing)
 
     def stow(self) -> None:
         """Out of memory and into the index, to their old places: all but a few of what the windows hold."""

@@ -16,6 +16,7 @@ import typing
 from fanout_crds import plan
 from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.bounds import Bounds
+from fanout_dispatcher.engine.conductor import FOREVER
 from fanout_dispatcher.engine.dead import DeadLetters
 from fanout_dispatcher.engine.expiry import Expiry
 from fanout_dispatcher.engine.gates import Gates
@@ -29,7 +30,7 @@ from fanout_dispatcher.journal.protocol import DeadRow
 from fanout_dispatcher.policies.circuit import CircuitState
 from fanout_dispatcher.policies.decide import DONE, Rules, Standing, decide
 from fanout_dispatcher.policies.gate import NEVER
-from fanout_dispatcher.telemetry.seam import CircuitChanged
+from fanout_dispatcher.telemetry.seam import CircuitChanged, SagaStuck
 from fanout_dispatcher.transport.protocol import Flight, Sender
 from fanout_dispatcher.values.event import HISTORY, Attempt, State
 from fanout_dispatcher.values.outcome import Again, Dead, Delivered, Done, Failed, Fault, Outcome, Reason, Verdict
@@ -68,6 +69,7 @@ class Lane:
         self.rules = Rules.of(target.policy)
         self.expiry = Expiry(self.rules, self.index, works, self._expired)
         self.tally.meter.circuit = self.circuit.shown.value
+        book.conductor.lanes[self.number] = self
 
     def __repr__(self) -> str:
         return f"<Lane {self.route}/{self.target.name} {self.held or self.circuit.state} {self.fresh} {self.tried}>"
@@ -139,6 +141,61 @@ class Lane:
         """Pump in the next turn of the loop."""
         self.works.soon(self)
 
+    # --- what the conductor tells it ---------------------------------------------------------------------------------
+
+    def owe(self, pending: Pending, place: int) -> None:
+        """A delivery that was freed is owed from now on, and counted; it is not there yet.
+
+        Of an event that the next start would not look at any more it gets its row in the commit that frees it.
+        """
+        seq = pending.event.seq
+        self.tally.came(len(pending.event.body))
+        if seq < self.book.marked:
+            self.fresh.claimed.add(seq)
+            self.index.add(seq, self.clock.now() + self.target.delay)
+        else:
+            pending.bare += 1
+
+    def unowe(self, pending: Pending) -> None:
+        """What was owed is not any more; its row goes, if it has one."""
+        self.tally.left(len(pending.event.body))
+        self.index.remove(pending.event.seq)
+
+    def forget(self, pending: Pending, place: int) -> None:
+        """What was owed and is not any more was not here yet."""
+        self.drop(self._freed(pending, place))
+
+    def begin(self, pending: Pending, place: int) -> None:
+        """What was owed may go: into the window, or into the index."""
+        now = self.clock.now()
+        delivery = self._freed(pending, place)
+        if self.target.delay or not self.fresh.room(now):
+            self.index.put_back(delivery, now + self.target.delay)
+        else:
+            self.fresh.push(delivery)
+            self.soon()
+
+    def _freed(self, pending: Pending, place: int) -> Delivery:
+        claims = self.fresh.claimed
+        return Delivery(pending, place, claims=claims if pending.event.seq in claims else None)
+
+    def skip(self) -> None:
+        """A delivery that is not for this target."""
+        self.tally.meter.skipped += 1
+
+    def resume(self, delivery: Delivery) -> None:
+        """Take back a delivery whose start was being noted: it is the next to go."""
+        (self.tried if delivery.attempts else self.fresh).give_back(delivery)
+        self.soon()
+
+    def drop(self, delivery: Delivery) -> None:
+        """Let go of a delivery that was settled while it waited here."""
+        if delivery.claims is None:
+            delivery.pending.bare -= 1
+        else:
+            delivery.claims.discard(delivery.pending.event.seq)
+        self.book.release(delivery.pending)
+
     # --- pumping ---------------------------------------------------------------------------------------------------
 
     def pump(self) -> None:
@@ -158,6 +215,8 @@ class Lane:
             if at > now:
                 return self._park(at)
             delivery = self.turns.take(window)
+            if delivery.pending.course is not None and not self.book.conductor.goes(self, delivery):
+                continue
             if now >= self.rules.expires(delivery.pending.event.accepted):
                 self._expired(delivery, now)
             else:
@@ -215,6 +274,8 @@ class Lane:
             verdict = self._judge(delivery, outcome, failed_probe, now)
             if type(outcome) is Failed:
                 delivery.history = (*delivery.history, Attempt(now, str(outcome), round(seconds, 4)))[-HISTORY:]
+        if delivery.pending.course is not None:
+            self.book.conductor.landed(delivery.pending, delivery.index, outcome)
         self._carry_out(delivery, verdict, now)
         if (caller := delivery.pending.caller) is not None:
             caller.landed(delivery.index, outcome, verdict, self.why_held())
@@ -240,11 +301,11 @@ class Lane:
         match verdict:
             case Done():
                 delivery.attempts += 1
-                self._settle(delivery, State.DELIVERED)
+                self._settle(delivery, State.settled(State.DELIVERED, delivery.attempts))
             case Again():
                 delivery.attempts += verdict.spent
                 self.tally.meter.retried += verdict.spent
-                self.index.put_back(delivery, verdict.at)
+                self._again(delivery, verdict.at)
             case Dead():
                 delivery.attempts += verdict.spent
                 self._give_up(delivery, verdict, now)
@@ -262,20 +323,56 @@ class Lane:
         if (caller := delivery.pending.caller) is not None:
             caller.died(delivery.index, dead)
 
+    def _again(self, delivery: Delivery, at: float) -> None:
+        pending = delivery.pending
+        if pending.course is not None:
+            if self.book.conductor.called_off(pending, delivery.index):
+                return self._settle(delivery, State.CALLED_OFF)
+            self.book.committer.touch(pending)  # whether it may have been done goes with its row
+        return self.index.put_back(delivery, at)
+
     def _give_up(self, delivery: Delivery, dead: Dead, now: float) -> None:
+        pending = delivery.pending
+        if pending.course is not None and pending.states[delivery.index] & State.MASK:
+            return self.drop(delivery)  # called off while it waited
+        if pending.course is not None and self.book.conductor.sticks(pending, delivery.index, dead.reason):
+            return self._stick(delivery, dead)
         row = self.dead.row(delivery, dead, now)
         self.book.committer.bury(row)
-        self._settle(delivery, State.DEAD)
-        self.mourn(row)
+        self._settle(delivery, State.settled(State.DEAD, delivery.attempts))
+        return self.mourn(row)
+
+    def _stick(self, delivery: Delivery, dead: Dead) -> None:
+        """A compensation that is given up waits for people: dropped, nobody would know what is left undone."""
+        pending = delivery.pending
+        pending.states[delivery.index] = State.STUCK
+        self.book.committer.touch(pending)
+        self.index.put_back(delivery, FOREVER)
+        self.tally.meter.stuck += 1
+        self.works.seam.tell(
+            SagaStuck(
+                route=self.route,
+                target=self.target.name,
+                receipt=self.book.receipts.make(pending.event.seq),
+                reason=dead.reason.value,
+                detail=dead.detail,
+            )
+        )
+        self.works.changed(self.route)
 
     def _settle(self, delivery: Delivery, state: int) -> None:
         pending = delivery.pending
-        pending.states[delivery.index] = State.settled(state, delivery.attempts)
+        before = pending.states[delivery.index]
+        pending.states[delivery.index] = state
         pending.left -= 1
         self.book.committer.touch(pending)
         pending.refs -= 1  # never the last one: the touch holds one until it is committed
         self.tally.left(len(pending.event.body))
         self.index.drop(delivery)
+        if before == State.STUCK:
+            self.tally.meter.stuck -= 1
+        if pending.course is not None:
+            self.book.conductor.settled(pending, delivery.index, unknown=bool(before & State.UNKNOWN))
 
     def _finish(self, reason: Reason, now: float) -> None:
         """Dead-letter what is ready; then whatever the index still has, due or not."""

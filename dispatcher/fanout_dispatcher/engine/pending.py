@@ -9,6 +9,7 @@ import typing
 
 import msgspec
 
+from fanout_dispatcher.engine.flow import Flow
 from fanout_dispatcher.values.event import Attempt, Event
 from fanout_dispatcher.values.outcome import Dead, Outcome, Verdict
 
@@ -25,6 +26,17 @@ class Caller(typing.Protocol):
     def died(self, index: int, dead: Dead) -> None:
         """The delivery was given up without an attempt."""
 
+    def passed_over(self, index: int, state: int) -> None:
+        """The delivery was skipped, as *state* says."""
+
+
+class Course(msgspec.Struct, eq=False):
+    """What memory knows of an event's way through its graph, besides its states."""
+
+    flow: Flow
+    flying: set[int] = msgspec.field(default_factory=set)  # positions in flight, or about to be
+    noted: set[int] = msgspec.field(default_factory=set)  # of those, the ones whose start is on disk
+
 
 class Pending(msgspec.Struct, kw_only=True, eq=False):
     """``states`` has a byte per target (values.event.State); ``left`` counts those still pending.
@@ -39,6 +51,7 @@ class Pending(msgspec.Struct, kw_only=True, eq=False):
     touched: bool = False  # in the batch that is being collected
     bare: int = 0
     caller: "Caller | None" = None  # who waits for it, or has waited
+    course: Course | None = None  # of an event with a graph
 
 
 class Delivery(msgspec.Struct, eq=False):

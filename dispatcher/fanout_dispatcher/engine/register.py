@@ -10,8 +10,9 @@ import heapq
 from fanout_dispatcher.engine.committer import Committer
 from fanout_dispatcher.journal.protocol import Recovered
 from fanout_dispatcher.values.event import Frozen
+from fanout_dispatcher.values.graph import Graph
 
-What = tuple[str, int, tuple[str, ...]]  # route, generation, targets
+What = tuple[str, int, tuple[str, ...], Graph]  # route, generation, targets and their graph
 
 
 class Register:
@@ -40,16 +41,18 @@ class Register:
         self.committer.name_lane(number, route, target)
         return number
 
-    def freeze(self, route: str, generation: int, targets: tuple[str, ...]) -> Frozen:
+    def freeze(self, route: str, generation: int, targets: tuple[str, ...], graph: Graph = ()) -> Frozen:
         """The frozen target list for a generation; the same one again while nothing changes."""
-        number = self._by_what.get((route, generation, targets))
+        number = self._by_what.get((route, generation, targets, graph))
         if number is not None and number not in self.resting:
             self.asked.add(number)
             return self.frozen[number]
         if number is None:
             number = self._last_frozen = self._last_frozen + 1
             lanes = tuple(self.lanes[route, target] for target in targets)
-            frozen = Frozen(number=number, route=route, generation=generation, targets=targets, lanes=lanes)
+            frozen = Frozen(
+                number=number, route=route, generation=generation, targets=targets, lanes=lanes, graph=graph
+            )
             self.frozen[number] = frozen
             self._by_what[_what(frozen)] = number
         self.resting.pop(number, None)
@@ -80,4 +83,4 @@ class Register:
 
 
 def _what(frozen: Frozen) -> What:
-    return frozen.route, frozen.generation, frozen.targets
+    return frozen.route, frozen.generation, frozen.targets, frozen.graph

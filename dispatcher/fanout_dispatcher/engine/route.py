@@ -1,15 +1,24 @@
 """A route in force: its plan, its lanes in the order of its targets, and what its front door needs to know."""
 
+import typing
+
 import msgspec
 
 from fanout_crds import expressions
-from fanout_crds.plan import Plan
+from fanout_crds.plan import BehindRole, Plan
 from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.caller import NOBODY, Waits
 from fanout_dispatcher.engine.filters import Filters
 from fanout_dispatcher.engine.lane import Lane
 from fanout_dispatcher.values.desk import RouteMeter
 from fanout_dispatcher.values.event import Frozen
+from fanout_dispatcher.values.graph import Graph, Role, Step
+
+ROLES: typing.Final[dict[BehindRole, Role]] = {
+    "Fallback": Role.FALLBACK,
+    "Compensation": Role.COMPENSATION,
+    "Final": Role.FINAL,
+}
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -18,7 +27,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     plan: Plan
     whole: Plan  # as it came, and as the journal keeps it: `plan` is what this engine runs of it
     book: Book
-    lanes: tuple[Lane, ...]
+    lanes: tuple[Lane, ...]  # of the targets
     frozen: Frozen
     meter: RouteMeter
     filters: Filters | None  # None: every target gets every event
@@ -27,12 +36,30 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     waits: Waits | None = None  # what callers wait for, where they do
 
 
+def graph_of(plan: Plan) -> Graph:
+    """The graph of a plan's positions; empty when each target is on its own."""
+    if not plan.behind and not any(target.depends_on for target in plan.targets):
+        return ()
+    places = {target.name: place for place, target in enumerate(plan.targets)}
+    targets = (
+        Step(
+            role=Role.TARGET,
+            after=tuple(sorted(places[name] for name in target.depends_on)),
+            vital=target.on_dead == "Fail",
+            when=target.when,
+        )
+        for target in plan.targets
+    )
+    behind = (Step(role=ROLES[one.role], after=(places[one.of],) if one.of else ()) for one in plan.behind)
+    return (*targets, *behind)
+
+
 def forwarding(plan: Plan) -> tuple[frozenset[bytes], tuple[bytes, ...]]:
     """Which of the producer's headers at least one target asks for: exact names, and prefixes.
 
     A header that an expression reads is asked for too: it is kept with the event, and sent to nobody for that.
     """
-    asked = {name.lower() for target in plan.targets for name in target.forward_headers} | _read(plan)
+    asked = {name.lower() for target in plan.everybody for name in target.forward_headers} | _read(plan)
     exact = frozenset(name.encode() for name in asked if not name.endswith("*"))
     prefixes = tuple(sorted(name[:-1].encode() for name in asked if name.endswith("*")))
     return exact, prefixes
@@ -54,6 +81,6 @@ def waits(plan: Plan, book: Book, lanes: tuple[Lane, ...], *, durable: bool) -> 
         book=book,
         lanes=tuple(lane for lane in lanes if lane.target.name in names),
         names=names,
-        places=tuple(names.index(one.name) if one.name in names else NOBODY for one in plan.targets),
+        places=tuple(names.index(one.name) if one.name in names else NOBODY for one in plan.everybody),
         durable=durable,
     )

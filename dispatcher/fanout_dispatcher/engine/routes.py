@@ -20,7 +20,7 @@ from fanout_crds.expressions import Unusable
 from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.filters import Filters, filters
 from fanout_dispatcher.engine.lane import Lane
-from fanout_dispatcher.engine.route import Route, forwarding, waits
+from fanout_dispatcher.engine.route import Route, forwarding, graph_of, waits
 from fanout_dispatcher.engine.works import Works
 from fanout_dispatcher.telemetry.seam import RouteAdopted, RouteRefused, RouteRetired, TargetHeld
 from fanout_dispatcher.transport.protocol import Sender, SenderFactory, Unsendable
@@ -178,8 +178,9 @@ class Routes:
         filtering: Filters | None,
     ) -> Route:
         book = self.durable if plan.durability == "Journal" else self.memory
-        lanes = tuple(self._lane(book, plan, target, credentials) for target in plan.targets)
-        for other, target in itertools.product(self._books, plan.targets):
+        everybody = plan.everybody
+        lanes = tuple(self._lane(book, plan, target, credentials) for target in everybody)
+        for other, target in itertools.product(self._books, everybody):
             if other is not book and (other, plan.key, target.name) in self.lanes:
                 self._lane(other, plan, target, credentials)  # it still owes what came in under the other durability
         exact, prefixes = forwarding(plan)
@@ -187,8 +188,8 @@ class Routes:
             plan=plan,
             whole=whole,
             book=book,
-            lanes=lanes,
-            frozen=book.freeze(plan.key, plan.generation, tuple(target.name for target in plan.targets)),
+            lanes=lanes[: len(plan.targets)],
+            frozen=book.freeze(plan.key, plan.generation, tuple(target.name for target in everybody), graph_of(plan)),
             meter=before.meter if before is not None else RouteMeter(route=plan.key),
             filters=filtering,
             forwardable=exact,
@@ -235,8 +236,8 @@ class Routes:
 
     def _part(self, before: Route, plan: plans.Plan) -> None:
         """The targets that are not in the plan any more go on for a while too, then end: a slip can be mended."""
-        names = {target.name for target in plan.targets}
-        for book, target in itertools.product(self._books, before.plan.targets):
+        names = {target.name for target in plan.everybody}
+        for book, target in itertools.product(self._books, before.plan.everybody):
             where = (book, plan.key, target.name)
             if where in self.lanes and target.name not in names and where not in self.parting:
                 self.parting[where] = self.works.loop.call_later(DRAIN, self._part_with, where)
@@ -255,7 +256,7 @@ class Routes:
 
     def _left_behind(self, plan: plans.Plan, credentials: plans.Credentials) -> None:
         """Finish what a restart found: a backlog under the other durability, or of a target that had been removed."""
-        wanted = {target.name: target for target in plan.targets}
+        wanted = {target.name: target for target in plan.everybody}
         for book in self._books:
             for name in book.left_behind(plan.key):
                 target = wanted.get(name) or _stand_in(plan.targets[0], name)
@@ -274,7 +275,7 @@ class Routes:
             lane.end(Reason.ROUTE_DELETED)
 
     def _lanes_of(self, route: Route) -> list[Lane]:
-        wanted = itertools.product(self._books, [route.plan.key], [target.name for target in route.plan.targets])
+        wanted = itertools.product(self._books, [route.plan.key], [target.name for target in route.plan.everybody])
         return [self.lanes[where] for where in wanted if where in self.lanes]
 
     def _idle(self, where: LaneKey) -> bool:
@@ -286,6 +287,7 @@ class Routes:
         book, key, target = where
         book.leave_behind(key, target, lane.tally.left_behind())
         del self.lanes[where]
+        book.conductor.lanes.pop(lane.number, None)
         self.made.pop(where, None)
         if lane.sender is not None:
             lane.sender.close()

@@ -59,7 +59,7 @@ class Views:
             route=frozen.route,
             generation=frozen.generation,
             accepted=self.clock.wall(stored.accepted),
-            settled=State.PENDING not in stored.states,
+            settled=not State.left(stored.states),
             deliveries=tuple(self._delivery(book, stored, index) for index in range(len(frozen.targets))),
             id=head.id if head else None,
             source=head.source if head else None,

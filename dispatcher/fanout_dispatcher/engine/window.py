@@ -56,6 +56,11 @@ class Window:
         self.stock.came(size)
         self.ready.append(delivery)
 
+    def give_back(self, delivery: Delivery) -> None:
+        """Put what was just taken back to the front."""
+        self.push(delivery)
+        self.ready.rotate(1)
+
     def take(self) -> Delivery:
         """The oldest one."""
         delivery = self.ready.popleft()

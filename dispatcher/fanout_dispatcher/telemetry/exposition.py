@@ -133,6 +133,7 @@ LANES: typing.Final = (
     _plain("fanout_retries_total", "counter", "Deliveries put back to be tried again.", "retried"),
     Family("fanout_dead_letters_total", "counter", "Deliveries given up, by reason.", _died),
     Family("fanout_dead_letters_dropped_total", "counter", "Dead letters no longer kept: Keep, DropOldest.", _dropped),
+    _plain("fanout_stuck", "gauge", "Compensations that were given up and wait for somebody to decide.", "stuck"),
     _plain("fanout_replayed_total", "counter", "Dead letters sent again.", "replayed"),
     _plain("fanout_skipped_total", "counter", "Deliveries skipped because the target's when was false.", "skipped"),
     _plain("fanout_dead_letters", "gauge", "Dead letters kept now.", "dead_letters"),

@@ -31,6 +31,16 @@ class DeliveryDead(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int = 0
 
 
+class SagaStuck(msgspec.Struct, frozen=True, kw_only=True):
+    """A compensation was given up: what is left to undo waits until somebody resumes or abandons the saga."""
+
+    route: str
+    target: str
+    receipt: str
+    reason: str
+    detail: str = ""
+
+
 class RouteAdopted(msgspec.Struct, frozen=True, kw_only=True):
     """A plan came into force."""
 
@@ -114,6 +124,7 @@ class PlansSynced(msgspec.Struct, frozen=True, kw_only=True):
 Change = (
     CircuitChanged
     | DeliveryDead
+    | SagaStuck
     | RouteAdopted
     | TargetHeld
     | RouteRefused

@@ -33,6 +33,7 @@ class LaneMeter(msgspec.Struct, kw_only=True):
     skipped: int = 0
     pending: int = 0
     pending_bytes: int = 0
+    stuck: int = 0  # of those pending: compensations that were given up and wait for people
     in_flight: int = 0
     dead_letters: int = 0
     circuit: str = "Closed"

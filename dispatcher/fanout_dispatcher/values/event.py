@@ -8,6 +8,8 @@ import typing
 
 import msgspec
 
+from fanout_dispatcher.values.graph import Graph
+
 
 class Head(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What came with the body, in the form in which it leaves again.
@@ -34,6 +36,7 @@ class Frozen(msgspec.Struct, frozen=True, kw_only=True):
     generation: int
     targets: tuple[str, ...]
     lanes: tuple[int, ...]  # the journal's numbers of the targets' lanes, in the same order
+    graph: Graph = ()  # a step for each of them; empty: each is on its own
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -80,7 +83,15 @@ class State:
     NOT_NEEDED = SKIPPED | 2 << 2  # there was nothing to undo, or to stand in for
     CALLED_OFF = SKIPPED | 3 << 2  # it waited for another try as its saga failed
 
+    WHY_SKIPPED: typing.ClassVar = {NOT_REACHED: "NotReached", NOT_NEEDED: "NotNeeded", CALLED_OFF: "CalledOff"}
     NAMES = ("Pending", "Delivered", "Dead", "Skipped")
+
+    WAITING = bytes((PENDING, STARTED, UNKNOWN, STARTED | UNKNOWN))  # pending, and with their lane
+
+    @staticmethod
+    def left(states: bytes | bytearray) -> int:
+        """How many are pending."""
+        return states.translate(_ALONE).count(State.PENDING)
 
     @staticmethod
     def settled(state: int, attempts: int) -> int:
@@ -91,3 +102,6 @@ class State:
     def read(byte: int) -> tuple[int, int]:
         """State and attempts."""
         return byte & 3, byte >> 2
+
+
+_ALONE: typing.Final = bytes(byte & State.MASK for byte in range(256))  # a byte without its upper bits

@@ -72,7 +72,7 @@ class Store:
         later = (event for seq, event in self.events.items() if seq > self.indexed_to)
         for event in later:
             for lane, state in zip(event.frozen.lanes, self.states(event), strict=True):
-                if state == State.PENDING and self.index(lane).get(event.seq) is None:
+                if state in State.WAITING and self.index(lane).get(event.seq) is None:
                     self.index(lane).put(DueRow(lane, event.seq, now))
         self.indexed_to = self.last_seq
 

@@ -10,6 +10,7 @@ import msgspec
 
 from fanout_dispatcher.journal.protocol import SLOT, DeadRow, DueRow, Finished
 from fanout_dispatcher.values.event import Attempt, Event, Frozen, Head
+from fanout_dispatcher.values.graph import Graph
 
 SEQ_BITS = (
     43  # of a key that packs something with a seq: 8.8e12 events, and 2^20 lanes or slots (30 years of them) above
@@ -56,6 +57,7 @@ class StoredFrozen(msgspec.Struct, frozen=True, array_like=True):
     targets: tuple[str, ...]
     lanes: tuple[int, ...]
     resting: float | None = None  # since when only history can refer to it
+    graph: Graph = ()
 
 
 class Past(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -125,7 +127,9 @@ def dead_of(key: tuple[int, int], at: float, reason: str, cause: bytes, size: in
 
 def frozen_bytes(frozen: Frozen, resting: float | None = None) -> bytes:
     """What is frozen with events, and since when it rests, if it does."""
-    return _encode((frozen.number, frozen.route, frozen.generation, frozen.targets, frozen.lanes, resting))
+    return _encode(
+        (frozen.number, frozen.route, frozen.generation, frozen.targets, frozen.lanes, resting, frozen.graph)
+    )
 
 
 def frozen_of(value: bytes) -> tuple[Frozen, float | None]:
@@ -137,6 +141,7 @@ def frozen_of(value: bytes) -> tuple[Frozen, float | None]:
         generation=stored.generation,
         targets=stored.targets,
         lanes=stored.lanes,
+        graph=stored.graph,
     )
     return frozen, stored.resting
 

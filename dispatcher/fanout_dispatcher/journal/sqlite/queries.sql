@@ -268,13 +268,13 @@ SELECT max(coalesce((SELECT max(seq) FROM event), 0), coalesce((SELECT max(last_
 SELECT min(seq) FROM event WHERE seq > ?;
 
 -- name: recover
--- window → due: every pending delivery of a stretch of events that has no row gets one, due now.
+-- window → due: every delivery of a stretch of events that was with its lane and has no row gets one, due now.
 INSERT INTO due (lane, seq, tried, at, size, delivery)
 SELECT owed.lane, event.seq, 0, :now, length(event.body), x''
 FROM event LEFT JOIN progress USING (seq)
 CROSS JOIN owed ON owed.frozen = event.frozen
 WHERE event.seq BETWEEN :first AND :last
-  AND (progress.states IS NULL OR substr(progress.states, owed.position + 1, 1) = x'00')
+  AND (progress.states IS NULL OR substr(progress.states, owed.position + 1, 1) IN (x'00', x'08', x'10', x'18'))
   AND NOT EXISTS (SELECT 1 FROM due WHERE due.lane = owed.lane AND due.seq = event.seq);
 
 -- name: backlog

@@ -61,7 +61,8 @@ CREATE TABLE event (
     body   BLOB    NOT NULL
 ) STRICT;
 
--- One byte per delivery of an event of which some are settled. No row: all are pending.
+-- One byte per delivery (values/event.py, State) of an event of which some are settled, or blocked in a graph. No row: all
+-- are pending, and with their lanes.
 CREATE TABLE progress (
     seq    INTEGER PRIMARY KEY,
     states BLOB NOT NULL

@@ -7,8 +7,9 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanout_dispatcher.engine.flow import Flow, Graph, Moves, Role, Step
+from fanout_dispatcher.engine.flow import Flow, Moves
 from fanout_dispatcher.values.event import State
+from fanout_dispatcher.values.graph import Graph, Role, Step
 
 TARGETS = 12
 
@@ -41,7 +42,7 @@ def drawn(draw: st.DrawFn, *, saga: bool) -> Drawn:
                 role=Role.TARGET,
                 after=tuple(sorted(after)),
                 vital=draw(st.booleans()) or draw(st.booleans()),
-                conditional=draw(st.booleans()),
+                when=draw(st.sampled_from([None, "true"])),
                 covered=draw(st.integers(0, 9)) == 0,
             )
         )
@@ -124,11 +125,11 @@ def fates(drawn: Drawn) -> dict[int, str]:
             found[of] == "dead" and drawn.graph[of].vital for of in step.after
         ):
             found[place] = "not reached"
-        elif step.conditional and drawn.holds[place] is False:
+        elif step.when and drawn.holds[place] is False:
             found[place] = "skipped"
         else:
             fallback = drawn.behind(place, Role.FALLBACK)
-            lives = drawn.lives[place] and not (step.conditional and drawn.holds[place] is None)
+            lives = drawn.lives[place] and not (step.when and drawn.holds[place] is None)
             stands_in = step.covered or (fallback is not None and drawn.lives[fallback])
             found[place] = "delivered" if lives or stands_in else "dead"
     return found
@@ -210,7 +211,7 @@ def test_completion_callbacks_come_last(drawn: Drawn) -> None:
     first = min((at for at, (what, place) in enumerate(played.log) if place in finals), default=len(played.log))
     assert all(place in finals for _, place in played.log[first:])
     assert {place for what, place in played.log if what == "sent"} >= {
-        place for place in finals if not drawn.graph[place].conditional
+        place for place in finals if not drawn.graph[place].when
     }
 
 

@@ -1,0 +1,225 @@
+"""Graphs of targets in virtual time: chains, sagas, and a crash at every moment of either."""
+
+import asyncio
+import itertools
+
+import pytest
+
+from fanout_crds import plan
+from fanout_dispatcher.transport.memory import Reply, fault, status
+from fanout_dispatcher.values.outcome import Fault
+from tests.sim.senders import Lost
+from tests.sim.world import Behave, Life, World
+from tests.support.plans import a_plan, a_target
+
+QUICK = {"retry": {"backoff": {"type": "Constant", "base_delay": 0.2, "jitter": "None"}, "max_attempts": 3}}
+UNDO = {**QUICK, "timeouts": {"total": 0.0}}
+WELL = status(200, 0.01)
+NO = status(422, 0.01)
+
+
+def step(name: str, *after: str, **changes: object) -> plan.Target:
+    """A target that depends on others."""
+    return a_target(name, depends_on=after, policy=QUICK, **changes)
+
+
+def undo(name: str) -> plan.Behind:
+    """How a target is undone."""
+    return plan.Behind(role="Compensation", of=name, target=a_target(f"{name}.compensate", policy=UNDO))
+
+
+def final(name: str) -> plan.Behind:
+    """A completion callback."""
+    return plan.Behind(role="Final", of="", target=a_target(f"finally.{name}", policy=UNDO))
+
+
+def saga() -> plan.Plan:
+    """Payment, then stock and courier beside each other, then shipping; all but the last can be undone."""
+    return a_plan(
+        step("payment"),
+        step("stock", "payment"),
+        step("courier", "payment"),
+        step("shipping", "stock", "courier"),
+        behind=(undo("payment"), undo("stock"), undo("courier"), final("audit")),
+    )
+
+
+def behaving(**behaviours: Reply | Lost) -> Behave:
+    """Targets that do this, by name (a dot is written as two underscores); all others are well."""
+    return lambda target, flight, now: behaviours.get(target.replace(".", "__"), WELL)
+
+
+def asked(world: World) -> list[str]:
+    """Who was asked, in order."""
+    return [one.target for one in world.history.sent]
+
+
+async def one_event(life: Life) -> None:
+    """An event comes in and everything comes to its end."""
+    await life.post("e1")
+    await life.settle(patience=1000)
+    await life.look()
+
+
+async def to_the_end(life: Life) -> None:
+    """A later life of the same."""
+    await life.settle(patience=1000)
+    await life.look()
+
+
+def states(world: World) -> dict[str, str]:
+    """What became of each position."""
+    view = world.history.events[world.history.accepted["e1"]]
+    assert view is not None
+    assert view.settled
+    return {one.target: one.state for one in view.deliveries}
+
+
+def test_a_chain_goes_one_after_the_other() -> None:
+    world = World(a_plan(step("c", "b"), step("b", "a"), step("a")), behaving())
+
+    world.live(one_event)
+
+    assert asked(world) == ["a", "b", "c"]
+
+
+def test_a_retry_holds_up_what_depends_on_it_and_nothing_else() -> None:
+    replies = iter([status(503), status(503), WELL])
+    world = World(
+        a_plan(step("a"), step("b"), step("c", "a")),
+        lambda target, flight, now: next(replies) if target == "a" else WELL,
+    )
+
+    world.live(one_event)
+
+    assert asked(world) == ["a", "b", "a", "a", "c"]
+
+
+def test_what_depends_on_a_target_that_was_given_up_is_skipped() -> None:
+    world = World(a_plan(step("a"), step("b", "a"), step("c", "b"), step("d")), behaving(a=NO))
+
+    world.live(one_event)
+
+    assert states(world) == {"a": "Dead", "b": "Skipped", "c": "Skipped", "d": "Delivered"}
+
+
+def test_a_target_that_may_die_holds_up_nobody() -> None:
+    world = World(a_plan(step("a", on_dead="Continue"), step("b", "a")), behaving(a=NO))
+
+    world.live(one_event)
+
+    assert states(world) == {"a": "Dead", "b": "Delivered"}
+
+
+def test_a_saga_that_goes_well_undoes_nothing() -> None:
+    world = World(saga(), behaving())
+
+    world.live(one_event)
+
+    assert asked(world)[0] == "payment"
+    assert sorted(asked(world)[1:3]) == ["courier", "stock"]
+    assert asked(world)[3:] == ["shipping", "finally.audit"]
+    assert {target: state for target, state in states(world).items() if state == "Skipped"} == {
+        f"{name}.compensate": "Skipped" for name in ("payment", "stock", "courier")
+    }
+
+
+def test_a_saga_that_fails_is_undone_in_reverse() -> None:
+    world = World(saga(), behaving(shipping=NO))
+
+    world.live(one_event)
+
+    order = asked(world)
+    assert order[3] == "shipping"
+    assert sorted(order[4:6]) == ["courier.compensate", "stock.compensate"]
+    assert order[6:] == ["payment.compensate", "finally.audit"]
+
+
+def test_what_was_refused_clearly_is_not_undone() -> None:
+    world = World(saga(), behaving(stock=NO))
+
+    world.live(one_event)
+
+    assert "stock.compensate" not in asked(world)
+    assert asked(world)[-2:] == ["payment.compensate", "finally.audit"]
+
+
+def test_what_may_have_been_done_is_undone_although_no_answer_said_so() -> None:
+    world = World(saga(), behaving(stock=Lost(fault(Fault.RESET, 0.01))))
+
+    world.live(one_event)
+
+    assert "stock.compensate" in asked(world)
+    assert states(world)["stock"] == "Dead"
+
+
+def test_what_waits_for_another_try_is_called_off_when_the_saga_fails() -> None:
+    world = World(
+        a_plan(step("slow"), step("bad"), behind=(undo("slow"),)),
+        behaving(slow=status(503, 0.001), bad=status(422, 0.05)),
+    )
+
+    world.live(one_event)
+
+    assert sorted(asked(world)[:2]) == ["bad", "slow"]
+    assert states(world)["slow"] == "Skipped"
+    assert asked(world)[2:] == ["slow.compensate"], "a 503 may have begun something"
+
+
+def test_a_compensation_that_is_given_up_leaves_the_saga_waiting_for_people() -> None:
+    world = World(saga(), behaving(shipping=NO, stock__compensate=NO))
+
+    async def story(life: Life) -> None:
+        await life.post("e1")
+        await asyncio.sleep(100)
+        stuck = life.engine.table.lanes[life.engine.durable, "shop/order-placed", "stock.compensate"]
+        assert stuck.tally.meter.stuck == 1
+
+    world.live(story)
+
+    assert "payment.compensate" not in asked(world)
+    assert "finally.audit" not in asked(world)
+
+
+@pytest.mark.parametrize("broken", [None, "payment", "stock", "courier", "shipping"])
+def test_a_crash_at_any_moment_leaves_no_saga_half_done(broken: str | None) -> None:
+    """Every instant of a life that a crash may take, two crashes each; in the end each saga is done or undone."""
+    ways = {} if broken is None else {broken: NO}
+    length = _length(ways)
+    for first, second in itertools.product([length * part / 24 for part in range(1, 25)], [0.011, 0.033]):
+        world = World(saga(), behaving(**ways), seed=int(first * 1e6))
+
+        async def crashing(life: Life, until: float = first) -> None:
+            life.post("e1")
+            await asyncio.sleep(until)
+
+        async def again(life: Life, until: float = second) -> None:
+            await asyncio.sleep(until)
+
+        world.live(crashing)
+        world.live(again)
+        world.live(to_the_end)
+
+        if "e1" not in world.history.accepted:
+            continue  # the crash came before its 202
+        found = states(world)
+        if broken is None:
+            assert all(found[name] == "Delivered" for name in ("payment", "stock", "courier", "shipping"))
+            assert not any("compensate" in target for target in asked(world))
+        else:
+            assert found[broken] == "Dead"
+            done = {one.target for one in world.history.sent if one.did}
+            for name in ("payment", "stock", "courier"):
+                assert (f"{name}.compensate" in done) >= (name in done), (first, second, asked(world))
+                assert (f"{name}.compensate" in asked(world)) <= (name in asked(world))
+            for name in ("stock", "courier"):
+                if f"{name}.compensate" in done and "payment.compensate" in asked(world):
+                    assert asked(world).index(f"{name}.compensate") < asked(world).index("payment.compensate")
+        assert asked(world)[-1] == "finally.audit"
+
+
+def _length(ways: dict[str, Reply]) -> float:
+    """How long one life takes that nothing interrupts."""
+    world = World(saga(), behaving(**ways))
+    world.live(one_event)
+    return max(one.at for one in world.history.sent) + 0.05
