@@ -8,6 +8,7 @@ import pytest
 from fanout_crds import plan
 from fanout_dispatcher.transport.memory import Reply, fault, status
 from fanout_dispatcher.values.outcome import Fault
+from fanout_dispatcher.values.views import DeadLetterFilter
 from tests.sim.senders import Lost
 from tests.sim.world import Behave, Life, World
 from tests.support.plans import a_plan, a_target
@@ -109,6 +110,29 @@ def test_a_target_that_may_die_holds_up_nobody() -> None:
     world.live(one_event)
 
     assert states(world) == {"a": "Dead", "b": "Delivered"}
+
+
+def test_what_depends_on_a_target_that_the_event_is_not_for_waits_for_its_turn_and_goes() -> None:
+    world = World(a_plan(step("a"), step("b", "a", when="false"), step("c", "b")), behaving(a=status(200, 0.05)))
+
+    world.live(one_event)
+
+    assert asked(world) == ["a", "c"]
+    assert states(world) == {"a": "Delivered", "b": "Skipped", "c": "Delivered"}
+
+
+def test_a_condition_that_has_no_value_gives_the_delivery_up_with_the_reason() -> None:
+    world = World(a_plan(step("a"), step("b", "a", when="data.total > 3"), step("c", "b")), behaving())
+
+    async def story(life: Life) -> None:
+        await one_event(life)
+        (letter,) = await life.desk.dead_letters(DeadLetterFilter())
+        assert (letter.target, letter.reason) == ("b", "ExpressionFailed")
+        assert letter.detail.startswith("when: ")
+
+    world.live(story)
+
+    assert states(world) == {"a": "Delivered", "b": "Dead", "c": "Skipped"}
 
 
 def test_a_saga_that_goes_well_undoes_nothing() -> None:
