@@ -7,9 +7,12 @@ A built-in default gives way to what somebody said beside it (an openDuration of
 import typing
 from collections.abc import Iterable
 
+import msgspec
+
 from fanout_crds import breaker, plan, policy, retry
 from fanout_crds.kinds import FAULT_NAMES
 from fanout_crds.respond import Respond
+from fanout_crds.route import Patience
 from fanout_crds.words import Answer
 
 MINUTE: typing.Final = 60.0
@@ -21,6 +24,7 @@ PRESETS: typing.Final[dict[retry.Preset, tuple[float, ...]]] = {
     "StandardWebhooks": (5, 5 * MINUTE, 30 * MINUTE, *(hours * HOUR for hours in (2, 5, 10, 14, 20, 24))),
 }
 BURST: typing.Final = 0.1  # seconds of a rate limit that may come at once
+ATTEMPTS: typing.Final = 20  # of a compensation or callback: about an hour and a half
 MAX_BODY_SIZE: typing.Final = KIB**2
 MAX_ANSWER_SIZE: typing.Final = 256 * KIB
 RETRY_ON: typing.Final[tuple[Answer, ...]] = (
@@ -59,6 +63,16 @@ def respond(said: Respond | None, targets: tuple[str, ...]) -> plan.Respond | No
         timeout=_or(said.timeout, 10.0),
         partial=said.on_timeout == "Partial",
     )
+
+
+def patient(said: Patience | None, durability: str) -> plan.Policy:
+    """The policy of somebody behind the targets: never expired, and given up only when its attempts are used up."""
+    at = (said.timeouts if said else None) or policy.EndpointTimeouts()
+    tries = (said.retry if said else None) or retry.Retry()
+    if tries.max_attempts is None and not _waits(tries.backoff):
+        tries = msgspec.structs.replace(tries, max_attempts=ATTEMPTS)
+    timeouts = policy.Timeouts(connect=at.connect, attempt=at.attempt, total=0.0)
+    return complete(policy.Policy(timeouts=timeouts, retry=tries), durability)
 
 
 def _or(said: T | None, default: T) -> T:

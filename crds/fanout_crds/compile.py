@@ -6,10 +6,11 @@ resolve is no fault: its target is held, with the reason, and the others run. Cr
 
 import re
 import typing
+from collections.abc import Iterator
 
 import msgspec
 
-from fanout_crds import builtin, plan
+from fanout_crds import builtin, graph, plan
 from fanout_crds.faults import Fault, Faults, Invalid
 from fanout_crds.inherit import merge, recheck
 from fanout_crds.policy import Policy
@@ -21,7 +22,7 @@ from fanout_crds.references import ServiceKey as ServiceKey
 from fanout_crds.references import Unresolved as Unresolved
 from fanout_crds.references import bearer_key, ca_key, service_key
 from fanout_crds.references import references as references
-from fanout_crds.route import CLASS_NAME, FanoutRoute, Request, Target
+from fanout_crds.route import CLASS_NAME, Asked, Callback, Endpoint, FanoutRoute, Request, Target
 
 MOST_BYTES: typing.Final = 900_000  # a ConfigMap holds 1 MiB, labels and annotations included
 MOST_CREDENTIALS: typing.Final = 1 << 20  # what the values of a Secret may have together
@@ -56,7 +57,9 @@ def compile(route: FanoutRoute, installation: Installation, refs: Refs, revision
     Raises Invalid when merged policies contradict each other, and PlanTooLarge.
     """
     policies = _policies(route, installation)
-    resolved = [_Resolved(target, route.metadata.namespace, refs) for target in route.spec.targets]
+    home = route.metadata.namespace
+    resolved = [_Resolved(target.name, target, home, refs) for target in route.spec.targets]
+    behind = [(role, of, _Resolved(name, one, home, refs), one) for role, of, name, one in _behind(route)]
     respond = builtin.respond(route.spec.respond, tuple(target.name for target in route.spec.targets))
     made = plan.Plan(
         format=plan.FORMAT,
@@ -70,18 +73,32 @@ def compile(route: FanoutRoute, installation: Installation, refs: Refs, revision
         durability=route.spec.durability,
         suspend=route.spec.suspend,
         targets=tuple(
-            one.target(policy, capture=_capture(route, respond, one.said.name))
-            for one, policy in zip(resolved, policies, strict=True)
+            one.target(policy, said, capture=_capture(route, respond, one.name))
+            for one, said, policy in zip(resolved, route.spec.targets, policies, strict=True)
+        ),
+        behind=tuple(
+            plan.Behind(role=role, of=of, target=one.target(builtin.patient(said.policy, route.spec.durability)))
+            for role, of, one, said in behind
         ),
         respond=respond,
     )
-    credentials = {handle: value for one in resolved for handle, value in one.credentials.items()}
+    everybody = [*resolved, *(one for _, _, one, _ in behind)]
+    credentials = {handle: value for one in everybody for handle, value in one.credentials.items()}
     _check_size(made, credentials)
     return Compiled(
         plan=made,
         credentials=credentials,
-        unresolved=tuple((one.said.name, why) for one in resolved for why in one.unresolved),
+        unresolved=tuple((one.name, why) for one in everybody for why in one.unresolved),
     )
+
+
+def _behind(route: FanoutRoute) -> Iterator[tuple[plan.BehindRole, str, str, Endpoint | Callback]]:
+    """Who stands behind the targets: role, of which target, the name it is known by, and what was said of it."""
+    for target in route.spec.targets:
+        if target.compensate:
+            yield "Compensation", target.name, f"{target.name}.compensate", target.compensate
+    for callback in route.spec.callbacks:
+        yield "Final", "", f"{callback.name}.finally", callback
 
 
 def _policies(route: FanoutRoute, installation: Installation) -> list[plan.Policy]:
@@ -94,6 +111,7 @@ def _policies(route: FanoutRoute, installation: Installation) -> list[plan.Polic
         recheck(said, f"spec.targets[{place}].policy", faults)
         out.append(builtin.complete(said, route.spec.durability))
         _check_delay(target, out[-1].timeouts.total, f"spec.targets[{place}].delay", faults)
+    graph.check(route, [policy.timeouts.total for policy in out], faults)
     faults.check()
     return out
 
@@ -129,7 +147,8 @@ def _check_size(made: plan.Plan, credentials: plan.Credentials) -> None:
 class _Resolved:
     """One target with its references looked up: its address, its credentials, and what is missing."""
 
-    def __init__(self, said: Target, home: str, refs: Refs) -> None:
+    def __init__(self, name: str, said: Asked, home: str, refs: Refs) -> None:
+        self.name = name
         self.said = said
         self.unresolved: list[Unresolved] = []
         self.credentials: dict[str, bytes] = {}
@@ -140,12 +159,12 @@ class _Resolved:
         if ca := ca_key(said, home):
             self._credential("ca", refs.secret(ca))
 
-    def target(self, policy: plan.Policy, *, capture: int) -> plan.Target:
+    def target(self, policy: plan.Policy, said: Target | None = None, *, capture: int = 0) -> plan.Target:
         """Make the plan's target. A handle stands in it only when its credential is there."""
         why = self.unresolved[0] if self.unresolved else None
         request = self.said.request or Request()
-        return plan.Target(
-            name=self.said.name,
+        made = plan.Target(
+            name=self.name,
             url=self._url,
             private=self._private,
             held=why.reason if why else None,
@@ -155,9 +174,16 @@ class _Resolved:
             bearer=self._handle("bearer"),
             ca=self._handle("ca"),
             policy=policy,
-            delay=self.said.delay or 0.0,
-            when=self.said.when,
             capture=capture,
+        )
+        if said is None:
+            return made
+        return msgspec.structs.replace(
+            made,
+            delay=said.delay or 0.0,
+            when=said.when,
+            depends_on=said.depends_on,
+            on_dead=said.on_dead,
         )
 
     def _address(self, home: str, refs: Refs) -> str:
@@ -178,10 +204,10 @@ class _Resolved:
         if isinstance(found, Unresolved):
             self.unresolved.append(found)
         else:
-            self.credentials[f"{self.said.name}.{use}"] = found
+            self.credentials[f"{self.name}.{use}"] = found
 
     def _handle(self, use: str) -> str | None:
-        handle = f"{self.said.name}.{use}"
+        handle = f"{self.name}.{use}"
         return handle if handle in self.credentials else None
 
 

@@ -48,6 +48,19 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     ] = None
 
 
+class EndpointTimeouts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How long a connection and an attempt may take."""
+
+    connect: Annotated[
+        float | None, Duration(), "Time to connect, TLS included. Unset: 2s. It never outlasts the attempt's time."
+    ] = None
+    attempt: Annotated[
+        float | None,
+        Duration(zero=True),
+        "Time for one attempt, from connecting to the answer's last byte. Unset: 10s. 0s: no limit.",
+    ] = None
+
+
 class Adaptive(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A limit that follows the target: less while its answers take longer than they used to, then more again.
 

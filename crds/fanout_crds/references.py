@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from fanout_crds.route import FanoutRoute, SecretRef, Service, Target
+from fanout_crds.route import Asked, FanoutRoute, SecretRef, Service
 
 Reason = typing.Literal[
     "ServiceNotFound",
@@ -93,7 +93,7 @@ class References(msgspec.Struct, frozen=True, kw_only=True):
 
 def references(route: FanoutRoute) -> References:
     """Name everything that *route* refers to."""
-    home, targets = route.metadata.namespace, route.spec.targets
+    home, targets = route.metadata.namespace, route.spec.everybody()
     secrets = (secret for target in targets for secret in (bearer_key(target, home), ca_key(target, home)))
     return References(
         services=frozenset(service_key(target.service, home) for target in targets if target.service),
@@ -106,12 +106,12 @@ def service_key(service: Service, home: str) -> ServiceKey:
     return ServiceKey(service.namespace or home, service.name, service.port)
 
 
-def bearer_key(target: Target, home: str) -> SecretKey | None:
+def bearer_key(target: Asked, home: str) -> SecretKey | None:
     """Name where the target's token is, if it has one."""
     return _key(target.authentication.bearer.secret_ref, home) if target.authentication else None
 
 
-def ca_key(target: Target, home: str) -> SecretKey | None:
+def ca_key(target: Asked, home: str) -> SecretKey | None:
     """Name where the authorities it is verified by are, if it has its own."""
     return _key(target.tls.ca_secret, home) if target.tls else None
 

@@ -14,8 +14,9 @@ from fanout_crds.faults import Faults, Invalid, Lines, show
 from fanout_crds.kinds import Duration, Enum, Flag, Port, Quantity, Text
 from fanout_crds.nearest import hint
 from fanout_crds.objects import ListOf, Object, join
-from fanout_crds.policy import POLICY, Policy
+from fanout_crds.policy import POLICY, EndpointTimeouts, Policy
 from fanout_crds.respond import ENOUGH, KNOWN, Respond
+from fanout_crds.retry import Retry
 from fanout_crds.rules import Rule
 
 GROUP = "fanout.dev"
@@ -104,21 +105,66 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     ]
 
 
+class Patience(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How patiently somebody behind the targets is told. It is not expired: only attempts that are used up end it."""
+
+    timeouts: Annotated[
+        EndpointTimeouts | None, Object(EndpointTimeouts), "How long an attempt may take. Unset: as each field says."
+    ] = None
+    retry: Annotated[
+        Retry | None,
+        Object(Retry),
+        "Which failures are tried again, how often and when. Unset: as each field says, but maxAttempts: 20.",
+    ] = None
+
+
+_WHERE = (
+    Rule(
+        "has(self.url) != has(self.service)",
+        "exactly one of url and service is needed",
+        lambda it: (it.url is None) != (it.service is None),
+    ),
+    Rule(
+        "!has(self.tls) || !has(self.url) || self.url.startsWith('https://')",
+        "tls goes with an https:// url",
+        lambda it: it.tls is None or it.url is None or it.url.startswith("https://"),
+    ),
+)
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Somebody who is asked because of what became of a target: where it is, how it is asked, and how patiently."""
+
+    RULES: ClassVar = _WHERE
+    url: Annotated[str | None, texts.Url, "As a target's url. Unset: service says where it is."] = None
+    service: Annotated[Service | None, Object(Service), "As a target's service. Unset: url says where it is."] = None
+    request: Annotated[Request | None, Object(Request), "As a target's request. Unset: the event as it came."] = None
+    authentication: Annotated[
+        Authentication | None, Object(Authentication), "How we say who we are. Unset: not at all."
+    ] = None
+    tls: Annotated[Tls | None, Object(Tls), "How it proves who it is. Unset: by the system's authorities."] = None
+    policy: Annotated[Patience | None, Object(Patience), "How patiently it is asked. Unset: as each field says."] = None
+
+
+class Callback(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Somebody who is told once everything else of an event is settled."""
+
+    RULES: ClassVar = _WHERE
+    name: Annotated[str, texts.Label, "Name, once in a route: shown as <name>.finally (RFC 1123 label)."]
+    url: Annotated[str | None, texts.Url, "As a target's url. Unset: service says where it is."] = None
+    service: Annotated[Service | None, Object(Service), "As a target's service. Unset: url says where it is."] = None
+    request: Annotated[Request | None, Object(Request), "As a target's request. Unset: the event as it came."] = None
+    authentication: Annotated[
+        Authentication | None, Object(Authentication), "How we say who we are. Unset: not at all."
+    ] = None
+    tls: Annotated[Tls | None, Object(Tls), "How it proves who it is. Unset: by the system's authorities."] = None
+    policy: Annotated[Patience | None, Object(Patience), "How patiently it is told. Unset: as each field says."] = None
+
+
 class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One receiver: where it is, how it is asked, and how patiently."""
 
-    RULES: ClassVar = (
-        Rule(
-            "has(self.url) != has(self.service)",
-            "exactly one of url and service is needed",
-            lambda target: (target.url is None) != (target.service is None),
-        ),
-        Rule(
-            "!has(self.tls) || !has(self.url) || self.url.startsWith('https://')",
-            "tls goes with an https:// url",
-            lambda target: target.tls is None or target.url is None or target.url.startswith("https://"),
-        ),
-    )
+    RULES: ClassVar = _WHERE
     name: Annotated[
         str, texts.Label, "Name of the target, once in a route: in status, metrics, logs and replays (RFC 1123 label)."
     ]
@@ -153,12 +199,35 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         " as the event is accepted. false: the delivery is Skipped, which costs no attempt. Where it fails for an"
         " event, the delivery becomes a dead letter (ExpressionFailed). Unset: all events.",
     ] = None
+    depends_on: Annotated[
+        tuple[str, ...],
+        ListOf(item=texts.Label, most=16),
+        "Names of targets that have to be through before this one is asked: Delivered, Skipped by their when, or given"
+        " up with onDead Continue. When one of them is given up otherwise, this one is Skipped (NotReached). Unset:"
+        " none, it is asked at once.",
+    ] = ()
+    on_dead: Annotated[
+        OnDead,
+        Enum(OnDead),
+        "What its death means for the rest. Fail: what depends on it is skipped, and in a saga all that was done is"
+        " compensated. Continue: the rest goes on. Unset: Fail.",
+    ] = "Fail"
+    compensate: Annotated[
+        Endpoint | None,
+        Object(Endpoint),
+        "How to undo it, which makes the route a saga: asked in reverse order when a target with onDead Fail is given"
+        " up, if this one was delivered or may have been; at least once, so it has to go by the Idempotency-Key. One"
+        " that is given up itself leaves the saga Stuck (`fanout sagas`). Unset: there is nothing to undo.",
+    ] = None
     delay: Annotated[
         float | None,
         Duration(zero=True),
         "The first attempt is not made before this long after the event was accepted; timeouts.total runs meanwhile."
         " Unset: at once, as with 0s.",
     ] = None
+
+
+Asked = Target | Endpoint | Callback
 
 
 class Listen(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -216,8 +285,18 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     targets: Annotated[
         tuple[Target, ...],
         ListOf(item=Object(Target), most=64, least=1, key="name"),
-        "Who receives each event, 1 to 64, each on its own: a slow or dead one never holds up another.",
+        "Who receives each event, 1 to 64, each on its own: a slow or dead one never holds up another, unless that"
+        " one depends on it.",
     ]
+    callbacks: Annotated[
+        tuple[Callback, ...],
+        ListOf(item=Object(Callback), most=8, key="name"),
+        "Who is told once everything else of an event is settled, compensations included. Unset: nobody.",
+    ] = msgspec.field(default=(), name="finally")
+
+    def everybody(self) -> tuple[Asked, ...]:
+        """Everybody who may be asked something."""
+        return (*self.targets, *(one.compensate for one in self.targets if one.compensate), *self.callbacks)
 
 
 SPEC = Object(Spec)

@@ -1,11 +1,9 @@
 """A route in force: its plan, its lanes in the order of its targets, and what its front door needs to know."""
 
-import typing
-
 import msgspec
 
 from fanout_crds import expressions
-from fanout_crds.plan import BehindRole, Plan
+from fanout_crds.plan import Plan
 from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.caller import NOBODY, Waits
 from fanout_dispatcher.engine.filters import Filters
@@ -13,12 +11,6 @@ from fanout_dispatcher.engine.lane import Lane
 from fanout_dispatcher.values.desk import RouteMeter
 from fanout_dispatcher.values.event import Frozen
 from fanout_dispatcher.values.graph import Graph, Role, Step
-
-ROLES: typing.Final[dict[BehindRole, Role]] = {
-    "Fallback": Role.FALLBACK,
-    "Compensation": Role.COMPENSATION,
-    "Final": Role.FINAL,
-}
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -50,7 +42,7 @@ def graph_of(plan: Plan) -> Graph:
         )
         for target in plan.targets
     )
-    behind = (Step(role=ROLES[one.role], after=(places[one.of],) if one.of else ()) for one in plan.behind)
+    behind = (Step(role=Role[one.role.upper()], after=(places[one.of],) if one.of else ()) for one in plan.behind)
     return (*targets, *behind)
 
 

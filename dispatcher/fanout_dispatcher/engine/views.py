@@ -5,6 +5,7 @@ No IO, and nothing changes.
 
 from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.clock import Clock
+from fanout_dispatcher.engine.conductor import FOREVER
 from fanout_dispatcher.engine.lane import Lane
 from fanout_dispatcher.engine.route import Route
 from fanout_dispatcher.engine.routes import Routes
@@ -67,7 +68,8 @@ class Views:
         )
 
     def _delivery(self, book: Book, stored: StoredEvent, index: int) -> DeliveryView:
-        state, attempts = State.read(stored.states[index])
+        byte = stored.states[index]
+        state, attempts = State.read(byte)
         number = stored.frozen.lanes[index]
         target = stored.frozen.targets[index]
         due = next((row for row in stored.due if row.lane == number), None)
@@ -81,14 +83,16 @@ class Views:
             state=State.NAMES[state],
             attempts=row.attempts if row else attempts,
             due=self._due(due, lane) if due and pending else None,
-            held=lane.why_held() if lane is not None and pending else None,
-            reason=dead.reason if dead and state == State.DEAD else None,
+            held=State.WHY_WAITING.get(byte) or lane.why_held() if lane is not None and pending else None,
+            reason=dead.reason if dead and state == State.DEAD else State.WHY_SKIPPED.get(byte),
             history=self._dated(row.history) if row else (),
             replayed_as=None if replay is None else book.receipts.make(replay),
         )
 
-    def _due(self, row: DueRow, lane: Lane | None) -> float:
+    def _due(self, row: DueRow, lane: Lane | None) -> float | None:
         """When it is tried next, as far as one can know: an open circuit may be later than its own turn."""
+        if row.at >= FOREVER:
+            return None
         probed = lane.circuit.probe_at if lane is not None and lane.held is None else None
         return self.clock.wall(row.at if probed is None else max(row.at, probed))
 

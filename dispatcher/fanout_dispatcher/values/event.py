@@ -84,6 +84,7 @@ class State:
     CALLED_OFF = SKIPPED | 3 << 2  # it waited for another try as its saga failed
 
     WHY_SKIPPED: typing.ClassVar = {NOT_REACHED: "NotReached", NOT_NEEDED: "NotNeeded", CALLED_OFF: "CalledOff"}
+    WHY_WAITING: typing.ClassVar = {BLOCKED: "Dependencies", STUCK: "SagaStuck"}
     NAMES = ("Pending", "Delivered", "Dead", "Skipped")
 
     WAITING = bytes((PENDING, STARTED, UNKNOWN, STARTED | UNKNOWN))  # pending, and with their lane
@@ -100,8 +101,9 @@ class State:
 
     @staticmethod
     def read(byte: int) -> tuple[int, int]:
-        """State and attempts."""
-        return byte & 3, byte >> 2
+        """State and attempts; how many only of one that is delivered or dead."""
+        state = byte & State.MASK
+        return state, byte >> 2 if state in (State.DELIVERED, State.DEAD) else 0
 
 
 _ALONE: typing.Final = bytes(byte & State.MASK for byte in range(256))  # a byte without its upper bits

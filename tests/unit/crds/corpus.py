@@ -91,7 +91,7 @@ SWITCH = WORDS + "Enabled, Disabled"
 MODES = "Auto, ForcedOpen, ForcedClosed, DryRun, Disabled"
 WHEN_NAME = 'at 1:1: unknown name evnt; did you mean "event"?'
 WHEN_TYPE = "must give true or false, it gives a string"
-TARGET = "name, url, service, request, authentication, tls, policy, when, delay"
+TARGET = "name, url, service, request, authentication, tls, policy, when, dependsOn, onDead, compensate, delay"
 BACKOFFS = "Constant, Linear, Exponential, Schedule"
 
 
@@ -200,7 +200,7 @@ CORPUS: typing.Final = [
     _shape(f"{T}.name", "Billing", LABEL + '"Billing"'),
     Bad("a long target name", f"{T}.name", "a" * 64, f"{T}.name", "must not be longer than 63 characters, it has 64"),
     _shape(f"{T}.polcy", {}, 'unknown field; did you mean "policy"?'),
-    _shape(f"{T}.dependsOn", [], f"unknown field{WORDS}{TARGET}"),
+    _shape(f"{T}.cache", {}, f"unknown field{WORDS}{TARGET}"),
     Bad("neither url nor service", f"{T}.url", GONE, T, "exactly one of url and service is needed", By.RULE),
     Bad(
         "url and service",

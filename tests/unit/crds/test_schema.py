@@ -44,7 +44,14 @@ def test_nothing_in_a_policy_has_a_default_which_would_mask_what_is_inherited() 
 def test_defaults_stand_where_they_mask_nothing() -> None:
     found = [path for path, schema in every() if "default" in schema]
 
-    assert found == [".spec.className", ".spec.suspend", ".spec.durability", ".spec.respond.mode", ".status"]
+    assert found == [
+        ".spec.className",
+        ".spec.suspend",
+        ".spec.durability",
+        ".spec.respond.mode",
+        ".spec.targets[].onDead",
+        ".status",
+    ]
 
 
 def test_every_list_has_an_end_and_a_way_to_merge() -> None:
@@ -54,6 +61,9 @@ def test_every_list_has_an_end_and_a_way_to_merge() -> None:
     assert {path for path, one in lists if one["x-kubernetes-list-type"] == "map"} == {
         ".spec.targets",
         ".spec.targets[].request.headers",
+        ".spec.targets[].compensate.request.headers",
+        ".spec.finally",
+        ".spec.finally[].request.headers",
         ".status.conditions",
         ".status.targets",
     }

@@ -1,0 +1,58 @@
+"""The graph that `dependsOn` makes of a route's targets, and what is wrong with one.
+
+The API server cannot see these: a name that no target has, a circle, a saga that might wait for ever.
+"""
+
+from fanout_crds.faults import Faults
+from fanout_crds.nearest import hint
+from fanout_crds.route import FanoutRoute, Target
+
+
+def check(route: FanoutRoute, totals: list[float], faults: Faults) -> None:
+    """Say what is wrong with the graph of *route*; *totals* are its targets' timeouts.total, in seconds."""
+    targets = route.spec.targets
+    _check_names(targets, faults)
+    circle = _circle({target.name: target.depends_on for target in targets})
+    if circle:
+        faults.add("spec.targets", f"dependsOn goes in a circle: {' → '.join(circle)}")
+    if any(target.compensate for target in targets):
+        for place, total in enumerate(totals):
+            if not total:
+                faults.add(
+                    f"spec.targets[{place}].policy.timeouts.total",
+                    "must not be 0s in a saga: while a target may still be tried nothing is compensated",
+                )
+
+
+def _check_names(targets: tuple[Target, ...], faults: Faults) -> None:
+    names = [target.name for target in targets]
+    for place, target in enumerate(targets):
+        for at, name in enumerate(target.depends_on):
+            path = f"spec.targets[{place}].dependsOn[{at}]"
+            if name == target.name:
+                faults.add(path, "a target cannot depend on itself")
+            elif name not in names:
+                others = [other for other in names if other != target.name]
+                faults.add(path, f"no target is named {name}; {hint(name, others)}")
+
+
+def _circle(after: dict[str, tuple[str, ...]]) -> list[str]:
+    """One way round, from a name to itself; empty when there is none. Depth first, each name looked at once."""
+    done: set[str] = set()
+    for start in after:
+        way = _way_round(start, after, [], done)
+        if way:
+            return way
+    return []
+
+
+def _way_round(name: str, after: dict[str, tuple[str, ...]], way: list[str], done: set[str]) -> list[str]:
+    if name in way:
+        return [*way[way.index(name) :], name]
+    if name in done or name not in after:
+        return []
+    for before in after[name]:
+        if before != name and (found := _way_round(before, after, [*way, name], done)):
+            return found
+    done.add(name)
+    return []
