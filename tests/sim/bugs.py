@@ -156,9 +156,9 @@ BUGS: typing.Final = (
         name="a dead target counts towards the quorum",
         promise="P16",
         family="waiting",
-        file=f"{POLICIES}/quorum.py",
-        old="sum(one.state == State.DELIVERED",
-        new="sum(one.state != State.PENDING",
+        file=f"{ENGINE}/caller.py",
+        old="self.succeeded += heard.state == State.DELIVERED",
+        new="self.succeeded += heard.state != State.PENDING",
     ),
     Bug(
         name="a stopping process leaves callers without an answer",
@@ -174,10 +174,10 @@ BUGS: typing.Final = (
         promise="P16",
         family="waiting",
         file=f"{ENGINE}/caller.py",
-        old="            self.flying[place] = True\n",
-        new="            self.flying[place] = True\n"
-        "            self.timer.cancel()\n"
-        "            self.timer = self.callers.loop.call_later(self.waits.rule.timeout, self.late)\n",
+        old="        if place != NOBODY:\n            self.busy[place] = True\n",
+        new="        if place != NOBODY:\n            self.busy[place] = True\n"
+        "            self.callers.deadlines.drop(self)\n"
+        "            self.callers.deadlines.add(self, self.callers.loop.time() + self.waits.rule.timeout)\n",
     ),
     # --- lanes ------------------------------------------------------------------------------------------------------
     Bug(

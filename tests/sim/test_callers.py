@@ -183,6 +183,26 @@ def test_an_open_circuit_is_told_at_once_and_the_delivery_is_held() -> None:
     assert {one.event for one in world.history.sent if one.yes} == {*(f"e{number}" for number in range(8)), "late"}
 
 
+def test_a_success_on_its_way_to_the_disk_is_not_undone_by_a_circuit_that_opens() -> None:
+    def behave(target: str, flight: Flight, now: float) -> Reply:
+        return says(200, b"A", 0.2) if flight.event.head.id == "good" else status(503, 0.4)
+
+    breaker = {"consecutive_failures": 1}
+    made = a_plan(a_target("a", capture=KEEP, policy={"circuit_breaker": breaker}), respond=a_wait("a"))
+    world = World(made, behave)
+    said: list[Told] = []
+
+    async def story(life: Life) -> None:
+        asked = [life.ask("good"), life.ask("bad")]
+        await asyncio.sleep(0.1)
+        life.disk.latency = (1.0, 1.0)
+        said.extend([await one for one in asked])
+
+    world.live(story)
+
+    assert [one.ending for one in said if isinstance(one, Settled)] == [Ending.ANSWERED, Ending.FAILED]
+
+
 def test_a_suspended_route_accepts_and_says_that_nobody_is_asked() -> None:
     made = a_plan(a_target("a"), respond=a_wait("a"), suspend=True)
 

@@ -15,10 +15,10 @@ from fanout_dispatcher.engine.filters import Judged
 from fanout_dispatcher.engine.pending import Pending
 from fanout_dispatcher.policies.quorum import judge, too_late
 from fanout_dispatcher.values.answer import Captured
-from fanout_dispatcher.values.answers import Answered, Ending, Heard, Settled, Tell, Turned
+from fanout_dispatcher.values.answers import Answered, Ending, Heard, Settled, Tell, Told, Turned
 from fanout_dispatcher.values.desk import RouteMeter
 from fanout_dispatcher.values.event import State
-from fanout_dispatcher.values.outcome import Again, Dead, Delivered, Done, Failed, Outcome, Reason, Verdict
+from fanout_dispatcher.values.outcome import Dead, Done, Outcome, Reason, Refused, Verdict
 
 NOBODY: typing.Final = -1
 
@@ -57,7 +57,7 @@ class Callers(typing.Protocol):
     def left(self, caller: "Caller") -> None:
         """One less."""
 
-    def keep(self, answer: Captured | None) -> Captured | None:
+    def keep(self, answer: Captured) -> Captured:
         """Account for what is kept for a caller."""
 
 
@@ -73,6 +73,7 @@ class Waits(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     lanes: tuple[Lane, ...]  # of the targets waited for, in their order
     names: tuple[str, ...]
     places: tuple[int, ...]
+    silence: tuple[Heard, ...]  # what is heard of each of these to begin with
     durable: bool
 
 
@@ -80,18 +81,20 @@ class Caller:
     """``over`` once it is answered, or has nobody to answer."""
 
     __slots__ = (
+        "asked",
+        "busy",
         "bytes",
         "callers",
-        "flying",
         "heard",
         "judged",
+        "lost",
         "meter",
         "over",
         "pending",
         "receipt",
+        "succeeded",
         "tell",
-        "timer",
-        "until",
+        "tick",
         "waits",
     )
 
@@ -103,12 +106,14 @@ class Caller:
         self.pending: Pending | None = None
         self.judged: Judged | None = None
         self.receipt: str | None = None
-        self.heard = [Heard(target=name) for name in waits.names]
-        self.flying = bytearray(len(waits.names))
+        self.heard = list(waits.silence)
+        self.asked = len(self.heard)  # of these, those that were not skipped
+        self.succeeded = 0
+        self.lost = 0  # not to be hoped for
+        self.busy = bytearray(len(waits.names))  # an attempt is under way, or its success is on its way to the disk
         self.bytes = 0
         self.over = False
-        self.until = callers.loop.time() + waits.rule.timeout
-        self.timer = callers.loop.call_at(self.until, self.late)
+        self.tick = 0
 
     def __repr__(self) -> str:
         return f"<Caller {'over' if self.over else 'waiting'} {self.receipt} {self.heard}>"
@@ -127,8 +132,8 @@ class Caller:
         if self.over:
             return
         if isinstance(said, Turned):
-            self._end()
             self.tell(said)
+            self._end()
             return
         self.receipt = said.receipt
         self._look()
@@ -142,22 +147,25 @@ class Caller:
                 continue
             state, _ = State.read(pending.states[index])
             if state == State.SKIPPED:
-                self.heard[place] = self._skipped(place, pending.states[index])
+                self.busy[place] = True
+                self._note(place, self._skipped(place, pending.states[index]))
             elif state == State.DEAD:
-                self.heard[place] = self._born_dead(place, index)
+                self.busy[place] = True
+                self._note(place, self._born_dead(place, index))
             elif (why := waits.lanes[place].why_held()) is not None:
-                self.heard[place] = Heard(target=waits.names[place], reason=why)
-        self._judge()
+                self._note(place, Heard(target=waits.names[place], reason=why))
+        if self.lost or self.asked < len(self.heard):
+            self._judge()
 
     def _born_dead(self, place: int, index: int) -> Heard:
         """Why a delivery died before it was owed: its filter had no value for the event, or its queue was full."""
         said = True if self.judged is None else self.judged[index]
         why, detail = (Reason.EXPRESSION_FAILED, said) if isinstance(said, str) else (Reason.QUEUE_FULL, "")
-        return Heard(target=self.waits.names[place], state=State.DEAD, reason=why.value, detail=detail)
+        return Heard(self.waits.names[place], State.DEAD, why.value, detail)
 
     def _skipped(self, place: int, state: int) -> Heard:
         """A target that is not asked: its filter said no, or what it depends on was given up."""
-        return Heard(target=self.waits.names[place], state=State.SKIPPED, reason=State.WHY_SKIPPED.get(state, ""))
+        return Heard(self.waits.names[place], State.SKIPPED, State.WHY_SKIPPED.get(state, ""))
 
     # --- what lanes tell it -----------------------------------------------------------------------------------------
 
@@ -165,30 +173,28 @@ class Caller:
         """An attempt is under way."""
         place = self.waits.places[index]
         if place != NOBODY:
-            self.flying[place] = True
+            self.busy[place] = True
 
     def landed(self, index: int, outcome: Outcome, verdict: Verdict, held: str | None) -> None:
         """It has landed; *held*: why nothing more is sent now."""
         place = self.waits.places[index]
         if place == NOBODY:
             return
-        self.flying[place] = False
-        answer = outcome.answer if isinstance(outcome, Delivered | Failed) else None
-        match verdict:
-            case Done():
-                self._settled(place, State.DELIVERED, "", "", answer)
-            case Dead():
-                self._settled(place, State.DEAD, verdict.reason.value, verdict.detail, answer)
-            case Again():
-                if held is not None and not self.over:
-                    self._hear(place, Heard(target=self.waits.names[place], reason=held))
-            case _:
-                typing.assert_never(verdict)
+        answer = None if isinstance(outcome, Refused) else outcome.answer
+        if type(verdict) is Done:
+            self._settled(place, State.DELIVERED, "", "", answer)
+        elif type(verdict) is Dead:
+            self._settled(place, State.DEAD, verdict.reason.value, verdict.detail, answer)
+        else:
+            self.busy[place] = False
+            if held is not None:
+                self._hear(place, Heard(self.waits.names[place], reason=held))
 
     def died(self, index: int, dead: Dead) -> None:
         """The delivery was given up without an attempt."""
         place = self.waits.places[index]
         if place != NOBODY:
+            self.busy[place] = True
             self._settled(place, State.DEAD, dead.reason.value, dead.detail, None)
 
     def passed_over(self, index: int, state: int) -> None:
@@ -196,18 +202,18 @@ class Caller:
         place = self.waits.places[index]
         if place == NOBODY or self.over:
             return
-        call = functools.partial(self._hear, place, self._skipped(place, state))
+        heard = self._skipped(place, state)
         if self.waits.durable:
-            self.waits.book.committer.once_written(call)
+            self.waits.book.committer.once_written(functools.partial(self._hear, place, heard))
         else:
-            self.callers.loop.call_soon(call)
+            self._hear(place, heard)
 
     def held(self, target: str, why: str) -> None:
         """Nothing is sent to *target* now."""
         if target not in self.waits.names or self.receipt is None:
             return
         place = self.waits.names.index(target)
-        if not self.flying[place] and self.heard[place].state == State.PENDING:
+        if not self.busy[place]:
             self._hear(place, Heard(target=target, reason=why))
 
     # --- what the door and the clock tell it ------------------------------------------------------------------------
@@ -217,51 +223,51 @@ class Caller:
         if not self.over:
             self._close(Ending.GONE)
 
-    def hurry(self, seconds: float) -> None:
-        """Give it *seconds* at most from now on."""
-        at = self.callers.loop.time() + seconds
-        if at < self.until:
-            self.until = at
-            self.timer.cancel()
-            self.timer = self.callers.loop.call_at(at, self.late)
-
     def late(self) -> None:
         """Time is up."""
         if self.callers.draining:
             self._answer(Ending.DRAINING)
         else:
-            self._answer(too_late(self.heard, partial=self.waits.rule.partial))
+            self._answer(too_late(succeeded=self.succeeded, partial=self.waits.rule.partial))
 
     # --- within -----------------------------------------------------------------------------------------------------
 
     def _settled(self, place: int, state: int, reason: str, detail: str, answer: Captured | None) -> None:
-        """Hear of it once the journal has it; where nothing is durable, in the next turn of the loop."""
+        """Hear of it once the journal has it; where nothing is durable, at once."""
         if self.over:
             self.meter.late += 1
             return
-        answer = self.callers.keep(answer)
-        self.bytes += 0 if answer is None else len(answer.body)
-        heard = Heard(target=self.waits.names[place], state=state, reason=reason, detail=detail, answer=answer)
-        call = functools.partial(self._hear, place, heard)
+        if answer is not None and answer.body:
+            answer = self.callers.keep(answer)
+            self.bytes += len(answer.body)
+        heard = Heard(self.waits.names[place], state, reason, detail, answer)
         if self.waits.durable:
-            self.waits.book.committer.once_written(call)
+            self.waits.book.committer.once_written(functools.partial(self._hear, place, heard))
         else:
-            self.callers.loop.call_soon(call)
+            self._hear(place, heard)
 
     def _hear(self, place: int, heard: Heard) -> None:
         if not self.over:
-            self.heard[place] = heard
+            self._note(place, heard)
             self._judge()
 
+    def _note(self, place: int, heard: Heard) -> None:
+        """Replace what was heard of a target: one that was lost may succeed after all."""
+        self.lost += heard.lost - self.heard[place].lost
+        self.succeeded += heard.state == State.DELIVERED
+        self.asked -= heard.state == State.SKIPPED and not heard.lost
+        self.heard[place] = heard
+
     def _judge(self) -> None:
-        ending = judge(self.heard, self.waits.rule.quorum)
+        rule = self.waits.rule
+        ending = judge(succeeded=self.succeeded, lost=self.lost, asked=self.asked, quorum=rule.quorum)
         if ending is not None:
             self._answer(ending)
 
     def _answer(self, ending: Ending) -> None:
-        heard = tuple(self.heard)
+        told = Settled(receipt=self.receipt, ending=ending, heard=tuple(self.heard))
+        self.callers.loop.call_soon(self.tell, told)  # not now: a lane that lands is in the middle of something
         self._close(ending)
-        self.tell(Settled(receipt=self.receipt, ending=ending, heard=heard))
 
     def _close(self, ending: Ending) -> None:
         self.meter.answers[ending.value] = self.meter.answers.get(ending.value, 0) + 1
@@ -270,9 +276,13 @@ class Caller:
     def _end(self) -> None:
         """Keep nothing but the count of what comes too late."""
         self.over = True
-        self.timer.cancel()
+        self.tell = _nobody  # the event may wait for its retry for a day, and must not keep a connection in memory
         self.callers.left(self)
         self.heard = []
         pending, self.pending = self.pending, None
         if pending is not None:
             self.waits.book.release(pending)
+
+
+def _nobody(told: Told) -> None:
+    """There is nobody to tell."""

@@ -14,6 +14,7 @@ import msgspec
 
 from fanout_dispatcher.engine.caller import Caller, Waits
 from fanout_dispatcher.engine.clock import Clock
+from fanout_dispatcher.engine.deadlines import Deadlines
 from fanout_dispatcher.values.answer import Captured
 from fanout_dispatcher.values.answers import Tell, Turned
 from fanout_dispatcher.values.desk import RouteMeter
@@ -31,6 +32,7 @@ class Callers:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.loop = clock.loop
+        self.deadlines = Deadlines(clock.loop)
         self.by_route: dict[str, dict[Caller, None]] = {}  # in order
         self.count = 0
         self.bytes = 0
@@ -47,6 +49,7 @@ class Callers:
     def wait(self, waits: Waits, meter: RouteMeter, tell: Tell) -> Caller:
         """Let one more caller wait; its time runs from now on."""
         caller = Caller(self, waits, meter, tell)
+        self.deadlines.add(caller, self.loop.time() + waits.rule.timeout)
         self.by_route.setdefault(meter.route, {})[caller] = None
         self.count += 1
         meter.waiting += 1
@@ -54,6 +57,7 @@ class Callers:
 
     def left(self, caller: Caller) -> None:
         """One caller less."""
+        self.deadlines.drop(caller)
         route = caller.meter.route
         del self.by_route[route][caller]
         if not self.by_route[route]:
@@ -62,10 +66,8 @@ class Callers:
         self.bytes -= caller.bytes
         caller.meter.waiting -= 1
 
-    def keep(self, answer: Captured | None) -> Captured | None:
+    def keep(self, answer: Captured) -> Captured:
         """Account for what is kept for a caller; without its body, and marked so, when there is no room for that."""
-        if answer is None or not answer.body:
-            return answer
         if self.bytes + len(answer.body) > MOST_BYTES:
             return msgspec.structs.replace(answer, body=b"", truncated=True)
         self.bytes += len(answer.body)
@@ -79,13 +81,9 @@ class Callers:
     def drain(self) -> None:
         """Shutting down: every caller is answered within a moment."""
         self.draining = True
-        for caller in self._all():
-            caller.hurry(PARTING)
+        self.loop.call_later(PARTING, self.close)
 
     def close(self) -> None:
         """Nothing more will be heard: whoever is left is answered now."""
-        for caller in self._all():
+        for caller in [caller for callers in self.by_route.values() for caller in callers]:
             caller.late()
-
-    def _all(self) -> list[Caller]:
-        return [caller for callers in self.by_route.values() for caller in callers]

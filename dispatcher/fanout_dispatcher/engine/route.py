@@ -8,6 +8,7 @@ from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.caller import NOBODY, Waits
 from fanout_dispatcher.engine.filters import Filters
 from fanout_dispatcher.engine.lane import Lane
+from fanout_dispatcher.values.answers import Heard
 from fanout_dispatcher.values.desk import RouteMeter
 from fanout_dispatcher.values.event import Frozen
 from fanout_dispatcher.values.graph import Graph, Role, Step
@@ -74,5 +75,6 @@ def waits(plan: Plan, book: Book, lanes: tuple[Lane, ...], *, durable: bool) -> 
         lanes=tuple(lane for lane in lanes if lane.target.name in names),
         names=names,
         places=tuple(names.index(one.name) if one.name in names else NOBODY for one in plan.everybody),
+        silence=tuple(Heard(target=name) for name in names),
         durable=durable,
     )

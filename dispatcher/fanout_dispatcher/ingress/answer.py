@@ -23,6 +23,11 @@ _ACCEPTED: typing.Final = (
 _RECEIPT: typing.Final = b'{"receipt":"%b","status":"/-/events/%b"}'
 _RECEIPT_BYTES: typing.Final = len(_RECEIPT % (b"", b""))
 
+_SETTLED: typing.Final = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nlocation: /-/events/%b\r\nfanout-receipt: %b\r\n"
+    b"content-length: %d\r\n%b%b"
+)
+
 _LINES: typing.Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode("ascii") for status in http.HTTPStatus
 }
@@ -40,6 +45,12 @@ def accepted(request: Request, outcome: Accepted) -> Answer:
     receipt = outcome.receipt.encode("ascii")
     head = _ACCEPTED % (receipt, _RECEIPT_BYTES + 2 * len(receipt), request.echo)
     return Answer(head, _RECEIPT % (receipt, receipt))
+
+
+def settled(request: Request, receipt: str, body: bytes, more: bytes = b"") -> Answer:
+    """Write the 200 to a caller that waited; *more*: further header lines."""
+    name = receipt.encode("ascii")
+    return Answer(_SETTLED % (name, name, len(body), more, request.echo), body)
 
 
 def answer(

@@ -26,19 +26,38 @@ from fanout_dispatcher.values.media import is_json
 
 GOES_ON: typing.Final = "the event is accepted and goes on: do not send it again"
 UNSURE: typing.Final = "whether the event is kept is not known yet"
-_PARTIAL: typing.Final = ((b"fanout-partial", b"true"),)
+_PARTIAL: typing.Final = b"fanout-partial: true\r\n"
 _CIRCUIT: typing.Final = "CircuitOpen"
+
+
+class _Target(msgspec.Struct, omit_defaults=True, rename="camel", gc=False):
+    """One target, in the words of the status URL: its state, why it is dead or held; and its answer."""
+
+    state: str
+    reason: str = ""
+    held: str = ""
+    detail: str = ""
+    status: int = 0
+    body: str | msgspec.Raw = ""
+    body_base64: str = ""
+    truncated: bool = False
+
+
+class _Document(msgspec.Struct, omit_defaults=True, gc=False):
+    receipt: str | None
+    targets: dict[str, _Target]
+    partial: bool = False
+
+
+_encode: typing.Final = msgspec.json.Encoder().encode
 
 
 def answered(request: Request, told: Settled) -> Answer:
     """Write the 200: enough targets have succeeded, or what there is will do."""
-    document: dict[str, object] = {"receipt": told.receipt}
-    headers = _receipt(told)
-    if told.ending is Ending.PARTIAL:
-        document["partial"] = True
-        headers += _PARTIAL
-    document["targets"] = _targets(told)
-    return answer.answer(request, 200, msgspec.json.encode(document), headers=headers)
+    assert told.receipt is not None, "no target is asked before the event has a receipt"
+    partial = told.ending is Ending.PARTIAL
+    body = _encode(_Document(told.receipt, _targets(told), partial))
+    return answer.settled(request, told.receipt, body, _PARTIAL if partial else b"")
 
 
 def refusal(told: Settled) -> Refusal | None:
@@ -92,36 +111,29 @@ def _receipt(told: Settled) -> Headers:
     return ((b"location", STATUS.encode("ascii") + receipt), (b"fanout-receipt", receipt))
 
 
-def _targets(told: Settled) -> dict[str, object]:
+def _targets(told: Settled) -> dict[str, _Target]:
     return {one.target: _target(one) for one in told.heard}
 
 
-def _target(one: Heard) -> dict[str, object]:
-    """One target, in the words of the status URL: its state, why it is dead or held, and its answer."""
-    shown: dict[str, object] = {"state": State.NAMES[one.state]}
-    if one.reason:
-        shown["reason" if one.state == State.DEAD else "held"] = one.reason
-    if one.detail:
-        shown["detail"] = one.detail
-    if one.answer is not None:
-        shown["status"] = one.answer.status
-        if one.answer.body:
-            name, body = _body(one.answer)
-            shown[name] = body
-        if one.answer.truncated:
-            shown["truncated"] = True
-    return shown
+def _target(one: Heard) -> _Target:
+    state, kept = State.NAMES[one.state], one.answer
+    dead = one.state == State.DEAD
+    reason, held = (one.reason, "") if dead else ("", one.reason)
+    if kept is None:
+        return _Target(state, reason, held, one.detail)
+    body, coded = _body(kept) if kept.body else ("", "")
+    return _Target(state, reason, held, one.detail, kept.status, body, coded, kept.truncated)
 
 
-def _body(kept: Captured) -> tuple[str, object]:
+def _body(kept: Captured) -> tuple[str | msgspec.Raw, str]:
     """Show a body by what it is, whatever it says it is; a content coding hides that."""
     headers = dict(kept.headers)
     if "content-encoding" not in headers:
         content_type = headers.get("content-type", "").encode("latin-1")
         if is_json(content_type) and bodies.fault(kept.body) is None:
-            return "body", msgspec.Raw(kept.body)
+            return msgspec.Raw(kept.body), ""
         try:
-            return "body", kept.body.decode()
+            return kept.body.decode(), ""
         except UnicodeDecodeError:
             pass
-    return "bodyBase64", base64.b64encode(kept.body).decode("ascii")
+    return "", base64.b64encode(kept.body).decode("ascii")

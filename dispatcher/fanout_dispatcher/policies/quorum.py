@@ -6,23 +6,17 @@ delivery is not: it may still come to succeed while others are waited for, and t
 skipped because it is not for it is not waited for: as many of the others have to succeed, or all of them.
 """
 
-import collections.abc
-
-from fanout_dispatcher.values.answers import Ending, Heard
-from fanout_dispatcher.values.event import State
+from fanout_dispatcher.values.answers import Ending
 
 
-def judge(heard: collections.abc.Sequence[Heard], quorum: int) -> Ending | None:
-    """How the wait ends by what was heard so far; None while it goes on."""
-    asked = sum(one.state != State.SKIPPED or one.lost for one in heard)
+def judge(*, succeeded: int, lost: int, asked: int, quorum: int) -> Ending | None:
+    """How the wait for those *asked* ends by what was heard so far; None while it goes on."""
     needed = min(quorum, asked)
-    if sum(one.state == State.DELIVERED for one in heard) >= needed:
+    if succeeded >= needed:
         return Ending.ANSWERED
-    lost = sum(one.lost for one in heard)
     return Ending.FAILED if asked - lost < needed else None
 
 
-def too_late(heard: collections.abc.Sequence[Heard], *, partial: bool) -> Ending:
+def too_late(*, succeeded: int, partial: bool) -> Ending:
     """How it ends when its time is up; what has arrived is an answer only if there is a success in it."""
-    some = any(one.state == State.DELIVERED for one in heard)
-    return Ending.PARTIAL if partial and some else Ending.TIMEOUT
+    return Ending.PARTIAL if partial and succeeded else Ending.TIMEOUT

@@ -44,7 +44,7 @@ class Ending(enum.StrEnum):
     GONE = "Gone"  # the caller has hung up: nobody is told
 
 
-class Heard(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Heard(msgspec.Struct, frozen=True, gc=False):
     """What has been heard of one target that a caller waits for.
 
     ``state`` is the delivery's (values.event.State). ``reason`` says why it is dead, or why it is held and cannot be
