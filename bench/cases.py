@@ -13,6 +13,7 @@ CASES: typing.Final[dict[str, Case]] = {
     "fan_out_3": saturated.fan_out_3,
     "fan_out_3_memory": saturated.fan_out_3,
     "nginx_mirror": saturated.fan_out_3,
+    "scatter_gather_3": saturated.scatter_gather_3,
     "rate_500": rates.rate_500,
     "fan_out_1": saturated.fan_out_n,
     "fan_out_10": saturated.fan_out_n,

@@ -8,15 +8,16 @@ NAME = "orders"
 
 
 def route(
-    urls: list[str], *, name: str = NAME, durability: str = "Journal", suspend: bool = False
+    urls: list[str], *, name: str = NAME, durability: str = "Journal", suspend: bool = False, mode: str = "Accepted"
 ) -> dict[str, object]:
     """A route to *urls* that says nothing but where, and what the case is about."""
     targets = [{"name": f"t{number}", "url": url} for number, url in enumerate(urls)]
+    respond = {"mode": mode}
     return {
         "apiVersion": "fanout.dev/v1alpha1",
         "kind": "FanoutRoute",
         "metadata": {"name": name, "namespace": NAMESPACE},
-        "spec": {"durability": durability, "suspend": suspend, "targets": targets},
+        "spec": {"durability": durability, "suspend": suspend, "respond": respond, "targets": targets},
     }
 
 

@@ -39,6 +39,20 @@ def fan_out_3(terms: Terms) -> dict[str, Result]:
     return {key: judges[key](runs) for key in keys}
 
 
+def scatter_gather_3(terms: Terms) -> dict[str, Result]:
+    """Three targets that the caller waits for, in memory: CPU per event ÷ that of fan-out, which answers at once."""
+    runs = []
+    for turn in range(terms.repetitions):
+        fan_out = cost(terms, SYSTEMS["memory"])
+        gather = cost(terms, lambda stage: stage.ours("Memory", mode="Settled"))
+        ratio = {"value": gather["us"] / fan_out["us"]}
+        runs.append(ratio | prefixed("gather", gather) | prefixed("fan_out", fan_out))
+        terms.tell(f"{turn + 1}: gather {gather['us']:.0f} µs, fan-out {fan_out['us']:.0f} µs")
+    mine, other = (statistics.median(run[f"{who}_us"] for run in runs) for who in ("gather", "fan_out"))
+    note = f"{mine:.0f} ÷ {other:.0f} µs of CPU an event; {around(runs, 'gather_', 'fan_out_')}"
+    return {"scatter_gather_3": judged("value", runs, unit="×", must="≤ 1.3", note=note)}
+
+
 def fan_out_n(terms: Terms) -> dict[str, Result]:
     """1, 10 and 50 targets, saturated: CPU per delivery, which should fall with the number of targets."""
     runs: dict[int, list[Run]] = {fan: [] for fan in FANS}

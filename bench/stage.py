@@ -115,9 +115,13 @@ class Stage:
             yield System(process, f"http://127.0.0.1:{self.listen}/orders")
 
     @contextlib.contextmanager
-    def ours(self, durability: str = "Journal", *, workers: int = 0) -> Iterator[System]:
-        """Fanout with default policies. *workers*: that many processes, on all cores; 0: the plain command, on one."""
-        manifest = manifests.write(self.folder / "route.yaml", manifests.route(self.urls, durability=durability))
+    def ours(self, durability: str = "Journal", *, workers: int = 0, mode: str = "Accepted") -> Iterator[System]:
+        """Fanout with default policies. *workers*: that many processes, on all cores; 0: the plain command, on one.
+
+        *mode*: whether who posts is answered at once, or waits for all targets (Settled).
+        """
+        route = manifests.route(self.urls, durability=durability, mode=mode)
+        manifest = manifests.write(self.folder / "route.yaml", route)
         flags = ["--workers", str(workers)] if workers else []
         with self.running(manifest, *flags, core=None if workers else UNDER_TEST) as system:
             yield system

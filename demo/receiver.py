@@ -20,14 +20,17 @@ Tell = typing.Callable[[str], None]
 
 
 @contextlib.asynccontextmanager
-async def receiving(ports: Iterable[int], tell: Tell) -> AsyncIterator[list[int]]:
-    """Listen at *ports* while the block runs, and *tell* one line per request; gives the ports (0 is a free one)."""
+async def receiving(ports: Iterable[int], tell: Tell, says: str = "") -> AsyncIterator[list[int]]:
+    """Listen at *ports* while the block runs, and *tell* one line per request; gives the ports (0 is a free one).
+
+    *says* is the JSON that each is answered with; without it there is no body.
+    """
 
     async def answer(request: web.Request) -> web.Response:
         body = (await request.read()).decode(errors="replace")
         # `path` would be decoded: what came is told as it came.
         tell(plain(f":{_port(request)} {request.method} {request.raw_path}  {_who(request)}{body[:SHOWN]}"))
-        return web.Response(status=TAKEN)
+        return web.json_response(text=says) if says else web.Response(status=TAKEN)
 
     app = web.Application(client_max_size=64 * 2**20)  # no body that a route accepts is larger
     app.router.add_route("*", "/{path:.*}", answer)
@@ -52,18 +55,19 @@ def _port(request: web.Request) -> int:
     return int(request.transport.get_extra_info("sockname")[1])
 
 
-async def _forever(ports: tuple[int, ...]) -> None:
-    async with receiving(ports, click.echo) as at:
+async def _forever(ports: tuple[int, ...], says: str) -> None:
+    async with receiving(ports, click.echo, says) as at:
         click.echo(f"receiving at 127.0.0.1, port {', '.join(map(str, at))}; Ctrl-C ends it", err=True)
         await asyncio.Event().wait()
 
 
 @click.command()
 @click.argument("ports", nargs=-1, required=True, type=click.IntRange(0, 65535), metavar="PORT…")
-def main(ports: tuple[int, ...]) -> None:
-    """Take every POST at these ports of this machine, answer 204, and tell what came."""
+@click.option("--says", default="", metavar="JSON", help="Answer 200 with this. Unset: 204.")
+def main(ports: tuple[int, ...], says: str) -> None:
+    """Take every POST at these ports of this machine, answer it, and tell what came."""
     try:
-        asyncio.run(_forever(ports))
+        asyncio.run(_forever(ports, says))
     except OSError as error:
         raise click.ClickException(error.strerror or str(error)) from None
     except KeyboardInterrupt:

@@ -32,3 +32,10 @@ async def test_it_listens_at_each_port() -> None:
             await http.post(f"http://127.0.0.1:{port}/events", content=b"x")
 
     assert told == [f":{port} POST /events  x" for port in ports]
+
+
+async def test_it_says_what_it_is_told_to_say() -> None:
+    async with receiving([0], lambda _: None, '{"price": 7}') as (port,), httpx.AsyncClient(trust_env=False) as http:
+        answer = await http.post(f"http://127.0.0.1:{port}/offers", content=b"x")
+
+    assert (answer.status_code, answer.json()) == (200, {"price": 7})
