@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import pathlib
+import sys
 import typing
 
 import httpx
@@ -97,3 +99,20 @@ async def test_sigterm_answers_everybody_who_waits_and_the_next_start_delivers(b
 
     assert {(one.status_code, one.json()["type"].rpartition("/")[2]) for one in answers} == {(503, "shutting-down")}
     await eventually(delivered)
+
+
+async def test_fanout_send_has_its_receipt_at_once_also_where_others_wait(bench: Bench) -> None:
+    a = await bench.target("a")
+    a.delay = 0.3
+    bench.route(a, respond=SETTLED)
+    process = await bench.started()
+    fanout = pathlib.Path(sys.executable).with_name("fanout")
+
+    sent = await asyncio.create_subprocess_exec(
+        fanout, "send", f"{process.listen}/shop/order-placed", "--data", "{}", "--wait", "--output", "json",
+        stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    said, _ = await sent.communicate()
+
+    assert sent.returncode == 0
+    assert json.loads(said)["settled"] is True

@@ -97,7 +97,7 @@ def _read(data: str) -> bytes:
 
 
 def _headers(body: bytes, what: typing.Mapping[str, typing.Any]) -> dict[str, str]:
-    made = {"content-type": _content_type(body)}
+    made = {"content-type": _content_type(body), "prefer": "respond-async"}  # a receipt, not what targets answer
     if what["type_"] or what["source"] or what["ident"]:
         made["ce-specversion"] = "1.0"
         made["ce-type"] = what["type_"] or "dev.fanout.request"
