@@ -169,12 +169,13 @@ class _Resolved:
             private=self._private,
             held=why.reason if why else None,
             held_message=why.message if why else None,
-            headers=tuple((header.name, header.value) for header in request.headers),
+            headers=tuple((header.name, header.value) for header in request.headers if header.value is not None),
             forward_headers=tuple(name.lower() for name in request.forward_headers),
             bearer=self._handle("bearer"),
             ca=self._handle("ca"),
             policy=policy,
             capture=capture,
+            mapping=_mapping(request),
         )
         if said is None:
             return made
@@ -209,6 +210,24 @@ class _Resolved:
     def _handle(self, use: str) -> str | None:
         handle = f"{self.name}.{use}"
         return handle if handle in self.credentials else None
+
+
+def _mapping(request: Request) -> plan.Mapping | None:
+    """Say how the request is made of the event; None where it is the event as it came."""
+    made = plan.Mapping(
+        method=request.method or "POST",
+        path=request.path_expression,
+        query=tuple(
+            plan.Value(name=one.name, value=one.value, expression=one.value_expression) for one in request.query
+        ),
+        headers=tuple(
+            plan.Value(name=one.name, expression=one.value_expression)
+            for one in request.headers
+            if one.value_expression is not None
+        ),
+        body=request.body_expression,
+    )
+    return None if made == plan.Mapping(method="POST") else made
 
 
 def _token(found: bytes | Unresolved, place: str) -> bytes | Unresolved:

@@ -16,8 +16,9 @@ import typing
 import msgspec
 
 from fanout_crds.breaker import CircuitMode, WindowType
-from fanout_crds.expressions import WHEN, Scope
+from fanout_crds.expressions import BODY, PATH, VALUE, WHEN, Scope
 from fanout_crds.policy import DeadLettersFull, QueueFull
+from fanout_crds.request import Method
 from fanout_crds.retry import BackoffType, Jitter
 from fanout_crds.route import Durability, OnDead
 
@@ -156,6 +157,24 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     rate_limit: RateLimit | None = None
 
 
+class Value(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A header or a parameter: its value as it stands, or the expression that gives it."""
+
+    name: str
+    value: str | None = None
+    expression: str | None = None
+
+
+class Mapping(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How a request is made of an event, where it is not the event as it came."""
+
+    method: Method
+    path: str | None = None  # expression; None = the URL's
+    query: tuple[Value, ...] = ()
+    headers: tuple[Value, ...] = ()  # by expressions; those that stand as they are, are the target's own
+    body: str | None = None  # expression; None = the event's
+
+
 class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One target, resolved. *held* is the reason why it cannot be asked (a reference that does not resolve)."""
 
@@ -171,6 +190,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     policy: Policy
     delay: float = 0.0  # seconds after acceptance before which it is not asked
     when: str | None = None  # an expression that says which events it gets; None = all
+    mapping: Mapping | None = None  # None = the event as it came, by POST
     capture: int = 0  # bytes of its answer that are kept for whoever waits for it; 0 = nothing
     depends_on: tuple[str, ...] = ()  # names of targets that have to be through before it
     on_dead: OnDead = "Fail"
@@ -220,11 +240,34 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         """``namespace/name``, by which backlog, status and logs know the route."""
         return f"{self.namespace}/{self.name}"
 
-    def expressions(self) -> typing.Iterator[tuple[str, Scope]]:
-        """Every expression in it, with what it is for."""
-        for target in self.targets:
-            if target.when is not None:
-                yield target.when, WHEN
+    def expressions(self) -> typing.Iterator[tuple[str, str, Scope]]:
+        """Every expression in it: the path to its field, the text, and what it is for."""
+        for target in self.everybody:
+            for path, text, scope in _expressions(target):
+                if text is not None:
+                    yield f"{self._place(target)}.{path}", text, scope
+
+    def _place(self, target: Target) -> str:
+        """Where somebody stands in the manifest."""
+        names = [one.name for one in self.targets]
+        if target.name in names:
+            return f"spec.targets[{names.index(target.name)}]"
+        behind = next(one for one in self.behind if one.target is target)
+        if behind.role == "Final":
+            return f"spec.finally[{[one for one in self.behind if one.role == 'Final'].index(behind)}]"
+        return f"spec.targets[{names.index(behind.of)}].{target.name.rpartition('.')[2]}"
+
+
+def _expressions(target: Target) -> typing.Iterator[tuple[str, str | None, Scope]]:
+    yield "when", target.when, WHEN
+    if (mapping := target.mapping) is None:
+        return
+    yield "request.pathExpression", mapping.path, PATH
+    for place, one in enumerate(mapping.query):
+        yield f"request.query[{place}].valueExpression", one.expression, VALUE
+    for one in mapping.headers:
+        yield f"request.headers[{one.name}].valueExpression", one.expression, VALUE
+    yield "request.bodyExpression", mapping.body, BODY
 
 
 class _Envelope(msgspec.Struct):

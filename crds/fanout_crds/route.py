@@ -15,6 +15,7 @@ from fanout_crds.kinds import Duration, Enum, Flag, Port, Quantity, Text
 from fanout_crds.nearest import hint
 from fanout_crds.objects import ListOf, Object, join
 from fanout_crds.policy import POLICY, EndpointTimeouts, Policy
+from fanout_crds.request import Request as Request
 from fanout_crds.respond import ENOUGH, KNOWN, Respond
 from fanout_crds.retry import Retry
 from fanout_crds.rules import Rule
@@ -40,36 +41,6 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     ] = None
     port: Annotated[str, Port(), "Port of the Service, by number or by its name there."]
     path: Annotated[str | None, texts.ServicePath, "Path of the request, with a query if need be. Unset: /."] = None
-
-
-class Header(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A header field as it is sent."""
-
-    name: Annotated[str, texts.HeaderName, "Name, in any case (RFC 9110 §5.1)."]
-    value: Annotated[str, texts.HeaderValue, "Value, sent as it stands. Not for secrets: use authentication."]
-
-
-_EACH_ONCE = Rule(
-    "self.all(one, self.exists_one(other, other.name.lowerAscii() == one.name.lowerAscii()))",
-    "each header may be set once, whatever its case",
-    lambda headers: len({header.name.lower() for header in headers}) == len(headers),
-)
-
-
-class Request(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What is sent besides the event."""
-
-    headers: Annotated[
-        tuple[Header, ...],
-        ListOf(item=Object(Header), most=16, key="name", rules=(_EACH_ONCE,)),
-        "Headers added to each request, as they stand. Unset: none.",
-    ] = ()
-    forward_headers: Annotated[
-        tuple[str, ...],
-        ListOf(item=texts.ForwardHeader, most=32),
-        "Headers of the producer's request that go along, by name or by prefix (x-github-*). Unset: none. Content type,"
-        " CloudEvents attributes, trace context and X-Request-Id always do; credentials and connection headers never.",
-    ] = ()
 
 
 class SecretRef(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -175,9 +146,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         " followed. Unset: service says where it is.",
     ] = None
     service: Annotated[Service | None, Object(Service), "A Kubernetes Service. Unset: url says where it is."] = None
-    request: Annotated[
-        Request | None, Object(Request), "What is sent besides the event. Unset: the event as it came, by POST."
-    ] = None
+    request: Annotated[Request | None, Object(Request), "What is sent. Unset: the event as it came, by POST."] = None
     authentication: Annotated[
         Authentication | None, Object(Authentication), "How we say who we are; always from a Secret. Unset: not at all."
     ] = None

@@ -139,3 +139,12 @@ ForwardHeader = Text(
     pattern=r"^[A-Za-z0-9!#$%&'+.^_`|~-]+[*]?$",
     rules=_REFUSED,
 )
+
+# --- parameters of a query --------------------------------------------------------------------------------------------
+
+ParameterName = Text(
+    what="the name of a parameter, without control characters", longest=128, pattern=r"^[^\x00-\x1f\x7f]+$"
+)
+ParameterValue = Text(
+    what="a value without control characters", longest=2048, shortest=0, pattern=r"^[^\x00-\x1f\x7f]*$", quiet=True
+)

@@ -1,7 +1,10 @@
 """What the examples promise, by the real command: each manifest as it stands, but for where its targets are."""
 
 import asyncio
+import json
 import pathlib
+import re
+import typing
 
 import httpx
 from aiohttp import web
@@ -71,10 +74,72 @@ async def test_scatter_gather_answers_with_what_all_two_or_the_first_have_said(t
     assert critical.json()["targets"] == {"payment": SEVEN}
 
 
+async def test_each_target_gets_what_concerns_it_as_the_request_that_it_understands(tmp_path: pathlib.Path) -> None:
+    came: asyncio.Queue[tuple[str, str, str | None, typing.Any]] = asyncio.Queue()
+
+    async def take(request: web.Request) -> web.Response:
+        body = await request.read()
+        told = json.loads(body) if body else None
+        came.put_nowait((request.method, request.raw_path, request.headers.get("x-priority"), told))
+        return web.Response(status=204)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", take)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    folder = moved(tmp_path, "03-filter-and-transform", "127.0.0.1:910[1-3]", runner.addresses[0][1])
+    process = Process(tmp_path, folder)
+    order = {"id": "7/8", "total": 2500, "country": "de"}
+    try:
+        await process.start()
+        async with httpx.AsyncClient(trust_env=False) as http:
+            states = [
+                await settled(http, process, order),
+                await settled(http, process, {"id": 9, "status": "cancelled"}),
+                await settled(http, process, {"total": 2500}),
+            ]
+            letters = (await http.get(f"{process.admin}/v1/dead-letters")).json()["items"]
+    finally:
+        process.stop()
+        await runner.cleanup()
+
+    assert states == [
+        {"billing": "Delivered", "analytics": "Delivered", "search": "Skipped"},
+        {"billing": "Skipped", "analytics": "Delivered", "search": "Delivered"},
+        {"billing": "Dead", "analytics": "Delivered", "search": "Skipped"},
+    ]
+    asked = sorted([came.get_nowait() for _ in range(came.qsize())], key=str)
+    assert [(method, path, priority) for method, path, priority, _ in asked if method != "POST"] == [
+        ("DELETE", "/orders/9", None),
+        ("PUT", "/invoices/7%2F8", "high"),
+    ]
+    assert [body for method, _, _, body in asked if method == "PUT"] == [{"amount": 2500, "currency": "EUR"}]
+    assert {path for method, path, _, _ in asked if method == "POST"} == {
+        "/events?source=fanout&country=de",
+        "/events?source=fanout",
+    }
+    (letter,) = letters
+    assert (letter["reason"], letter["attempts"]) == ("ExpressionFailed", 0)
+    assert letter["detail"] == 'request.pathExpression: there is no "id"; has() asks whether there is'
+
+
+async def settled(http: httpx.AsyncClient, process: Process, order: dict[str, typing.Any]) -> dict[str, str]:
+    """Post *order*, and give what became of each of its deliveries."""
+    answer = await http.post(f"{process.listen}/shop/orders", json=order)
+    assert answer.status_code == 202
+    async with asyncio.timeout(SOON):
+        while True:
+            found = (await http.get(f"{process.listen}{answer.headers['location']}")).json()
+            if found["settled"]:
+                return {one["target"]: one["state"] for one in found["deliveries"]}
+            await asyncio.sleep(0.05)
+
+
 def moved(folder: pathlib.Path, example: str, address: str, port: int) -> pathlib.Path:
-    """Copy an example, with its target elsewhere on this machine."""
+    """Copy an example, with its targets (a pattern of addresses) elsewhere on this machine."""
     copy = folder / example
     copy.mkdir()
     for file in (EXAMPLES / example).iterdir():
-        (copy / file.name).write_text(file.read_text().replace(address, f"127.0.0.1:{port}"))
+        (copy / file.name).write_text(re.sub(address, f"127.0.0.1:{port}", file.read_text()))
     return copy

@@ -13,6 +13,9 @@ from fanout_crds.expressions.expression import compile as compile  # noqa: A004 
 from fanout_crds.expressions.field import ExpressionText as ExpressionText
 from fanout_crds.expressions.reading import Reads as Reads
 from fanout_crds.expressions.reading import together as together
+from fanout_crds.expressions.scope import BODY as BODY
+from fanout_crds.expressions.scope import PATH as PATH
+from fanout_crds.expressions.scope import VALUE as VALUE
 from fanout_crds.expressions.scope import WHEN as WHEN
 from fanout_crds.expressions.scope import Scope as Scope
 from fanout_crds.expressions.sentences import Unusable as Unusable

@@ -12,7 +12,12 @@ from fanout_crds.expressions.scope import Gives, Scope
 from fanout_crds.expressions.sentences import Unusable
 
 _KNOWN: typing.Final = 4096  # expressions kept compiled, at some 4 KB each: plans come back by each resync
-_STATIC: typing.Final[dict[Gives, str]] = {"true or false": "BOOL", "a string": "STRING"}
+_KINDS: typing.Final[dict[Gives, frozenset[str]]] = {
+    "true or false": frozenset({"BOOL"}),
+    "a string": frozenset({"STRING"}),
+    "a string, a number, a boolean or null": frozenset({"STRING", "INT", "UINT", "DOUBLE", "BOOL", "NULL"}),
+    "a string or a list of strings": frozenset({"STRING", "LIST"}),
+}
 
 
 class Failed(Exception):
@@ -52,8 +57,7 @@ class Expression:
         kind, value = self._program.run(activation.bindings)
         if kind == "ERROR":
             raise Failed(sentences.failed(str(value)))
-        wanted = _STATIC.get(self.scope.gives)
-        if wanted is not None and kind != wanted:
+        if not _fits(kind, self.scope):
             raise Failed(f"it must give {self.scope.gives}, it gave {_a(kind)}")
         return value
 
@@ -67,8 +71,7 @@ def compile(text: str, scope: Scope) -> Expression:  # noqa: A001 - the word
         program = runtime.compile(text)
     except RuntimeError as fault:
         raise sentences.refused(str(fault), text) from None
-    wanted = _STATIC.get(scope.gives)
-    if wanted is not None and program.gives not in {wanted, "DYN"}:
+    if program.gives != "DYN" and not _fits(program.gives, scope):
         raise Unusable(f"must give {scope.gives}, it gives {_a(program.gives)}")
     made = Expression(text, scope, program, syntax.read(program.tree))
     for name in sorted(made.reads.variables):
@@ -141,7 +144,14 @@ class _Measured:
             raise Failed(f"the data it reads are nested more than {limits.DEEPEST} levels deep")
 
 
+def _fits(kind: str, scope: Scope) -> bool:
+    """Whether a value of the runtime's type *kind* (LIST<DYN>, say) is one that *scope* asks for."""
+    wanted = _KINDS.get(scope.gives)
+    return wanted is None or kind.partition("<")[0] in wanted
+
+
 def _a(kind: str) -> str:
     """Write a type of the runtime as a sentence does."""
+    kind = kind.partition("<")[0]
     word = {"BOOL": "true or false", "STRING": "a string", "NULL": "null", "BYTES": "bytes"}.get(kind)
     return word or f"{'an' if kind[0] in 'IU' and not kind.startswith('U') else 'a'} {kind.lower()}"

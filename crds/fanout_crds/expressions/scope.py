@@ -4,7 +4,9 @@ import typing
 
 import msgspec
 
-Gives = typing.Literal["true or false", "a string", "any value"]
+Gives = typing.Literal[
+    "true or false", "a string", "a string, a number, a boolean or null", "a string or a list of strings", "any value"
+]
 
 VARIABLES: typing.Final = ("event", "data", "headers", "path", "query", "targets")
 OF_AN_EVENT: typing.Final = frozenset({"event", "data", "headers"})
@@ -29,3 +31,6 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
 
 
 WHEN: typing.Final = Scope(gives="true or false")
+PATH: typing.Final = Scope(gives="a string or a list of strings")
+VALUE: typing.Final = Scope(gives="a string, a number, a boolean or null")
+BODY: typing.Final = Scope(gives="any value")

@@ -40,19 +40,17 @@ class Filters:
 
 
 def filters(plan: Plan) -> Filters | None:
-    """Compile the filters of *plan*; None when it has none. Raises Unusable with a sentence."""
-    if not any(target.when for target in plan.targets):
+    """Compile the filters of *plan*; None when it has none. Raises Unusable, for its other expressions too."""
+    for path, text, scope in plan.expressions():
+        try:
+            expressions.compile(text, scope)
+        except expressions.Unusable as wrong:
+            raise expressions.Unusable(f"{path}: {wrong}") from None
+    if all(target.when is None for target in plan.targets):
         return None
-    return Filters(tuple(_compiled(target.when, place) for place, target in enumerate(plan.targets)))
-
-
-def _compiled(text: str | None, place: int) -> Expression | None:
-    if text is None:
-        return None
-    try:
-        return expressions.compile(text, expressions.WHEN)
-    except expressions.Unusable as wrong:
-        raise expressions.Unusable(f"spec.targets[{place}].when: {wrong}") from None
+    return Filters(
+        tuple(None if one.when is None else expressions.compile(one.when, expressions.WHEN) for one in plan.targets)
+    )
 
 
 def _ask(one: Expression, activation: Activation) -> bool | str:

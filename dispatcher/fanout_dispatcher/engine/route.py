@@ -60,7 +60,7 @@ def forwarding(plan: Plan) -> tuple[frozenset[bytes], tuple[bytes, ...]]:
 
 def _read(plan: Plan) -> frozenset[str]:
     """The headers that the expressions of a plan read."""
-    return expressions.together(expressions.compile(text, scope).reads for text, scope in plan.expressions()).headers
+    return expressions.together(expressions.compile(text, scope).reads for _, text, scope in plan.expressions()).headers
 
 
 def waits(plan: Plan, book: Book, lanes: tuple[Lane, ...], *, durable: bool) -> Waits | None:

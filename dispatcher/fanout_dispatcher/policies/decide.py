@@ -65,6 +65,8 @@ def decide(standing: Standing, outcome: Outcome, rules: Rules, now: float, rng: 
     match outcome:
         case Delivered():
             return DONE
+        case Refused(reason=Reason() as reason):
+            return Dead(reason, outcome.why, spent=False)
         case Refused():
             return Again(now + UNASKED, spent=False)
         case Failed():

@@ -29,10 +29,10 @@ class Template:
     __slots__ = ("_agent", "_blocks", "_exact", "_key", "_literal", "_prefixes", "_takes", "_top")
 
     def __init__(self, target: Target, origin: Origin, *, token: bytes | None, blocks: Blocks) -> None:
-        literal = _literal(target)
-        self._top = _top(origin, literal, token)
+        own = literal(target)
+        self._top = _top(origin, own, token)
         self._blocks = blocks
-        self._literal = frozenset(name for name, _ in literal)
+        self._literal = frozenset(name for name, _ in own)
         self._exact = frozenset(name.encode() for name in target.forward_headers if not name.endswith("*"))
         self._prefixes = tuple(name[:-1].encode() for name in target.forward_headers if name.endswith("*"))
         self._takes = bool(target.forward_headers)
@@ -45,7 +45,7 @@ class Template:
         head = event.head
         attributes = head.attributes
         self._blocks.check(attributes)
-        forwarded = self._forward(head.forwarded) if self._takes and head.forwarded else self._agent
+        forwarded = self.forward(head.forwarded) if self._takes and head.forwarded else self._agent
         key = self._key.copy()
         key.update(head.identity)
         body = event.body
@@ -58,7 +58,8 @@ class Template:
             return b"".join((self._top, attributes, forwarded, tail, body)), _NOTHING
         return b"".join((self._top, attributes, forwarded, tail)), body
 
-    def _forward(self, headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    def forward(self, headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+        """Write those of the producer's headers that go along, and who we are."""
         lines = [self._agent]
         for given, value in headers:
             name = given.lower()
@@ -74,7 +75,7 @@ class Template:
         return b"".join(lines)
 
 
-def _literal(target: Target) -> list[tuple[bytes, bytes]]:
+def literal(target: Target) -> list[tuple[bytes, bytes]]:
     """Take the headers written in the manifest, names in lower case."""
     found = []
     for shown, text in target.headers:
@@ -89,15 +90,16 @@ def _literal(target: Target) -> list[tuple[bytes, bytes]]:
     return found
 
 
-def _top(origin: Origin, literal: list[tuple[bytes, bytes]], token: bytes | None) -> bytes:
+def _top(origin: Origin, own: list[tuple[bytes, bytes]], token: bytes | None) -> bytes:
     lines = [b"POST %b HTTP/1.1" % origin.path, b"host: %b" % origin.authority]
-    lines += [b"%b: %b" % header for header in literal]
+    lines += [b"%b: %b" % header for header in own]
     if token is not None:
-        lines.append(b"authorization: Bearer %b" % _bearer(token))
+        lines.append(b"authorization: Bearer %b" % bearer(token))
     return b"\r\n".join(lines) + b"\r\n"
 
 
-def _bearer(token: bytes) -> bytes:
+def bearer(token: bytes) -> bytes:
+    """Take a token as it can stand in a header. Raises Illegal."""
     stripped = token.strip()  # a Secret made by `echo` ends in a newline
     if not re.fullmatch(rb"[\x21-\x7e]+", stripped):
         raise Illegal("the bearer token is empty or holds characters that a header cannot carry")

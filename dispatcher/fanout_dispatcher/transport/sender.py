@@ -13,9 +13,10 @@ from fanout_dispatcher.transport.answer import RESET, Usual
 from fanout_dispatcher.transport.connect import Dialer
 from fanout_dispatcher.transport.connection import Connection
 from fanout_dispatcher.transport.headers import Illegal
+from fanout_dispatcher.transport.mapping import Mapped, Unmade
 from fanout_dispatcher.transport.protocol import Flight
 from fanout_dispatcher.transport.request import Request, Template
-from fanout_dispatcher.values.outcome import Failed, Fault, Outcome, Refused
+from fanout_dispatcher.values.outcome import Failed, Fault, Outcome, Reason, Refused
 
 IDLE: typing.Final = 60.0  # s after which a connection that nobody uses is closed
 _SWEEP: typing.Final = 15.0  # s between looks at the idle ones
@@ -30,7 +31,13 @@ class HttpSender:
     """Sends to one target over HTTP/1.1. *limit*: the most connections; *idle*: seconds to keep an unused one."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, template: Template, dialer: Dialer, *, limit: int, idle: float = IDLE
+        self,
+        loop: asyncio.AbstractEventLoop,
+        template: Template | Mapped,
+        dialer: Dialer,
+        *,
+        limit: int,
+        idle: float = IDLE,
     ) -> None:
         self.usual = Usual()
         self._loop = loop
@@ -109,6 +116,9 @@ class HttpSender:
     def _render(self, flight: Flight) -> Request | None:
         try:
             return self._template.render(flight.event, flight.number)
+        except Unmade as why:
+            self._land_soon(flight, Refused(str(why), Reason.EXPRESSION_FAILED))
+            return None
         except Illegal as why:
             self._land_soon(flight, Failed(fault=Fault.PROTOCOL_ERROR, detail=str(why)))
             return None

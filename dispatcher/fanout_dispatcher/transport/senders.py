@@ -5,10 +5,12 @@ import functools
 import ssl
 import typing
 
+from fanout_crds.expressions import Unusable
 from fanout_crds.plan import Credentials, Target
 from fanout_dispatcher.transport.connect import Dialer
 from fanout_dispatcher.transport.guard import Guard
 from fanout_dispatcher.transport.headers import Blocks, Illegal
+from fanout_dispatcher.transport.mapping import Mapped
 from fanout_dispatcher.transport.names import Names, Resolve
 from fanout_dispatcher.transport.origin import BadUrl, Origin, parse
 from fanout_dispatcher.transport.protocol import Unsendable
@@ -44,8 +46,9 @@ class HttpSenders:
         origin = self._origin(target)
         token = _credential(target.bearer, credentials, "bearer token")
         try:
-            template = Template(target, origin, token=token, blocks=self._blocks)
-        except Illegal as why:
+            kind = Template if target.mapping is None else Mapped
+            template = kind(target, origin, token=token, blocks=self._blocks)
+        except (Illegal, Unusable) as why:
             raise Unsendable(str(why)) from None
         dialer = Dialer(
             self._loop,

@@ -48,15 +48,6 @@ class Failed(msgspec.Struct, frozen=True, gc=False):
         return str(self.status) if self.fault is None else self.fault.value
 
 
-class Refused(msgspec.Struct, frozen=True, gc=False):
-    """We chose not to ask (shutting down, plan changed): no attempt is spent and no gate learns from it."""
-
-    why: str
-
-
-Outcome = Delivered | Failed | Refused
-
-
 class Reason(enum.StrEnum):
     """Why a delivery is dead. A closed list; docs/operations.md has a sentence for each."""
 
@@ -67,6 +58,19 @@ class Reason(enum.StrEnum):
     TARGET_REMOVED = "TargetRemoved"
     ROUTE_DELETED = "RouteDeleted"
     EXPRESSION_FAILED = "ExpressionFailed"  # an expression of the manifest has no value for this event
+
+
+class Refused(msgspec.Struct, frozen=True, gc=False):
+    """We chose not to ask (shutting down, plan changed): no attempt is spent and no gate learns from it.
+
+    With a *reason* there is nothing that could be asked, now or later: no request can be made of the event.
+    """
+
+    why: str
+    reason: Reason | None = None
+
+
+Outcome = Delivered | Failed | Refused
 
 
 class Done(msgspec.Struct, frozen=True, gc=False):

@@ -23,6 +23,7 @@ class Route:
     name: str
     path: str
     targets: frozenset[str]
+    owed: frozenset[str]  # the targets that get every event
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
@@ -44,6 +45,7 @@ def routes(found: list[Document]) -> list[Route]:
             .get("listen", {})
             .get("path", f"/{one['metadata']['namespace']}/{one['metadata']['name']}"),
             targets=frozenset(of["service"]["name"] for of in _targets(one)),
+            owed=frozenset(of["service"]["name"] for of in _targets(one) if "when" not in of),
         )
         for one in found
         if one["kind"] == "FanoutRoute"

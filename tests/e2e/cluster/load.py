@@ -10,11 +10,13 @@ from tests.e2e.cluster.release import URL
 from tests.harness.nodes.cluster import Cluster
 from tests.support.figures import Figure
 
+TARGETS = frozenset({"billing", "crm", "warehouse"})
 ROUTE = Route(
     namespace="shop",
     name="order-placed",
     path="/shop/order-placed",
-    targets=frozenset({"billing", "crm", "warehouse"}),
+    targets=TARGETS,
+    owed=TARGETS,
 )
 PER_SECOND = 40
 AROUND = 40  # events before and after what happens

@@ -18,8 +18,8 @@ def test_what_is_posted_through_the_service_reaches_every_target(
         producer.until(EVENTS)
         ledger = producer.stop()
 
-    lost = receiver.lost(ledger.acknowledged, route.targets)
-    figure("e2e", route=route, posted=len(ledger.acknowledged), targets=len(route.targets), lost=len(lost))
+    lost = receiver.lost(ledger.acknowledged, route.owed)
+    figure("e2e", route=route, posted=len(ledger.acknowledged), targets=len(route.owed), lost=len(lost))
     assert ledger.errors == []
     assert lost == set()
 

@@ -90,6 +90,8 @@ WAITING: typing.Final = "waitFor, quorum, timeout, onTimeout and maxBodySize go 
 SWITCH = WORDS + "Enabled, Disabled"
 MODES = "Auto, ForcedOpen, ForcedClosed, DryRun, Disabled"
 WHEN_NAME = 'at 1:1: unknown name evnt; did you mean "event"?'
+ONE_VALUE = "exactly one of value and valueExpression is needed"
+PATH_TYPE = "must give a string or a list of strings, it gives an int"
 WHEN_TYPE = "must give true or false, it gives a string"
 TARGET = "name, url, service, request, authentication, tls, policy, when, dependsOn, onDead, compensate, delay"
 BACKOFFS = "Constant, Linear, Exponential, Schedule"
@@ -283,7 +285,26 @@ CORPUS: typing.Final = [
         f"{HEADER}.value",
         "expected a header value: visible ASCII, spaces inside only (RFC 9110), got a string",
     ),
-    Bad("no header value", HEADER, {"name": "x"}, f"{HEADER}.value", "is required"),
+    Bad("no header value", HEADER, {"name": "x"}, HEADER, ONE_VALUE, By.RULE),
+    Bad("two", HEADER, {"name": "x", "value": "1", "valueExpression": "'1'"}, HEADER, ONE_VALUE, By.RULE),
+    Bad("no parameter value", f"{T}.request.query[0]", {"name": "x"}, f"{T}.request.query[0]", ONE_VALUE, By.RULE),
+    Bad(
+        "a body by GET",
+        f"{T}.request",
+        {"method": "GET", "bodyExpression": "data"},
+        f"{T}.request",
+        "a GET has no body: leave bodyExpression out, or choose another method",
+        By.RULE,
+    ),
+    _shape(f"{T}.request.method", "HEAD", 'expected one of POST, PUT, PATCH, DELETE, GET, got "HEAD"'),
+    Bad(
+        "a control character",
+        f"{T}.request.query[0]",
+        {"name": "a\n", "value": "1"},
+        f"{T}.request.query[0].name",
+        "expected the name of a parameter, without control characters",
+    ),
+    Bad("no path", f"{T}.request.pathExpression", "1", f"{T}.request.pathExpression", PATH_TYPE, By.FILES),
     Bad(
         "a header twice",
         f"{T}.request.headers",

@@ -216,3 +216,44 @@ def test_a_caller_waits_for_every_target_of_a_settled_route_unless_it_says_other
         [256 << 10] * 3,
         [1 << 10, 0, 1 << 10],
     ]
+
+
+def test_a_request_that_is_made_of_the_event_is_a_mapping_in_the_plan_and_one_that_is_not_is_none() -> None:
+    request = {
+        "method": "PUT",
+        "pathExpression": "['orders', data.id]",
+        "query": [{"name": "a", "value": "1"}, {"name": "b", "valueExpression": "event.id"}],
+        "headers": [{"name": "x-shop", "value": "7"}, {"name": "x-total", "valueExpression": "data.total"}],
+        "bodyExpression": "data",
+    }
+    both = route({"name": "a", "url": "http://a.example", "request": request}, CRM | {"request": {"method": "POST"}})
+
+    mapped, plain = compiled(both).plan.targets
+
+    assert mapped.mapping == plan.Mapping(
+        method="PUT",
+        path="['orders', data.id]",
+        query=(plan.Value(name="a", value="1"), plan.Value(name="b", expression="event.id")),
+        headers=(plan.Value(name="x-total", expression="data.total"),),
+        body="data",
+    )
+    assert mapped.headers == (("x-shop", "7"),)
+    assert plain.mapping is None
+
+
+def test_a_plan_tells_its_expressions_with_the_paths_to_their_fields() -> None:
+    request = {"headers": [{"name": "x-a", "valueExpression": "data.a"}], "bodyExpression": "data"}
+    made = compiled(route({"name": "a", "url": "http://a.example", "when": "data.ok", "request": request})).plan
+
+    assert [(path, text) for path, text, _ in made.expressions()] == [
+        ("spec.targets[0].when", "data.ok"),
+        ("spec.targets[0].request.headers[x-a].valueExpression", "data.a"),
+        ("spec.targets[0].request.bodyExpression", "data"),
+    ]
+
+
+def test_filters_and_mappings_survive_the_way_to_a_dispatcher() -> None:
+    request = {"method": "DELETE", "query": [{"name": "b", "valueExpression": "event.id"}]}
+    made = compiled(route({"name": "a", "url": "http://a.example", "when": "data.ok", "request": request})).plan
+
+    assert plan.decode(plan.encode(made)) == made

@@ -39,6 +39,12 @@ def test_what_we_chose_not_to_ask_is_due_again_soon_and_spends_nothing() -> None
     assert verdict(Refused("the plan changed")) == Again(NOW + UNASKED, spent=False)
 
 
+def test_what_no_request_can_be_made_of_is_dead_and_spends_nothing() -> None:
+    unmade = Refused("request.pathExpression: there is no id", Reason.EXPRESSION_FAILED)
+
+    assert verdict(unmade) == Dead(Reason.EXPRESSION_FAILED, "request.pathExpression: there is no id", spent=False)
+
+
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 506, 520, 599])
 def test_these_answers_are_tried_again(status: int) -> None:
     assert verdict(Failed(status=status)) == Again(NOW + 0.5)

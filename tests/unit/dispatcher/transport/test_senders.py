@@ -2,14 +2,17 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
-from fanout_crds.plan import Target
+from fanout_crds.plan import Mapping, Target
 from fanout_dispatcher.transport.guard import Guard
 from fanout_dispatcher.transport.protocol import Unsendable
 from fanout_dispatcher.transport.senders import HttpSenders
-from fanout_dispatcher.values.outcome import Failed, Fault, Refused
-from tests.unit.dispatcher.transport.support import OK, Pad, answering, event, meeting, target, turns
+from fanout_dispatcher.values.outcome import Delivered, Failed, Fault, Reason, Refused
+from tests.unit.dispatcher.transport.support import OK, Pad, answering, event, meeting, sending, target, turns
+
+UNKNOWN_NAME = msgspec.structs.replace(target("http://a.example/"), mapping=Mapping(method="POST", body="dta.x"))
 
 
 @pytest.mark.parametrize(
@@ -25,6 +28,7 @@ from tests.unit.dispatcher.transport.support import OK, Pad, answering, event, m
         (target("https://a.example/", ca="c"), {"c": b"\xff\xfe"}, "no certificate that can be read"),
         (target("https://a.example/", ca="c"), {"c": b""}, "no certificate that can be read"),
         (target("http://a.example/", headers=(("host", "b"),)), {}, "not one that a manifest may set"),
+        (UNKNOWN_NAME, {}, "unknown name dta"),
     ],
 )
 async def test_a_target_that_cannot_be_sent_to_is_refused(
@@ -70,3 +74,16 @@ async def test_a_bearer_token_arrives() -> None:
         await turns()
 
         assert b"\r\nauthorization: Bearer t0ken\r\n" in found.requests[0]
+
+
+async def test_an_event_that_no_request_can_be_made_of_is_refused_for_good_and_nobody_is_asked() -> None:
+    async with meeting(answering(OK)) as (found, _):
+        mapped = msgspec.structs.replace(target(found.url), mapping=Mapping(method="POST", path="['orders', data.id]"))
+        async with sending(mapped) as sender:
+            outcome = await Pad().send(sender, event(b"{}"))
+            good = await Pad().send(sender, event(b'{"id": "7"}'))
+
+        why = 'request.pathExpression: there is no "id"; has() asks whether there is'
+        assert outcome == Refused(why, Reason.EXPRESSION_FAILED)
+        assert good == Delivered(200)
+        assert [request.partition(b" HTTP")[0] for request in found.requests] == [b"POST /orders/7?x=1"]
