@@ -18,6 +18,7 @@ CASES: typing.Final[dict[str, Case]] = {
     "fan_out_1": saturated.fan_out_n,
     "fan_out_10": saturated.fan_out_n,
     "fan_out_50": saturated.fan_out_n,
+    "cel_when": saturated.cel_when,
     "routes_10000": many.routes_10000,
     "accept_p99_ms": rates.accept_p99_ms,
     "commit_p99_ms": rates.commit_p99_ms,

@@ -8,10 +8,17 @@ NAME = "orders"
 
 
 def route(
-    urls: list[str], *, name: str = NAME, durability: str = "Journal", suspend: bool = False, mode: str = "Accepted"
+    urls: list[str],
+    *,
+    name: str = NAME,
+    durability: str = "Journal",
+    suspend: bool = False,
+    mode: str = "Accepted",
+    when: str | None = None,
 ) -> dict[str, object]:
     """A route to *urls* that says nothing but where, and what the case is about."""
-    targets = [{"name": f"t{number}", "url": url} for number, url in enumerate(urls)]
+    said = {} if when is None else {"when": when}
+    targets = [{"name": f"t{number}", "url": url} | said for number, url in enumerate(urls)]
     respond = {"mode": mode}
     return {
         "apiVersion": "fanout.dev/v1alpha1",

@@ -21,6 +21,7 @@ NEEDED: typing.Final = {
     "fan_out_3_memory": ("naive", "memory"),
     "nginx_mirror": ("ours", "memory", "nginx"),
 }
+FILTER: typing.Final = "data.total > 100.0 && data.currency == 'EUR'"
 FANS: typing.Final = (1, 10, 50)
 
 
@@ -68,6 +69,19 @@ def fan_out_n(terms: Terms) -> dict[str, Result]:
         results[f"fan_out_{fan}"] = judged("value", runs[fan], unit="µs", must=must, note=note)
         must = f"< {results[f'fan_out_{fan}'].numbers['value'].median:.1f}"
     return results
+
+
+def cel_when(terms: Terms) -> dict[str, Result]:
+    """Three targets with a filter each that lets everything through: CPU per expression, over a route without."""
+    runs = []
+    for turn in range(terms.repetitions):
+        plain, filtered = cost(terms, Stage.ours), cost(terms, lambda stage: stage.ours(when=FILTER))
+        run = {"value": (filtered["us"] - plain["us"]) / 3} | prefixed("plain", plain) | prefixed("filtered", filtered)
+        runs.append(run)
+        terms.tell(f"{turn + 1}: plain {plain['us']:.0f} µs, filtered {filtered['us']:.0f} µs")
+    plain_us, filtered_us = (statistics.median(run[f"{name}_us"] for run in runs) for name in ("plain", "filtered"))
+    note = f"{filtered_us:.0f} − {plain_us:.0f} µs an event, three of `{FILTER}`; {around(runs, 'plain_', 'filtered_')}"
+    return {"cel_when": judged("value", runs, unit="µs", must="", aim="≤ 10", note=note)}
 
 
 def body(key: str, size: int) -> Callable[[Terms], dict[str, Result]]:

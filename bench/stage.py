@@ -115,12 +115,15 @@ class Stage:
             yield System(process, f"http://127.0.0.1:{self.listen}/orders")
 
     @contextlib.contextmanager
-    def ours(self, durability: str = "Journal", *, workers: int = 0, mode: str = "Accepted") -> Iterator[System]:
+    def ours(
+        self, durability: str = "Journal", *, workers: int = 0, mode: str = "Accepted", when: str | None = None
+    ) -> Iterator[System]:
         """Fanout with default policies. *workers*: that many processes, on all cores; 0: the plain command, on one.
 
-        *mode*: whether who posts is answered at once, or waits for all targets (Settled).
+        *mode*: whether who posts is answered at once, or waits for all targets (Settled). *when* is the filter of each
+        target.
         """
-        route = manifests.route(self.urls, durability=durability, mode=mode)
+        route = manifests.route(self.urls, durability=durability, mode=mode, when=when)
         manifest = manifests.write(self.folder / "route.yaml", route)
         flags = ["--workers", str(workers)] if workers else []
         with self.running(manifest, *flags, core=None if workers else UNDER_TEST) as system:

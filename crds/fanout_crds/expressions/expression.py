@@ -35,7 +35,7 @@ class Activation(msgspec.Struct, frozen=True, eq=False):
 class Expression:
     """A compiled expression. Made by `compile`."""
 
-    __slots__ = ("_program", "reach", "reads", "scope", "text")
+    __slots__ = ("_program", "_wanted", "reach", "reads", "scope", "text")
 
     def __init__(self, text: str, scope: Scope, program: runtime.Program, tree: syntax.Node) -> None:
         self.text = text
@@ -43,6 +43,7 @@ class Expression:
         self.reads = reading.of(tree)
         self.reach: Reach = limits.reach(tree)
         self._program = program
+        self._wanted = _KINDS.get(scope.gives)
 
     def __repr__(self) -> str:
         return f"Expression({self.text!r})"
@@ -57,7 +58,7 @@ class Expression:
         kind, value = self._program.run(activation.bindings)
         if kind == "ERROR":
             raise Failed(sentences.failed(str(value)))
-        if not _fits(kind, self.scope):
+        if self._wanted is not None and not _fits(kind, self._wanted):
             raise Failed(f"it must give {self.scope.gives}, it gave {_a(kind)}")
         return value
 
@@ -71,7 +72,8 @@ def compile(text: str, scope: Scope) -> Expression:  # noqa: A001 - the word
         program = runtime.compile(text)
     except RuntimeError as fault:
         raise sentences.refused(str(fault), text) from None
-    if program.gives != "DYN" and not _fits(program.gives, scope):
+    wanted = _KINDS.get(scope.gives)
+    if wanted is not None and program.gives != "DYN" and not _fits(program.gives, wanted):
         raise Unusable(f"must give {scope.gives}, it gives {_a(program.gives)}")
     made = Expression(text, scope, program, syntax.read(program.tree))
     for name in sorted(made.reads.variables):
@@ -144,10 +146,9 @@ class _Measured:
             raise Failed(f"the data it reads are nested more than {limits.DEEPEST} levels deep")
 
 
-def _fits(kind: str, scope: Scope) -> bool:
-    """Whether a value of the runtime's type *kind* (LIST<DYN>, say) is one that *scope* asks for."""
-    wanted = _KINDS.get(scope.gives)
-    return wanted is None or kind.partition("<")[0] in wanted
+def _fits(kind: str, wanted: frozenset[str]) -> bool:
+    """Whether the runtime's type *kind* (LIST<DYN>, say) is one of those *wanted*."""
+    return kind in wanted or kind.partition("<")[0] in wanted
 
 
 def _a(kind: str) -> str:

@@ -5,6 +5,7 @@ Nothing is taken apart that no expression reads.
 """
 
 import functools
+import re
 import typing
 import urllib.parse
 
@@ -15,17 +16,19 @@ from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.media import is_json
 
 LARGEST: typing.Final = 1 << 20  # bytes of a body that is parsed: some 10 ms
+NOTHING: typing.Final[dict[str, str]] = {}
 _TYPE: typing.Final = "content-type"
+_CONTENT_TYPE: typing.Final = re.compile(rb"^content-type: ([^\r]*)", re.MULTILINE)
 
 
 def facts(reads: Reads, head: Head, body: bytes) -> Activation:
     """Hand in what *reads* names of an event. Raises Failed with a sentence."""
-    fields = _fields(head) if reads.variables else {}
+    fields = _fields(head) if reads.headers or "event" in reads.variables else NOTHING
     return activate(
         reads,
-        event=_attributes(fields) if "event" in reads.variables else {},
-        headers=_headers(fields, head) if reads.headers else {},
-        data=functools.partial(_data, fields.get(_TYPE, ""), body),
+        event=_attributes(fields) if "event" in reads.variables else NOTHING,
+        headers=_headers(fields, head) if reads.headers else NOTHING,
+        data=functools.partial(_data, head.attributes, body),
     )
 
 
@@ -58,13 +61,14 @@ def _headers(fields: dict[str, str], head: Head) -> dict[str, str]:
     return found
 
 
-def _data(content_type: str, body: bytes) -> object:
+def _data(attributes: bytes, body: bytes) -> object:
     """Give parsed JSON; of any other type a string where it is UTF-8, else bytes; null when there is none."""
     if len(body) > LARGEST:
         raise Failed(f"the data have {len(body)} bytes; expressions read up to {LARGEST}")
     if not body:
         return None
-    if is_json(content_type.encode("latin-1")):
+    found = _CONTENT_TYPE.search(attributes)
+    if found is not None and is_json(found[1]):
         try:
             return msgspec.json.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
