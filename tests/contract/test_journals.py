@@ -13,6 +13,7 @@ from fanout_dispatcher.journal.protocol import (
     Backlog,
     Batch,
     DueRow,
+    Fetched,
     Finished,
     Journal,
     JournalFault,
@@ -592,7 +593,38 @@ class TestRefusing:
             bench.journal.open()
 
 
+class TestFetching:
+    def test_what_was_fetched_is_remembered_across_lives_by_source(self, bench: Bench) -> None:
+        fetched = [Fetched("shop/order", "a", 1), Fetched("shop/order", "b", 2), Fetched("shop/invoice", "a", 3)]
+        bench.journal.commit(Batch(events=[an_event(1), an_event(2), an_event(3, frozen=INVOICE)], fetched=fetched))
+
+        assert bench.reopen().fetched == {"shop/order": {"a", "b"}, "shop/invoice": {"a"}}
+
+    def test_what_is_forgotten_is_remembered_no_longer(self, bench: Bench) -> None:
+        fetched = [Fetched("shop/order", key, seq) for seq, key in enumerate("abc", 1)]
+        bench.journal.commit(Batch(events=[an_event(1), an_event(2), an_event(3)], fetched=fetched))
+        bench.journal.commit(Batch(forgotten=[("shop/order", "a"), ("shop/order", "c"), ("shop/invoice", "b")]))
+
+        assert bench.reopen().fetched == {"shop/order": {"b"}}
+
+    def test_the_end_of_an_event_changes_nothing(self, bench: Bench) -> None:
+        """Only the source knows when it will not fetch it again."""
+        event = an_event(1)
+        bench.journal.commit(Batch(events=[event], fetched=[Fetched("shop/order", "a", 1)]))
+        bench.journal.commit(Batch(finished=[a_finish(event)]))
+
+        assert bench.reopen().fetched == {"shop/order": {"a"}}
+
+
 class TestRepairing:
+    def test_an_event_that_is_taken_back_was_not_fetched(self, bench: Bench) -> None:
+        fetched = [Fetched("shop/order", "a", 1), Fetched("shop/order", "b", 2)]
+        bench.journal.commit(Batch(events=[an_event(1), an_event(2)], fetched=fetched))
+
+        bench.journal.repair([2])
+
+        assert bench.reopen().fetched == {"shop/order": {"a"}}
+
     def test_whatever_was_written_of_the_events_is_taken_back(self, bench: Bench) -> None:
         kept, gone, ended = an_event(1), an_event(2), an_event(3, frozen=INVOICE)
         bench.journal.commit(

@@ -18,7 +18,7 @@ from fanout_dispatcher.engine.filters import Judged
 from fanout_dispatcher.engine.lane import Lane
 from fanout_dispatcher.engine.pending import Pending
 from fanout_dispatcher.engine.route import Route
-from fanout_dispatcher.journal.protocol import DeadRow, DueRow, JournalFull, Replayed
+from fanout_dispatcher.journal.protocol import DeadRow, DueRow, Fetched, JournalFull, Replayed
 from fanout_dispatcher.values.answers import Accepted, Reply, Tell, Turned
 from fanout_dispatcher.values.desk import RouteMeter
 from fanout_dispatcher.values.event import Event, Frozen, Head, State
@@ -41,6 +41,7 @@ class Taken(msgspec.Struct, frozen=True, gc=False, eq=False):
     dead: list[DeadRow]
     skipped: frozenset[int]  # numbers of the lanes that it is not for
     replayed: Replayed | None
+    fetched: Fetched | None
 
     def landed(self, fault: Exception | None) -> None:
         """Tell the producer, and give the lanes what is theirs."""
@@ -48,6 +49,8 @@ class Taken(msgspec.Struct, frozen=True, gc=False, eq=False):
             return self._refused(fault)
         if self.meter is not None:
             self.meter.accepted += 1
+        if self.fetched is not None:
+            self.book.remembered(self.fetched.source).add(self.fetched.key)
         self.reply(Accepted(self.book.receipts.make(self.event.seq)))
         if self.spilled or self.dead or self.skipped:
             return self._scattered()
@@ -122,7 +125,19 @@ class Acceptance:
         caller.follow(took, judged)
         return caller
 
-    def take(
+    def fetch(self, route: Route, key: str, head: Head, body: bytes, reply: Reply) -> None:
+        """Take an event that *route*'s own source has fetched, and remember *key*, its name there, in the same commit.
+
+        One that is remembered already is not to be brought here again.
+        """
+        judged = None if route.filters is None else route.filters.judge(head, body)
+        turned = self._turned(route, len(body), judged)
+        if turned is not None:
+            return reply(count(route.meter, turned))
+        self.take(route.frozen, route.lanes, head, body, reply=reply, meter=route.meter, judged=judged, fetched=key)
+        return None
+
+    def take(  # noqa: PLR0913  what an event is made of; a value of their own would be one more per event
         self,
         frozen: Frozen,
         lanes: tuple[Lane, ...],
@@ -133,10 +148,12 @@ class Acceptance:
         meter: RouteMeter | None = None,
         replayed: int | None = None,
         judged: Judged | None = None,
+        fetched: str | None = None,
     ) -> Pending:
         """Write an event owed to *lanes*, counted in *meter*; *replayed* is the dead letter whose place it takes.
 
         *judged* says which lanes it is for; None: for all of them, as a replay is for the one that a person chose.
+        *fetched* is what the route's source calls it.
         """
         now = self.clock.now()
         book = lanes[0].book
@@ -164,7 +181,8 @@ class Acceptance:
         if dead or skipped:
             book.committer.touch(pending)  # the states go into the same commit
         link = None if replayed is None else Replayed(replayed, seq)
-        book.committer.append(Taken(event, book, lanes, pending, reply, meter, spilled, dead, skipped, link))
+        origin = None if fetched is None else Fetched(frozen.route, fetched, seq)
+        book.committer.append(Taken(event, book, lanes, pending, reply, meter, spilled, dead, skipped, link, origin))
         return pending
 
     def _turned(self, route: Route, size: int, judged: Judged | None) -> Turned | None:

@@ -57,11 +57,22 @@ class Book:
         self.marked = recovered.last_seq + 1  # every pending delivery of an event below has its row in the journal
         self.live: dict[int, Pending] = {}
         self.register = Register(recovered, self.committer)
+        self.fetched = {source: set(keys) for source, keys in recovered.fetched.items()}
         self.conductor = Conductor(self, clock.now)
         self.found: dict[str, dict[str, Backlog]] = {}  # by route and target: no lane stands for it yet
         for number, backlog in recovered.backlog.items():
             route, target = recovered.lanes[number]
             self.found.setdefault(route, {})[target] = backlog
+
+    def remembered(self, source: str) -> set[str]:
+        """Keys of what *source* has fetched and may fetch again."""
+        return self.fetched.setdefault(source, set())
+
+    def forget(self, source: str, keys: typing.Collection[str]) -> None:
+        """*source* will not fetch these again."""
+        if keys:
+            self.remembered(source).difference_update(keys)
+            self.committer.forget(source, keys)
 
     def next_seq(self) -> int:
         """The number of the next event."""

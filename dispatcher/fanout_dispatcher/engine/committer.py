@@ -18,7 +18,7 @@ import msgspec
 from fanout_dispatcher.engine.linger import Linger
 from fanout_dispatcher.engine.pending import Pending
 from fanout_dispatcher.journal.disk import Disk
-from fanout_dispatcher.journal.protocol import Batch, DeadRow, DueRow, Finished, JournalAmbiguous, Replayed
+from fanout_dispatcher.journal.protocol import Batch, DeadRow, DueRow, Fetched, Finished, JournalAmbiguous, Replayed
 from fanout_dispatcher.values.desk import JournalMeter
 from fanout_dispatcher.values.event import Event, Frozen
 
@@ -46,6 +46,10 @@ class Append(typing.Protocol):
     @property
     def replayed(self) -> Replayed | None:
         """The dead letter whose place it takes."""
+
+    @property
+    def fetched(self) -> Fetched | None:
+        """What is remembered of where a source has fetched it."""
 
     def landed(self, fault: Exception | None) -> None:
         """It is committed, or *fault* has refused it."""
@@ -155,6 +159,11 @@ class Committer:
         self.rest.plans.append((route, plan))
         self._soon()
 
+    def forget(self, source: str, keys: typing.Iterable[str]) -> None:
+        """*source* will not fetch these again: they need not be remembered."""
+        self.rest.forgotten += [(source, key) for key in keys]
+        self._soon()
+
     def once_written(self, then: After) -> None:
         """Call *then* once everything collected up to now is committed."""
         self.after.append(then)
@@ -233,6 +242,8 @@ class Committer:
             frozen=rest.frozen,
             plans=rest.plans,
             events=[one.event for one in appends],
+            fetched=[one.fetched for one in appends if one.fetched is not None],
+            forgotten=rest.forgotten,
             due=rest.due + [row for one in appends if one.spilled for row in one.spilled],
             undue=rest.undue,
             progress=progress,
@@ -305,7 +316,8 @@ class Committer:
 
 
 def _any(rest: Batch) -> bool:
-    return bool(rest.due or rest.undue or rest.dead or rest.plans or rest.removed or rest.lanes or rest.frozen)
+    settles = rest.due or rest.undue or rest.dead or rest.removed
+    return bool(settles or rest.plans or rest.lanes or rest.frozen or rest.forgotten)
 
 
 def _join(first: Batch, then: Batch) -> Batch:
@@ -314,6 +326,7 @@ def _join(first: Batch, then: Batch) -> Batch:
         lanes=first.lanes + then.lanes,
         frozen=first.frozen + then.frozen,
         plans=first.plans + then.plans,
+        forgotten=first.forgotten + then.forgotten,
         due=first.due + then.due,
         undue=first.undue + then.undue,
         dead=first.dead + then.dead,

@@ -87,6 +87,14 @@ class Replayed(msgspec.Struct, frozen=True, gc=False):
     seq: int
 
 
+class Fetched(msgspec.Struct, frozen=True, gc=False):
+    """Event *seq* (appended in the same batch) was fetched by *source*, which has its own *key* for it."""
+
+    source: str
+    key: str
+    seq: int
+
+
 class Batch(msgspec.Struct, kw_only=True):
     """What one transaction writes, in this order. Every list may be empty."""
 
@@ -94,7 +102,9 @@ class Batch(msgspec.Struct, kw_only=True):
     lanes: list[tuple[int, str, str]] = msgspec.field(default_factory=list)  # (lane, route, target), new ones
     frozen: list[Frozen] = msgspec.field(default_factory=list)  # new ones
     plans: list[tuple[str, bytes | None]] = msgspec.field(default_factory=list)  # (route, plan; None: forget)
+    forgotten: list[tuple[str, str]] = msgspec.field(default_factory=list)  # (source, key): is not fetched again
     events: list[Event] = msgspec.field(default_factory=list)
+    fetched: list[Fetched] = msgspec.field(default_factory=list)
     due: list[DueRow] = msgspec.field(default_factory=list)
     undue: list[tuple[int, int]] = msgspec.field(default_factory=list)  # (lane, seq): the due row goes
     progress: list[tuple[int, bytes]] = msgspec.field(default_factory=list)  # (seq, states) of unfinished events
@@ -124,6 +134,7 @@ class Recovered(msgspec.Struct, frozen=True, kw_only=True):
     plans: dict[str, bytes]
     backlog: dict[int, Backlog]
     resting: dict[int, float] = msgspec.field(default_factory=dict)  # frozen values at rest -> since (see Journal.rest)
+    fetched: dict[str, frozenset[str]] = msgspec.field(default_factory=dict)  # source -> keys that are remembered
 
     @property
     def pending(self) -> int:

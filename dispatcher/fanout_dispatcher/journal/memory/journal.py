@@ -87,6 +87,7 @@ class MemoryJournal:
             plans=dict(store.plans),
             backlog=store.backlog(),
             resting=dict(store.resting),
+            fetched=store.remembered(),
         )
 
     def crash(self) -> None:

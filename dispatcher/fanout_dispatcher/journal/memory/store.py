@@ -29,6 +29,7 @@ class Store:
         self.progress: dict[int, bytes] = {}
         self.letters = Letters()
         self.done: dict[int, tuple[float, Finished]] = {}  # seq -> when it finished; in that order
+        self.fetched: dict[tuple[str, str], int] = {}  # source and its key -> seq
         self.last_seq = 0
         self.indexed_to = 0  # every pending delivery of an event up to here has its row
         self.used = 0  # bytes
@@ -48,10 +49,13 @@ class Store:
     def apply(self, batch: Batch) -> None:
         """All of *batch*, in the order that the protocol gives."""
         self._settings(batch)
+        for forgotten in batch.forgotten:
+            self.fetched.pop(forgotten, None)
         for event in batch.events:
             self.events[event.seq] = event
             self.last_seq = max(self.last_seq, event.seq)
             self.used += weight(event)
+        self.fetched.update({(one.source, one.key): one.seq for one in batch.fetched})
         for row in batch.due:
             self.index(row.lane).put(row)
         for lane, seq in batch.undue:
@@ -84,6 +88,7 @@ class Store:
                 letter.event = msgspec.structs.replace(letter.event, head=event.head, body=event.body)
                 letter.replayed = None
                 self.used += weight(event)
+        self.fetched = {one: seq for one, seq in self.fetched.items() if seq not in seqs}
         for seq in seqs:
             for letter in self.letters.of(seq):
                 self.remove_letter(letter.number)
@@ -111,6 +116,11 @@ class Store:
             del self.lanes[lane]
             self._due.pop(lane, None)
         return gone
+
+    def remembered(self) -> dict[str, frozenset[str]]:
+        """What sources have fetched and may fetch again."""
+        sources = {source for source, _ in self.fetched}
+        return {source: frozenset(key for of, key in self.fetched if of == source) for source in sources}
 
     def backlog(self) -> dict[int, Backlog]:
         """What waits, by lane."""

@@ -85,6 +85,20 @@ RETURNING number;
 INSERT INTO event (seq, frozen, head, body)
 SELECT column1, column2, column3, column4 FROM (VALUES (?, ?, ?, ?)) WHERE column1 IS NOT NULL;
 
+-- name: put_fetched
+-- fetched: an event of a source, remembered.
+INSERT INTO fetched (source, key, seq)
+SELECT column1, column2, column3 FROM (VALUES (?, ?, ?)) WHERE column1 IS NOT NULL
+ON CONFLICT (source, key) DO UPDATE SET seq = excluded.seq;
+
+-- name: drop_fetched
+-- fetched → forgotten: the source will not fetch it again.
+DELETE FROM fetched WHERE (source, key) IN (SELECT column1, column2 FROM (VALUES (?, ?)));
+
+-- name: fetched
+-- What is remembered.
+SELECT source, key FROM fetched;
+
 -- name: put_due
 -- window → due, or due at another time. A settle that is committed again may be of an event that is gone.
 INSERT INTO due (lane, seq, tried, at, size, delivery)
@@ -292,6 +306,10 @@ DELETE FROM due WHERE (lane, seq) IN (
     SELECT owed.lane, event.seq FROM event JOIN owed ON owed.frozen = event.frozen
     WHERE event.seq IN (SELECT value FROM carray(?))
 );
+
+-- name: drop_fetched_of_events
+-- That whole events were fetched: their source will fetch them again. Few rows are there to look through.
+DELETE FROM fetched WHERE seq IN (SELECT value FROM carray(?));
 
 -- name: drop_dead_of_events
 -- The dead letters of whole events.

@@ -76,6 +76,7 @@ def recover(sql: Statements, known: Facts, clock: Clock) -> tuple[Facts, Recover
         frozen={one.number: one for one, _ in values},
         resting={one.number: since for one, since in values if since is not None},
         plans=dict(sql.rows("plans")),
+        fetched=_fetched(sql),
         backlog=_backlog(sql, {number: (dead, dead_bytes) for number, _, _, dead, dead_bytes in lanes}),
     )
     return known, recovered
@@ -88,6 +89,13 @@ def frozen(sql: Statements) -> dict[int, Frozen]:
 
 def _frozen(sql: Statements) -> list[tuple[Frozen, float | None]]:
     return [coding.frozen_of(value) for (value,) in sql.rows("frozen")]
+
+
+def _fetched(sql: Statements) -> dict[str, frozenset[str]]:
+    keys: dict[str, set[str]] = {}
+    for source, key in sql.rows("fetched"):
+        keys.setdefault(source, set()).add(key)
+    return {source: frozenset(some) for source, some in keys.items()}
 
 
 def _index(sql: Statements, known: Facts) -> None:

@@ -1,4 +1,4 @@
--- The journal's tables: format 2 (PRAGMA user_version). Times are engine time in seconds. Blobs are msgpack; coding.py says
+-- The journal's tables: format 3 (PRAGMA user_version). Times are engine time in seconds. Blobs are msgpack; coding.py says
 -- what is in them. One writer, one connection, one process.
 --
 -- What becomes of an event:
@@ -60,6 +60,15 @@ CREATE TABLE event (
     head   BLOB    NOT NULL,
     body   BLOB    NOT NULL
 ) STRICT;
+
+-- Events that a source has fetched and not yet checked off where it fetched them: fetched again, they are not accepted
+-- again. Written with the event, removed once it is checked off; so there are a few batches of them at most.
+CREATE TABLE fetched (
+    source TEXT    NOT NULL,
+    key    TEXT    NOT NULL,                    -- the source's own name of it
+    seq    INTEGER NOT NULL,
+    PRIMARY KEY (source, key)                   -- fetched once
+) STRICT, WITHOUT ROWID;
 
 -- One byte per delivery (values/event.py, State) of an event of which some are settled, or blocked in a graph. No row: all
 -- are pending, and with their lanes.

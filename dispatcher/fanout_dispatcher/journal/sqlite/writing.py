@@ -4,7 +4,7 @@ A list that is empty costs nothing; one that is not costs one statement (two for
 ones), whatever its length.
 """
 
-from fanout_dispatcher.journal.protocol import Batch, DeadRow, DueRow, Finished, Replayed
+from fanout_dispatcher.journal.protocol import Batch, DeadRow, DueRow, Fetched, Finished, Replayed
 from fanout_dispatcher.journal.sqlite import coding
 from fanout_dispatcher.journal.sqlite.statements import Statements, Value
 from fanout_dispatcher.values.event import Event, Frozen
@@ -12,10 +12,10 @@ from fanout_dispatcher.values.event import Event, Frozen
 
 def write(sql: Statements, batch: Batch) -> None:
     """Write *batch*; the caller has begun a transaction."""
-    if batch.lanes or batch.frozen or batch.plans:
+    if batch.lanes or batch.frozen or batch.plans or batch.forgotten:
         _settings(sql, batch)
     if batch.events:
-        _events(sql, batch.events)
+        _events(sql, batch.events, batch.fetched)
     if batch.due:
         _due(sql, batch.due)
     if batch.undue:
@@ -41,6 +41,7 @@ def _settings(sql: Statements, batch: Batch) -> None:
     for route, plan in plans.items():
         if plan is None:
             sql.run("forget_plan", (route,))
+    sql.put("drop_fetched", [value for pair in batch.forgotten for value in pair], 2)
 
 
 def _frozen(sql: Statements, frozen: list[Frozen]) -> None:
@@ -49,11 +50,12 @@ def _frozen(sql: Statements, frozen: list[Frozen]) -> None:
     sql.put("put_owed", owed, 3)
 
 
-def _events(sql: Statements, events: list[Event]) -> None:
+def _events(sql: Statements, events: list[Event], fetched: list[Fetched]) -> None:
     values: list[Value] = []
     for event in events:
         values += (event.seq, event.frozen.number, coding.head_bytes(event), event.body)
     sql.put("put_events", values, 4)
+    sql.put("put_fetched", [value for one in fetched for value in (one.source, one.key, one.seq)], 3)
 
 
 def _due(sql: Statements, due: list[DueRow]) -> None:

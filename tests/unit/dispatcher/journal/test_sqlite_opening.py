@@ -115,7 +115,7 @@ def test_a_newer_format_is_refused_and_left_alone(path: pathlib.Path) -> None:
     db.close()
     before = path.read_bytes()
 
-    with pytest.raises(JournalRefused, match=r"has format 99 .* up to 2: a newer one wrote it"):
+    with pytest.raises(JournalRefused, match=r"has format 99 .* up to 3: a newer one wrote it"):
         a_journal(path).open()
     assert path.read_bytes() == before
 
