@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from fanout_crds import builtin, graph, plan
+from fanout_crds import builtin, graph, outbox, plan
 from fanout_crds.faults import Fault, Faults, Invalid
 from fanout_crds.inherit import merge, recheck
 from fanout_crds.policy import Policy
@@ -41,7 +41,7 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Compiled(msgspec.Struct, frozen=True, kw_only=True):
-    """A plan, the credentials its handles stand for, and what did not resolve, by target."""
+    """A plan, the credentials its handles stand for, and what did not resolve, by target (or `outbox.NAME`)."""
 
     plan: plan.Plan
     credentials: dict[str, bytes]
@@ -61,6 +61,7 @@ def compile(route: FanoutRoute, installation: Installation, refs: Refs, revision
     resolved = [_Resolved(target.name, target, home, refs) for target in route.spec.targets]
     behind = [(role, of, _Resolved(name, one, home, refs), one) for role, of, name, one in _behind(route)]
     respond = builtin.respond(route.spec.respond, tuple(target.name for target in route.spec.targets))
+    source = outbox.resolve(route, refs)
     made = plan.Plan(
         format=plan.FORMAT,
         revision=revision,
@@ -81,14 +82,16 @@ def compile(route: FanoutRoute, installation: Installation, refs: Refs, revision
             for role, of, one, said in behind
         ),
         respond=respond,
+        postgres_outbox=source.plan,
     )
     everybody = [*resolved, *(one for _, _, one, _ in behind)]
     credentials = {handle: value for one in everybody for handle, value in one.credentials.items()}
+    credentials |= source.credentials
     _check_size(made, credentials)
     return Compiled(
         plan=made,
         credentials=credentials,
-        unresolved=tuple((one.name, why) for one in everybody for why in one.unresolved),
+        unresolved=tuple((one.name, why) for one in everybody for why in one.unresolved) + source.unresolved,
     )
 
 

@@ -21,6 +21,7 @@ from fanout_crds.policy import DeadLettersFull, QueueFull
 from fanout_crds.request import Method
 from fanout_crds.retry import BackoffType, Jitter
 from fanout_crds.route import Durability, OnDead
+from fanout_crds.sources import AfterTaking, Columns
 
 FORMAT: typing.Final = 1
 READABLE: typing.Final = frozenset({FORMAT})  # and the one before, as soon as there is one (tests/skew)
@@ -213,6 +214,23 @@ class Behind(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     target: Target  # named target.compensate, target.fallback or finally.name: a dot is in no target's name
 
 
+class PostgresOutbox(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """An outbox table that events are fetched from. *held* is the reason why it cannot be asked."""
+
+    url: str | None  # handle of the URL; None only when held
+    ca: str | None  # handle of the PEM bundle
+    address: tuple[str, int] | None  # host and port to connect to, where they are not the URL's
+    private: bool  # a service inside the cluster: its addresses are allowed
+    held: str | None
+    held_message: str | None
+    table: str
+    columns: Columns
+    after_taking: AfterTaking
+    batch_size: int
+    poll_interval: float  # seconds
+    channel: str | None
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A route, ready to be carried out."""
 
@@ -229,6 +247,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     targets: tuple[Target, ...]
     respond: Respond | None = None  # None = the caller does not wait
     behind: tuple[Behind, ...] = ()
+    postgres_outbox: PostgresOutbox | None = None
 
     @property
     def everybody(self) -> tuple[Target, ...]:

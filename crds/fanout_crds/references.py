@@ -10,7 +10,9 @@ from collections.abc import Mapping
 
 import msgspec
 
-from fanout_crds.route import Asked, FanoutRoute, SecretRef, Service
+from fanout_crds.route import Asked, FanoutRoute, Service
+from fanout_crds.secret import SecretRef
+from fanout_crds.sources import Database, PostgresOutbox
 
 Reason = typing.Literal[
     "ServiceNotFound",
@@ -93,15 +95,28 @@ class References(msgspec.Struct, frozen=True, kw_only=True):
 
 def references(route: FanoutRoute) -> References:
     """Name everything that *route* refers to."""
-    home, targets = route.metadata.namespace, route.spec.everybody()
-    secrets = (secret for target in targets for secret in (bearer_key(target, home), ca_key(target, home)))
+    home, targets, outbox = route.metadata.namespace, route.spec.everybody(), outbox_of(route)
+    secrets = [secret for target in targets for secret in (bearer_key(target, home), ca_key(target, home))]
+    services = [target.service for target in targets]
+    if outbox:
+        secrets += outbox_keys(outbox, home)
     return References(
-        services=frozenset(service_key(target.service, home) for target in targets if target.service),
+        services=frozenset(service_key(service, home) for service in (*services, outbox and outbox.service) if service),
         secrets=frozenset(secret for secret in secrets if secret),
     )
 
 
-def service_key(service: Service, home: str) -> ServiceKey:
+def outbox_of(route: FanoutRoute) -> PostgresOutbox | None:
+    """Give the outbox table that *route* fetches events from, if it does."""
+    return route.spec.sources.postgres_outbox if route.spec.sources else None
+
+
+def outbox_keys(outbox: PostgresOutbox, home: str) -> tuple[SecretKey, SecretKey | None]:
+    """Name where the outbox's URL is, and the authorities that its server is verified by, if it has its own."""
+    return _key(outbox.url_secret, home), _key(outbox.ca_secret, home) if outbox.ca_secret else None
+
+
+def service_key(service: Service | Database, home: str) -> ServiceKey:
     """Name a Service's port as seen from namespace *home*."""
     return ServiceKey(service.namespace or home, service.name, service.port)
 

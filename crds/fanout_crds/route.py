@@ -19,6 +19,8 @@ from fanout_crds.request import Request as Request
 from fanout_crds.respond import ENOUGH, KNOWN, Respond
 from fanout_crds.retry import Retry
 from fanout_crds.rules import Rule
+from fanout_crds.secret import SecretRef
+from fanout_crds.sources import JOURNALLED, Sources
 
 GROUP = "fanout.dev"
 VERSION = "v1alpha1"
@@ -41,19 +43,6 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     ] = None
     port: Annotated[str, Port(), "Port of the Service, by number or by its name there."]
     path: Annotated[str | None, texts.ServicePath, "Path of the request, with a query if need be. Unset: /."] = None
-
-
-class SecretRef(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One key of a Secret."""
-
-    name: Annotated[str, texts.SecretName, "Name of the Secret."]
-    key: Annotated[str, texts.SecretKeyName, "Key in the Secret's data."]
-    namespace: Annotated[
-        str | None,
-        texts.SecretNamespace,
-        "Namespace of the Secret. Unset: the route's own. In another one a ReferenceGrant must permit it; without one"
-        " the target is held (RefNotPermitted).",
-    ] = None
 
 
 class Bearer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -233,11 +222,14 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class Spec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What a route asks for."""
 
-    RULES: ClassVar = (KNOWN, ENOUGH)
+    RULES: ClassVar = (KNOWN, ENOUGH, JOURNALLED)
     class_name: Annotated[str, texts.ClassName, "Which installation serves the route. Unset: fanout."] = CLASS_NAME
     suspend: Annotated[bool, Flag(), "true: events are accepted and kept, nothing is delivered. Unset: false."] = False
     listen: Annotated[Listen | None, Object(Listen), "Where events come in. Unset: as each field says."] = None
     accept: Annotated[Accept | None, Object(Accept), "Which events are taken. Unset: as each field says."] = None
+    sources: Annotated[
+        Sources | None, Object(Sources), "Where the route fetches events besides those that are posted. Unset: nowhere."
+    ] = None
     durability: Annotated[
         Durability,
         Enum(Durability),

@@ -75,8 +75,13 @@ def resolved_refs(finding: Finding) -> Condition:
         targets = some(f"target {target} (Service {service})" for target, service in finding.without_endpoints)
         return _condition("ResolvedRefs", "True", say("NoReadyEndpoints", targets=targets))
     first = finding.unresolved[0][1]
-    sentences = (f"target {target}: {one.message}" for target, one in finding.unresolved)
+    sentences = (f"{_called(name)}: {one.message}" for name, one in finding.unresolved)
     return _condition("ResolvedRefs", "False", Said(first.reason, some(sentences, "; ")))
+
+
+def _called(name: str) -> str:
+    """What people call a target, or what else a plan fetches from or sends to: its path in the spec has a dot."""
+    return f"spec.{name}" if "." in name else f"target {name}"
 
 
 def programmed(finding: Finding, view: View) -> Condition:

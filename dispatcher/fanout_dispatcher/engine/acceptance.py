@@ -159,8 +159,9 @@ class Acceptance:
         book = lanes[0].book
         seq = book.next_seq()
         event = Event(seq=seq, frozen=frozen, accepted=now, head=head, body=body)
+        origin = None if fetched is None else Fetched(frozen.route, fetched, seq)
         if frozen.graph:
-            return book.conductor.begin(event, reply, meter, _refusal)
+            return book.conductor.begin(event, reply, meter, _refusal, fetched=origin)
         pending = Pending(event=event, states=bytearray(len(lanes)), left=len(lanes))
         size = len(body)
         spilled: list[DueRow] = []
@@ -181,7 +182,6 @@ class Acceptance:
         if dead or skipped:
             book.committer.touch(pending)  # the states go into the same commit
         link = None if replayed is None else Replayed(replayed, seq)
-        origin = None if fetched is None else Fetched(frozen.route, fetched, seq)
         book.committer.append(Taken(event, book, lanes, pending, reply, meter, spilled, dead, skipped, link, origin))
         return pending
 

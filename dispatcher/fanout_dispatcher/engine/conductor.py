@@ -17,7 +17,7 @@ import msgspec
 from fanout_dispatcher.engine.conditions import Conditions
 from fanout_dispatcher.engine.flow import Moves, flow_of
 from fanout_dispatcher.engine.pending import Course, Delivery, Pending
-from fanout_dispatcher.journal.protocol import DeadRow, DueRow, Replayed
+from fanout_dispatcher.journal.protocol import DeadRow, DueRow, Fetched, Replayed
 from fanout_dispatcher.values.answers import Accepted, Answered, Reply, Turned
 from fanout_dispatcher.values.desk import RouteMeter
 from fanout_dispatcher.values.event import Event, Frozen, State
@@ -75,12 +75,15 @@ class Begun(msgspec.Struct, frozen=True, gc=False, eq=False):
     dead: tuple[DeadRow, ...] = ()
     spilled: tuple[DueRow, ...] = ()
     replayed: Replayed | None = None
+    fetched: Fetched | None = None
 
     def landed(self, fault: Exception | None) -> None:
         """Tell the producer, and give the lanes what is theirs."""
         if fault is not None:
             self.conductor.revoke(self.pending, self.moves.freed)
             return self.reply(self.refuse(fault, self.meter))
+        if self.fetched is not None:
+            self.conductor.book.remembered(self.fetched.source).add(self.fetched.key)
         if self.meter is not None:
             self.meter.accepted += 1
         self.reply(self.conductor.receipt(self.event.seq))
@@ -114,6 +117,8 @@ class Conductor:
         reply: Reply,
         meter: RouteMeter | None,
         refuse: typing.Callable[[Exception, RouteMeter | None], Turned],
+        *,
+        fetched: Fetched | None = None,
     ) -> Pending:
         """Write an event, and let go what depends on nothing."""
         flow = flow_of(event.frozen.graph)
@@ -125,7 +130,9 @@ class Conductor:
             self._owe(pending, place)
         self.book.live[event.seq] = pending
         self.book.committer.touch(pending)  # the states go into the same commit
-        self.book.committer.append(Begun(event, self, pending, moves, reply, meter, refuse, tuple(dead)))
+        self.book.committer.append(
+            Begun(event, self, pending, moves, reply, meter, refuse, tuple(dead), fetched=fetched)
+        )
         return pending
 
     def revoke(self, pending: Pending, freed: list[int]) -> None:

@@ -67,6 +67,8 @@ def changed(document: Json, at: str, value: Json) -> Json:
 
 
 T = "spec.targets[0]"
+OUTBOX = "spec.sources.postgresOutbox"
+OUTBOX_URL: Json = {"urlSecret": {"name": "shop-db", "key": "uri"}}
 RETRY = f"{T}.policy.retry"
 BREAKER = f"{T}.policy.circuitBreaker"
 HEADER = f"{T}.request.headers[0]"
@@ -122,6 +124,10 @@ def _shape(at: str, value: Json, says: str) -> Bad:
     return Bad(f"{at.rpartition('.')[2]} {str(value)[:20]!r}", at, value, at, says)
 
 
+def _outbox(field: str, value: Json, says: str, inside: str = "") -> Bad:
+    return Bad(f"outbox {field}", OUTBOX, OUTBOX_URL | {field: value}, f"{OUTBOX}.{field}{inside}", says)
+
+
 CORPUS: typing.Final = [
     # the envelope
     Bad(
@@ -141,6 +147,26 @@ CORPUS: typing.Final = [
     # the route
     _shape("spec.clasName", "x", 'unknown field; did you mean "className"?'),
     _shape("spec.className", "Fan_out", 'expected the name of an installation, such as "fanout", got "Fan_out"'),
+    # what it fetches by itself
+    _outbox("table", "a;b", 'expected the name of a table, such as "outbox" or "shop.outbox", got "a;b"'),
+    _outbox("columns", {"id": "i-d"}, 'expected the name of a column, such as "id", got "i-d"', ".id"),
+    _outbox("batchSize", 0, "expected a whole number from 1 to 1000, got 0"),
+    _outbox("afterTaking", "delete", 'expected one of Delete, Mark, got "delete"; did you mean "Delete"?'),
+    _outbox("channel", "a-b", 'expected the name of a channel, such as "outbox", got "a-b"'),
+    _outbox("urlSecret", "postgresql://me:secret@db/shop", "expected a mapping, got a string"),
+    Bad("no url", OUTBOX, {}, f"{OUTBOX}.urlSecret", "is required"),
+    Bad(
+        "an outbox in memory",
+        "spec",
+        {
+            "durability": "Memory",
+            "sources": {"postgresOutbox": OUTBOX_URL},
+            "targets": [{"name": "a", "url": "http://a.example"}],
+        },
+        "spec",
+        "sources.postgresOutbox needs durability Journal: only what is on disk may be checked off in the table",
+        By.RULE,
+    ),
     _shape("spec.suspend", "yes", 'expected true or false, got "yes"'),
     _shape("spec.durability", "journal", 'expected one of Journal, Memory, got "journal"; did you mean "Journal"?'),
     _shape("spec.accept.maxBodySize", "1MB", SIZE + '"1MB"'),

@@ -257,3 +257,51 @@ def test_filters_and_mappings_survive_the_way_to_a_dispatcher() -> None:
     made = compiled(route({"name": "a", "url": "http://a.example", "when": "data.ok", "request": request})).plan
 
     assert plan.decode(plan.encode(made)) == made
+
+
+OUTBOX = {"urlSecret": {"name": "shop-db", "key": "uri"}, "caSecret": {"name": "shop-db", "key": "ca.crt"}}
+URL_KEY, DB_CA_KEY = SecretKey("shop", "shop-db", "uri"), SecretKey("shop", "shop-db", "ca.crt")
+DB_KEY = ServiceKey("data", "db", "5432")
+DB = {"name": "db", "namespace": "data", "port": 5432}
+SECRETS = {URL_KEY: b"postgresql://me:hunter2@db/shop", DB_CA_KEY: b"pem"}
+
+
+def test_an_outbox_is_complete_and_its_url_travels_beside_the_plan() -> None:
+    made = compiled(route(CRM, sources={"postgresOutbox": OUTBOX}), Refs(secrets=SECRETS))
+
+    outbox = made.plan.postgres_outbox
+    assert outbox is not None
+    assert (outbox.url, outbox.ca, outbox.held) == ("sources.postgresOutbox.url", "sources.postgresOutbox.ca", None)
+    assert (outbox.table, outbox.columns.state, outbox.after_taking) == ("outbox", "fanout", "Delete")
+    assert (outbox.batch_size, outbox.poll_interval, outbox.channel) == (100, 1.0, None)
+    assert (outbox.address, outbox.private) == (None, False)
+    assert made.credentials["sources.postgresOutbox.url"] == SECRETS[URL_KEY]
+    assert b"hunter2" not in plan.encode(made.plan)
+    assert plan.decode(plan.encode(made.plan)) == made.plan
+
+
+def test_an_outbox_behind_a_service_is_at_its_address() -> None:
+    said = route(CRM, sources={"postgresOutbox": OUTBOX | {"service": DB}})
+    inside = Refs(secrets=SECRETS, services={DB_KEY: "http://db.data.svc:5432"})
+    outside = Refs(secrets=SECRETS, services={DB_KEY: Outside("http://db.example.com:6543")})
+
+    there, elsewhere = compiled(said, inside).plan.postgres_outbox, compiled(said, outside).plan.postgres_outbox
+
+    assert references(said).services == {DB_KEY}
+    assert references(said).secrets == {URL_KEY, DB_CA_KEY, TOKEN_KEY}
+    assert there is not None
+    assert elsewhere is not None
+    assert (there.address, there.private) == (("db.data.svc", 5432), True)
+    assert (elsewhere.address, elsewhere.private) == (("db.example.com", 6543), False)
+
+
+def test_an_outbox_whose_reference_does_not_resolve_is_held_and_the_targets_are_not() -> None:
+    made = compiled(
+        route({"name": "a", "url": "http://a.example"}, sources={"postgresOutbox": OUTBOX | {"service": DB}})
+    )
+
+    outbox = made.plan.postgres_outbox
+    assert outbox is not None
+    assert (outbox.held, outbox.url, outbox.address) == ("ServiceNotFound", None, None)
+    assert [name for name, _ in made.unresolved] == ["sources.postgresOutbox"] * 3
+    assert made.plan.targets[0].held is None
