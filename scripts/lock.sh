@@ -14,7 +14,7 @@ pin() {  # pin FILE ARGUMENT...
         --no-emit-index-url --no-emit-find-links --no-config "$@" --output-file "$out"
 }
 
-pin dev pyproject.toml --group pyproject.toml:dev --group pyproject.toml:build
-pin run pyproject.toml --constraint requirements/dev.txt
+pin dev pyproject.toml --extra postgres --group pyproject.toml:dev --group pyproject.toml:build
+pin run pyproject.toml --extra postgres --constraint requirements/dev.txt
 pin build --group pyproject.toml:build --constraint requirements/dev.txt
 pin go --group pyproject.toml:go

@@ -34,8 +34,10 @@ from fanout_dispatcher.journal.disk import LoopDisk, ThreadDisk, ask
 from fanout_dispatcher.journal.memory import MemoryJournal
 from fanout_dispatcher.journal.protocol import Journal, JournalFault, Recovered
 from fanout_dispatcher.journal.sqlite import SqliteJournal
+from fanout_dispatcher.sources.outboxes import Outboxes
 from fanout_dispatcher.telemetry.logs import LogSeam
 from fanout_dispatcher.transport.guard import Guard
+from fanout_dispatcher.transport.names import Names
 from fanout_dispatcher.transport.senders import HttpSenders
 from fanout_dispatcher.values.address import bracketed
 from fanout_dispatcher.values.answers import Reply, Tell, Turned
@@ -160,8 +162,26 @@ def make_engine(
     return engine, EngineDesk(engine)
 
 
-async def stop(engine: Engine, ingress: Ingress | None, log: FilteringBoundLogger, most: float = math.inf) -> None:
+def make_outboxes(
+    engine: Engine, log: FilteringBoundLogger, opened: tuple[ThreadDisk, Recovered], *, guard: Guard
+) -> Outboxes:
+    """The plan sink in front of *engine* that also fetches what routes say."""
+    _, recovered = opened
+    names = Names(asyncio.get_running_loop())
+    return Outboxes(engine, key=recovered.key, guard=guard, resolve=names, seam=LogSeam(log), seed=secrets.randbits(64))
+
+
+async def stop(
+    engine: Engine,
+    ingress: Ingress | None,
+    log: FilteringBoundLogger,
+    *,
+    outboxes: Outboxes | None,
+    most: float = math.inf,
+) -> None:
     """Take no more events, and let what is in flight land and be committed; at *most* so many seconds."""
+    if outboxes is not None:
+        await outboxes.end(PARTING)
     patience = min(engine.longest_attempt() + GRACE, most)
     log.info("dispatcher.stopping", patience=patience)
     if ingress is None:

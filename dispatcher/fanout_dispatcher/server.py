@@ -51,13 +51,14 @@ async def _serve(settings: Settings, log: FilteringBoundLogger, stderr: Outlet) 
         opened = await parts.open_journal(settings.data, settings.journal_bytes, stack)
         size, guard = parts.Size(settings.journal_bytes), fronts.make_guard(settings, cluster)
         engine, desk = parts.make_engine(log, opened, size, guard=guard)
+        outboxes = parts.make_outboxes(engine, log, opened, guard=guard)
         try:
             ingress = await parts.open_data_port(engine, desk, (settings.listen.host, settings.listen.port))
         except CannotListen as error:
             raise Unstartable(str(error)) from None
         stack.callback(ingress.close)
         base = parts.url_of(ingress.addresses[0])
-        source = fronts.plan_source(settings, log, engine, cluster)
+        source = fronts.plan_source(settings, log, outboxes, cluster)
         admin = await fronts.open_other_ports(
             settings, log, desk, cluster=cluster, public=base, port=ingress.meter, source=source, stack=stack
         )
@@ -69,7 +70,7 @@ async def _serve(settings: Settings, log: FilteringBoundLogger, stderr: Outlet) 
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({stopping, plans}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
-        await parts.stop(engine, ingress, log)
+        await parts.stop(engine, ingress, log, outboxes=outboxes)
         if plans.done():
             plans.result()  # a source never ends by itself: its fault is ours
 

@@ -33,8 +33,8 @@ def of_route(view: RouteView) -> Json:
     """Write a route and its targets; texts from outside are cut, so that a line of the report has a bound."""
     made = _written(view)
     made["refused"] = _cut(made["refused"])
-    for target in made["targets"]:
-        target["lastError"] = _cut(target["lastError"])
+    for one in (*made["targets"], *([made["source"]] if made["source"] else [])):
+        one["lastError"] = _cut(one["lastError"])
     return made
 
 

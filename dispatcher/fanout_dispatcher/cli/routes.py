@@ -31,7 +31,8 @@ def routes(route: str | None, admin: str | None, form: str) -> None:
 
     PATH is shown where it is not /NAMESPACE/NAME; HELD and REFUSED say why
     nothing is sent, and why a newer manifest is not in force. A route without
-    a target was never in force. Columns without a word in them are left out.
+    a target was never in force. A target with an arrow before it is where the
+    route fetches events. Columns without a word in them are left out.
 
     \b
     Example:
@@ -50,6 +51,9 @@ def routes(route: str | None, admin: str | None, form: str) -> None:
 def _rows(route: typing.Any) -> typing.Iterator[output.Row]:
     if not route["targets"]:  # its only manifest was refused: nothing runs, and that is what there is to say
         yield {"route": route["route"], "refused": route["refused"]}
+    source = route.get("source")  # a dispatcher of before knows none
+    if source:
+        yield {**source, "route": route["route"], "target": f"← {source['name']}"}
     for target in route["targets"]:
         yield {
             **target,

@@ -28,8 +28,10 @@ from fanout_dispatcher.journal.protocol import Recovered
 from fanout_dispatcher.telemetry.seam import JournalDegraded, JournalRecovered, Seam
 from fanout_dispatcher.transport.protocol import SenderFactory
 from fanout_dispatcher.values.answers import Reply, Tell
+from fanout_dispatcher.values.desk import RouteMeter
 from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.sink import PlanRefused
+from fanout_dispatcher.values.views import SourceView
 
 SWEEP: typing.Final = 1.0  # seconds between looks at what has expired
 MARK: typing.Final = 10.0  # seconds between two marks in the journal of what a restart need not look at
@@ -92,6 +94,36 @@ class Engine:
     def accept_waiting(self, route: Route, head: Head, body: bytes, tell: Tell) -> Caller | None:
         """Take an event whose caller waits for its targets; what is given back may ``leave``. Never raises."""
         return self.acceptance.accept_waiting(route, head, body, tell, self.works.callers)
+
+    # --- what routes fetch by themselves ---------------------------------------------------------------------------
+
+    def fetch(self, route: Route, key: str, head: Head, body: bytes, reply: Reply) -> None:
+        """Take an event that a source of *route* calls *key*; from its commit on, that is remembered. Never raises."""
+        self.acceptance.fetch(route, key, head, body, reply)
+
+    def remembered(self, route: str) -> set[str]:
+        """Keys of what was taken and may be fetched again: those are on disk."""
+        return self.durable.remembered(route)
+
+    def forget(self, route: str, keys: typing.Collection[str]) -> None:
+        """These are not fetched again."""
+        self.durable.forget(route, keys)
+
+    def door_meter(self, route: str) -> RouteMeter | None:
+        """The counters of what comes in to *route*; None when it is not in force."""
+        found = self.table.by_key.get(route)
+        return None if found is None else found.meter
+
+    def show_source(self, route: str, view: SourceView | None) -> bool:
+        """Let it be seen how a route's source is; whether that is news."""
+        if self.table.sources.get(route) == view:
+            return False
+        if view is None:
+            del self.table.sources[route]
+        else:
+            self.table.sources[route] = view
+        self._changed(route)
+        return True
 
     # --- plans ------------------------------------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ from fanout_dispatcher.transport.protocol import Sender, SenderFactory, Unsendab
 from fanout_dispatcher.values.desk import RouteMeter
 from fanout_dispatcher.values.outcome import Reason
 from fanout_dispatcher.values.sink import PlanRefused
+from fanout_dispatcher.values.views import SourceView
 
 DRAIN: typing.Final = 30.0  # seconds that a deleted route's lanes go on delivering
 
@@ -60,6 +61,7 @@ class Routes:
         self.lanes: dict[LaneKey, Lane] = {}
         self.made: dict[LaneKey, Wanted] = {}
         self.refused: dict[str, str] = {}
+        self.sources: dict[str, SourceView] = {}  # what routes fetch from by themselves, and how that goes
         self.retiring: dict[str, tuple[Route, asyncio.TimerHandle]] = {}
         self.parting: dict[LaneKey, asyncio.TimerHandle] = {}  # targets that were taken out of their route
         self.ended: dict[str, Route] = {}  # retired, and not empty yet

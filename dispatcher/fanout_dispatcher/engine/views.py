@@ -32,6 +32,7 @@ class Views:
             generation=plan.generation,
             suspended=plan.suspend,
             targets=tuple(self.target(lane) for lane in route.lanes),
+            source=self.table.sources.get(plan.key),
             refused=self.table.refused.get(plan.key),
         )
 

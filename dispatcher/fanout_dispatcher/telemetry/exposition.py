@@ -22,6 +22,13 @@ TELLING: typing.Final = frozenset(
 PIECE: typing.Final = 256  # routes or targets in one piece
 BOUNDS: typing.Final = (*map(str, BUCKETS), "+Inf")
 
+SOURCES: typing.Final = (  # what routes have that fetch events: the name, the kind, what it says, the meter's field
+    ("fanout_source_rows_taken_total", "counter", "Rows of an outbox that became events.", "fetched"),
+    ("fanout_source_rows_refused_total", "counter", "Rows of an outbox that cannot be events.", "rows_refused"),
+    ("fanout_source_failures_total", "counter", "Times that an outbox could not be asked.", "source_failures"),
+    ("fanout_source_behind_seconds", "gauge", "Since there was last nothing left to take.", "behind"),
+)
+
 M = typing.TypeVar("M", LaneMeter, RouteMeter)
 Write = Callable[[M, str], str]  # a meter and its labels; its lines
 
@@ -43,6 +50,13 @@ def doors(routes: list[RouteMeter]) -> Iterator[str]:
     yield from _family("fanout_callers_waiting", "gauge", "Callers that wait for targets.", named, _waiting)
     yield from _family("fanout_answers_total", "counter", "Callers that waited, by how it ended.", named, _answers)
     yield from _family("fanout_late_settles_total", "counter", "Targets too late for their caller.", named, _late)
+    fetching = [(one, labels) for one, labels in named if one.sources]
+    for name, kind, says, field in SOURCES if fetching else ():
+        yield from _family(name, kind, says, fetching, _of_source(name, field))
+
+
+def _of_source(name: str, field: str) -> Write[RouteMeter]:
+    return lambda one, labels: f"{name}{{{labels}}} {getattr(one, field)}\n"
 
 
 def lanes(meters: list[LaneMeter]) -> Iterator[str]:

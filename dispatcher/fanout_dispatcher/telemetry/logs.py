@@ -19,6 +19,8 @@ WORDS: typing.Final[typing.Mapping[type, tuple[str, int]]] = {
     seam.TargetHeld: ("target.held", logging.WARNING),
     seam.RouteRefused: ("route.refused", logging.WARNING),
     seam.RouteRetired: ("route.retired", logging.INFO),
+    seam.SourceFailed: ("source.failed", logging.WARNING),
+    seam.SourceFetches: ("source.fetches", logging.INFO),
     seam.JournalDegraded: ("journal.degraded", logging.ERROR),
     seam.JournalRecovered: ("journal.recovered", logging.INFO),
     seam.PlansHeld: ("plans.held", logging.WARNING),

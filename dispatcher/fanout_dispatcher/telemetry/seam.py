@@ -73,6 +73,20 @@ class RouteRetired(msgspec.Struct, frozen=True, kw_only=True):
     route: str
 
 
+class SourceFailed(msgspec.Struct, frozen=True, kw_only=True):
+    """Nothing can be fetched for a route by itself, for now; told once for each cause. ``why`` is a sentence."""
+
+    route: str
+    reason: str
+    why: str = ""
+
+
+class SourceFetches(msgspec.Struct, frozen=True, kw_only=True):
+    """A route's source is fetched from: for the first time, or again."""
+
+    route: str
+
+
 class JournalDegraded(msgspec.Struct, frozen=True, kw_only=True):
     """The journal cannot commit: producers get 503 until it can."""
 
@@ -129,6 +143,8 @@ Change = (
     | TargetHeld
     | RouteRefused
     | RouteRetired
+    | SourceFailed
+    | SourceFetches
     | JournalDegraded
     | JournalRecovered
     | PlansHeld

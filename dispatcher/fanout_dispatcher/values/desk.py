@@ -50,6 +50,11 @@ class RouteMeter(msgspec.Struct, kw_only=True):
     waiting: int = 0  # callers, now
     answers: dict[str, int] = msgspec.field(default_factory=dict)  # to callers that waited, by how the wait ended
     late: int = 0  # targets that settled after the caller had its answer
+    sources: int = 0  # that events are fetched from, now
+    fetched: int = 0  # rows that became events
+    rows_refused: int = 0  # rows that cannot be events
+    source_failures: int = 0  # times that a source could not be asked
+    behind: float = 0.0  # seconds since there was last nothing left to fetch
 
 
 class JournalMeter(msgspec.Struct, kw_only=True):

@@ -22,6 +22,14 @@ class TargetView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     dry_run: bool = False  # the circuit holds nothing: it only shows the state that it would have
 
 
+class SourceView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Where a route fetches events by itself. ``held`` says why nothing is fetched (ConnectFailure, JournalFull …)."""
+
+    name: str
+    held: str | None = None
+    last_error: str | None = None
+
+
 class RouteView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One route as this dispatcher runs it; ``refused``: why a newer plan is not in force (or its first)."""
 
@@ -32,6 +40,7 @@ class RouteView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     generation: int = 0
     suspended: bool = False
     targets: tuple[TargetView, ...] = ()
+    source: SourceView | None = None
     refused: str | None = None
 
 

@@ -16,7 +16,7 @@ from fanout_dispatcher.workers.shares import NO_SHARE
 
 Meter = typing.TypeVar("Meter", LaneMeter, RouteMeter, PortMeter, JournalMeter)
 NOW: typing.Final = frozenset(
-    {"pending", "pending_bytes", "in_flight", "dead_letters", "connected", "waiting"}
+    {"pending", "pending_bytes", "in_flight", "dead_letters", "connected", "waiting", "sources", "behind"}
 )  # gauges
 WORST: typing.Final = ("Open", "HalfOpen", "Closed", "Disabled")
 
@@ -73,6 +73,7 @@ def route(key: str, views: collections.abc.Sequence[RouteView | None], refused: 
     return msgspec.structs.replace(
         newest,
         revision=newest.revision if same and whole else "",
+        source=next((view.source for view in there if view.source is not None), None),  # one worker fetches
         targets=tuple(_target([_named(view, target.name) for view in there], target) for target in newest.targets),
         refused=why,
     )

@@ -25,10 +25,11 @@ from fanout_dispatcher.engine.engine import Engine
 from fanout_dispatcher.engine.receipts import worker_of
 from fanout_dispatcher.ingress.listener import Ingress
 from fanout_dispatcher.journal.protocol import JournalFault
+from fanout_dispatcher.sources.outboxes import Outboxes
 from fanout_dispatcher.telemetry.logs import adopt_libraries, logger
 from fanout_dispatcher.transport.guard import Guard
 from fanout_dispatcher.values.desk import PortMeter
-from fanout_dispatcher.values.sink import PlanRefused
+from fanout_dispatcher.values.sink import PlanRefused, PlanSink
 from fanout_dispatcher.values.views import EventView
 from fanout_dispatcher.workers.link import Link, first
 from fanout_dispatcher.workers.messages import (
@@ -83,6 +84,8 @@ class Worker:
         self._log = log
         self._link: Link
         self._engine: Engine
+        self._outboxes: Outboxes | None = None
+        self._sink: PlanSink
         self._desk: EngineDesk
         self._teller: Teller | None = None  # from when it takes events
         self._caught_up = asyncio.Event()
@@ -107,7 +110,7 @@ class Worker:
                 self._log.info("worker.started", deliveries=pending)
                 await self._stop.wait()
             most = parts.GRACE if self._orphaned else math.inf
-            await parts.stop(self._engine, ingress, self._log, most)
+            await parts.stop(self._engine, ingress, self._log, outboxes=self._outboxes, most=most)
             if self._teller is not None:
                 await self._teller.look()
         return 0
@@ -135,6 +138,10 @@ class Worker:
             worker=orders.worker,
             share=orders.share,
         )
+        if orders.worker == 0:  # the others would be others to the database too, and have nothing to share but trouble
+            self._sink = self._outboxes = parts.make_outboxes(self._engine, self._log, opened, guard=guard)
+        else:
+            self._sink = self._engine
         self._link.tell(Opened(plans=opened[1].plans, pending=opened[1].pending))
         return opened[1].pending
 
@@ -184,10 +191,10 @@ class Worker:
         for change in told.changes:
             match change:
                 case Retire():
-                    self._engine.retire(change.route)
+                    self._sink.retire(change.route)
                 case Adopt():
                     try:
-                        self._engine.adopt(change.plan, change.credentials)
+                        self._sink.adopt(change.plan, change.credentials)
                     except PlanRefused as why:  # the board knows the same rules; should they differ, the view says so
                         self._engine.refuse(change.plan.key, str(why))
         if told.known:

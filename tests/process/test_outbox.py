@@ -1,0 +1,347 @@
+"""Rows of a real PostgreSQL become events of a real dispatcher, each exactly once, whatever is killed in between."""
+
+import asyncio
+import collections
+import collections.abc
+import json
+import typing
+
+import pytest
+
+from tests.process.conftest import Bench
+from tests.support.dispatcher import Process
+from tests.support.postgres import MISSING, PASSWORD, Postgres, connected, programs
+from tests.support.stalling import Stalling, When
+from tests.support.targets import Got, Target
+
+SOON = 20.0  # seconds
+TABLE = "CREATE TABLE outbox (id bigserial PRIMARY KEY, type text, data jsonb, fanout text)"
+WRITE = (
+    "INSERT INTO outbox (type, data) SELECT 'order.placed', jsonb_build_object('n', n) FROM generate_series(1, $1) n"
+)
+
+LARGE = "to_jsonb(repeat('x', 60000))"
+
+pytestmark = pytest.mark.skipif(programs() is None, reason=MISSING)
+
+
+@pytest.fixture(scope="module")
+def postgres() -> collections.abc.Iterator[Postgres]:
+    """A server for all tests here; each has a database of its own."""
+    found = programs()
+    assert found is not None
+    server = Postgres(found)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+class Shop:
+    """A service that writes an outbox, and the route that fetches from it, which delivers nothing (suspend)."""
+
+    def __init__(self, bench: Bench, postgres: Postgres, database: str) -> None:
+        self.bench = bench
+        self.postgres = postgres
+        self.database = database
+
+    @property
+    def url(self) -> str:
+        return self.postgres.url(self.database)
+
+    def route(self, *targets: typing.Any, port: int = 0, suspend: bool = True, **outbox: typing.Any) -> None:
+        """Write the manifests: the route, and the Secret with the database's URL."""
+        url = self.postgres.url(self.database, port=port)
+        secret = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "shop-db", "namespace": "shop"},
+            "stringData": {"uri": url},
+        }
+        (self.bench.manifests / "secret.json").write_text(json.dumps(secret))
+        said = {"urlSecret": {"name": "shop-db", "key": "uri"}, "pollInterval": "200ms"} | outbox
+        nowhere = {"name": "nowhere", "url": "http://127.0.0.1:9/"}
+        self.bench.route(*(targets or [nowhere]), suspend=suspend, sources={"postgresOutbox": said})
+
+    async def write(self, rows: int) -> None:
+        """Put so many rows into the outbox, in one transaction."""
+        async with connected(self.url) as connection:
+            await connection.execute(WRITE, rows)
+
+    async def ask(self, query: str) -> typing.Any:
+        """The one value that a query answers."""
+        async with connected(self.url) as connection:
+            return await connection.fetchval(query)
+
+    async def until(self, query: str, value: object) -> None:
+        """Wait until the query answers *value*."""
+        async with connected(self.url) as connection:
+
+            async def answers() -> bool:
+                return bool(await connection.fetchval(query) == value)
+
+            await eventually(answers)
+
+    async def events(self, process: Process) -> collections.Counter[str]:
+        """How many events there are in the journal, by the row's id."""
+        found: collections.Counter[str] = collections.Counter()
+        query: dict[str, str] = {"limit": "1000", "route": "shop/order-placed"}
+        page = (await self.bench.client.get(f"{process.admin}/v1/events", params=query)).json()
+        found.update(one["id"] for one in page["items"])
+        return found
+
+    async def source(self, process: Process) -> dict[str, typing.Any]:
+        """What the dispatcher says of the outbox."""
+        view = (await self.bench.client.get(f"{process.admin}/v1/routes/shop/order-placed")).json()
+        return typing.cast("dict[str, typing.Any]", view["source"] or {})
+
+    async def held(self, process: Process, reason: str | None) -> dict[str, typing.Any]:
+        """Wait until nothing is fetched for that reason."""
+        found: dict[str, typing.Any] = {}
+
+        async def says() -> bool:
+            found.update(await self.source(process))
+            return bool(found) and found["held"] == reason
+
+        await eventually(says)
+        return found
+
+
+async def eventually(holds: typing.Callable[[], typing.Awaitable[bool]]) -> None:
+    """Ask until it does."""
+    async with asyncio.timeout(SOON):
+        while True:
+            if await holds():
+                return
+            await asyncio.sleep(0.02)
+
+
+async def came(target: Target, count: int) -> list[Got]:
+    """Wait until so many requests came to *target*."""
+
+    async def all_are_here() -> bool:
+        return len(target.got) >= count
+
+    await eventually(all_are_here)
+    return target.got
+
+
+@pytest.fixture
+async def shop(bench: Bench, postgres: Postgres) -> Shop:
+    made = Shop(bench, postgres, await postgres.database())
+    async with connected(made.url) as connection:
+        await connection.execute(TABLE)
+    return made
+
+
+LEFT = "SELECT count(*) FROM outbox"
+ONCE = {str(n): 1 for n in range(1, 301)}
+
+
+async def test_each_row_becomes_one_event_at_its_target_and_is_gone(bench: Bench, shop: Shop) -> None:
+    target = await bench.target("billing")
+    shop.route(target, suspend=False)
+    process = await bench.started()
+
+    await shop.write(300)
+    await shop.until(LEFT, 0)
+
+    assert await shop.source(process) == {"name": "postgresOutbox", "held": None, "lastError": None}
+    await came(target, 300)
+    assert collections.Counter(one.headers["ce-id"] for one in target.got) == ONCE
+    first = next(one for one in target.got if one.headers["ce-id"] == "1")
+    assert (first.headers["ce-type"], first.headers["ce-source"]) == ("order.placed", "/shop/order-placed")
+    assert (first.headers["content-type"], json.loads(first.body)) == ("application/json", {"n": 1})
+    page = (await bench.client.get(f"{process.admin}/metrics")).text
+    assert 'fanout_source_rows_taken_total{route="shop/order-placed"} 300' in page
+
+
+@pytest.mark.parametrize(
+    ("when", "word"),
+    [
+        ("before", "WITH free"),  # nothing is reserved
+        ("after", "WITH free"),  # reserved, and nobody heard that it is
+        ("after", "SELECT id, type"),  # reserved and read, not taken
+        ("before", "DELETE FROM"),  # on disk, not checked off
+        ("after", "DELETE FROM"),  # checked off, and nobody heard that it is
+    ],
+)
+async def test_a_kill_at_each_step_neither_loses_nor_doubles_a_row(
+    bench: Bench, shop: Shop, when: When, word: str
+) -> None:
+    proxy = await Stalling(shop.postgres.port).open()
+    shop.route(port=proxy.port)
+    process = await bench.started()
+    await shop.held(process, None)
+
+    proxy.stall(when, word)
+    await shop.write(300)
+    async with asyncio.timeout(SOON):
+        await proxy.hit.wait()
+    process.kill()
+    await process.start()
+    await shop.until(LEFT, 0)
+
+    assert await shop.events(process) == ONCE
+    await proxy.close()
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("word", ["WITH free", "SELECT id, type", "DELETE FROM"])
+async def test_a_connection_that_breaks_at_each_step_neither_loses_nor_doubles_a_row(
+    bench: Bench, shop: Shop, when: When, word: str
+) -> None:
+    proxy = await Stalling(shop.postgres.port).open()
+    shop.route(port=proxy.port)
+    process = await bench.started()
+    await shop.held(process, None)
+
+    proxy.stall(when, word)
+    await shop.write(300)
+    async with asyncio.timeout(SOON):
+        await proxy.hit.wait()
+    proxy.cut()
+    await shop.until(LEFT, 0)
+
+    assert await shop.events(process) == ONCE
+    await proxy.close()
+
+
+async def test_dispatchers_share_the_rows_and_none_is_taken_twice_when_one_is_killed(bench: Bench, shop: Shop) -> None:
+    shop.route(batchSize=7)
+    one = await bench.started()
+    other = Process(bench.folder / "other", bench.manifests)
+    (bench.folder / "other").mkdir()
+    bench.processes.append(other)
+    await other.start()
+
+    await shop.write(150)
+    await shop.until("SELECT count(*) < 100 FROM outbox", True)
+    one.kill()
+    await shop.write(150)
+    await shop.until("SELECT count(*) <= 7 FROM outbox", True)  # what the dead one has reserved waits for it
+    await one.start()
+    await shop.until(LEFT, 0)
+
+    mine, others = await shop.events(one), await shop.events(other)
+    assert mine + others == ONCE
+    assert mine
+    assert others
+
+
+async def test_a_dispatcher_that_is_stopped_leaves_nothing_reserved(bench: Bench, shop: Shop) -> None:
+    """Scaled down for good, it would hold what nobody else may take."""
+    shop.route()
+    process = await bench.started("--journal-size", "4Mi")
+    await shop.held(process, None)
+
+    async with connected(shop.url) as connection:
+        await connection.execute(f"INSERT INTO outbox (type, data) SELECT 't', {LARGE} FROM generate_series(1, 300)")
+    full = await shop.held(process, "QueueFull")
+    process.stop()
+
+    left = int(await shop.ask(LEFT))
+    assert "nowhere" in full["lastError"]
+    assert 0 < left < 300
+    assert await shop.ask("SELECT count(*) FROM outbox WHERE fanout IS NOT NULL") == 0
+
+
+async def test_rows_are_marked_where_they_are_to_stay(bench: Bench, shop: Shop) -> None:
+    shop.route(afterTaking="Mark", channel="outbox", pollInterval="1h")
+    process = await bench.started()
+    await shop.held(process, None)
+
+    async with connected(shop.url) as connection:
+        await connection.execute(WRITE, 300)
+        await connection.execute("NOTIFY outbox")
+    await shop.until("SELECT count(*) FROM outbox WHERE fanout = 'taken'", 300)
+
+    assert await shop.ask(LEFT) == 300
+    assert await shop.events(process) == ONCE
+
+
+async def test_a_row_that_is_no_event_is_set_aside_with_the_reason_and_holds_up_no_other(
+    bench: Bench, shop: Shop
+) -> None:
+    shop.route()
+    process = await bench.started()
+
+    async with connected(shop.url) as connection:
+        await connection.execute("INSERT INTO outbox (type, data) VALUES (NULL, '{}'), ('t', '{}'), ('', '{}')")
+    await shop.until("SELECT count(*) FROM outbox WHERE fanout LIKE 'refused: %'", 2)
+    await shop.until(LEFT, 2)
+    assert await shop.ask("SELECT string_agg(fanout, ', ' ORDER BY id) FROM outbox") == (
+        "refused: the type is null, refused: type is empty"
+    )
+    assert await shop.events(process) == {"2": 1}
+
+    async with connected(shop.url) as connection:
+        await connection.execute("UPDATE outbox SET type = 'mended', fanout = NULL")
+    await shop.until(LEFT, 0)
+    assert await shop.events(process) == {"1": 1, "2": 1, "3": 1}
+
+
+async def test_every_column_that_is_named_is_part_of_the_event(bench: Bench, shop: Shop) -> None:
+    target = await bench.target("billing")
+    columns = {
+        "id": "key",
+        "type": "Kind",
+        "data": "body",
+        "state": "st",
+        "orderBy": "at",
+        "source": "src",
+        "subject": "sub",
+        "time": "at",
+        "contentType": "ct",
+        "headers": "h",
+    }
+    forwarding = {"name": "billing", "url": target.url, "request": {"forwardHeaders": ["x-shop"]}}
+    shop.route(forwarding, suspend=False, table="shop.Box", columns=columns)
+    async with connected(shop.url) as connection:
+        await connection.execute(
+            'CREATE SCHEMA shop; CREATE TABLE shop."Box" (key uuid PRIMARY KEY, "Kind" text, body bytea, st text,'
+            " src text, sub text, at timestamptz, ct text, h jsonb)"
+        )
+        await connection.execute(
+            """INSERT INTO shop."Box" VALUES ('00000000-0000-0000-0000-00000000000a', 'a.b', '\\x00ff', NULL,
+            '/orders', 'ä 1', '2026-01-02 03:04:05.5+01', 'image/png',
+            '{"traceparent": "00-1-2-01", "X-Shop": "7", "x-no": "n"}')"""
+        )
+    await bench.started()
+
+    [one] = await came(target, 1)
+    assert one.body == b"\x00\xff"
+    assert {name: one.headers.get(name) for name in ("ce-id", "ce-type", "ce-source", "ce-subject", "ce-time")} == {
+        "ce-id": "00000000-0000-0000-0000-00000000000a",
+        "ce-type": "a.b",
+        "ce-source": "/orders",
+        "ce-subject": "%C3%A4%201",
+        "ce-time": "2026-01-02T02:04:05.500000Z",
+    }
+    assert (one.headers["content-type"], one.headers["traceparent"], one.headers["x-shop"]) == (
+        "image/png",
+        "00-1-2-01",
+        "7",
+    )
+    assert "x-no" not in one.headers
+
+
+async def test_what_is_wrong_is_said_without_the_password_and_mends_by_itself(bench: Bench, shop: Shop) -> None:
+    shop.route(table="nowhere")
+    process = await bench.started()
+
+    missing = await shop.held(process, "DatabaseRefused")
+    shop.route()
+    await shop.held(process, None)
+    shop.postgres.stop()
+    gone = await shop.held(process, "ConnectFailure")
+    shop.postgres.start()
+    await shop.held(process, None)
+    await shop.write(300)
+    await shop.until(LEFT, 0)
+
+    assert 'relation "nowhere" does not exist' in missing["lastError"]
+    assert gone["lastError"] == "the connection to the database could not be made, or broke"
+    assert await shop.events(process) == ONCE
+    assert PASSWORD not in process.log.read_text()
