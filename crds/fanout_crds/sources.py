@@ -34,7 +34,7 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     ] = "id"
     type: Annotated[str, _Column, "The event's type. Unset: type."] = "type"
     data: Annotated[
-        str, _Column, "The event's data: json, jsonb, text or bytea, sent byte for byte as it is stored. Unset: data."
+        str, _Column, "The event's data: json, jsonb, text or bytea, sent as it is stored; null is none. Unset: data."
     ] = "data"
     state: Annotated[
         str,

@@ -4,6 +4,8 @@ import asyncio
 import collections
 import collections.abc
 import json
+import pathlib
+import sys
 import typing
 
 import pytest
@@ -14,6 +16,8 @@ from tests.support.postgres import MISSING, PASSWORD, Postgres, connected, progr
 from tests.support.stalling import Stalling, When
 from tests.support.targets import Got, Target
 
+EXAMPLE = pathlib.Path(__file__).parents[2] / "examples" / "08-outbox"
+EXAMPLE_URL = "postgresql://orders:an-example@127.0.0.1:5432/orders?sslmode=disable"
 SOON = 20.0  # seconds
 TABLE = "CREATE TABLE outbox (id bigserial PRIMARY KEY, type text, data jsonb, fanout text)"
 WRITE = (
@@ -345,3 +349,37 @@ async def test_what_is_wrong_is_said_without_the_password_and_mends_by_itself(be
     assert gone["lastError"] == "the connection to the database could not be made, or broke"
     assert await shop.events(process) == ONCE
     assert PASSWORD not in process.log.read_text()
+
+
+async def test_the_example_brings_an_order_from_its_transaction_to_the_target(bench: Bench, postgres: Postgres) -> None:
+    database = await postgres.database()
+    target = await bench.target("orders")
+    url, port = postgres.url(database), target.url.rpartition(":")[2].partition("/")[0]
+    for file in ("route.yaml", "secret.yaml"):
+        text = (EXAMPLE / file).read_text().replace("127.0.0.1:9108", f"127.0.0.1:{port}").replace(EXAMPLE_URL, url)
+        (bench.manifests / file).write_text(text)
+    async with connected(url) as connection:
+        await connection.execute((EXAMPLE / "outbox.sql").read_text())
+    await bench.started()
+
+    command = [sys.executable, str(EXAMPLE / "orders.py"), url, "coffee", "450"]
+    placed = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    said, _ = await placed.communicate()
+    [one] = await came(target, 1)
+
+    assert said == b"order 1 is placed\n"
+    assert (one.headers["ce-id"], one.headers["ce-type"]) == ("1", "order.placed")
+    assert json.loads(one.body) == {"order": 1, "item": "coffee", "cents": 450}
+
+
+async def test_of_several_workers_one_fetches_and_each_knows_of_it(bench: Bench, shop: Shop) -> None:
+    shop.route()
+    process = await bench.started("--workers", "2")
+
+    await shop.write(300)
+    await shop.until(LEFT, 0)
+
+    assert (await shop.held(process, None))["name"] == "postgresOutbox"
+    assert await shop.events(process) == ONCE
+    page = (await bench.client.get(f"{process.admin}/metrics")).text
+    assert 'fanout_source_rows_taken_total{route="shop/order-placed"} 300' in page

@@ -1,0 +1,1 @@
+"""What routes fetch by themselves."""
