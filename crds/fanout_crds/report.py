@@ -20,6 +20,16 @@ SILENCE: typing.Final = 3 * HEARTBEAT  # seconds without any line after which a 
 LONGEST_LINE: typing.Final = 256 * 1024  # bytes
 
 CircuitWord = typing.Literal["Closed", "Open", "HalfOpen", "Disabled"]
+SourceFailure = typing.Literal[
+    "AddressRefused",  # the outbound guard does not let us there
+    "ConnectFailure",  # no name, no connection, or one that broke
+    "DatabaseRefused",  # the server said no: a wrong password, a missing table, a right that is lacking
+    "LibraryMissing",  # the driver is not installed
+    "TlsFailure",  # the server could not prove who it is, or takes no TLS
+    "Timeout",  # no answer in time
+    "UrlUnusable",  # the URL or the authorities cannot be read
+]
+SOURCE_FAILURES: typing.Final[frozenset[str]] = frozenset(typing.get_args(SourceFailure))
 CIRCUITS: typing.Final[tuple[CircuitWord, ...]] = typing.get_args(CircuitWord)
 
 
@@ -41,6 +51,14 @@ class TargetReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     dry_run: bool = False  # the circuit only shows the state that it would have
 
 
+class SourceReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Where a route fetches events by itself, as one dispatcher sees it."""
+
+    name: str
+    held: str | None = None  # why nothing is fetched: one of SOURCE_FAILURES, or what passes or is told elsewhere
+    last_error: str | None = None
+
+
 class RouteReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel", tag_field="kind", tag="route"):
     """One route as one dispatcher runs it; `refused` says why a newer plan, or its first, is not in force."""
 
@@ -49,6 +67,7 @@ class RouteReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel", tag
     generation: int = 0
     refused: str | None = None
     targets: tuple[TargetReport, ...] = ()
+    source: SourceReport | None = None
 
 
 class SnapshotEnd(msgspec.Struct, frozen=True, tag_field="kind", tag="snapshotEnd"):

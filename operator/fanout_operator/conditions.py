@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import msgspec
 
 from fanout_crds.references import Unresolved
-from fanout_crds.report import SILENCE, CircuitWord, RouteReport, TargetReport
+from fanout_crds.report import SILENCE, SOURCE_FAILURES, CircuitWord, RouteReport, TargetReport
 from fanout_operator.fleet import View
 from fanout_operator.reasons import ConditionStatus, ConditionType, Said, say
 
@@ -123,13 +123,17 @@ def stalled(said: Iterable[Condition]) -> tuple[Condition, ...]:
 
 
 def healthy(finding: Finding, view: View) -> Condition:
-    """Whether nothing waits for a person: no circuit is open and no dead letter kept, on any dispatcher."""
+    """Whether nothing waits for a person: no circuit open, no source that fails, no dead letter, on any dispatcher."""
     if view.empty:
         return _condition("Healthy", "Unknown", say("NoDispatcher"))
     targets = summed(view)
     opened = [one.name for one in targets if one.circuit == "Open" and not one.dry_run]
     if opened:
         return _condition("Healthy", "False", say("CircuitOpen", targets=some(opened)))
+    sources = [one.source for one in _reports(view) if one.source and one.source.held in SOURCE_FAILURES]
+    if sources:
+        failed = dict.fromkeys(f"{one.name}: {one.last_error}" for one in sources)  # each once, in order
+        return _condition("Healthy", "False", say("SourceFailed", sources=some(failed, "; ")))
     dead = [f"{one.name} ({one.dead_letters})" for one in targets if one.dead_letters]
     if dead:
         return _condition("Healthy", "False", say("DeadLetters", targets=some(dead)))

@@ -49,6 +49,7 @@ REASONS: typing.Final[Mapping[str, str]] = {
     # Healthy
     "Healthy": "no open circuit, no dead letters",
     "CircuitOpen": "circuit open, deliveries are held: {targets}",
+    "SourceFailed": "nothing is fetched from {sources}",
     "DeadLetters": "dead letters wait to be replayed or removed: {targets}",
 }
 

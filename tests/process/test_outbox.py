@@ -251,6 +251,40 @@ async def test_a_dispatcher_that_is_stopped_leaves_nothing_reserved(bench: Bench
     assert await shop.ask("SELECT count(*) FROM outbox WHERE fanout IS NOT NULL") == 0
 
 
+async def test_a_plan_that_changes_while_rows_come_in_neither_loses_nor_doubles_one(bench: Bench, shop: Shop) -> None:
+    """Whoever fetches by the old plan ends before the next begins: to the table both are the same."""
+    shop.route(batchSize=3)
+    process = await bench.started()
+    await shop.held(process, None)
+
+    for size in range(4, 10):
+        await shop.write(50)
+        shop.route(batchSize=size)
+    await shop.until(LEFT, 0)
+
+    assert await shop.events(process) == ONCE
+
+
+async def test_a_route_that_goes_leaves_nothing_reserved_and_goes_on_when_it_is_back(bench: Bench, shop: Shop) -> None:
+    shop.route(batchSize=3)
+    process = await bench.started()
+    await shop.held(process, None)
+
+    await shop.write(150)
+    (bench.manifests / "order-placed.json").unlink()
+    await eventually(lambda: _is_gone(bench, process))
+    await shop.until("SELECT count(*) FROM outbox WHERE fanout IS NOT NULL", 0)
+    await shop.write(150)
+    shop.route(batchSize=30)
+    await shop.until(LEFT, 0)
+
+    assert await shop.events(process) == ONCE
+
+
+async def _is_gone(bench: Bench, process: Process) -> bool:
+    return (await bench.client.get(f"{process.admin}/v1/routes/shop/order-placed")).status_code == 404
+
+
 async def test_rows_are_marked_where_they_are_to_stay(bench: Bench, shop: Shop) -> None:
     shop.route(afterTaking="Mark", channel="outbox", pollInterval="1h")
     process = await bench.started()

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from fanout_crds.references import Unresolved
-from fanout_crds.report import RouteReport, TargetReport
+from fanout_crds.report import RouteReport, SourceReport, TargetReport
 from fanout_operator import reasons
 from fanout_operator.conditions import (
     Condition,
@@ -26,6 +26,11 @@ NOBODY = View(complete=True)
 def runs(revision: str = "r2", refused: str | None = None, generation: int = 2, **target: object) -> RouteReport:
     targets = (TargetReport(name="crm", **target),)  # type: ignore[arg-type]
     return RouteReport(route="shop/orders", revision=revision, generation=generation, refused=refused, targets=targets)
+
+
+def fetches(held: str | None, **target: object) -> RouteReport:
+    source = SourceReport(name="postgresOutbox", held=held, last_error="the database is away" if held else None)
+    return msgspec.structs.replace(runs(**target), source=source)  # type: ignore[arg-type]
 
 
 def view(*reports: RouteReport | None, silent: tuple[str, ...] = ()) -> View:
@@ -77,6 +82,11 @@ def test_programmed_says_what_is_known_of_every_dispatcher_and_ready_follows(see
         (view(runs(circuit="Open", dry_run=True), runs(circuit="Open")), "False/CircuitOpen"),
         (view(runs(dead_letters=1)), "False/DeadLetters"),
         (view(runs(circuit="Open", dead_letters=1)), "False/CircuitOpen"),
+        (view(runs(), fetches("ConnectFailure")), "False/SourceFailed"),
+        (view(fetches("ConnectFailure", dead_letters=1)), "False/SourceFailed"),
+        (view(fetches("QueueFull")), "True/Healthy"),  # it waits, as producers do
+        (view(fetches("SecretNotFound")), "True/Healthy"),  # ResolvedRefs tells it
+        (view(fetches(None)), "True/Healthy"),
         (view(runs(), silent=("d9",)), "Unknown/DispatcherSilent"),
     ],
 )

@@ -3,6 +3,7 @@
 import asyncio
 import collections.abc
 import contextlib
+import sys
 
 import pytest
 import trustme
@@ -164,3 +165,12 @@ async def test_a_server_without_tls_says_what_would_help() -> None:
         cause = await connect(f"postgresql://me:hunter2@127.0.0.1:{port}", outbox())
 
     assert cause == Cause("TlsFailure", "the database takes no TLS: sslmode=disable in its URL would do without")
+
+
+async def test_without_the_driver_the_sentence_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "asyncpg", None)
+
+    cause = await connect("postgresql://me:hunter2@db", outbox())
+
+    says = "postgresOutbox needs asyncpg, which is not installed: pip install 'fanout[postgres]'"
+    assert cause == Cause("LibraryMissing", says)
