@@ -296,7 +296,9 @@ async def test_rows_are_marked_where_they_are_to_stay(bench: Bench, shop: Shop) 
     await shop.until("SELECT count(*) FROM outbox WHERE fanout = 'taken'", 300)
 
     assert await shop.ask(LEFT) == 300
-    assert await shop.events(process) == ONCE
+    newest_first = await shop.events(process)
+    assert newest_first == ONCE
+    assert list(newest_first) == list(reversed(ONCE))
 
 
 async def test_a_row_that_is_no_event_is_set_aside_with_the_reason_and_holds_up_no_other(

@@ -27,6 +27,7 @@ if typing.TYPE_CHECKING:
 
 CONNECT: typing.Final = 10.0  # seconds to connect, TLS and authentication included
 COMMAND: typing.Final = 30.0  # seconds that a statement may take
+TRIED: typing.Final = 8  # addresses of a name
 GOODBYE: typing.Final = 2.0  # seconds to part from a server in good order
 BROKEN: typing.Final = "the connection to the database could not be made, or broke"
 HINTS: typing.Final = {
@@ -52,10 +53,10 @@ class Dialer(msgspec.Struct, frozen=True, kw_only=True):
         driver = _driver()
         server = read(self.credentials[self.outbox.url or ""])
         host, port = self.outbox.address or (server.host, server.port)
-        address = await self._permitted(host, port)
+        addresses = await self._permitted(host, port)
         with faults():
             connection = await driver.connect(
-                host=address,
+                host=addresses,  # one after the other
                 port=port,
                 user=server.user,
                 password=server.password,
@@ -70,18 +71,18 @@ class Dialer(msgspec.Struct, frozen=True, kw_only=True):
         try:
             yield connection
         finally:
-            with contextlib.suppress(Exception):  # the connection is given up either way
+            with contextlib.suppress(Trouble), faults():  # the connection is given up either way
                 await connection.close(timeout=GOODBYE)
 
-    async def _permitted(self, host: str, port: int) -> str:
-        """The first address of *host* that we may connect to."""
+    async def _permitted(self, host: str, port: int) -> list[str]:
+        """The addresses of *host* that we may connect to."""
         found = [host] if _is_address(host) else await self.resolve(host)
         if isinstance(found, Refused) or not found:
             raise Trouble("ConnectFailure", "the database's host was not found")
         judged = {one: self.guard.check(one, private=self.outbox.private, port=port) for one in found}
-        for address, refused in judged.items():
-            if refused is None:
-                return address
+        permitted = [address for address, refused in judged.items() if refused is None]
+        if permitted:
+            return permitted[:TRIED]
         why = next(iter(judged.values())) or ""
         raise Trouble("AddressRefused", f"the database's address is refused: {why}{HINTS.get(why, '')}")
 

@@ -15,7 +15,7 @@ import msgspec
 from fanout_crds.plan import Credentials, Plan, PostgresOutbox
 from fanout_dispatcher.engine.engine import Engine
 from fanout_dispatcher.sources.connect import Dialer
-from fanout_dispatcher.sources.outbox import Outbox, Progress
+from fanout_dispatcher.sources.outbox import LONGEST_PAUSE, Outbox, Progress
 from fanout_dispatcher.sources.trouble import Cause
 from fanout_dispatcher.telemetry.seam import Seam, SourceFailed, SourceFetches
 from fanout_dispatcher.transport.guard import Guard
@@ -89,6 +89,10 @@ class Outboxes:
         for task in tasks:
             task.cancel()
 
+    def parted(self, route: str) -> None:
+        """The task of a route that has no outbox any more is over."""
+        self._followers.pop(route, None)
+
     def _end(self, route: str) -> None:
         if route in self._followers:
             self._followers[route].end()
@@ -121,13 +125,24 @@ class Follower:
         """Fetch by *wanted* from now on."""
         if wanted != self._wanted:
             self._change(wanted)
-        if self._task is None or self._task.done():
-            self._task = self._loop.create_task(self._run(), name=f"outbox of {self._route}")
+        self._begin()
 
     def end(self) -> asyncio.Task[None] | None:
         """Fetch no more; the task that finishes what is under way, if there is one."""
         self._change(None)
         return self._task
+
+    def _begin(self) -> None:
+        if self._wanted is not None and (self._task is None or self._task.done()):
+            self._task = self._loop.create_task(self._run(), name=f"outbox of {self._route}")
+            self._task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (fault := task.exception()) is not None:  # one of ours: said, and tried again
+            self._loop.call_exception_handler({"message": f"fetching for {self._route}", "exception": fault})
+            self._loop.call_later(LONGEST_PAUSE, self._begin)
+        elif self._wanted is None:
+            self._all.parted(self._route)
 
     def _change(self, wanted: Wanted | None) -> None:
         self._wanted = wanted
