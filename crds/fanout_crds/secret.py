@@ -16,5 +16,5 @@ class SecretRef(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         str | None,
         texts.SecretNamespace,
         "Namespace of the Secret. Unset: the route's own. In another one a ReferenceGrant must permit it; without one"
-        " the target is held (RefNotPermitted).",
+        " what needs it is held (RefNotPermitted).",
     ] = None
