@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from fanout_crds import outbox
 from fanout_crds.references import Unresolved
 from fanout_crds.report import SILENCE, SOURCE_FAILURES, CircuitWord, RouteReport, TargetReport
 from fanout_operator.fleet import View
@@ -80,8 +81,8 @@ def resolved_refs(finding: Finding) -> Condition:
 
 
 def _called(name: str) -> str:
-    """What people call a target, or what else a plan fetches from or sends to: its path in the spec has a dot."""
-    return f"spec.{name}" if "." in name else f"target {name}"
+    """What people call a target, or what a route fetches from."""
+    return f"spec.{name}" if name == outbox.NAME else f"target {name}"
 
 
 def programmed(finding: Finding, view: View) -> Condition:

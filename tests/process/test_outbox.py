@@ -375,6 +375,25 @@ async def test_every_column_that_is_named_is_part_of_the_event(bench: Bench, sho
     assert "x-no" not in one.headers
 
 
+async def test_a_row_goes_through_filters_and_graphs_as_what_is_posted_does(bench: Bench, shop: Shop) -> None:
+    first, last, never = [await bench.target(name) for name in ("first", "last", "never")]
+    graph = [
+        {"name": "first", "url": first.url},
+        {"name": "last", "url": last.url, "dependsOn": ["first"]},
+        {"name": "never", "url": never.url, "when": "data.n > 300"},
+    ]
+    shop.route(*graph, suspend=False)
+    await bench.started()
+
+    await shop.write(300)
+    await shop.until(LEFT, 0)
+    await came(last, 300)
+
+    assert collections.Counter(one.headers["ce-id"] for one in last.got) == ONCE
+    assert len(first.got) == 300
+    assert never.got == []
+
+
 async def test_what_is_wrong_is_said_without_the_password_and_mends_by_itself(bench: Bench, shop: Shop) -> None:
     shop.route(table="nowhere")
     process = await bench.started()
