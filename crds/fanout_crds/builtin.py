@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from fanout_crds import breaker, plan, policy, retry
+from fanout_crds import accept, breaker, plan, policy, retry
 from fanout_crds.kinds import FAULT_NAMES
 from fanout_crds.respond import Respond
 from fanout_crds.route import Patience
@@ -186,6 +186,20 @@ def _rate_limit(said: policy.RateLimit | None) -> plan.RateLimit | None:
     per = _or(said.per, 1.0)
     burst = _or(said.burst, max(1, int(said.requests * BURST / per)))
     return plan.RateLimit(requests=said.requests, per=per, burst=burst)
+
+
+def accept_rate(said: accept.RateLimit | None) -> plan.AcceptRate | None:
+    """Fill what nobody said of how fast events may come in."""
+    if said is None:
+        return None
+    key = said.key or accept.RateKey(type="Route")
+    return plan.AcceptRate(
+        requests=said.requests,
+        per=_or(said.per, 1.0),
+        burst=_or(said.burst, said.requests),
+        key=key.type,
+        header=(key.header or "").lower(),
+    )
 
 
 def _queue(said: policy.Queue) -> plan.Queue:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import msgspec
 
 from fanout_crds import builtin, graph, outbox, plan
+from fanout_crds.accept import Accept
 from fanout_crds.faults import Fault, Faults, Invalid
 from fanout_crds.inherit import merge, recheck
 from fanout_crds.policy import Policy
@@ -57,6 +58,7 @@ def compile(route: FanoutRoute, installation: Installation, refs: Refs, revision
     Raises Invalid when merged policies contradict each other, and PlanTooLarge.
     """
     policies = _policies(route, installation)
+    accept = route.spec.accept or Accept()
     home = route.metadata.namespace
     resolved = [_Resolved(target.name, target, home, refs) for target in route.spec.targets]
     behind = [(role, of, _Resolved(name, one, home, refs), one) for role, of, name, one in _behind(route)]
@@ -70,7 +72,8 @@ def compile(route: FanoutRoute, installation: Installation, refs: Refs, revision
         uid=route.metadata.uid,
         generation=route.metadata.generation,
         path=route.path,
-        max_body_size=_max_body_size(route),
+        max_body_size=_max_body_size(accept),
+        rate=builtin.accept_rate(accept.rate_limit),
         durability=route.spec.durability,
         suspend=route.spec.suspend,
         targets=tuple(
@@ -133,9 +136,8 @@ def _capture(route: FanoutRoute, respond: plan.Respond | None, target: str) -> i
     return builtin.MAX_ANSWER_SIZE if said is None else said
 
 
-def _max_body_size(route: FanoutRoute) -> int:
-    said = route.spec.accept.max_body_size if route.spec.accept else None
-    return builtin.MAX_BODY_SIZE if said is None else said
+def _max_body_size(said: Accept) -> int:
+    return builtin.MAX_BODY_SIZE if said.max_body_size is None else said.max_body_size
 
 
 def _check_size(made: plan.Plan, credentials: plan.Credentials) -> None:

@@ -15,6 +15,7 @@ import typing
 
 import msgspec
 
+from fanout_crds.accept import KeyType
 from fanout_crds.breaker import CircuitMode, WindowType
 from fanout_crds.expressions import BODY, PATH, VALUE, WHEN, Scope
 from fanout_crds.policy import DeadLettersFull, QueueFull
@@ -231,6 +232,16 @@ class PostgresOutbox(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     channel: str | None
 
 
+class AcceptRate(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How fast events may come in for one key: *requests* per *per* seconds, and *burst* at once."""
+
+    requests: int
+    per: float
+    burst: int
+    key: KeyType
+    header: str = ""  # lower-case, of type Header
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A route, ready to be carried out."""
 
@@ -246,6 +257,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     suspend: bool
     targets: tuple[Target, ...]
     respond: Respond | None = None  # None = the caller does not wait
+    rate: AcceptRate | None = None  # of what comes in; None = no limit
     behind: tuple[Behind, ...] = ()
     postgres_outbox: PostgresOutbox | None = None
 

@@ -9,9 +9,10 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 
 from fanout_crds import texts
+from fanout_crds.accept import Accept
 from fanout_crds.expressions import WHEN, ExpressionText
 from fanout_crds.faults import Faults, Invalid, Lines, show
-from fanout_crds.kinds import Duration, Enum, Flag, Port, Quantity, Text
+from fanout_crds.kinds import Duration, Enum, Flag, Port, Text
 from fanout_crds.nearest import hint
 from fanout_crds.objects import ListOf, Object, join
 from fanout_crds.policy import POLICY, EndpointTimeouts, Policy
@@ -195,16 +196,6 @@ class Listen(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         str | None,
         texts.ListenPath,
         "Path that events are posted to. Unset: /<namespace>/<name>. In a cluster it must start with /<namespace>/.",
-    ] = None
-
-
-class Accept(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Which events are taken."""
-
-    max_body_size: Annotated[
-        int | None,
-        Quantity(most="64Mi"),
-        "The largest body, in bytes, up to 64Mi; a larger one is answered 413. Unset: 1Mi.",
     ] = None
 
 

@@ -126,6 +126,7 @@ _REFUSED = (
 HeaderName = Text(
     what='a header name such as "x-shop" (RFC 9110 token)', longest=128, pattern=rf"^{_TOKEN}$", rules=_REFUSED
 )
+KeyHeader = Text(what='a header name such as "x-tenant" (RFC 9110 token)', longest=128, pattern=rf"^{_TOKEN}$")
 HeaderValue = Text(
     what="a header value: visible ASCII, spaces inside only (RFC 9110)",
     longest=2048,

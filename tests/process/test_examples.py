@@ -17,6 +17,33 @@ SOON = 15.0  # seconds
 SEVEN = {"state": "Delivered", "status": 200, "body": {"price": 7}}
 
 
+async def test_a_tenant_that_brings_more_than_its_burst_is_told_to_wait_and_another_is_not(
+    tmp_path: pathlib.Path,
+) -> None:
+    """By the hour instead of by the second, so that the test has all the time it takes."""
+    folder = moved(tmp_path, "06-throttled-intake", "127.0.0.1:9106", 9)
+    route = folder / "route.yaml"
+    route.write_text(route.read_text().replace("per: 1s", "per: 1h"))
+    process = Process(tmp_path, folder)
+    try:
+        await process.start()
+        async with httpx.AsyncClient(trust_env=False) as http:
+
+            async def post(tenant: str) -> httpx.Response:
+                return await http.post(f"{process.listen}/metering/readings", json={}, headers={"X-Tenant": tenant})
+
+            answers = await asyncio.gather(*(post("ada") for _ in range(120)))
+            other = await post("grace")
+    finally:
+        process.stop()
+
+    refused = [one for one in answers if one.status_code == 429]
+    assert (len(answers), len(refused)) == (120, 20)
+    assert all(0 < int(one.headers["retry-after"]) <= 72 for one in refused), "a fiftieth of an hour"
+    assert all(one.headers["ratelimit"].startswith('"header";r=0;') for one in refused)
+    assert (other.status_code, other.headers["ratelimit-policy"]) == (202, '"header";q=100;w=7200')
+
+
 async def test_the_bearer_token_beside_its_route_reaches_the_target(tmp_path: pathlib.Path) -> None:
     came: asyncio.Queue[str | None] = asyncio.Queue()
 

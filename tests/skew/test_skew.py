@@ -39,8 +39,10 @@ def test_a_plan_of_the_version_before_means_what_it_meant() -> None:
 
 
 def test_what_came_later_is_off_in_a_plan_of_the_version_before() -> None:
-    target = plan.decode((HERE / "plan_before.json").read_bytes()).targets[0]
+    found = plan.decode((HERE / "plan_before.json").read_bytes())
+    target = found.targets[0]
 
+    assert found.rate is None
     policy = target.policy
     assert (policy.retry.budget, policy.rate_limit, policy.bulkhead.adaptive, target.delay) == (None, None, None, 0)
     assert target.when is None
@@ -65,6 +67,7 @@ def test_the_version_before_reads_the_plan_of_today() -> None:
         (f"{POLICY}.rateLimit", {"requests": 5, "per": "1s"}),
         (f"{POLICY}.bulkhead.adaptive", {"min": 1, "initial": 2, "max": 4}),
         ("spec.targets[0].delay", "5s"),
+        ("spec.accept.rateLimit", {"requests": 5}),
     ],
 )
 def test_the_version_before_carries_out_a_route_without_what_it_does_not_know(at: str, value: object) -> None:

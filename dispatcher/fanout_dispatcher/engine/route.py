@@ -8,6 +8,7 @@ from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.caller import NOBODY, Waits
 from fanout_dispatcher.engine.filters import Filters
 from fanout_dispatcher.engine.lane import Lane
+from fanout_dispatcher.policies.turnstile import Turnstile
 from fanout_dispatcher.values.answers import Heard
 from fanout_dispatcher.values.desk import RouteMeter
 from fanout_dispatcher.values.event import Frozen
@@ -27,6 +28,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     forwardable: frozenset[bytes]
     forward_prefixes: tuple[bytes, ...]
     waits: Waits | None = None  # what callers wait for, where they do
+    turnstile: Turnstile | None
 
 
 def graph_of(plan: Plan) -> Graph:

@@ -22,6 +22,7 @@ from fanout_dispatcher.engine.filters import Filters, filters
 from fanout_dispatcher.engine.lane import Lane
 from fanout_dispatcher.engine.route import Route, forwarding, graph_of, waits
 from fanout_dispatcher.engine.works import Works
+from fanout_dispatcher.policies.turnstile import turnstile
 from fanout_dispatcher.telemetry.seam import RouteAdopted, RouteRefused, RouteRetired, TargetHeld
 from fanout_dispatcher.transport.protocol import Sender, SenderFactory, Unsendable
 from fanout_dispatcher.values.desk import RouteMeter
@@ -197,6 +198,7 @@ class Routes:
             forwardable=exact,
             forward_prefixes=prefixes,
             waits=waits(plan, book, lanes, durable=book is self.durable),
+            turnstile=turnstile(plan.rate, before.turnstile if before else None, self.works.loop.time()),
         )
 
     def _lane(self, book: Book, plan: plans.Plan, target: plans.Target, credentials: plans.Credentials) -> Lane:

@@ -2,14 +2,14 @@
 
 Called twice per request. ``open`` sees the head alone, so that what cannot be accepted is refused before its body
 is read; ``begin`` has the body and gives the event to the engine. The checks stand in the order in which a client
-can mend them: the place, the method, the coding, the size, and only then the event itself.
+can mend them: the place, the method, the coding, the size, the pace, and only then the event itself.
 """
 
 import asyncio
 import typing
 import urllib.parse
 
-from fanout_dispatcher.ingress import answer, cloudevents, prefer, problems
+from fanout_dispatcher.ingress import answer, cloudevents, limiting, prefer, problems
 from fanout_dispatcher.ingress.answer import STATUS
 from fanout_dispatcher.ingress.attributes import Invalid
 from fanout_dispatcher.ingress.cloudevents import NotJson
@@ -55,6 +55,8 @@ class Acceptor:
         length = request.length
         if length is not None and length > limit:
             return problems.BODY_TOO_LARGE(f"the body has {length} bytes; this route takes {limit}")
+        if route.turnstile is not None:
+            return limiting.ask(request, route.turnstile, route.meter, self.loop.time())
         return None
 
     def begin(self, exchange: Exchange) -> None:

@@ -3,7 +3,9 @@
 import typing
 
 from fanout_crds.plan import Plan
+from fanout_dispatcher.policies.turnstile import Turnstile
 from fanout_dispatcher.values.answers import Reply, Tell, Turned
+from fanout_dispatcher.values.desk import RouteMeter
 from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.views import EventView
 
@@ -22,6 +24,14 @@ class Route(typing.Protocol):
     @property
     def forward_prefixes(self) -> tuple[bytes, ...]:
         """Lower-case prefixes of such names."""
+
+    @property
+    def meter(self) -> RouteMeter:
+        """Counters of its front door."""
+
+    @property
+    def turnstile(self) -> Turnstile | None:
+        """What limits how fast events come in; None without a limit."""
 
 
 class Caller(typing.Protocol):

@@ -38,6 +38,7 @@ class Intake:
         "judge",
         "lines",
         "parser",
+        "peer",
         "phase",
         "ready",
         "replaying",
@@ -56,6 +57,7 @@ class Intake:
         self.ready: collections.deque[Request] = collections.deque()
         self.phase = QUIET
         self.begun = 0  # requests so far
+        self.peer = ""  # whom all of them come from
         self.deaf = False
         self.expecting = False  # the client waits for 100 Continue
         self.upgrading = False
@@ -147,7 +149,12 @@ class Intake:
             return
         parser, lines = self.parser, self.lines
         request = read(
-            parser.get_method(), self.target, parser.get_http_version(), lines, keep_alive=parser.should_keep_alive()
+            parser.get_method(),
+            self.target,
+            parser.get_http_version(),
+            lines,
+            keep_alive=parser.should_keep_alive(),
+            peer=self.peer,
         )
         self.lines = []
         self.size = 0

@@ -87,6 +87,8 @@ class Connection(asyncio.Protocol):
             said = answer.refused(unread(), problems.BUSY(over, headers=problems.retry_after(1)))
             self.transport.write(b"".join((said.head, self.port.date, _CLOSE, said.body)))
             self.transport.close()
+        else:
+            self.intake.peer = self.port.guests[self]
 
     def data_received(self, data: bytes) -> None:
         """Read on, and begin what is complete."""

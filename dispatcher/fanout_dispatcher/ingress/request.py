@@ -36,10 +36,11 @@ class Request(msgspec.Struct, eq=False):
     keep_alive: bool
     old: bool  # HTTP/1.0: keep-alive must be said
     body: bytes = b""
-    echo: bytes = b""  # the X-Request-Id header line to answer with
+    echo: bytes = b""  # header lines to answer with: X-Request-Id, and what a limit has left
     route: Route | None = None
     refusal: Refusal | None = None
     limit: int = 0  # of the body, in bytes
+    peer: str = ""  # whom it comes from, as the port counts connections; empty for a Unix socket
 
     @property
     def length(self) -> int | None:
@@ -54,11 +55,12 @@ def unread() -> Request:
     return Request(b"", "", [], {}, False, False)
 
 
-def read(method: bytes, target: bytes, version: str, lines: Lines, *, keep_alive: bool) -> Request:
+def read(method: bytes, target: bytes, version: str, lines: Lines, *, keep_alive: bool, peer: str = "") -> Request:
     """Make a request of what the parser found; ``refusal`` is set when the head breaks a rule."""
     fields = dict(lines)
     path = target.partition(b"?")[0] if b"?" in target else target  # a query may hold secrets and names no route
     request = Request(method, path.decode("ascii", "replace"), lines, fields, keep_alive, version == "1.0")
+    request.peer = peer
     request.refusal = _fault(method, target, version, request)
     if b"x-request-id" in fields and _ECHOED.fullmatch(fields[b"x-request-id"]):
         request.echo = b"x-request-id: %b\r\n" % fields[b"x-request-id"]

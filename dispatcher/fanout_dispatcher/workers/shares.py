@@ -8,14 +8,19 @@ A limit may be too small to go round: a worker without a share could send nothin
 than its share would break the limit. The board does not let such a plan replace one that works. Where it is the one
 that works so far, because there are more workers since the last start, its other targets run on, and the one with that
 limit is held in every worker: what comes in waits, and nothing is lost, until somebody mends the limit or the number.
+A limit of what comes in holds nothing: a burst that does not go round is then one request for each worker.
+
+Which worker a request comes to, the kernel decides by connection. So a limit of what comes in is never exceeded by all
+of them together, but a producer with one connection gets one worker's share of it.
 """
 
 import typing
 
 import msgspec
 
-from fanout_crds.plan import Adaptive, Budget, Bulkhead, Plan, Policy, RateLimit, Target
+from fanout_crds.plan import AcceptRate, Adaptive, Budget, Bulkhead, Plan, Policy, RateLimit, Target
 
+Rate = typing.TypeVar("Rate", RateLimit, AcceptRate)
 NO_SHARE: typing.Final = "LimitTooSmall"  # why a target is held
 
 
@@ -34,10 +39,12 @@ class Share(msgspec.Struct, frozen=True):
         if self.of == 1:
             return plan
         targets = (self._target(target, place) for place, target in enumerate(plan.targets))
-        return msgspec.structs.replace(plan, targets=tuple(targets))
+        return msgspec.structs.replace(plan, targets=tuple(targets), rate=self._rate(plan.rate))
 
     def why_not(self, plan: Plan) -> str | None:
         """Say which limit of *plan* does not go round, with the path to its field; None when all do."""
+        if plan.rate is not None and plan.rate.burst < self.of:
+            return self._too_small("spec.accept.rateLimit.burst", plan.rate.burst)
         whys = (self._why_not(target.policy, _path(place)) for place, target in enumerate(plan.targets))
         return next((why for why in whys if why is not None), None)
 
@@ -55,11 +62,14 @@ class Share(msgspec.Struct, frozen=True):
     def _why_not(self, policy: Policy, path: str) -> str | None:
         for field, whole in _limits(policy):
             if whole < self.of:
-                return (
-                    f"{path}.{field}: {whole} cannot be divided among the {self.of} workers of this dispatcher: give at"
-                    f" least {self.of}, or {self._fewer()}"
-                )
+                return self._too_small(f"{path}.{field}", whole)
         return None
+
+    def _too_small(self, path: str, whole: int) -> str:
+        return (
+            f"{path}: {whole} cannot be divided among the {self.of} workers of this dispatcher: give at"
+            f" least {self.of}, or {self._fewer()}"
+        )
 
     def _fewer(self) -> str:
         """What else there is to do than to raise a limit."""
@@ -89,7 +99,7 @@ class Share(msgspec.Struct, frozen=True):
             )
         return Bulkhead(max_concurrent=self._some(whole.max_concurrent), adaptive=adaptive)
 
-    def _rate(self, whole: RateLimit | None) -> RateLimit | None:
+    def _rate(self, whole: Rate | None) -> Rate | None:
         """The same requests in so many times the time: a rate divides without a remainder, a burst does not."""
         if whole is None:
             return None

@@ -89,6 +89,7 @@ ANSWER = 'expected a status from 300 to 599 such as 429, a class such as "5xx", 
 WORDS = "; known here: "
 ZERO = "must be longer than 0s"
 WAITING: typing.Final = "waitFor, quorum, timeout, onTimeout and maxBodySize go with mode Settled"
+KEY_HEADER = "header is needed with type Header, and goes with no other"
 SWITCH = WORDS + "Enabled, Disabled"
 MODES = "Auto, ForcedOpen, ForcedClosed, DryRun, Disabled"
 WHEN_NAME = 'at 1:1: unknown name evnt; did you mean "event"?'
@@ -118,6 +119,11 @@ def _forward(name: str, says: str) -> Bad:
 
 def _rule(at: str, value: Json, says: str) -> Bad:
     return Bad(says, at, value, at, says, By.RULE)
+
+
+def _rate(name: str, value: Json, field: str, says: str, by: By = By.SHAPE) -> Bad:
+    at = "spec.accept.rateLimit"
+    return Bad(f"accept.rateLimit: {name}", at, value, f"{at}.{field}", says, by)
 
 
 def _shape(at: str, value: Json, says: str) -> Bad:
@@ -181,7 +187,18 @@ CORPUS: typing.Final = [
         "must not be more than 64Mi",
         By.RULE,
     ),
-    _shape("spec.accept.schema", {}, "unknown field; known here: maxBodySize"),
+    _shape("spec.accept.schema", {}, "unknown field; known here: maxBodySize, rateLimit"),
+    _rate("no requests", {}, "requests", "is required"),
+    _rate("no request at all", {"requests": 0}, "requests", "expected a whole number from 1 to 1000000, got 0"),
+    _rate("in no time", {"requests": 1, "per": "0s"}, "per", ZERO, By.RULE),
+    _rate("a header unnamed", {"requests": 1, "key": {"type": "Header"}}, "key", KEY_HEADER, By.RULE),
+    _rate("a header too many", {"requests": 1, "key": {"type": "Route", "header": "x"}}, "key", KEY_HEADER, By.RULE),
+    _rate(
+        "a header that is none",
+        {"requests": 1, "key": {"type": "Header", "header": "x a"}},
+        "key.header",
+        'expected a header name such as "x-tenant" (RFC 9110 token), got "x a"',
+    ),
     _path("path without slash", "shop/x", 'must start with "/"'),
     _path("path template", "/shop/{id}", "path templates ({name}) are not known to this version"),
     _path("our own paths", "/-/events", "paths under /-/ are Fanout's own"),

@@ -54,6 +54,21 @@ def test_without_saying_so_a_body_may_have_a_mebibyte() -> None:
 
 
 @pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ({"requests": 5}, plan.AcceptRate(requests=5, per=1.0, burst=5, key="Route")),
+        (
+            {"requests": 5, "per": "1m", "burst": 9, "key": {"type": "Header", "header": "X-Tenant"}},
+            plan.AcceptRate(requests=5, per=60.0, burst=9, key="Header", header="x-tenant"),
+        ),
+    ],
+)
+def test_a_limit_of_what_comes_in_lets_as_many_at_once_as_in_its_time(said: Json, meant: plan.AcceptRate) -> None:
+    assert compiled(parse(changed(good(), "spec.accept.rateLimit", said))).plan.rate == meant
+    assert compiled(parse(good())).plan.rate is None
+
+
+@pytest.mark.parametrize(
     ("url", "meant"),
     [
         ("https://a.example", "https://a.example/"),

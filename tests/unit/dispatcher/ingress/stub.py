@@ -11,7 +11,9 @@ from fanout_dispatcher.ingress.engine import Route
 from fanout_dispatcher.ingress.port import Port
 from fanout_dispatcher.ingress.protocol import Connection
 from fanout_dispatcher.ingress.settings import Settings
+from fanout_dispatcher.policies.turnstile import Turnstile
 from fanout_dispatcher.values.answers import Accepted, Answered, Reply, Tell, Turned
+from fanout_dispatcher.values.desk import RouteMeter
 from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.views import EventView
 
@@ -22,6 +24,8 @@ class StubRoute(msgspec.Struct, frozen=True):
     plan: Plan
     forwardable: frozenset[bytes] = frozenset()
     forward_prefixes: tuple[bytes, ...] = ()
+    meter: RouteMeter = msgspec.field(default_factory=lambda: RouteMeter(route="shop/orders"))
+    turnstile: Turnstile | None = None
 
 
 def route(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from fanout_crds.plan import Adaptive, Budget, Plan, RateLimit
+from fanout_crds.plan import AcceptRate, Adaptive, Budget, Plan, RateLimit
 from fanout_dispatcher.workers.shares import Share, shares
 from tests.support.plans import a_plan, a_target
 
@@ -57,6 +57,21 @@ def test_a_rate_is_divided_exactly_and_so_is_its_burst(requests: int, per: float
 
     assert sum(one.requests / one.per for one in limits if one) == pytest.approx(requests / per)
     assert sum(one.burst for one in limits if one) == burst
+
+
+@given(requests=some.integers(1, 1_000_000), burst=some.integers(1, 1 << 20), of=WORKERS)
+def test_a_limit_of_what_comes_in_is_divided_too_and_a_burst_that_does_not_go_round_is_refused(
+    requests: int, burst: int, of: int
+) -> None:
+    plan = a_plan(rate=AcceptRate(requests=requests, per=1.0, burst=burst, key="Client"))
+
+    rates = [share(plan).rate for share in shares(of)]
+    why = Share(0, of).why_not(plan)
+
+    assert sum(one.requests / one.per for one in rates if one) == pytest.approx(requests)
+    assert sum(one.burst for one in rates if one) == max(burst, of)
+    assert (why is None) == (burst >= of)
+    assert why is None or why.startswith(f"spec.accept.rateLimit.burst: {burst} cannot be divided among the {of} ")
 
 
 @given(least=some.integers(1, 20), highest=some.integers(64, 4096), of=WORKERS)
