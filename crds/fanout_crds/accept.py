@@ -13,6 +13,7 @@ from fanout_crds.kinds import Duration, Enum, Integer, Quantity
 from fanout_crds.objects import Object
 from fanout_crds.rules import Rule
 
+LONGEST_TTL = 168 * 3600.0  # seconds
 KeyType = Literal["Route", "Client", "Header"]
 
 
@@ -58,6 +59,31 @@ class RateLimit(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     key: Annotated[RateKey | None, Object(RateKey), "Who shares the limit. Unset: type Route."] = None
 
 
+class Idempotency(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How a route knows that an event has come before. Then the first answer is given again and nothing is delivered.
+
+    The key is the Idempotency-Key header (draft-ietf-httpapi-idempotency-key-header); a CloudEvent without it is known
+    by its source and id, and any other request without it is answered 400. The same key with another event is answered
+    422. Keys are written with their event, so they hold across a crash. A dispatcher of several workers refuses this.
+    """
+
+    RULES: ClassVar = (
+        Rule(
+            "!has(self.ttl) || duration(self.ttl) <= duration('168h')",
+            "ttl must not be longer than 168h",
+            lambda it: it.ttl is None or it.ttl <= LONGEST_TTL,
+        ),
+    )
+    ttl: Annotated[
+        float | None, Duration(), "How long an event is known again, from its acceptance on, up to 168h. Unset: 24h."
+    ] = None
+    max_keys: Annotated[
+        int | None,
+        Integer(1, 10_000_000),
+        "Keys kept, some 150 bytes each in the journal; beyond it the oldest go, within seconds. Unset: 1000000.",
+    ] = None
+
+
 class Accept(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Which events are taken."""
 
@@ -71,3 +97,16 @@ class Accept(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         Object(RateLimit),
         "How fast events may come in; beyond it a request is answered 429. Unset: no limit.",
     ] = None
+    idempotency: Annotated[
+        Idempotency | None,
+        Object(Idempotency),
+        "Accept each event once, known by its key. {}: as each field says. Unset: what comes twice is accepted twice.",
+    ] = None
+
+
+UNATTENDED = Rule(  # of a whole spec: the answer to a repetition is a receipt, and what targets said is not kept
+    "!has(self.accept) || !has(self.accept.idempotency)"
+    " || !has(self.respond) || !has(self.respond.mode) || self.respond.mode != 'Settled'",
+    "accept.idempotency goes with respond.mode Accepted only",
+    lambda spec: not (spec.accept and spec.accept.idempotency and spec.respond and spec.respond.mode == "Settled"),
+)

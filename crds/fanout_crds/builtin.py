@@ -202,6 +202,13 @@ def accept_rate(said: accept.RateLimit | None) -> plan.AcceptRate | None:
     )
 
 
+def idempotency(said: accept.Idempotency | None) -> plan.Idempotency | None:
+    """Fill what nobody said of keys; without the block there are none."""
+    if said is None:
+        return None
+    return plan.Idempotency(ttl=_or(said.ttl, 24 * HOUR), max_keys=_or(said.max_keys, 1_000_000))
+
+
 def _queue(said: policy.Queue) -> plan.Queue:
     return plan.Queue(max_bytes=said.max_bytes, on_full=_or(said.on_full, "Reject"))
 

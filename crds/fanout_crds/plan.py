@@ -242,6 +242,13 @@ class AcceptRate(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     header: str = ""  # lower-case, of type Header
 
 
+class Idempotency(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How long (s) an event is known again by its key, and how many keys are kept."""
+
+    ttl: float
+    max_keys: int
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A route, ready to be carried out."""
 
@@ -258,6 +265,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     targets: tuple[Target, ...]
     respond: Respond | None = None  # None = the caller does not wait
     rate: AcceptRate | None = None  # of what comes in; None = no limit
+    idempotency: Idempotency | None = None  # None = what comes twice is accepted twice
     behind: tuple[Behind, ...] = ()
     postgres_outbox: PostgresOutbox | None = None
 

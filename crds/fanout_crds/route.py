@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 
 from fanout_crds import texts
-from fanout_crds.accept import Accept
+from fanout_crds.accept import UNATTENDED, Accept
 from fanout_crds.expressions import WHEN, ExpressionText
 from fanout_crds.faults import Faults, Invalid, Lines, show
 from fanout_crds.kinds import Duration, Enum, Flag, Port, Text
@@ -213,7 +213,7 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class Spec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What a route asks for."""
 
-    RULES: ClassVar = (KNOWN, ENOUGH, JOURNALLED)
+    RULES: ClassVar = (KNOWN, ENOUGH, JOURNALLED, UNATTENDED)
     class_name: Annotated[str, texts.ClassName, "Which installation serves the route. Unset: fanout."] = CLASS_NAME
     suspend: Annotated[bool, Flag(), "true: events are accepted and kept, nothing is delivered. Unset: false."] = False
     listen: Annotated[Listen | None, Object(Listen), "Where events come in. Unset: as each field says."] = None

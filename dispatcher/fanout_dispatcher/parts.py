@@ -43,6 +43,7 @@ from fanout_dispatcher.values.address import bracketed
 from fanout_dispatcher.values.answers import Reply, Tell, Turned
 from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.ids import Ids
+from fanout_dispatcher.values.keyed import Keyed
 from fanout_dispatcher.values.views import EventView
 
 GRACE: typing.Final = 3.0  # seconds, beyond the longest attempt, that stopping may take …
@@ -80,6 +81,10 @@ class Door:
     def accept_waiting(self, route: RouteAtDoor, head: Head, body: bytes, tell: Tell) -> Caller | None:
         """Take an event whose caller waits for its targets."""
         return self.engine.accept_waiting(typing.cast(Route, route), head, body, tell)
+
+    def accept_once(self, route: RouteAtDoor, keyed: Keyed, head: Head, body: bytes, reply: Reply) -> None:
+        """Take an event unless its key was taken before."""
+        self.engine.accept_once(typing.cast(Route, route), keyed, head, body, reply)
 
     async def event(self, receipt: str) -> EventView | Turned | None:
         """What became of an event; why it cannot be said now, where the journal or the worker that has it is away."""

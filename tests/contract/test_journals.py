@@ -33,6 +33,7 @@ from tests.support.journals import (
     a_due,
     a_finish,
     a_journal,
+    a_key,
     an_event,
     setting,
 )
@@ -614,6 +615,50 @@ class TestFetching:
         bench.journal.commit(Batch(finished=[a_finish(event)]))
 
         assert bench.reopen().fetched == {"shop/order": {"a"}}
+
+
+class TestKeys:
+    def test_a_key_is_found_with_what_was_kept_of_it(self, bench: Bench) -> None:
+        rows = [a_key(1, b"a"), a_key(2, b"b")]
+        bench.journal.commit(Batch(events=[an_event(1), an_event(2)], keys=rows))
+
+        assert bench.journal.keys([b"b", b"other"]) == [rows[1]]
+        assert bench.journal.keys([]) == []
+
+    def test_keys_outlive_their_events_and_a_restart_and_are_counted_by_door(self, bench: Bench) -> None:
+        event = an_event(1)
+        bench.journal.commit(Batch(events=[event], keys=[a_key(1, b"a")], finished=[a_finish(event)]))
+        bench.journal.commit(Batch(events=[an_event(2), an_event(3)], keys=[a_key(2, b"b"), a_key(3, b"c", door=-7)]))
+
+        found = bench.reopen()
+
+        assert found.keys == {4: 2, -7: 1}
+        assert bench.journal.keys([b"a"]) == [a_key(1, b"a")]
+
+    def test_a_key_that_comes_again_takes_the_place_of_the_old_one(self, bench: Bench) -> None:
+        bench.journal.commit(Batch(events=[an_event(1)], keys=[a_key(1, b"a")]))
+        bench.journal.commit(Batch(events=[an_event(2)], keys=[a_key(2, b"a")]))
+
+        assert bench.journal.keys([b"a"]) == [a_key(2, b"a")]
+        assert bench.reopen().keys == {4: 1}
+
+    def test_the_oldest_of_a_door_are_forgotten_as_far_as_they_are_old(self, bench: Bench) -> None:
+        rows = [a_key(seq, b"%d" % seq, door=seq % 2) for seq in range(1, 9)]
+        bench.journal.commit(Batch(events=[an_event(seq) for seq in range(1, 9)], keys=rows))
+
+        gone = [bench.journal.forget_keys(1, 5.0, 9), bench.journal.forget_keys(0, math.inf, 3)]
+
+        assert gone == [2, 3]
+        left = bench.journal.keys([row.key for row in rows])
+        assert sorted(row.seq for row in left) == [5, 7, 8], "a row at the very time is not before it"
+        assert bench.journal.forget_keys(99, math.inf, 9) == 0
+
+    def test_what_is_taken_back_leaves_no_key(self, bench: Bench) -> None:
+        bench.journal.commit(Batch(events=[an_event(1), an_event(2)], keys=[a_key(1, b"a"), a_key(2, b"b")]))
+
+        bench.journal.repair([2])
+
+        assert bench.journal.keys([b"a", b"b"]) == [a_key(1, b"a")]
 
 
 class TestRepairing:

@@ -15,6 +15,7 @@ from fanout_dispatcher.journal.protocol import (
     DueRow,
     Finished,
     Journal,
+    KeyRow,
     Place,
     Recovered,
     Replayed,
@@ -100,6 +101,7 @@ class Agreement(RuleBasedStateMachine):
         self.settle(batch, done, State.DELIVERED)
         batch.due = [DueRow(self.events[s].frozen.lanes[i], s, at, spent, HISTORY[: spent + 1]) for s, i in retried]
         batch.events = self.new_events(sizes)
+        batch.keys = [KeyRow(one.seq, one.seq % 2, b"%d" % (one.seq % 9), b"", self.now) for one in batch.events]
         self.commit(batch)
 
     @rule(picks=PICKS, at=TIMES)
@@ -133,6 +135,15 @@ class Agreement(RuleBasedStateMachine):
     def time_passes(self, seconds: int) -> None:
         self.now += seconds
         self.machine.set(boottime=self.machine.clock.boottime + seconds)
+
+    @rule(door=st.integers(0, 1), before=TIMES, limit=st.integers(1, 5))
+    def keys_are_forgotten(self, door: int, before: float, limit: int) -> None:
+        self.both(lambda journal: journal.forget_keys(door, before, limit))
+        self.last_group = []
+
+    @invariant()
+    def keys_agree(self) -> None:
+        self.both(lambda journal: sorted(row.key for row in journal.keys([b"%d" % number for number in range(9)])))
 
     @rule(before=st.floats(min_value=0.0, max_value=5000.0))
     def history_is_forgotten(self, before: float) -> None:

@@ -17,6 +17,51 @@ SOON = 15.0  # seconds
 SEVEN = {"state": "Delivered", "status": 200, "body": {"price": 7}}
 
 
+async def test_a_payment_that_is_sent_again_is_booked_once_also_across_a_kill(tmp_path: pathlib.Path) -> None:
+    came: list[bytes] = []
+    booked = asyncio.Event()
+
+    async def take(request: web.Request) -> web.Response:
+        came.append(await request.read())
+        if len(set(came)) == 2:
+            booked.set()
+        return web.Response(status=204)
+
+    app = web.Application()
+    app.router.add_post("/bookings", take)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    folder = moved(tmp_path, "05-idempotent-intake", "127.0.0.1:9105", runner.addresses[0][1])
+    process = Process(tmp_path, folder)
+
+    async def pay(http: httpx.AsyncClient, payment: int, key: str) -> httpx.Response:
+        headers = {"Idempotency-Key": key}
+        return await http.post(f"{process.listen}/payments/paid", json={"payment": payment}, headers=headers)
+
+    try:
+        await process.start()
+        async with httpx.AsyncClient(trust_env=False) as http:
+            answers = await asyncio.gather(*(pay(http, 7, '"pay-7"') for _ in range(5)))
+        process.kill()
+        await process.start()
+        async with httpx.AsyncClient(trust_env=False) as http:
+            answers.append(await pay(http, 7, "pay-7"))
+            reused = await pay(http, 8, "pay-7")
+            other = await pay(http, 8, "pay-8")
+        async with asyncio.timeout(SOON):
+            await booked.wait()
+    finally:
+        process.stop()
+        await runner.cleanup()
+
+    assert {one.status_code for one in answers} == {202}
+    assert len({one.json()["receipt"] for one in answers}) == 1
+    assert (reused.status_code, reused.json()["type"].rpartition("/")[2]) == (422, "idempotency-key-reused")
+    assert other.status_code == 202
+    assert sorted(set(came)) == [b'{"payment":7}', b'{"payment":8}'], "at least once: a kill may repeat a delivery"
+
+
 async def test_a_tenant_that_brings_more_than_its_burst_is_told_to_wait_and_another_is_not(
     tmp_path: pathlib.Path,
 ) -> None:

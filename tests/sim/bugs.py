@@ -99,6 +99,23 @@ BUGS: typing.Final = (
         new="group = Group(self.appends[:1], self.rest, self.touched, self.after)\n        self.appends, self",
         also=("self.after = [], Batch(), [], []", "self.after = self.appends[1:], Batch(), [], []"),
     ),
+    Bug(
+        name="a key is not written with its event",
+        promise="P17",
+        family="repeating",
+        file=f"{ENGINE}/committer.py",
+        old="keys=[one.key for one in appends if one.key is not None],",
+        new="keys=[],",
+    ),
+    Bug(
+        name="a key that is on its way is not joined",
+        promise="P17",
+        family="repeating",
+        file=f"{ENGINE}/once.py",
+        old="ticket = self.tickets.get(keyed.key)",
+        new="ticket = None",
+        also=("del self.tickets[ticket.keyed.key]", "self.tickets.pop(ticket.keyed.key, None)"),
+    ),
     # --- stopping ---------------------------------------------------------------------------------------------------
     Bug(
         name="what waits is dropped on SIGTERM",

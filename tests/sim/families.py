@@ -9,10 +9,10 @@ import typing
 
 import msgspec
 
-from fanout_crds.plan import Plan
+from fanout_crds.plan import Idempotency, Plan
 from tests.sim import drawing
 from tests.sim.scenario import Act, Adopt, Mood, Post, Scenario, Temper
-from tests.sim.timelines import edits, ends, jumps, keys_of, letters, posts, scenario, some_routes, troubles
+from tests.sim.timelines import edits, ends, jumps, keys_of, letters, posts, repeats, scenario, some_routes, troubles
 from tests.support.plans import a_plan, a_target, a_wait
 
 Draw = typing.Callable[[int, random.Random], Scenario]
@@ -68,6 +68,19 @@ def ailing(seed: int, chance: random.Random) -> Scenario:
         *ends(chance, heal, chance.choice([0, 1, 1, 2]), ["crash", "sigterm"]),
     ]
     return scenario(seed, chance, "ailing", plans, heal=heal, acts=acts)
+
+
+def repeating(seed: int, chance: random.Random) -> Scenario:
+    """Producers send everything two to four times under its key, at once and later, while processes and disks fail."""
+    heal = chance.uniform(1.0, 5.0)
+    rule = Idempotency(ttl=86400.0, max_keys=1_000_000)
+    plans = tuple(msgspec.structs.replace(plan, idempotency=rule) for plan in some_routes(chance, most=2))
+    acts = [
+        *repeats(chance, posts(chance, plans, heal, chance.randrange(10, 30)), heal),
+        *ends(chance, heal, chance.randrange(1, 5), ["power", "crash", "crash", "sigterm"]),
+        *troubles(chance, heal, chance.choice([0, 0, 1, 2])),
+    ]
+    return scenario(seed, chance, "repeating", plans, heal=heal, acts=acts, embedded=chance.random() < 0.3)
 
 
 # --- plans and processes ----------------------------------------------------------------------------------------------
@@ -290,6 +303,7 @@ FAMILIES: typing.Final[dict[str, Draw]] = {
     "mixed": mixed,
     "embedded": embedded,
     "ailing": ailing,
+    "repeating": repeating,
     "changing": changing,
     "stopping": stopping,
     "breaking": breaking,
@@ -305,6 +319,7 @@ WEIGHTS: typing.Final = {
     "mixed": 24,
     "embedded": 12,
     "ailing": 10,
+    "repeating": 6,
     "changing": 14,
     "stopping": 10,
     "breaking": 8,

@@ -28,6 +28,16 @@ class Posted(msgspec.Struct, tag=True):
     plan: Plan
     body: bytes
     waits: bool = False  # for the plan's targets
+    key: str | None = None  # the idempotency key that it came under
+
+
+class Repeated(msgspec.Struct, tag=True):
+    """The producer was answered with a receipt that somebody had been given before."""
+
+    at: float
+    life: int
+    event: str
+    delivery: Delivery
 
 
 class Hears(msgspec.Struct, frozen=True):
@@ -197,6 +207,7 @@ Record = (
     Posted
     | Served
     | Answered
+    | Repeated
     | Started
     | Landed
     | Adopted

@@ -32,6 +32,7 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
     size: int = 20
     slow: float = 0.0
     waits: bool = False  # where its route lets callers wait
+    key: str | None = None  # under which it may have come before, with the same body
 
 
 class Adopt(msgspec.Struct, frozen=True, kw_only=True):

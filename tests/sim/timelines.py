@@ -5,6 +5,8 @@ Each draws its times from the span before the world heals; ``scenario`` puts the
 
 import random
 
+import msgspec
+
 from fanout_crds.plan import Plan
 from tests.sim import drawing
 from tests.sim.scenario import (
@@ -82,6 +84,20 @@ def posts(chance: random.Random, plans: tuple[Plan, ...], heal: float, number: i
             made.append(Post(at=at, path=path, event=f"e{len(made)}", size=body, slow=waits))
             at += chance.choice([0.0, 0.001, 0.01])
     return made
+
+
+def repeats(chance: random.Random, made: list[Act], heal: float) -> list[Act]:
+    """*made*, with each event sent again under its key once to three times: at the same moment, or much later."""
+    every: list[Act] = []
+    for act in made:
+        if not isinstance(act, Post):
+            continue
+        first = msgspec.structs.replace(act, key=act.event)
+        every.append(first)
+        for number in range(chance.choice([1, 1, 2, 3])):
+            after = chance.choice([0.0, 0.001, 0.01, chance.uniform(0.0, heal)])
+            every.append(msgspec.structs.replace(first, at=act.at + after, event=f"{act.event}~{number}"))
+    return every
 
 
 def ends(chance: random.Random, heal: float, number: int, kinds: list[str]) -> list[Act]:

@@ -27,6 +27,7 @@ from fanout_dispatcher.transport.memory import Reply
 from fanout_dispatcher.transport.protocol import Flight
 from fanout_dispatcher.values.answers import Accepted, Answered, Told, Turned
 from fanout_dispatcher.values.event import Head, State
+from fanout_dispatcher.values.keyed import Keyed, door
 from fanout_dispatcher.values.sink import PlanRefused
 from fanout_dispatcher.values.views import DeadLetterFilter, TargetView
 from tests.sim import history as records
@@ -122,19 +123,28 @@ class Life:
 
     # --- producers --------------------------------------------------------------------------------------------------
 
-    def post(self, ident: str, body: bytes = b"{}", route: Route | None = None) -> "asyncio.Future[Answered]":
-        """An event at the door of *route* (as it was when its head was read); the future gets the answer."""
+    def post(
+        self, ident: str, body: bytes = b"{}", route: Route | None = None, key: str | None = None
+    ) -> "asyncio.Future[Answered]":
+        """An event at the door of *route* (as it was when its head was read); the future gets the answer.
+
+        With a *key* it may be one that came before: all of them have the same fingerprint.
+        """
         answer: asyncio.Future[Answered] = self.loop.create_future()
         route = route or self.engine.route_at(self.world.plan.path)
         assert route is not None
         head = Head(id=ident, source="/sim", type="sim", identity=ident.encode(), attributes=JSON)
-        self.history.log.append(records.Posted(self.now(), self.number, ident, route.plan, body))
+        self.history.log.append(records.Posted(self.now(), self.number, ident, route.plan, body, key=key))
 
         def reply(answered: Answered) -> None:
-            self._answered(ident, route.book, answered)
+            self._answered(ident, route.book, answered, keyed=key is not None)
             answer.set_result(answered)
 
-        self.engine.accept(route, head, body, reply)
+        if key is None:
+            self.engine.accept(route, head, body, reply)
+        else:
+            name = f"{route.plan.key} {key}".encode()
+            self.engine.accept_once(route, Keyed(door(route.plan.key), name, key.encode()), head, body, reply)
         return answer
 
     def ask(self, ident: str, body: bytes = b"{}", route: Route | None = None) -> "asyncio.Future[Told]":
@@ -158,7 +168,7 @@ class Life:
         self.history.log.append(served)
         if isinstance(said, Turned):
             served.reason = said.reason
-            self._answered(ident, book, said)
+            self._answered(ident, book, said, keyed=False)
             return
         self.history.fire(f"caller {said.ending.value}")
         served.ended, served.receipt = said.ending.value, said.receipt
@@ -167,13 +177,17 @@ class Life:
             for one in said.heard
         )
         if said.receipt is not None:
-            self._answered(ident, book, Accepted(said.receipt))
+            self._answered(ident, book, Accepted(said.receipt), keyed=False)
 
-    def _answered(self, ident: str, book: Book, answered: Answered) -> None:
+    def _answered(self, ident: str, book: Book, answered: Answered, *, keyed: bool) -> None:
         said = records.Answered(self.now(), self.number, ident)
         if isinstance(answered, Accepted):
+            delivery = (self._named(book), book.receipts.read(answered.receipt) or 0)
+            if keyed and any(one.delivery == delivery for one in self.history.of(records.Answered)):
+                self.history.log.append(records.Repeated(self.now(), self.number, ident, delivery))
+                return
             self.history.accepted[ident] = said.receipt = answered.receipt
-            said.delivery = (self._named(book), book.receipts.read(answered.receipt) or 0)
+            said.delivery = delivery
         else:
             said.reason = answered.reason
         self.history.log.append(said)

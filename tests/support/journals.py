@@ -5,7 +5,7 @@ import pathlib
 import msgspec
 
 from fanout_dispatcher.journal.clock import Clock
-from fanout_dispatcher.journal.protocol import Batch, DeadRow, DueRow, Finished
+from fanout_dispatcher.journal.protocol import Batch, DeadRow, DueRow, Finished, KeyRow
 from fanout_dispatcher.journal.sqlite import SqliteJournal
 from fanout_dispatcher.values.event import Attempt, Event, Frozen, Head
 
@@ -62,6 +62,11 @@ def a_due(seq: int, at: float = 0.0, *, lane: int = 1) -> DueRow:
 def a_dead(seq: int, at: float = 5.0, *, lane: int = 1, reason: str = "TargetRejected", size: int = 10) -> DeadRow:
     """A delivery that is given up."""
     return DeadRow(lane, seq, at, reason, "404 from the target", 3, HISTORY, size)
+
+
+def a_key(seq: int, key: bytes, *, door: int = 4) -> KeyRow:
+    """The key of event *seq*, accepted at the second *seq*."""
+    return KeyRow(seq, door, key, b"print of " + key, float(seq))
 
 
 def a_finish(event: Event, states: bytes = b"\x01\x01") -> Finished:

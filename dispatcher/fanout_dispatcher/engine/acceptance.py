@@ -18,10 +18,11 @@ from fanout_dispatcher.engine.filters import Judged
 from fanout_dispatcher.engine.lane import Lane
 from fanout_dispatcher.engine.pending import Pending
 from fanout_dispatcher.engine.route import Route
-from fanout_dispatcher.journal.protocol import DeadRow, DueRow, Fetched, JournalFull, Replayed
+from fanout_dispatcher.journal.protocol import DeadRow, DueRow, Fetched, JournalFull, KeyRow, Replayed
 from fanout_dispatcher.values.answers import Accepted, Reply, Tell, Turned
 from fanout_dispatcher.values.desk import RouteMeter
 from fanout_dispatcher.values.event import Event, Frozen, Head, State
+from fanout_dispatcher.values.keyed import Keyed
 from fanout_dispatcher.values.outcome import Reason
 
 NONE: typing.Final[frozenset[int]] = frozenset()
@@ -42,6 +43,7 @@ class Taken(msgspec.Struct, frozen=True, gc=False, eq=False):
     skipped: frozenset[int]  # numbers of the lanes that it is not for
     replayed: Replayed | None
     fetched: Fetched | None
+    key: KeyRow | None
 
     def landed(self, fault: Exception | None) -> None:
         """Tell the producer, and give the lanes what is theirs."""
@@ -102,13 +104,13 @@ class Acceptance:
         self.clock = clock
         self.closed: str | None = None  # why nothing is taken at all
 
-    def accept(self, route: Route, head: Head, body: bytes, reply: Reply) -> None:
-        """Take an event for every target of *route*; *reply* is called once."""
+    def accept(self, route: Route, head: Head, body: bytes, reply: Reply, keyed: Keyed | None = None) -> None:
+        """Take an event for every target of *route*, and keep its key if it has one; *reply* is called once."""
         judged = None if route.filters is None else route.filters.judge(head, body)
         turned = self._turned(route, len(body), judged)
         if turned is not None:
             return reply(count(route.meter, turned))
-        self.take(route.frozen, route.lanes, head, body, reply=reply, meter=route.meter, judged=judged)
+        self.take(route.frozen, route.lanes, head, body, reply=reply, meter=route.meter, judged=judged, keyed=keyed)
         return None
 
     def accept_waiting(self, route: Route, head: Head, body: bytes, tell: Tell, callers: Callers) -> Caller | None:
@@ -149,6 +151,7 @@ class Acceptance:
         replayed: int | None = None,
         judged: Judged | None = None,
         fetched: str | None = None,
+        keyed: Keyed | None = None,
     ) -> Pending:
         """Write an event owed to *lanes*, counted in *meter*; *replayed* is the dead letter whose place it takes.
 
@@ -160,8 +163,9 @@ class Acceptance:
         seq = book.next_seq()
         event = Event(seq=seq, frozen=frozen, accepted=now, head=head, body=body)
         origin = None if fetched is None else Fetched(frozen.route, fetched, seq)
+        key = None if keyed is None else KeyRow(seq, keyed.door, keyed.key, keyed.fingerprint, now)
         if frozen.graph:
-            return book.conductor.begin(event, reply, meter, _refusal, fetched=origin)
+            return book.conductor.begin(event, reply, meter, _refusal, fetched=origin, key=key)
         pending = Pending(event=event, states=bytearray(len(lanes)), left=len(lanes))
         size = len(body)
         spilled: list[DueRow] = []
@@ -182,16 +186,23 @@ class Acceptance:
         if dead or skipped:
             book.committer.touch(pending)  # the states go into the same commit
         link = None if replayed is None else Replayed(replayed, seq)
-        book.committer.append(Taken(event, book, lanes, pending, reply, meter, spilled, dead, skipped, link, origin))
+        book.committer.append(
+            Taken(event, book, lanes, pending, reply, meter, spilled, dead, skipped, link, origin, key)
+        )
         return pending
+
+    def barred(self, book: Book) -> Turned | None:
+        """Why no event at all can be taken into *book*, if so."""
+        if self.closed is not None:
+            return Turned(status=503, reason="ShuttingDown", detail=self.closed, retry_after=BUSY)
+        trouble = book.committer.trouble
+        return None if trouble is None else journal_trouble(trouble)
 
     def _turned(self, route: Route, size: int, judged: Judged | None) -> Turned | None:
         """Why the event cannot be taken, if so: said before anything is written."""
-        if self.closed is not None:
-            return Turned(status=503, reason="ShuttingDown", detail=self.closed, retry_after=BUSY)
-        trouble = route.book.committer.trouble
-        if trouble is not None:
-            return journal_trouble(trouble)
+        barred = self.barred(route.book)
+        if barred is not None:
+            return barred
         for lane in route.lanes:
             turned = lane.bounds.turns_away(size)
             if turned is not None and (judged is None or judged[route.lanes.index(lane)] is not False):

@@ -18,7 +18,16 @@ import msgspec
 from fanout_dispatcher.engine.linger import Linger
 from fanout_dispatcher.engine.pending import Pending
 from fanout_dispatcher.journal.disk import Disk
-from fanout_dispatcher.journal.protocol import Batch, DeadRow, DueRow, Fetched, Finished, JournalAmbiguous, Replayed
+from fanout_dispatcher.journal.protocol import (
+    Batch,
+    DeadRow,
+    DueRow,
+    Fetched,
+    Finished,
+    JournalAmbiguous,
+    KeyRow,
+    Replayed,
+)
 from fanout_dispatcher.values.desk import JournalMeter
 from fanout_dispatcher.values.event import Event, Frozen
 
@@ -50,6 +59,10 @@ class Append(typing.Protocol):
     @property
     def fetched(self) -> Fetched | None:
         """What is remembered of where a source has fetched it."""
+
+    @property
+    def key(self) -> KeyRow | None:
+        """The idempotency key that it comes under."""
 
     def landed(self, fault: Exception | None) -> None:
         """It is committed, or *fault* has refused it."""
@@ -244,6 +257,7 @@ class Committer:
             events=[one.event for one in appends],
             fetched=[one.fetched for one in appends if one.fetched is not None],
             forgotten=rest.forgotten,
+            keys=[one.key for one in appends if one.key is not None],
             due=rest.due + [row for one in appends if one.spilled for row in one.spilled],
             undue=rest.undue,
             progress=progress,

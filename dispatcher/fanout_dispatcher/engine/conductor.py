@@ -17,7 +17,7 @@ import msgspec
 from fanout_dispatcher.engine.conditions import Conditions
 from fanout_dispatcher.engine.flow import Moves, flow_of
 from fanout_dispatcher.engine.pending import Course, Delivery, Pending
-from fanout_dispatcher.journal.protocol import DeadRow, DueRow, Fetched, Replayed
+from fanout_dispatcher.journal.protocol import DeadRow, DueRow, Fetched, KeyRow, Replayed
 from fanout_dispatcher.values.answers import Accepted, Answered, Reply, Turned
 from fanout_dispatcher.values.desk import RouteMeter
 from fanout_dispatcher.values.event import Event, Frozen, State
@@ -76,6 +76,7 @@ class Begun(msgspec.Struct, frozen=True, gc=False, eq=False):
     spilled: tuple[DueRow, ...] = ()
     replayed: Replayed | None = None
     fetched: Fetched | None = None
+    key: KeyRow | None = None
 
     def landed(self, fault: Exception | None) -> None:
         """Tell the producer, and give the lanes what is theirs."""
@@ -119,6 +120,7 @@ class Conductor:
         refuse: typing.Callable[[Exception, RouteMeter | None], Turned],
         *,
         fetched: Fetched | None = None,
+        key: KeyRow | None = None,
     ) -> Pending:
         """Write an event, and let go what depends on nothing."""
         flow = flow_of(event.frozen.graph)
@@ -130,9 +132,8 @@ class Conductor:
             self._owe(pending, place)
         self.book.live[event.seq] = pending
         self.book.committer.touch(pending)  # the states go into the same commit
-        self.book.committer.append(
-            Begun(event, self, pending, moves, reply, meter, refuse, tuple(dead), fetched=fetched)
-        )
+        begun = Begun(event, self, pending, moves, reply, meter, refuse, tuple(dead), fetched=fetched, key=key)
+        self.book.committer.append(begun)
         return pending
 
     def revoke(self, pending: Pending, freed: list[int]) -> None:

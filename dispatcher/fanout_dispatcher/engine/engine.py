@@ -19,6 +19,7 @@ from fanout_dispatcher.engine.caller import Caller
 from fanout_dispatcher.engine.clock import Clock
 from fanout_dispatcher.engine.lane import Lane
 from fanout_dispatcher.engine.linger import LONGEST
+from fanout_dispatcher.engine.once import Once
 from fanout_dispatcher.engine.route import Route
 from fanout_dispatcher.engine.routes import Routes, Share, undivided
 from fanout_dispatcher.engine.tidy import Tidy
@@ -30,6 +31,7 @@ from fanout_dispatcher.transport.protocol import SenderFactory
 from fanout_dispatcher.values.answers import Reply, Tell
 from fanout_dispatcher.values.desk import RouteMeter
 from fanout_dispatcher.values.event import Head
+from fanout_dispatcher.values.keyed import Keyed
 from fanout_dispatcher.values.sink import PlanRefused
 from fanout_dispatcher.values.views import SourceView
 
@@ -75,6 +77,10 @@ class Engine:
         self.table = Routes(self.works, senders=senders, durable=self.durable, memory=self.memory, share=share)
         self.tidies = [Tidy(book, functools.partial(self.table.in_use, book)) for book in (self.durable, self.memory)]
         self.acceptance = Acceptance(clock)
+        self.once = {
+            self.durable: Once(self.durable, self.acceptance, durable.recovered.keys),
+            self.memory: Once(self.memory, self.acceptance, memory.recovered.keys),
+        }
         self.plans_known = bool(durable.recovered.plans)  # a restart needs nobody else to go on
         self.troubled_at: float | None = None
         self.timers: list[asyncio.TimerHandle] = []
@@ -94,6 +100,10 @@ class Engine:
     def accept_waiting(self, route: Route, head: Head, body: bytes, tell: Tell) -> Caller | None:
         """Take an event whose caller waits for its targets; what is given back may ``leave``. Never raises."""
         return self.acceptance.accept_waiting(route, head, body, tell, self.works.callers)
+
+    def accept_once(self, route: Route, keyed: Keyed, head: Head, body: bytes, reply: Reply) -> None:
+        """Take an event unless its key was taken before; *reply* is called once, on the loop. Never raises."""
+        self.once[route.book].accept(route, keyed, head, body, reply)
 
     # --- what routes fetch by themselves ---------------------------------------------------------------------------
 
@@ -247,12 +257,15 @@ class Engine:
         for lane in self.unpruned[:PRUNED]:
             lane.dead.prune(lane.target.policy.dead_letter, now)
         del self.unpruned[:PRUNED]
+        for once in self.once.values():
+            once.sweep()
 
     def _keep_house(self) -> None:
         now = self.clock.now()
         self.unpruned = [lane for lane in self.table.lanes.values() if lane.tally.meter.dead_letters]
         for book in (self.durable, self.memory):
             book.prune(now - KEPT_ANYWAY)
+            self.once[book].keep_house(now)
 
     def _tidy(self) -> None:
         for tidy in self.tidies:

@@ -9,15 +9,16 @@ import asyncio
 import typing
 import urllib.parse
 
-from fanout_dispatcher.ingress import answer, cloudevents, limiting, prefer, problems
+from fanout_dispatcher.ingress import answer, cloudevents, idempotency, limiting, prefer, problems
 from fanout_dispatcher.ingress.answer import STATUS
 from fanout_dispatcher.ingress.attributes import Invalid
 from fanout_dispatcher.ingress.cloudevents import NotJson
-from fanout_dispatcher.ingress.engine import Engine
+from fanout_dispatcher.ingress.engine import Engine, Route
 from fanout_dispatcher.ingress.exchange import Exchange
 from fanout_dispatcher.ingress.problems import Refusal
 from fanout_dispatcher.ingress.request import Request
 from fanout_dispatcher.values.answers import Turned
+from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.render import render
 from fanout_dispatcher.values.views import EventView
 
@@ -75,10 +76,20 @@ class Acceptor:
             except NotJson as wrong:
                 exchange.refuse(problems.INVALID_JSON(f"{wrong}"))
             else:
-                if route.plan.respond is None or prefer.asynchronous(request):
+                if route.plan.idempotency is not None:
+                    self._once(exchange, route, head, body)
+                elif route.plan.respond is None or prefer.asynchronous(request):
                     self.engine.accept(route, head, body, exchange.reply)
                 else:
                     exchange.caller = self.engine.accept_waiting(route, head, body, exchange.tell)
+
+    def _once(self, exchange: Exchange, route: Route, head: Head, body: bytes) -> None:
+        """Give the engine an event under its key."""
+        keyed = idempotency.keyed(exchange.request, head, body, route)
+        if isinstance(keyed, Refusal):
+            exchange.refuse(keyed)
+        else:
+            self.engine.accept_once(route, keyed, head, body, exchange.reply)
 
     def _tell(self, exchange: Exchange) -> None:
         """Say what became of an event; the journal may have to be asked, so this alone is a task."""

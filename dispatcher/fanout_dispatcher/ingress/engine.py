@@ -7,6 +7,7 @@ from fanout_dispatcher.policies.turnstile import Turnstile
 from fanout_dispatcher.values.answers import Reply, Tell, Turned
 from fanout_dispatcher.values.desk import RouteMeter
 from fanout_dispatcher.values.event import Head
+from fanout_dispatcher.values.keyed import Keyed
 from fanout_dispatcher.values.views import EventView
 
 
@@ -55,6 +56,9 @@ class Engine(typing.Protocol):
 
         Who is turned away is told before this returns None.
         """
+
+    def accept_once(self, route: Route, keyed: Keyed, head: Head, body: bytes, reply: Reply) -> None:
+        """Take an event unless its key was taken before: then *reply* gets the first answer. Else as `accept`."""
 
     async def event(self, receipt: str) -> EventView | Turned | None:
         """What became of an event; None for a receipt that is not ours, Turned where nobody can say it now."""

@@ -45,6 +45,7 @@ class Problem(msgspec.Struct, frozen=True):
 MALFORMED: typing.Final = Problem("malformed-request", 400, "Malformed request", fatal=True)
 INVALID_EVENT: typing.Final = Problem("invalid-event", 400, "Not a valid CloudEvent")
 INVALID_JSON: typing.Final = Problem("invalid-json", 400, "Not valid JSON")
+IDEMPOTENCY_KEY: typing.Final = Problem("idempotency-key", 400, "Idempotency-Key needed")
 NO_ROUTE: typing.Final = Problem("no-route", 404, "No route listens here")
 NO_EVENT: typing.Final = Problem("no-event", 404, "No such event")
 METHOD: typing.Final = Problem("method-not-allowed", 405, "Method not allowed")
@@ -67,6 +68,7 @@ ALL: typing.Final = (
     MALFORMED,
     INVALID_EVENT,
     INVALID_JSON,
+    IDEMPOTENCY_KEY,
     NO_ROUTE,
     NO_EVENT,
     METHOD,

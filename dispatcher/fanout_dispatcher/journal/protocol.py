@@ -80,6 +80,19 @@ class Finished(msgspec.Struct, frozen=True, gc=False):
     states: bytes
 
 
+class KeyRow(msgspec.Struct, frozen=True, gc=False):
+    """The idempotency key that event *seq* was accepted under; it takes the place of an older row with the same key.
+
+    ``door`` is whose keys are counted together, ``fingerprint`` of what came with it. See `values.keyed`.
+    """
+
+    seq: int
+    door: int
+    key: bytes
+    fingerprint: bytes
+    at: float
+
+
 class Replayed(msgspec.Struct, frozen=True, gc=False):
     """Dead letter *dead* goes away because event *seq* (appended in the same batch) takes its place."""
 
@@ -105,6 +118,7 @@ class Batch(msgspec.Struct, kw_only=True):
     forgotten: list[tuple[str, str]] = msgspec.field(default_factory=list)  # (source, key): is not fetched again
     events: list[Event] = msgspec.field(default_factory=list)
     fetched: list[Fetched] = msgspec.field(default_factory=list)
+    keys: list[KeyRow] = msgspec.field(default_factory=list)  # of events in the same batch
     due: list[DueRow] = msgspec.field(default_factory=list)
     undue: list[tuple[int, int]] = msgspec.field(default_factory=list)  # (lane, seq): the due row goes
     progress: list[tuple[int, bytes]] = msgspec.field(default_factory=list)  # (seq, states) of unfinished events
@@ -133,6 +147,7 @@ class Recovered(msgspec.Struct, frozen=True, kw_only=True):
     frozen: dict[int, Frozen]
     plans: dict[str, bytes]
     backlog: dict[int, Backlog]
+    keys: dict[int, int] = msgspec.field(default_factory=dict)  # door -> how many idempotency keys it has
     resting: dict[int, float] = msgspec.field(default_factory=dict)  # frozen values at rest -> since (see Journal.rest)
     fetched: dict[str, frozenset[str]] = msgspec.field(default_factory=dict)  # source -> keys that are remembered
 
@@ -186,8 +201,9 @@ class Journal(typing.Protocol):
     def repair(self, seqs: typing.Sequence[int]) -> None:
         """After JournalAmbiguous: reopen and remove whatever of the events *seqs* was written after all.
 
-        A dead letter that one of them replaced is there again. Everything else of the batch may be written or not, and
-        may be committed again as it was. Raises JournalAmbiguous as long as the disk does not let it.
+        Their idempotency keys go too. A dead letter that one of them replaced is there again. Everything else of the
+        batch may be written or not, and may be committed again as it was. Raises JournalAmbiguous as long as the disk
+        does not let it.
         """
 
     def mark(self, below: int) -> None:
@@ -230,6 +246,15 @@ class Journal(typing.Protocol):
         """Drop history of events that finished before *before* (to the quarter of an hour); how many went.
 
         Up to *limit* rows at a time, each of which may tell of many events: call again until nothing goes.
+        """
+
+    def keys(self, wanted: typing.Collection[bytes]) -> list[KeyRow]:
+        """Those of the idempotency keys *wanted* that are kept, in any order."""
+
+    def forget_keys(self, door: int, before: float, limit: int) -> int:
+        """Drop the first *limit* idempotency keys of *door*, as far as they are from before *before*; how many went.
+
+        They go by seq, the oldest first.
         """
 
     def referred(self, after: Place, limit: int) -> tuple[frozenset[int], Place | None]:

@@ -46,6 +46,8 @@ def doors(routes: list[RouteMeter]) -> Iterator[str]:
     """Pieces of the families that every route has."""
     named = [(one, f'route="{escaped(one.route)}"') for one in routes]
     yield from _family("fanout_events_accepted_total", "counter", "Events accepted.", named, _accepted)
+    says = "Events answered as before, under their idempotency key."
+    yield from _family("fanout_events_repeated_total", "counter", says, named, _repeated)
     yield from _family("fanout_events_refused_total", "counter", "Events turned away.", named, _refused)
     yield from _family("fanout_callers_waiting", "gauge", "Callers that wait for targets.", named, _waiting)
     yield from _family("fanout_answers_total", "counter", "Callers that waited, by how it ended.", named, _answers)
@@ -86,6 +88,10 @@ def _family(name: str, kind: str, says: str, named: list[tuple[M, str]], write: 
 
 def _accepted(one: RouteMeter, labels: str) -> str:
     return f"fanout_events_accepted_total{{{labels}}} {one.accepted}\n"
+
+
+def _repeated(one: RouteMeter, labels: str) -> str:
+    return f"fanout_events_repeated_total{{{labels}}} {one.repeated}\n"
 
 
 def _refused(one: RouteMeter, labels: str) -> str:

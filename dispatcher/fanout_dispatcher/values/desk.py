@@ -46,6 +46,7 @@ class RouteMeter(msgspec.Struct, kw_only=True):
 
     route: str
     accepted: int = 0
+    repeated: int = 0  # events that came again under their idempotency key
     turned: dict[str, int] = msgspec.field(default_factory=dict)  # by reason
     waiting: int = 0  # callers, now
     answers: dict[str, int] = msgspec.field(default_factory=dict)  # to callers that waited, by how the wait ended

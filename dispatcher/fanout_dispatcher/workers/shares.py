@@ -10,6 +10,9 @@ that works so far, because there are more workers since the last start, its othe
 limit is held in every worker: what comes in waits, and nothing is lost, until somebody mends the limit or the number.
 A limit of what comes in holds nothing: a burst that does not go round is then one request for each worker.
 
+Idempotency keys cannot be divided at all: a repetition may come to another worker than the first. Such a plan is
+refused for as long as there are several; where it is the one that works so far, the route takes nothing until then.
+
 Which worker a request comes to, the kernel decides by connection. So a limit of what comes in is never exceeded by all
 of them together, but a producer with one connection gets one worker's share of it.
 """
@@ -19,6 +22,7 @@ import typing
 import msgspec
 
 from fanout_crds.plan import AcceptRate, Adaptive, Budget, Bulkhead, Plan, Policy, RateLimit, Target
+from fanout_dispatcher.values.sink import PlanRefused
 
 Rate = typing.TypeVar("Rate", RateLimit, AcceptRate)
 NO_SHARE: typing.Final = "LimitTooSmall"  # why a target is held
@@ -38,11 +42,18 @@ class Share(msgspec.Struct, frozen=True):
         """Divide *plan*; a target with a limit that does not go round is held."""
         if self.of == 1:
             return plan
+        if plan.idempotency is not None:  # accepted twice is what must not be; not accepted can be mended
+            raise PlanRefused(self.why_not(plan))
         targets = (self._target(target, place) for place, target in enumerate(plan.targets))
         return msgspec.structs.replace(plan, targets=tuple(targets), rate=self._rate(plan.rate))
 
     def why_not(self, plan: Plan) -> str | None:
         """Say which limit of *plan* does not go round, with the path to its field; None when all do."""
+        if plan.idempotency is not None and self.of > 1:
+            return (
+                "spec.accept.idempotency: each worker would know its own keys alone, and this dispatcher has"
+                f" {self.of}: {self._fewer('run one worker')}"
+            )
         if plan.rate is not None and plan.rate.burst < self.of:
             return self._too_small("spec.accept.rateLimit.burst", plan.rate.burst)
         whys = (self._why_not(target.policy, _path(place)) for place, target in enumerate(plan.targets))
@@ -71,10 +82,10 @@ class Share(msgspec.Struct, frozen=True):
             f" least {self.of}, or {self._fewer()}"
         )
 
-    def _fewer(self) -> str:
+    def _fewer(self, otherwise: str = "run fewer workers") -> str:
         """What else there is to do than to raise a limit."""
         if not self.left:
-            return "run fewer workers"
+            return otherwise
         return (
             f"start again when no deliveries and no dead letters are left in {', '.join(self.left)}, which an earlier"
             " start with more workers left behind"

@@ -15,6 +15,7 @@ from tests.sim.checkers import (
     flights,
     generations,
     isolation,
+    keys,
     letters,
     queues,
     rates,
@@ -35,6 +36,7 @@ CHECKERS: typing.Final[dict[str, typing.Callable[[Reading], list[str]]]] = {
     "P13 in flight": flights.check,
     "P14 dead letters": letters.check,
     "P16 answers": answers.check,
+    "P17 keys": keys.check,
     "P24 generations": generations.check,
 }
 

@@ -8,13 +8,14 @@ from tests.sim.history import DURABLE, Answered, Committed, Posted, Started, Sto
 def check(reading: Reading) -> list[str]:
     """In the order in which things happened."""
     wrong: list[str] = []
-    posted: dict[str, float] = {}
+    posted: dict[str, float] = {}  # when each event came first, under its key if it has one
+    keys: dict[str, float] = {}
     committed = -1.0  # when the newest commit that worked was put together
     stopping: set[int] = set()
     for one in reading.history.log:
         match one:
             case Posted():
-                posted[one.event] = one.at
+                posted[one.event] = one.at if one.key is None else keys.setdefault(one.key, one.at)
             case Committed(fault=None):
                 committed = one.begun
             case Stopping():

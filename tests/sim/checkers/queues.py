@@ -60,6 +60,8 @@ class Queues:
     def post(self, posted: Posted) -> None:
         """Note what waits as an event comes in: one event always may."""
         self.over[posted.event] = []
+        if posted.key is not None:
+            return  # it is judged when its key has been looked up: what waits then, nobody outside can tell
         for target in posted.plan.targets:
             where = posted.plan.key, target.name
             size = sum(self.waiting[where].values())

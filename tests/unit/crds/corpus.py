@@ -187,7 +187,10 @@ CORPUS: typing.Final = [
         "must not be more than 64Mi",
         By.RULE,
     ),
-    _shape("spec.accept.schema", {}, "unknown field; known here: maxBodySize, rateLimit"),
+    _shape("spec.accept.schema", {}, "unknown field; known here: maxBodySize, rateLimit, idempotency"),
+    _rule("spec.accept.idempotency", {"ttl": "169h"}, "ttl must not be longer than 168h"),
+    _shape("spec.accept.idempotency.maxKeys", 0, "expected a whole number from 1 to 10000000, got 0"),
+    _shape("spec.accept.idempotency.keyExpression", "event.id", "unknown field; known here: ttl, maxKeys"),
     _rate("no requests", {}, "requests", "is required"),
     _rate("no request at all", {"requests": 0}, "requests", "expected a whole number from 1 to 1000000, got 0"),
     _rate("in no time", {"requests": 1, "per": "0s"}, "per", ZERO, By.RULE),
@@ -213,6 +216,11 @@ CORPUS: typing.Final = [
     _shape("spec.respond.mode", "Wait", 'expected one of Accepted, Settled, got "Wait"'),
     _shape("spec.respond.waitFor", ["Billing"], LABEL + '"Billing"')._replace(path="spec.respond.waitFor[0]"),
     _rule("spec.respond", {"quorum": 1}, WAITING),
+    _rule(
+        "spec",
+        good()["spec"] | {"respond": {"mode": "Settled"}, "accept": {"idempotency": {}}},
+        "accept.idempotency goes with respond.mode Accepted only",
+    ),
     _rule("spec.respond", {"mode": "Accepted", "waitFor": ["billing"]}, WAITING),
     _rule("spec.respond", {"mode": "Settled", "timeout": "0s"}, ZERO)._replace(path="spec.respond.timeout"),
     _rule("spec.respond", {"mode": "Settled", "maxBodySize": "2Mi"}, "must not be more than 1Mi")._replace(

@@ -56,6 +56,18 @@ def test_without_saying_so_a_body_may_have_a_mebibyte() -> None:
 @pytest.mark.parametrize(
     ("said", "meant"),
     [
+        ({}, plan.Idempotency(ttl=86400.0, max_keys=1_000_000)),
+        ({"ttl": "1h", "maxKeys": 5}, plan.Idempotency(ttl=3600.0, max_keys=5)),
+    ],
+)
+def test_keys_are_kept_where_a_route_asks_for_it(said: Json, meant: plan.Idempotency) -> None:
+    assert compiled(parse(changed(good(), "spec.accept.idempotency", said))).plan.idempotency == meant
+    assert compiled(parse(good())).plan.idempotency is None
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
         ({"requests": 5}, plan.AcceptRate(requests=5, per=1.0, burst=5, key="Route")),
         (
             {"requests": 5, "per": "1m", "burst": 9, "key": {"type": "Header", "header": "X-Tenant"}},

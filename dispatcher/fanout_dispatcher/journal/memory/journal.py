@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 import msgspec
 
 from fanout_dispatcher.journal.clock import EPOCH, Clock, away
+from fanout_dispatcher.journal.memory.keys import KEY_BYTES
 from fanout_dispatcher.journal.memory.store import Store, weight
 from fanout_dispatcher.journal.protocol import (
     PULL_BYTES,
@@ -21,6 +22,7 @@ from fanout_dispatcher.journal.protocol import (
     JournalAmbiguous,
     JournalFault,
     JournalFull,
+    KeyRow,
     Kind,
     Place,
     Pulled,
@@ -86,6 +88,7 @@ class MemoryJournal:
             frozen=dict(store.frozen),
             plans=dict(store.plans),
             backlog=store.backlog(),
+            keys=store.keys.counts(),
             resting=dict(store.resting),
             fetched=store.remembered(),
         )
@@ -104,7 +107,7 @@ class MemoryJournal:
         mishap = self._mishap(batch)
         if mishap is Mishap.FULL:
             raise JournalFull("this journal in memory is full, by a mishap; nothing was written")
-        size = sum(weight(event) for event in batch.events)
+        size = sum(weight(event) for event in batch.events) + KEY_BYTES * len(batch.keys)
         if size and self._max_bytes is not None and self._store.used + size > self._max_bytes:
             raise JournalFull(f"this journal in memory has reached its bound of {self._max_bytes} bytes")
         if mishap is not Mishap.LOST:
@@ -184,6 +187,14 @@ class MemoryJournal:
             if letter.row.at < before and letter.row.seq not in store.events:
                 store.letters.remove(letter)
         return len(old)
+
+    def keys(self, wanted: Collection[bytes]) -> list[KeyRow]:
+        """Those of the idempotency keys that are kept."""
+        return self._ready().keys.find(wanted)
+
+    def forget_keys(self, door: int, before: float, limit: int) -> int:
+        """Drop the oldest idempotency keys of a door."""
+        return self._ready().keys.forget(door, before, limit)
 
     def referred(self, after: Place, limit: int) -> tuple[frozenset[int], Place | None]:
         """Which frozen values the next events refer to, then dead letters, and where to go on."""

@@ -10,6 +10,7 @@ from collections.abc import Collection
 import msgspec
 
 from fanout_dispatcher.journal.memory.index import LaneIndex
+from fanout_dispatcher.journal.memory.keys import KEY_BYTES, Keys
 from fanout_dispatcher.journal.memory.letters import Letters
 from fanout_dispatcher.journal.protocol import Backlog, Batch, DeadRow, DueRow, Finished, StoredEvent
 from fanout_dispatcher.values.event import Event, Frozen, State
@@ -30,10 +31,16 @@ class Store:
         self.letters = Letters()
         self.done: dict[int, tuple[float, Finished]] = {}  # seq -> when it finished; in that order
         self.fetched: dict[tuple[str, str], int] = {}  # source and its key -> seq
+        self.keys = Keys()
         self.last_seq = 0
         self.indexed_to = 0  # every pending delivery of an event up to here has its row
-        self.used = 0  # bytes
+        self._used = 0  # bytes of events and dead letters
         self._due: dict[int, LaneIndex] = {}
+
+    @property
+    def used(self) -> int:
+        """Bytes, keys included."""
+        return self._used + KEY_BYTES * len(self.keys)
 
     def index(self, lane: int) -> LaneIndex:
         """The due rows of a lane."""
@@ -54,7 +61,9 @@ class Store:
         for event in batch.events:
             self.events[event.seq] = event
             self.last_seq = max(self.last_seq, event.seq)
-            self.used += weight(event)
+            self._used += weight(event)
+        for key in batch.keys:
+            self.keys.put(key)
         self.fetched.update({(one.source, one.key): one.seq for one in batch.fetched})
         for row in batch.due:
             self.index(row.lane).put(row)
@@ -87,7 +96,7 @@ class Store:
             if event is not None:
                 letter.event = msgspec.structs.replace(letter.event, head=event.head, body=event.body)
                 letter.replayed = None
-                self.used += weight(event)
+                self._used += weight(event)
         self.fetched = {one: seq for one, seq in self.fetched.items() if seq not in seqs}
         for seq in seqs:
             for letter in self.letters.of(seq):
@@ -97,12 +106,14 @@ class Store:
                 self.index(lane).drop(seq)
             self._drop_event(seq)
             self.done.pop(seq, None)
+        if len(self.keys):
+            self.keys.take_back(seqs)
 
     def remove_letter(self, number: int) -> None:
         """A kept dead letter goes."""
         letter = self.letters.kept(number)
         if letter is not None:
-            self.used -= weight(letter.event)
+            self._used -= weight(letter.event)
             self.letters.remove(letter)
 
     def drop(self, frozen: Collection[int], lanes: Collection[int]) -> list[int]:
@@ -185,12 +196,12 @@ class Store:
     def _bury(self, dead: DeadRow) -> None:
         event = self.events.get(dead.seq)
         if event is not None and self.letters.bury(dead, event):
-            self.used += weight(event)
+            self._used += weight(event)
 
     def _replay(self, number: int, seq: int) -> None:
         letter = self.letters.kept(number)
         if letter is not None:
-            self.used -= weight(letter.event)
+            self._used -= weight(letter.event)
             letter.event = msgspec.structs.replace(letter.event, body=b"")
             letter.replayed = seq
 
@@ -198,7 +209,7 @@ class Store:
         self.progress.pop(seq, None)
         event = self.events.pop(seq, None)
         if event is not None:
-            self.used -= weight(event)
+            self._used -= weight(event)
 
 
 def weight(event: Event) -> int:

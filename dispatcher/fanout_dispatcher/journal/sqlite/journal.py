@@ -19,6 +19,7 @@ from fanout_dispatcher.journal.protocol import (
     JournalAmbiguous,
     JournalFault,
     JournalRefused,
+    KeyRow,
     Kind,
     Place,
     Pulled,
@@ -161,6 +162,14 @@ class SqliteJournal:
     def forget(self, before: float, limit: int) -> int:
         """Drop history of finished events from before *before*; how many went."""
         return self._changing(lambda: self._ready().forget(before, limit, self._known))
+
+    def keys(self, wanted: Collection[bytes]) -> list[KeyRow]:
+        """Those of the idempotency keys *wanted* that are kept."""
+        return self._looking(lambda session: session.keys(wanted))
+
+    def forget_keys(self, door: int, before: float, limit: int) -> int:
+        """Drop the first *limit* idempotency keys of *door*, as far as they are from before *before*."""
+        return self._changing(lambda: self._ready().forget_keys(door, before, limit))
 
     def referred(self, after: Place, limit: int) -> tuple[frozenset[int], Place | None]:
         """Numbers of the frozen values that events and dead letters refer to, *limit* rows at a time."""

@@ -24,6 +24,7 @@ def take_back(sql: Statements, seqs: Sequence[int]) -> None:
     sql.among("drop_fetched_of_events", seqs)
     sql.among("drop_progress", seqs)
     sql.among("drop_events", seqs)
+    sql.among("drop_keys", seqs)
     gone = frozenset(seqs)
     for bucket in {seq >> coding.BUCKET_BITS for seq in seqs}:
         for key, events in done_rows(sql, bucket):

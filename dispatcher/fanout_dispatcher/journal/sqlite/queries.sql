@@ -159,6 +159,31 @@ SELECT json_group_array(json_array(event.seq, event.frozen, length(event.head), 
        CAST(group_concat(event.body, '') AS BLOB)
 FROM carray(?) AS wanted CROSS JOIN event ON event.seq = wanted.value;
 
+-- --------------------------------------------------------------------------------------------------- idempotency keys
+
+-- name: put_keys
+-- Keys of accepted events, each in the place of one that is past its time.
+INSERT OR REPLACE INTO idem (seq, door, key, fingerprint, at)
+SELECT column1, column2, column3, column4, column5 FROM (VALUES (?, ?, ?, ?, ?)) WHERE column1 IS NOT NULL;
+
+-- name: keys
+-- Those that are kept.
+SELECT seq, door, key, fingerprint, at FROM idem WHERE key IN (SELECT value FROM carray(?));
+
+-- name: keys_by_door
+-- How many there are.
+SELECT door, count(*) FROM idem GROUP BY door;
+
+-- name: forget_keys
+-- The first ones of a door, as far as they are old.
+DELETE FROM idem WHERE seq IN (
+    SELECT seq FROM (SELECT seq, at FROM idem WHERE door = ? ORDER BY seq LIMIT ?) WHERE at < ?
+) RETURNING seq;
+
+-- name: drop_keys
+-- The keys of whole events.
+DELETE FROM idem WHERE seq IN (SELECT value FROM carray(?));
+
 -- ------------------------------------------------------------------------------------------------------- dead letters
 
 -- name: put_dead

@@ -77,6 +77,7 @@ def recover(sql: Statements, known: Facts, clock: Clock) -> tuple[Facts, Recover
         resting={one.number: since for one, since in values if since is not None},
         plans=dict(sql.rows("plans")),
         fetched=_fetched(sql),
+        keys=dict(sql.rows("keys_by_door")),
         backlog=_backlog(sql, {number: (dead, dead_bytes) for number, _, _, dead, dead_bytes in lanes}),
     )
     return known, recovered

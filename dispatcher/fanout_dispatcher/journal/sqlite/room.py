@@ -22,6 +22,7 @@ from fanout_dispatcher.journal.sqlite.statements import Statements
 
 EVENT_BYTES = 512  # what an event takes besides its head and body, generously
 ROW_BYTES = 256  # a row of the index, in both its orders
+KEY_BYTES = 256  # an idempotency key, in its three orders
 LETTER_BYTES = 8_192  # what a dead letter takes besides its body: the head is copied with it
 MEASURE_EVERY = 1 << 20  # bytes appended
 SPARE = 32 << 20  # bytes of the disk kept for settling, …
@@ -87,7 +88,7 @@ class Room:
 
 def _weight(batch: Batch) -> int:
     """What *batch* takes in the file, generously."""
-    size = EVENT_BYTES * len(batch.events) + ROW_BYTES * len(batch.due)
+    size = EVENT_BYTES * len(batch.events) + ROW_BYTES * len(batch.due) + KEY_BYTES * len(batch.keys)
     for event in batch.events:
         head = event.head
         size += len(event.body) + 2 * len(head.attributes)  # id, source and type are there, and once more by themselves

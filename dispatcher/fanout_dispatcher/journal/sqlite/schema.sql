@@ -77,6 +77,18 @@ CREATE TABLE progress (
     states BLOB NOT NULL
 ) STRICT;
 
+-- The idempotency keys of accepted events, finished ones too, until they are past their time or too many. Keys and
+-- fingerprints are digests of 16 bytes, door is one of the route's name: its keys are counted together.
+CREATE TABLE idem (
+    seq         INTEGER PRIMARY KEY,            -- in the order of acceptance, so that they are written at the end
+    door        INTEGER NOT NULL,
+    key         BLOB    NOT NULL UNIQUE,        -- a key is taken once
+    fingerprint BLOB    NOT NULL,
+    at          REAL    NOT NULL
+) STRICT;
+
+CREATE INDEX idem_door ON idem (door);          -- and by seq within: the oldest of a door go first
+
 -- The index of deliveries that are not in a window, or came out of here. A million of them are counted at a start, so
 -- that a row says itself what its body weighs, and says nothing that is not so: delivery is empty until there is a history.
 CREATE TABLE due (

@@ -10,7 +10,7 @@ import apsw
 import msgspec
 
 from fanout_dispatcher.journal.clock import Clock
-from fanout_dispatcher.journal.protocol import Batch, JournalFault, JournalFull
+from fanout_dispatcher.journal.protocol import Batch, JournalFault, JournalFull, KeyRow
 from fanout_dispatcher.journal.sqlite import coding, place, recovery, tidying, writing
 from fanout_dispatcher.journal.sqlite.ballast import Ballast
 from fanout_dispatcher.journal.sqlite.copying import Copying
@@ -103,6 +103,16 @@ class Session:
 
         self._transact(body)
         return sum(gone)
+
+    def keys(self, wanted: Collection[bytes]) -> list[KeyRow]:
+        """Those of the idempotency keys that are kept."""
+        return [KeyRow(*row) for row in self.sql.rows("keys", (apsw.carray(tuple(wanted)),))] if wanted else []
+
+    def forget_keys(self, door: int, before: float, limit: int) -> int:
+        """Drop the oldest idempotency keys of a door."""
+        gone: list[tuple[int]] = []
+        self._transact(lambda: gone.extend(self.sql.rows("forget_keys", (door, limit, before))))
+        return len(gone)
 
     def rest(self, since: Mapping[int, float | None]) -> None:
         """Keep since when frozen values rest."""

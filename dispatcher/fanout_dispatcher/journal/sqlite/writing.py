@@ -4,10 +4,10 @@ A list that is empty costs nothing; one that is not costs one statement (two for
 ones), whatever its length.
 """
 
-from fanout_dispatcher.journal.protocol import Batch, DeadRow, DueRow, Fetched, Finished, Replayed
+from fanout_dispatcher.journal.protocol import Batch, DeadRow, DueRow, Finished, Replayed
 from fanout_dispatcher.journal.sqlite import coding
 from fanout_dispatcher.journal.sqlite.statements import Statements, Value
-from fanout_dispatcher.values.event import Event, Frozen
+from fanout_dispatcher.values.event import Frozen
 
 
 def write(sql: Statements, batch: Batch) -> None:
@@ -15,7 +15,7 @@ def write(sql: Statements, batch: Batch) -> None:
     if batch.lanes or batch.frozen or batch.plans or batch.forgotten:
         _settings(sql, batch)
     if batch.events:
-        _events(sql, batch.events, batch.fetched)
+        _events(sql, batch)
     if batch.due:
         _due(sql, batch.due)
     if batch.undue:
@@ -50,12 +50,18 @@ def _frozen(sql: Statements, frozen: list[Frozen]) -> None:
     sql.put("put_owed", owed, 3)
 
 
-def _events(sql: Statements, events: list[Event], fetched: list[Fetched]) -> None:
+def _events(sql: Statements, batch: Batch) -> None:
     values: list[Value] = []
-    for event in events:
+    for event in batch.events:
         values += (event.seq, event.frozen.number, coding.head_bytes(event), event.body)
     sql.put("put_events", values, 4)
-    sql.put("put_fetched", [value for one in fetched for value in (one.source, one.key, one.seq)], 3)
+    fetched = [value for one in batch.fetched for value in (one.source, one.key, one.seq)]
+    sql.put("put_fetched", fetched, 3)
+    if batch.keys:
+        rows: list[Value] = []
+        for row in batch.keys:
+            rows += (row.seq, row.door, row.key, row.fingerprint, row.at)
+        sql.put("put_keys", rows, 5)
 
 
 def _due(sql: Statements, due: list[DueRow]) -> None:

@@ -7,7 +7,7 @@ import msgspec
 
 from fanout_dispatcher.engine.pending import Pending
 from fanout_dispatcher.journal.disk import Done, Job, result_of
-from fanout_dispatcher.journal.protocol import Batch, DeadRow, DueRow, Fetched, Journal, Replayed
+from fanout_dispatcher.journal.protocol import Batch, DeadRow, DueRow, Fetched, Journal, KeyRow, Replayed
 from fanout_dispatcher.values.event import Event, Frozen, Head
 
 T = typing.TypeVar("T")
@@ -65,6 +65,7 @@ class Written(msgspec.Struct):
     dead: tuple[DeadRow, ...] = ()
     replayed: Replayed | None = None
     fetched: Fetched | None = None
+    key: KeyRow | None = None
 
     def landed(self, fault: Exception | None) -> None:
         self.told(self.event.seq, fault)

@@ -15,6 +15,7 @@ from fanout_dispatcher.policies.turnstile import Turnstile
 from fanout_dispatcher.values.answers import Accepted, Answered, Reply, Tell, Turned
 from fanout_dispatcher.values.desk import RouteMeter
 from fanout_dispatcher.values.event import Head
+from fanout_dispatcher.values.keyed import Keyed
 from fanout_dispatcher.values.views import EventView
 
 WALL = 1_795_395_840.0  # Mon, 23 Nov 2026 02:24:00 GMT
@@ -73,6 +74,7 @@ class StubEngine:
         self.taken: list[tuple[Head, bytes]] = []
         self.replies: collections.deque[Reply] = collections.deque()
         self.callers: list[StubCaller] = []
+        self.keyed: list[Keyed] = []
         self.holding = False
         self.outcome: Answered | None = None
         self.views: dict[str, EventView | Turned] = {}
@@ -93,6 +95,10 @@ class StubEngine:
         self.taken.append((head, body))
         self.callers.append(StubCaller(tell))
         return self.callers[-1]
+
+    def accept_once(self, route: Route, keyed: Keyed, head: Head, body: bytes, reply: Reply) -> None:
+        self.keyed.append(keyed)
+        self.accept(route, head, body, reply)
 
     def release(self) -> None:
         """Give the oldest answer that is held back."""

@@ -9,7 +9,7 @@ import pytest
 from fanout_dispatcher.journal.protocol import Backlog, Batch, DueRow
 from fanout_dispatcher.journal.sqlite import SqliteJournal, opening
 from fanout_dispatcher.values.views import DeadLetterFilter
-from tests.support.journals import HISTORY, INVOICE, KEY, ORDER, a_dead, a_due, a_journal, an_event
+from tests.support.journals import HISTORY, INVOICE, KEY, LANES, ORDER, a_dead, a_due, a_journal, a_key, an_event
 
 FORMAT_1 = pathlib.Path(__file__).with_name("format_1.sql")
 
@@ -88,3 +88,22 @@ def tables(path: pathlib.Path) -> dict[str, object]:
     made["version"] = opening.pragma(db, "user_version")
     db.close()
     return made
+
+
+def test_a_journal_of_format_2_gets_its_table_of_keys(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "journal.db"
+    before = a_journal(path)
+    before.open()
+    before.commit(Batch(lanes=list(LANES), frozen=[ORDER], events=[an_event(1)]))
+    before.close()
+    db = apsw.Connection(str(path))
+    db.execute("DROP TABLE idem; PRAGMA user_version = 2")
+    db.close()
+
+    after = a_journal(path)
+    found = after.open()
+    after.commit(Batch(events=[an_event(2)], keys=[a_key(2, b"k")]))
+
+    assert (found.pending, found.keys) == (2, {})
+    assert after.keys([b"k"]) == [a_key(2, b"k")]
+    after.close()

@@ -9,6 +9,7 @@ from fanout_crds import plan
 from fanout_dispatcher.ingress.cloudevents import identity
 from fanout_dispatcher.sources.events import Unfit, read
 from fanout_dispatcher.sources.table import Row
+from fanout_dispatcher.values.desk import RouteMeter
 from tests.unit.crds.test_plan import some_plan
 
 
@@ -18,6 +19,8 @@ class Route(msgspec.Struct, frozen=True):
     plan: plan.Plan
     forwardable: frozenset[bytes] = frozenset({b"x-shop"})
     forward_prefixes: tuple[bytes, ...] = ()
+    meter: RouteMeter = RouteMeter(route="shop/order-placed")
+    turnstile: None = None
 
 
 ROUTE: typing.Final = Route(some_plan())

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from fanout_crds.plan import AcceptRate, Adaptive, Budget, Plan, RateLimit
+from fanout_crds.plan import AcceptRate, Adaptive, Budget, Idempotency, Plan, RateLimit
+from fanout_dispatcher.values.sink import PlanRefused
 from fanout_dispatcher.workers.shares import Share, shares
 from tests.support.plans import a_plan, a_target
 
@@ -72,6 +73,19 @@ def test_a_limit_of_what_comes_in_is_divided_too_and_a_burst_that_does_not_go_ro
     assert sum(one.burst for one in rates if one) == max(burst, of)
     assert (why is None) == (burst >= of)
     assert why is None or why.startswith(f"spec.accept.rateLimit.burst: {burst} cannot be divided among the {of} ")
+
+
+def test_keys_are_refused_with_several_workers_and_run_with_one() -> None:
+    plan = a_plan(idempotency=Idempotency(ttl=1.0, max_keys=1))
+
+    why = Share(0, 2).why_not(plan)
+
+    assert why is not None
+    assert why.startswith("spec.accept.idempotency: each worker would know its own keys alone")
+    assert why.endswith("this dispatcher has 2: run one worker")
+    with pytest.raises(PlanRefused, match="this dispatcher has 2"):
+        Share(1, 2)(plan)
+    assert (Share(0, 1).why_not(plan), Share(0, 1)(plan)) == (None, plan)
 
 
 @given(least=some.integers(1, 20), highest=some.integers(64, 4096), of=WORKERS)

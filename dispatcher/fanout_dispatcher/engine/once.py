@@ -1,0 +1,167 @@
+"""Accepting an event once for each idempotency key, whatever happens in between.
+
+The key goes into the journal in the same transaction as its event. So there is no state in which a key is taken and its
+event is not, and a crash leaves nothing to be cleaned up: either both are there, and whoever comes next gets the first
+answer, or neither is.
+
+From the first request with a key until its answer there is a *ticket* in memory, made before the journal is asked for
+the key. Whoever brings the same key meanwhile joins it and is answered with it, so there are never two for one key on
+their way. When the commit fails all of them are refused, and the next one begins anew.
+
+What is kept is bounded by time and by number, for each route (its *door*), and the oldest go first. Deleting happens
+some rows at a time, between two commits.
+"""
+
+import functools
+import math
+import typing
+
+import msgspec
+
+from fanout_crds import plan
+from fanout_dispatcher.engine.acceptance import Acceptance, count, journal_trouble
+from fanout_dispatcher.engine.book import Book
+from fanout_dispatcher.engine.route import Route
+from fanout_dispatcher.journal.protocol import KeyRow
+from fanout_dispatcher.values.answers import Accepted, Answered, Reply, Turned
+from fanout_dispatcher.values.event import Head
+from fanout_dispatcher.values.keyed import Keyed
+
+STEP: typing.Final = 500  # keys forgotten at a time: some 2 ms on the journal's thread
+PAUSE: typing.Final = 0.05  # seconds between two times
+LONGEST: typing.Final = 168 * 3600.0  # seconds that a key is kept of whose route nothing has come since the start
+REUSED: typing.Final = Turned(
+    status=422,
+    reason="IdempotencyKeyReused",
+    detail="another event came with this Idempotency-Key before: a new event needs a new key",
+)
+
+
+class Ticket(msgspec.Struct, eq=False):
+    """A key that is being looked up or whose event is being committed, and who waits for the answer."""
+
+    route: Route
+    keyed: Keyed
+    head: Head
+    body: bytes
+    replies: list[Reply]
+    renews: bool = False  # it takes the place of a key that is past its time
+
+
+class Once:
+    """The keys of one book. *kept* is how many of each door its journal has."""
+
+    def __init__(self, book: Book, acceptance: Acceptance, kept: typing.Mapping[int, int]) -> None:
+        self.book = book
+        self.acceptance = acceptance
+        self.kept = dict(kept)
+        self.rules: dict[int, plan.Idempotency] = {}  # by door, of the routes whose keys came since the start
+        self.tickets: dict[bytes, Ticket] = {}
+        self.wanted: list[Ticket] = []  # to be looked up together in the next turn of the loop
+        self.forgetting: set[int] = set()
+
+    def __repr__(self) -> str:
+        return f"<Once kept={sum(self.kept.values())} tickets={len(self.tickets)}>"
+
+    def accept(self, route: Route, keyed: Keyed, head: Head, body: bytes, reply: Reply) -> None:
+        """Take an event unless its key was taken before; *reply* is called once."""
+        ticket = self.tickets.get(keyed.key)
+        if ticket is not None:
+            if ticket.keyed.fingerprint != keyed.fingerprint:
+                return reply(count(route.meter, REUSED))
+            return ticket.replies.append(reply)
+        barred = self.acceptance.barred(route.book)
+        if barred is not None:
+            return reply(count(route.meter, barred))
+        self.tickets[keyed.key] = ticket = Ticket(route, keyed, head, body, [reply])
+        if not self.wanted:
+            self.book.loop.call_soon(self._look)
+        self.wanted.append(ticket)
+        return None
+
+    def sweep(self) -> None:
+        """Forget the oldest keys of doors that have more than they may."""
+        for door, rule in self.rules.items():
+            over = self.kept.get(door, 0) - rule.max_keys
+            if over > 0:
+                self._forget(door, math.inf, over)
+
+    def keep_house(self, now: float) -> None:
+        """Forget the keys that are past their time."""
+        for door in self.kept:
+            rule = self.rules.get(door)
+            self._forget(door, now - (rule.ttl if rule is not None else LONGEST), None)
+
+    # --- a ticket's way ----------------------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        tickets, self.wanted = self.wanted, []
+        keys = [ticket.keyed.key for ticket in tickets]
+        self.book.disk.run(lambda journal: journal.keys(keys), functools.partial(self._found, tickets))
+
+    def _found(self, tickets: list[Ticket], answer: list[KeyRow] | Exception) -> None:
+        if isinstance(answer, Exception):
+            turned = journal_trouble(answer)
+            for ticket in tickets:
+                self._end(ticket, count(ticket.route.meter, turned))
+            return
+        rows = {row.key: row for row in answer}
+        for ticket in tickets:
+            self._judge(ticket, rows.get(ticket.keyed.key))
+
+    def _judge(self, ticket: Ticket, row: KeyRow | None) -> None:
+        rule = ticket.route.plan.idempotency
+        keyed = ticket.keyed
+        if row is None or rule is None or row.at + rule.ttl <= self.acceptance.clock.now():
+            ticket.renews = row is not None
+            reply = functools.partial(self._accepted, ticket)
+            self.acceptance.accept(ticket.route, ticket.head, ticket.body, reply, keyed)
+        elif row.fingerprint != keyed.fingerprint:
+            self._end(ticket, count(ticket.route.meter, REUSED))
+        else:
+            ticket.route.meter.repeated += 1
+            self._end(ticket, Accepted(self.book.receipts.make(row.seq)))
+
+    def _accepted(self, ticket: Ticket, answer: Answered) -> None:
+        door, rule = ticket.keyed.door, ticket.route.plan.idempotency
+        if isinstance(answer, Accepted):
+            if not ticket.renews:
+                self.kept[door] = self.kept.get(door, 0) + 1
+            if rule is not None:
+                self.rules[door] = rule
+        self._end(ticket, answer)
+
+    def _end(self, ticket: Ticket, answer: Answered) -> None:
+        """Answer all who brought the key; the first is counted already."""
+        del self.tickets[ticket.keyed.key]
+        meter = ticket.route.meter
+        for place, reply in enumerate(ticket.replies):
+            if place and isinstance(answer, Turned):
+                count(meter, answer)
+            elif place:
+                meter.repeated += 1
+            reply(answer)
+
+    # --- forgetting -------------------------------------------------------------------------------------------------
+
+    def _forget(self, door: int, before: float, limit: int | None) -> None:
+        """Have the journal drop the oldest keys of *door* from before *before*, *limit* at most; one job at a time."""
+        if door in self.forgetting:
+            return
+        self.forgetting.add(door)
+        some = STEP if limit is None else min(STEP, limit)
+
+        def forgotten(answer: int | Exception) -> None:
+            self.forgetting.discard(door)
+            if isinstance(answer, Exception):
+                return  # the committer tells of it; next time
+            left = self.kept.get(door, 0) - answer
+            if left > 0:
+                self.kept[door] = left
+            else:
+                self.kept.pop(door, None)
+            more = None if limit is None else limit - answer
+            if answer == some and more != 0:
+                self.book.loop.call_later(PAUSE, self._forget, door, before, more)
+
+        self.book.disk.run(lambda journal: journal.forget_keys(door, before, some), forgotten)

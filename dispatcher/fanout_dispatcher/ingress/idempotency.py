@@ -1,0 +1,54 @@
+"""Which key a request comes under, on a route that accepts each event once.
+
+The key is the Idempotency-Key header (draft-ietf-httpapi-idempotency-key-header-07), quoted as the draft has it or bare
+as most clients send it. A CloudEvent without the header has a key all the same: its source and id, by which CloudEvents
+1.0 §3.1.1 lets a consumer know a duplicate. A plain request with neither is refused: taken, it would be what its route
+says cannot happen.
+
+The fingerprint is of the body and, where there are any, of the attributes that make the event this one. What changes
+from one sending to the next (a trace, a time) is not in it.
+"""
+
+import re
+import typing
+
+from fanout_dispatcher.ingress import cloudevents, problems
+from fanout_dispatcher.ingress.engine import Route
+from fanout_dispatcher.ingress.problems import Refusal
+from fanout_dispatcher.ingress.request import Request
+from fanout_dispatcher.values.event import Head
+from fanout_dispatcher.values.keyed import Keyed, digest, door
+
+HEADER: typing.Final = b"idempotency-key"
+_QUOTED: typing.Final = re.compile(rb'"((?:[ !#-\[\]-~]|\\["\\])+)"(?:[ ]*;.*)?')  # RFC 9651 §3.3.3, with parameters
+_BARE: typing.Final = re.compile(rb"[!#-~][ -~]*")
+_ESCAPED: typing.Final = re.compile(rb'\\(["\\])')
+
+
+def keyed(request: Request, head: Head, body: bytes, route: Route) -> Keyed | Refusal:
+    """Find the key of an event that was read from *request*."""
+    said = request.fields.get(HEADER)
+    event = _is_event(request)
+    if said is None:
+        if not event:
+            return problems.IDEMPOTENCY_KEY("this route takes an event once: send an Idempotency-Key, or a CloudEvent")
+        key = digest(b"event", head.identity)
+    elif (bare := _read(said)) is not None:
+        key = digest(b"key", route.plan.key.encode(), bare)
+    else:
+        return problems.IDEMPOTENCY_KEY('the Idempotency-Key must be a string such as "8e03978e-40d5-43e8"')
+    name = (head.id, head.source, head.type) if event else ()
+    return Keyed(door(route.plan.key), key, digest(body, *(one.encode() for one in name)))
+
+
+def _is_event(request: Request) -> bool:
+    """Tell whether id, source and type are the producer's."""
+    content_type = request.fields.get(b"content-type", b"")
+    return b"ce-id" in request.fields or content_type[: len(cloudevents.STRUCTURED)].lower() == cloudevents.STRUCTURED
+
+
+def _read(said: bytes) -> bytes | None:
+    """Read the header: quoted and bare are the same key."""
+    if (quoted := _QUOTED.fullmatch(said)) is not None:
+        return _ESCAPED.sub(rb"\1", quoted[1])
+    return said if _BARE.fullmatch(said) else None

@@ -1,0 +1,101 @@
+"""Under which key a request comes, on a route that accepts each event once; and what it is told without one."""
+
+import typing
+
+import msgspec
+import pytest
+
+from fanout_crds.plan import Idempotency
+from fanout_dispatcher.values.keyed import Keyed, door
+from tests.contract.ingress.client import Answer, post
+from tests.contract.ingress.conftest import Serve
+from tests.unit.dispatcher.ingress.stub import StubEngine, route
+
+EVENT = ("ce-specversion: 1.0", "ce-id: 7", "ce-source: /shop", "ce-type: placed")
+STRUCTURED = b'{"specversion":"1.0","id":"7","source":"/shop","type":"placed","data":1}'
+Asked = typing.Callable[..., typing.Awaitable[Answer]]
+
+
+@pytest.fixture
+async def ask(serve: Serve, engine: StubEngine) -> Asked:
+    """Post to a route that keeps keys."""
+    made = route()
+    plan = msgspec.structs.replace(made.plan, idempotency=Idempotency(ttl=60.0, max_keys=9))
+    engine.routes = {plan.path: msgspec.structs.replace(made, plan=plan)}
+    client = await serve()
+
+    async def asked(body: bytes, *headers: str) -> Answer:
+        return await client.ask(post(body, *headers))
+
+    return asked
+
+
+async def keys(ask: Asked, engine: StubEngine, *requests: tuple[bytes, tuple[str, ...]]) -> list[Keyed]:
+    for body, headers in requests:
+        assert (await ask(body, *headers)).status == 202
+    return engine.keyed
+
+
+async def test_the_header_is_the_key_quoted_or_bare(ask: Asked, engine: StubEngine) -> None:
+    said = ('"a-1"', "a-1", '"a-1";v=1', '"a-2"', r'"a\"1"')
+
+    found = await keys(ask, engine, *((b"x", (f"Idempotency-Key: {one}",)) for one in said))
+
+    assert found[0] == found[1] == found[2]
+    assert len({one.key for one in found}) == 3
+    assert {one.door for one in found} == {door("shop/orders")}
+
+
+@pytest.mark.parametrize("said", ["", '"', '"open', '""', '"a" b', "a\tb"])
+async def test_what_is_no_key_is_refused(ask: Asked, engine: StubEngine, said: str) -> None:
+    answer = await ask(b"x", f"Idempotency-Key: {said}")
+
+    assert (answer.status, answer.json["type"].rpartition("/")[2]) == (400, "idempotency-key")
+    assert engine.taken == []
+
+
+async def test_a_plain_request_without_a_key_is_refused_and_a_cloudevent_has_one(
+    ask: Asked, engine: StubEngine
+) -> None:
+    answer = await ask(b"x")
+    found = await keys(ask, engine, (b"1", EVENT), (STRUCTURED, ("Content-Type: application/cloudevents+json",)))
+
+    assert (answer.status, answer.json["title"]) == (400, "Idempotency-Key needed")
+    assert found[0].key == found[1].key, "binary and structured, it is the same event"
+
+
+async def test_the_fingerprint_is_of_body_and_event_and_not_of_what_changes_with_each_sending(
+    ask: Asked, engine: StubEngine
+) -> None:
+    key = "Idempotency-Key: k"
+    other = tuple(one.replace("placed", "cancelled") for one in EVENT)
+
+    found = await keys(
+        ask,
+        engine,
+        (b"1", (key, *EVENT, "traceparent: 00-1-1-01", "ce-time: 2026-11-23T01:04:00Z")),
+        (b"1", (key, *EVENT, "traceparent: 00-2-2-01", "ce-time: 2026-11-23T01:05:00Z")),
+        (b"2", (key, *EVENT)),
+        (b"1", (key, *other)),
+        (b"1", (key,)),
+        (b"1", (key,)),
+    )
+
+    prints = [one.fingerprint for one in found]
+    assert prints[0] == prints[1]
+    assert prints[4] == prints[5], "the id of a plain request is ours, and another each time"
+    assert len(set(prints)) == 4
+    assert len({one.key for one in found}) == 1
+
+
+async def test_an_event_that_breaks_the_rules_is_told_so_first(ask: Asked) -> None:
+    answer = await ask(b"{", "Content-Type: application/json")
+
+    assert answer.json["type"].endswith("/invalid-json")
+
+
+async def test_a_route_without_keys_looks_at_none(serve: Serve, engine: StubEngine) -> None:
+    client = await serve()
+
+    assert (await client.ask(post(b"x", "Idempotency-Key: k"))).status == 202
+    assert engine.keyed == []
