@@ -14,6 +14,7 @@ from fanout_crds.objects import Object
 from fanout_crds.rules import Rule
 
 LONGEST_TTL = 168 * 3600.0  # seconds
+Batches = Literal["Refuse", "Accept"]
 KeyType = Literal["Route", "Client", "Header"]
 
 
@@ -87,6 +88,13 @@ class Idempotency(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class Accept(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Which events are taken."""
 
+    RULES: ClassVar = (
+        Rule(
+            "!has(self.idempotency) || !has(self.batches) || self.batches == 'Refuse'",
+            "batches: Accept does not go with idempotency, which knows a request by one key",
+            lambda it: it.idempotency is None or it.batches != "Accept",
+        ),
+    )
     max_body_size: Annotated[
         int | None,
         Quantity(most="64Mi"),
@@ -97,6 +105,12 @@ class Accept(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         Object(RateLimit),
         "How fast events may come in; beyond it a request is answered 429. Unset: no limit.",
     ] = None
+    batches: Annotated[
+        Batches | None,
+        Enum(Batches),
+        "Accept: CloudEvents batched JSON (application/cloudevents-batch+json) is taken too, up to 1000 events in a"
+        " request and maxBodySize for all of it; all of them are accepted or none. Unset: Refuse, answered 415.",
+    ] = None
     idempotency: Annotated[
         Idempotency | None,
         Object(Idempotency),
@@ -104,9 +118,12 @@ class Accept(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     ] = None
 
 
-UNATTENDED = Rule(  # of a whole spec: the answer to a repetition is a receipt, and what targets said is not kept
-    "!has(self.accept) || !has(self.accept.idempotency)"
-    " || !has(self.respond) || !has(self.respond.mode) || self.respond.mode != 'Settled'",
-    "accept.idempotency goes with respond.mode Accepted only",
-    lambda spec: not (spec.accept and spec.accept.idempotency and spec.respond and spec.respond.mode == "Settled"),
+UNATTENDED = Rule(  # of a whole spec: a repetition and a batch are answered with receipts, not with what targets said
+    "!has(self.accept) || !has(self.respond) || !has(self.respond.mode) || self.respond.mode != 'Settled'"
+    " || (!has(self.accept.idempotency) && (!has(self.accept.batches) || self.accept.batches == 'Refuse'))",
+    "accept.idempotency and batches: Accept go with respond.mode Accepted only",
+    lambda spec: (
+        not (spec.accept and spec.respond and spec.respond.mode == "Settled")
+        or (spec.accept.idempotency is None and spec.accept.batches != "Accept")
+    ),
 )

@@ -74,6 +74,7 @@ def compile(route: FanoutRoute, installation: Installation, refs: Refs, revision
         path=route.path,
         max_body_size=_max_body_size(accept),
         rate=builtin.accept_rate(accept.rate_limit),
+        batches=accept.batches == "Accept",
         idempotency=builtin.idempotency(accept.idempotency),
         durability=route.spec.durability,
         suspend=route.spec.suspend,

@@ -265,6 +265,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     targets: tuple[Target, ...]
     respond: Respond | None = None  # None = the caller does not wait
     rate: AcceptRate | None = None  # of what comes in; None = no limit
+    batches: bool = False  # several events in one request are taken too
     idempotency: Idempotency | None = None  # None = what comes twice is accepted twice
     behind: tuple[Behind, ...] = ()
     postgres_outbox: PostgresOutbox | None = None

@@ -40,7 +40,7 @@ from fanout_dispatcher.transport.guard import Guard
 from fanout_dispatcher.transport.names import Names
 from fanout_dispatcher.transport.senders import HttpSenders
 from fanout_dispatcher.values.address import bracketed
-from fanout_dispatcher.values.answers import Reply, Tell, Turned
+from fanout_dispatcher.values.answers import Reply, ReplyAll, Tell, Turned
 from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.ids import Ids
 from fanout_dispatcher.values.keyed import Keyed
@@ -85,6 +85,10 @@ class Door:
     def accept_once(self, route: RouteAtDoor, keyed: Keyed, head: Head, body: bytes, reply: Reply) -> None:
         """Take an event unless its key was taken before."""
         self.engine.accept_once(typing.cast(Route, route), keyed, head, body, reply)
+
+    def accept_all(self, route: RouteAtDoor, events: list[tuple[Head, bytes]], reply: ReplyAll) -> None:
+        """Take all of some events, or none."""
+        self.engine.accept_all(typing.cast(Route, route), events, reply)
 
     async def event(self, receipt: str) -> EventView | Turned | None:
         """What became of an event; why it cannot be said now, where the journal or the worker that has it is away."""

@@ -42,7 +42,7 @@ def test_what_came_later_is_off_in_a_plan_of_the_version_before() -> None:
     found = plan.decode((HERE / "plan_before.json").read_bytes())
     target = found.targets[0]
 
-    assert (found.rate, found.idempotency) == (None, None)
+    assert (found.rate, found.idempotency, found.batches) == (None, None, False)
     policy = target.policy
     assert (policy.retry.budget, policy.rate_limit, policy.bulkhead.adaptive, target.delay) == (None, None, None, 0)
     assert target.when is None
@@ -69,6 +69,7 @@ def test_the_version_before_reads_the_plan_of_today() -> None:
         ("spec.targets[0].delay", "5s"),
         ("spec.accept.rateLimit", {"requests": 5}),
         ("spec.accept.idempotency", {}),
+        ("spec.accept.batches", "Accept"),
     ],
 )
 def test_the_version_before_carries_out_a_route_without_what_it_does_not_know(at: str, value: object) -> None:

@@ -107,7 +107,7 @@ class Acceptance:
     def accept(self, route: Route, head: Head, body: bytes, reply: Reply, keyed: Keyed | None = None) -> None:
         """Take an event for every target of *route*, and keep its key if it has one; *reply* is called once."""
         judged = None if route.filters is None else route.filters.judge(head, body)
-        turned = self._turned(route, len(body), judged)
+        turned = self.turned(route, len(body), judged)
         if turned is not None:
             return reply(count(route.meter, turned))
         self.take(route.frozen, route.lanes, head, body, reply=reply, meter=route.meter, judged=judged, keyed=keyed)
@@ -117,7 +117,7 @@ class Acceptance:
         """Take an event whose caller waits for targets; None when it was turned away, which *tell* has said."""
         assert route.waits is not None, f"nobody waits for the targets of {route.plan.key}"
         judged = None if route.filters is None else route.filters.judge(head, body)
-        turned = self._turned(route, len(body), judged) or callers.turned(route.plan.key)
+        turned = self.turned(route, len(body), judged) or callers.turned(route.plan.key)
         if turned is not None:
             tell(count(route.meter, turned))
             return None
@@ -133,7 +133,7 @@ class Acceptance:
         One that is remembered already is not to be brought here again.
         """
         judged = None if route.filters is None else route.filters.judge(head, body)
-        turned = self._turned(route, len(body), judged)
+        turned = self.turned(route, len(body), judged)
         if turned is not None:
             return reply(count(route.meter, turned))
         self.take(route.frozen, route.lanes, head, body, reply=reply, meter=route.meter, judged=judged, fetched=key)
@@ -198,8 +198,8 @@ class Acceptance:
         trouble = book.committer.trouble
         return None if trouble is None else journal_trouble(trouble)
 
-    def _turned(self, route: Route, size: int, judged: Judged | None) -> Turned | None:
-        """Why the event cannot be taken, if so: said before anything is written."""
+    def turned(self, route: Route, size: int, judged: Judged | None) -> Turned | None:
+        """Why *size* bytes more cannot be taken, if so: said before anything is written."""
         barred = self.barred(route.book)
         if barred is not None:
             return barred

@@ -13,6 +13,7 @@ import typing
 import msgspec
 
 from fanout_crds import plan as plans
+from fanout_dispatcher.engine import together
 from fanout_dispatcher.engine.acceptance import Acceptance
 from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.caller import Caller
@@ -28,7 +29,7 @@ from fanout_dispatcher.journal.disk import Disk
 from fanout_dispatcher.journal.protocol import Recovered
 from fanout_dispatcher.telemetry.seam import JournalDegraded, JournalRecovered, Seam
 from fanout_dispatcher.transport.protocol import SenderFactory
-from fanout_dispatcher.values.answers import Reply, Tell
+from fanout_dispatcher.values.answers import Reply, ReplyAll, Tell
 from fanout_dispatcher.values.desk import RouteMeter
 from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.keyed import Keyed
@@ -104,6 +105,10 @@ class Engine:
     def accept_once(self, route: Route, keyed: Keyed, head: Head, body: bytes, reply: Reply) -> None:
         """Take an event unless its key was taken before; *reply* is called once, on the loop. Never raises."""
         self.once[route.book].accept(route, keyed, head, body, reply)
+
+    def accept_all(self, route: Route, events: list[tuple[Head, bytes]], reply: ReplyAll) -> None:
+        """Take all of some events, or none; *reply* is called once, on the loop. Never raises."""
+        together.accept(self.acceptance, route, events, reply)
 
     # --- what routes fetch by themselves ---------------------------------------------------------------------------
 

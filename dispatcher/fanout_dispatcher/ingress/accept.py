@@ -9,15 +9,15 @@ import asyncio
 import typing
 import urllib.parse
 
-from fanout_dispatcher.ingress import answer, cloudevents, idempotency, limiting, prefer, problems
+from fanout_dispatcher.ingress import answer, batches, cloudevents, idempotency, limiting, prefer, problems
 from fanout_dispatcher.ingress.answer import STATUS
 from fanout_dispatcher.ingress.attributes import Invalid
-from fanout_dispatcher.ingress.cloudevents import NotJson
+from fanout_dispatcher.ingress.cloudevents import HeadAndBody, NotJson
 from fanout_dispatcher.ingress.engine import Engine, Route
 from fanout_dispatcher.ingress.exchange import Exchange
 from fanout_dispatcher.ingress.problems import Refusal
 from fanout_dispatcher.ingress.request import Request
-from fanout_dispatcher.values.answers import Turned
+from fanout_dispatcher.values.answers import AcceptedAll, Turned
 from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.render import render
 from fanout_dispatcher.values.views import EventView
@@ -50,7 +50,7 @@ class Acceptor:
             return problems.NO_ROUTE(f"no route listens at {request.path}")
         if request.method != b"POST":
             return problems.METHOD("events are sent here by POST", headers=_ALLOW_POST)
-        if (refusal := _judge_coding(request)) is not None:
+        if (refusal := _judge_coding(request, batches_too=route.plan.batches)) is not None:
             return refusal
         limit = request.limit = route.plan.max_body_size
         length = request.length
@@ -70,6 +70,8 @@ class Acceptor:
             self._tell(exchange)
         else:
             try:
+                if route.plan.batches and batches.is_batch(request.fields.get(b"content-type", b"")):
+                    return self._all(exchange, route, batches.read(request, route))
                 head, body = self.reader.read(request, route)
             except Invalid as wrong:
                 exchange.refuse(problems.INVALID_EVENT(f"{wrong}"))
@@ -82,6 +84,14 @@ class Acceptor:
                     self.engine.accept(route, head, body, exchange.reply)
                 else:
                     exchange.caller = self.engine.accept_waiting(route, head, body, exchange.tell)
+        return None
+
+    def _all(self, exchange: Exchange, route: Route, events: list[HeadAndBody]) -> None:
+        """Give the engine a batch; an empty one is there already."""
+        if events:
+            self.engine.accept_all(route, events, exchange.reply_all)
+        else:
+            exchange.reply_all(AcceptedAll(()))
 
     def _once(self, exchange: Exchange, route: Route, head: Head, body: bytes) -> None:
         """Give the engine an event under its key."""
@@ -130,7 +140,7 @@ def _judge_ours(request: Request) -> Refusal | None:
     return None
 
 
-def _judge_coding(request: Request) -> Refusal | None:
+def _judge_coding(request: Request, *, batches_too: bool) -> Refusal | None:
     """Judge content coding and event format: what would arrive at the targets is what came in, or nothing."""
     fields = request.fields
     if b"content-encoding" in fields:
@@ -140,10 +150,10 @@ def _judge_coding(request: Request) -> Refusal | None:
     content_type = fields.get(b"content-type", b"")
     if content_type != b"application/json" and content_type[: len(_FORMATS)].lower() == _FORMATS:
         media = content_type.partition(b";")[0].strip().lower()
-        if media.startswith(b"application/cloudevents-batch"):
+        if media == batches.MEDIA_TYPE and not batches_too:
             return problems.EVENT_FORMAT("batches are not accepted here: send one event per request")
-        if media != cloudevents.STRUCTURED:
-            return problems.EVENT_FORMAT("of the event formats only application/cloudevents+json is understood")
+        if media not in {cloudevents.STRUCTURED, batches.MEDIA_TYPE}:
+            return problems.EVENT_FORMAT("of the event formats only JSON is understood, application/cloudevents+json")
     return None
 
 

@@ -12,7 +12,7 @@ import msgspec
 from fanout_dispatcher.ingress import problems
 from fanout_dispatcher.ingress.problems import Refusal
 from fanout_dispatcher.ingress.request import Request
-from fanout_dispatcher.values.answers import Accepted
+from fanout_dispatcher.values.answers import Accepted, AcceptedAll
 
 STATUS: typing.Final = "/-/events/"
 CONTINUE: typing.Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -51,6 +51,12 @@ def settled(request: Request, receipt: str, body: bytes, more: bytes = b"") -> A
     """Write the 200 to a caller that waited; *more*: further header lines."""
     name = receipt.encode("ascii")
     return Answer(_SETTLED % (name, name, len(body), more, request.echo), body)
+
+
+def accepted_all(request: Request, outcome: AcceptedAll) -> Answer:
+    """Write the 202 to a batch: as above, for each of its events in their order."""
+    written = b",".join([_RECEIPT % (one, one) for one in map(str.encode, outcome.receipts)])
+    return answer(request, 202, b'{"events":[%b]}' % written)
 
 
 def answer(

@@ -42,9 +42,9 @@ class Reader(msgspec.Struct, frozen=True):
         """Make an event of *request*; raises Invalid or NotJson with a sentence."""
         content_type = request.fields.get(b"content-type", b"")
         if is_json(content_type):
-            _check_json(request)
+            check_json(request)
             if content_type[: len(STRUCTURED)].lower() == STRUCTURED:
-                return _structured(request, route)
+                return from_json(request.body, request, route)
         for name in request.fields:
             if name[:3] == b"ce-":
                 return _binary(request, route)
@@ -60,7 +60,7 @@ class Reader(msgspec.Struct, frozen=True):
         return _event(request, route, (ident, path, PLAIN_TYPE), block), request.body
 
 
-def _check_json(request: Request) -> None:
+def check_json(request: Request) -> None:
     """Refuse a body that is not the JSON it says it is. A binary event may have none."""
     if (not request.body and b"ce-specversion" in request.fields) or (wrong := bodies.fault(request.body)) is None:
         return
@@ -83,8 +83,9 @@ def _binary(request: Request, route: Route) -> HeadAndBody:
     return _event(request, route, (found["id"], found["source"], found["type"]), b"".join(parts)), request.body
 
 
-def _structured(request: Request, route: Route) -> HeadAndBody:
-    event = structured.read(request.body)
+def from_json(body: bytes, request: Request, route: Route) -> HeadAndBody:
+    """Make an event of a structured one that came with *request*. Raises Invalid with a sentence."""
+    event = structured.read(body)
     found = event.attributes
     lines = [b"ce-%b: %b\r\n" % (name.encode("ascii"), attributes.encode(text)) for name, text in found.items()]
     lines.append(_typed(event.content_type or b""))

@@ -4,7 +4,7 @@ import typing
 
 from fanout_crds.plan import Plan
 from fanout_dispatcher.policies.turnstile import Turnstile
-from fanout_dispatcher.values.answers import Reply, Tell, Turned
+from fanout_dispatcher.values.answers import Reply, ReplyAll, Tell, Turned
 from fanout_dispatcher.values.desk import RouteMeter
 from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.keyed import Keyed
@@ -59,6 +59,9 @@ class Engine(typing.Protocol):
 
     def accept_once(self, route: Route, keyed: Keyed, head: Head, body: bytes, reply: Reply) -> None:
         """Take an event unless its key was taken before: then *reply* gets the first answer. Else as `accept`."""
+
+    def accept_all(self, route: Route, events: list[tuple[Head, bytes]], reply: ReplyAll) -> None:
+        """Take all of some events, or none: heads with their bodies, one at least. Else as `accept`."""
 
     async def event(self, receipt: str) -> EventView | Turned | None:
         """What became of an event; None for a receipt that is not ours, Turned where nobody can say it now."""

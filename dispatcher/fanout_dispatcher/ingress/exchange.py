@@ -9,7 +9,7 @@ from fanout_dispatcher.ingress.answer import Answer
 from fanout_dispatcher.ingress.engine import Caller
 from fanout_dispatcher.ingress.problems import Refusal
 from fanout_dispatcher.ingress.request import Request
-from fanout_dispatcher.values.answers import Accepted, Answered, Told, Turned
+from fanout_dispatcher.values.answers import Accepted, AcceptedAll, Answered, AnsweredAll, Told, Turned
 
 
 class Line(typing.Protocol):
@@ -49,6 +49,13 @@ class Exchange(msgspec.Struct, eq=False):
         """Take what the engine said."""
         if isinstance(outcome, Accepted):
             self.respond(answer.accepted(self.request, outcome))
+        else:
+            self.refuse(problems.turned(outcome))
+
+    def reply_all(self, outcome: AnsweredAll) -> None:
+        """Take what the engine said to a batch."""
+        if isinstance(outcome, AcceptedAll):
+            self.respond(answer.accepted_all(self.request, outcome))
         else:
             self.refuse(problems.turned(outcome))
 

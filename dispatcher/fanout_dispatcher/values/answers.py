@@ -74,7 +74,15 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     heard: tuple[Heard, ...]  # in the order in which the route names them
 
 
+class AcceptedAll(msgspec.Struct, frozen=True, gc=False):
+    """All events of a batch, as Accepted; the receipts in their order."""
+
+    receipts: tuple[str, ...]
+
+
 Answered = Accepted | Turned
+AnsweredAll = AcceptedAll | Turned
 Reply = typing.Callable[[Answered], None]
 Told = Settled | Turned  # what a caller that waits is told
 Tell = typing.Callable[[Told], None]
+ReplyAll = typing.Callable[[AnsweredAll], None]

@@ -187,7 +187,13 @@ CORPUS: typing.Final = [
         "must not be more than 64Mi",
         By.RULE,
     ),
-    _shape("spec.accept.schema", {}, "unknown field; known here: maxBodySize, rateLimit, idempotency"),
+    _shape("spec.accept.schema", {}, "unknown field; known here: maxBodySize, rateLimit, batches, idempotency"),
+    _shape("spec.accept.batches", "Yes", 'expected one of Refuse, Accept, got "Yes"; known here: Refuse, Accept'),
+    _rule(
+        "spec.accept",
+        {"batches": "Accept", "idempotency": {}},
+        "batches: Accept does not go with idempotency, which knows a request by one key",
+    ),
     _rule("spec.accept.idempotency", {"ttl": "169h"}, "ttl must not be longer than 168h"),
     _shape("spec.accept.idempotency.maxKeys", 0, "expected a whole number from 1 to 10000000, got 0"),
     _shape("spec.accept.idempotency.keyExpression", "event.id", "unknown field; known here: ttl, maxKeys"),
@@ -219,7 +225,12 @@ CORPUS: typing.Final = [
     _rule(
         "spec",
         good()["spec"] | {"respond": {"mode": "Settled"}, "accept": {"idempotency": {}}},
-        "accept.idempotency goes with respond.mode Accepted only",
+        "accept.idempotency and batches: Accept go with respond.mode Accepted only",
+    ),
+    _rule(
+        "spec",
+        good()["spec"] | {"respond": {"mode": "Settled"}, "accept": {"batches": "Accept"}},
+        "accept.idempotency and batches: Accept go with respond.mode Accepted only",
     ),
     _rule("spec.respond", {"mode": "Accepted", "waitFor": ["billing"]}, WAITING),
     _rule("spec.respond", {"mode": "Settled", "timeout": "0s"}, ZERO)._replace(path="spec.respond.timeout"),

@@ -12,7 +12,7 @@ from fanout_dispatcher.ingress.port import Port
 from fanout_dispatcher.ingress.protocol import Connection
 from fanout_dispatcher.ingress.settings import Settings
 from fanout_dispatcher.policies.turnstile import Turnstile
-from fanout_dispatcher.values.answers import Accepted, Answered, Reply, Tell, Turned
+from fanout_dispatcher.values.answers import Accepted, AcceptedAll, Answered, Reply, ReplyAll, Tell, Turned
 from fanout_dispatcher.values.desk import RouteMeter
 from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.keyed import Keyed
@@ -99,6 +99,11 @@ class StubEngine:
     def accept_once(self, route: Route, keyed: Keyed, head: Head, body: bytes, reply: Reply) -> None:
         self.keyed.append(keyed)
         self.accept(route, head, body, reply)
+
+    def accept_all(self, route: Route, events: list[tuple[Head, bytes]], reply: ReplyAll) -> None:
+        self.taken += events
+        turned = self.outcome if isinstance(self.outcome, Turned) else None
+        reply(turned or AcceptedAll(tuple(f"r{number}" for number, _ in enumerate(events, start=1))))
 
     def release(self) -> None:
         """Give the oldest answer that is held back."""

@@ -1,0 +1,55 @@
+"""The front door of a route by the real command: batches, and what several workers refuse."""
+
+import asyncio
+
+from tests.process.conftest import Bench
+
+SOON = 15.0  # seconds: a test that waits longer has failed
+BATCH = {"content-type": "application/cloudevents-batch+json"}
+
+
+async def test_each_event_of_a_batch_reaches_every_target_byte_for_byte(bench: Bench) -> None:
+    a, b = await bench.target("a"), await bench.target("b")
+    bench.route(a, b, accept={"batches": "Accept"})
+    process = await bench.started()
+    datas = [b'{ "total":\t99.00 }', b'"text"', b"[1,  2]"]
+    events = [b'{"specversion":"1.0","id":"%d","source":"/s","type":"t","data":%b}' % one for one in enumerate(datas)]
+
+    answer = await bench.client.post(
+        f"{process.listen}/shop/order-placed", content=b"[%b]" % b" ,\n".join(events), headers=BATCH
+    )
+    async with asyncio.timeout(SOON):
+        while len(a.got) + len(b.got) < 6:  # noqa: ASYNC110 (what is waited for comes from another process)
+            await asyncio.sleep(0.02)
+
+    told = answer.json()["events"]
+    views = [(await bench.client.get(process.listen + one["status"])).json() for one in told]
+    assert answer.status_code == 202
+    assert sorted(got.body for got in a.got) == sorted(got.body for got in b.got) == sorted(datas)
+    assert len({got.key for got in a.got + b.got}) == 6
+    assert [view["receipt"] for view in views] == [one["receipt"] for one in told]
+
+
+async def test_a_batch_with_one_wrong_event_brings_nothing(bench: Bench) -> None:
+    bench.route(await bench.target("a"), accept={"batches": "Accept"})
+    process = await bench.started()
+    good = b'{"specversion":"1.0","id":"1","source":"/s","type":"t"}'
+
+    answer = await bench.client.post(
+        f"{process.listen}/shop/order-placed", content=b'[%b,{"id":"2"}]' % good, headers=BATCH
+    )
+
+    listed = await bench.client.get(f"{process.admin}/v1/events")
+    assert (answer.status_code, listed.json()["items"]) == (400, [])
+    assert "event 1 of the batch" in answer.json()["detail"]
+
+
+async def test_several_workers_refuse_a_route_with_keys_and_say_why(bench: Bench) -> None:
+    bench.route(await bench.target("a"), accept={"idempotency": {}})
+    process = await bench.started("--workers", "2")
+
+    answer = await bench.client.post(f"{process.listen}/shop/order-placed", headers={"Idempotency-Key": "k"})
+
+    assert answer.status_code == 404
+    (why,) = [line["why"] for line in process.said("route.refused")]
+    assert "spec.accept.idempotency: each worker would know its own keys alone" in why
