@@ -68,6 +68,9 @@ class Life:
         )
         for route in self.engine.table.by_key.values():  # as the journal had them
             self.history.log.append(records.Adopted(self.now(), number, route.plan))
+        for route, _ in self.engine.table.retiring.values():  # deleted in the life before, and not at their end yet
+            self.history.log.append(records.Adopted(self.now(), number, route.plan))
+            self.history.log.append(records.Retired(self.now(), number, route.plan.key))
         if world.has_source:
             self._load(world.plans)
         self.engine.start()
