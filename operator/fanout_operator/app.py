@@ -251,6 +251,8 @@ class Operator:
             claims=self.claims,
             grants=self.referents.grants,
             granted=self.referents.granted,
+            endpoints=self.referents.endpoints,
+            endpoints_known=self.referents.endpoints_known,
             inventory=self.inventory,
             credentials=self.credentials,
             namespace=self._options.namespace,

@@ -1,8 +1,12 @@
-"""Which Services have somebody to send to: EndpointSlices, each reduced to its Service and whether one is ready.
+"""Which Services have somebody to send to, and where those listen: EndpointSlices, each reduced to these two.
 
 A Service without a ready endpoint is no fault of the route: its references resolve, and deliveries are tried again
-until somebody is there. But a person who looks should see it, so it is a word in the status. Nothing else hangs on it,
-and while it is not known nobody is said to be missing.
+until somebody is there. But a person who looks should see it, so it is a word in the status, and while it is not known
+nobody is said to be missing.
+
+Where they listen matters for a headless Service whose target port has a name: each pod says itself which number that
+is, and only the slices tell. While nobody is there, what they told last still holds, so that a restart of the pods
+changes no plan.
 """
 
 import typing
@@ -13,20 +17,32 @@ from fanout_operator.kube import Reading
 SERVICE_NAME: typing.Final = "kubernetes.io/service-name"  # the label that says whose slice it is
 
 
+Ports = frozenset[tuple[str, int]]  # the name of a port, as its Service has it, and the number that is listened on
+
+NOWHERE: typing.Final[Ports] = frozenset()
+
+
 class Slice(typing.NamedTuple):
     """One EndpointSlice: of ``namespace/name``, with or without a ready endpoint."""
 
     service: str
     ready: bool
+    ports: Ports = NOWHERE  # TCP only; none while it has no endpoint
 
 
 class Endpoints:
-    """Of each Service how many slices have a ready endpoint; those with none are not kept."""
+    """Of each Service how many slices have a ready endpoint (those with none are not kept), and all their ports."""
 
-    def __init__(self, changed: Callable[[str], None]) -> None:
-        """`changed` is told a Service that has ready endpoints now and had none, or the other way round."""
+    def __init__(self, changed: Callable[[str], None], moved: Callable[[str], None]) -> None:
+        """`changed` is told a Service that has ready endpoints now and had none, or the other way round.
+
+        `moved` is told one whose endpoints listen elsewhere now.
+        """
         self._changed = changed
+        self._moved = moved
         self._ready: dict[str, int] = {}
+        self._slices: dict[str, dict[str, Ports]] = {}
+        self._ports: dict[str, Ports] = {}
 
     def __repr__(self) -> str:
         return f"<Endpoints services={len(self._ready)}>"
@@ -35,11 +51,34 @@ class Endpoints:
         """Whether any endpoint of a Service is ready."""
         return service in self._ready
 
-    def note(self, _key: str, before: Slice | None, now: Slice | None) -> None:
+    def listens(self, service: str, port: str) -> frozenset[int]:
+        """Where a Service's endpoints listen for one of its ports, by the port's name; one number, if all is well."""
+        return frozenset(number for name, number in self._ports.get(service, NOWHERE) if name == port)
+
+    def note(self, key: str, before: Slice | None, now: Slice | None) -> None:
         """A slice was made, changed or removed."""
         for one, more in ((now, 1), (before, -1)):  # in this order: one that only changed is never at zero
             if one and one.ready:
                 self._count(one.service, more)
+        if before and (now is None or now.service != before.service):
+            self._slices[before.service].pop(key)
+            self._hear(before.service)
+        if now:
+            self._slices.setdefault(now.service, {})[key] = now.ports
+            self._hear(now.service)
+
+    def _hear(self, service: str) -> None:
+        """Take what all slices of a Service tell; those of nobody tell nothing, but that there is none does."""
+        slices = self._slices[service]
+        if not slices:
+            del self._slices[service]
+        before, ports = self._ports.get(service, NOWHERE), NOWHERE.union(*slices.values())
+        if ports == before or (slices and not ports):
+            return
+        self._ports[service] = ports
+        if not ports:
+            del self._ports[service]
+        self._moved(service)
 
     def _count(self, service: str, more: int) -> None:
         before = self._ready.pop(service, 0)
@@ -55,4 +94,10 @@ def reduced(slice_: Reading) -> Slice:
     name = (metadata.get("labels") or {}).get(SERVICE_NAME, "")
     endpoints = slice_.get("endpoints") or ()
     ready = any((one.get("conditions") or {}).get("ready") is not False for one in endpoints)
-    return Slice(f"{metadata['namespace']}/{name}", ready)
+    return Slice(f"{metadata['namespace']}/{name}", ready, _ports(slice_) if endpoints else NOWHERE)
+
+
+def _ports(slice_: Reading) -> Ports:
+    """A port without a number means all of them, which is none to connect to."""
+    ports = (one for one in slice_.get("ports") or () if one.get("port") and one.get("protocol") in {None, "TCP"})
+    return frozenset((one.get("name") or "", one["port"]) for one in ports)

@@ -3,7 +3,8 @@
 The only module that looks things up for a reconcile. What it looks for it notes with the dependants first, so that a
 change which comes between the look and the plan brings the route back. References into other namespaces are not even
 looked up without a grant, and while nobody knows which grants there are, a route that needs one waits: what is in force
-for it stays. The path is claimed last, with nothing awaited between that and the judgement.
+for it stays. So does one whose Service only its endpoints can resolve, while those are not known. The path is claimed
+last, with nothing awaited between that and the judgement.
 """
 
 import asyncio
@@ -13,14 +14,25 @@ import msgspec
 
 from fanout_crds.cluster_plan import class_of, name_of
 from fanout_crds.faults import Fault, Invalid
-from fanout_crds.references import References, references
+from fanout_crds.references import References, SecretKey, ServiceKey, references
 from fanout_crds.route import FanoutRoute, parse
 from fanout_operator import plans, resolve
 from fanout_operator.claims import Claims, Holder
 from fanout_operator.dependants import Dependants, thing_of
+from fanout_operator.endpoints import Endpoints
 from fanout_operator.grants import Grants
 from fanout_operator.judge import Observed, Rules
-from fanout_operator.kube import CONFIG_MAPS, SECRETS, SERVICES, Document, Kind, Kube, NotFound, Unavailable
+from fanout_operator.kube import (
+    CONFIG_MAPS,
+    ENDPOINT_SLICES,
+    SECRETS,
+    SERVICES,
+    Document,
+    Kind,
+    Kube,
+    NotFound,
+    Unavailable,
+)
 from fanout_operator.resolve import Rights
 from fanout_operator.routes import Known
 
@@ -33,6 +45,8 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     claims: Claims
     grants: Grants
     granted: Callable[[], bool]  # whether all grants are known
+    endpoints: Endpoints
+    endpoints_known: Callable[[], bool]
     inventory: plans.Inventory
     credentials: plans.Inventory  # the Secrets that go with plans
     namespace: str  # the dispatcher's, where plans are
@@ -44,22 +58,28 @@ async def gather(key: str, known: Known, sources: Sources, rules: Rules) -> Obse
     needs = references(route) if route else References(services=frozenset(), secrets=frozenset())
     owner = key.split("/", maxsplit=1)[0]
     asked = resolve.asked(needs, owner)
-    sources.dependants.set(key, _things(needs) | {one.thing for one in asked})
+    things = _things(needs) | {one.thing for one in asked}
+    sources.dependants.set(key, things)
     if asked and not sources.granted():
         raise Unavailable("which ReferenceGrants there are is not known yet")
     rights = resolve.Rights(owner, sources.grants.among(asked))
     services, secrets, plan = await asyncio.gather(
-        _find(sources.kube, SERVICES, {f"{one.namespace}/{one.name}" for one in needs.services}, rights),
-        _find(sources.kube, SECRETS, {f"{one.namespace}/{one.name}" for one in needs.secrets}, rights),
+        _find(sources.kube, SERVICES, {_of(one) for one in needs.services}, rights),
+        _find(sources.kube, SECRETS, {_of(one) for one in needs.secrets}, rights),
         _plan(sources, key, known.uid, rules.class_name),
     )
+    by_name = {one: port for one in needs.services if (port := resolve.by_name(one, services.get(_of(one))))}
+    sources.dependants.set(key, things | {thing_of(ENDPOINT_SLICES, _of(one)) for one in by_name})
+    if by_name and not sources.endpoints_known():
+        raise Unavailable("which endpoints there are is not known yet")
+    listening = {one: sources.endpoints.listens(_of(one), port.get("name") or "") for one, port in by_name.items()}
     observed = Observed(
         key=key,
         uid=known.uid,
         generation=known.generation,
         route=route,
         faults=faults,
-        services=resolve.all_services(needs.services, rights, services),
+        services=resolve.all_services(needs.services, rights, services, listening),
         secrets=resolve.all_secrets(needs.secrets, rights, secrets),
         plan=plan,
     )
@@ -70,8 +90,13 @@ async def gather(key: str, known: Known, sources: Sources, rules: Rules) -> Obse
 
 
 def _things(needs: References) -> frozenset[str]:
-    services = {thing_of(SERVICES, f"{one.namespace}/{one.name}") for one in needs.services}
-    return frozenset(services | {thing_of(SECRETS, f"{one.namespace}/{one.name}") for one in needs.secrets})
+    services = {thing_of(SERVICES, _of(one)) for one in needs.services}
+    return frozenset(services | {thing_of(SECRETS, _of(one)) for one in needs.secrets})
+
+
+def _of(key: ServiceKey | SecretKey) -> str:
+    """The object whose port or key is meant."""
+    return f"{key.namespace}/{key.name}"
 
 
 def _parse(document: Document) -> tuple[FanoutRoute | None, tuple[Fault, ...]]:

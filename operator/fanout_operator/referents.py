@@ -2,7 +2,8 @@
 
 Of Services and Secrets only the versions are kept: what is in them is read when a route is reconciled. A change wakes
 exactly the routes that use what changed (dependants.py). A Service whose endpoints come or go is no news for its plan,
-and goes to the status alone. Nothing here decides anything about a route.
+and goes to the status alone; where they listen is news for the routes that had to ask. Nothing here decides
+anything about a route.
 """
 
 import asyncio
@@ -39,7 +40,7 @@ class Referents:
         self._rng = rng
         self.dependants = Dependants()
         self.grants = Grants(self._permission_changed)
-        self.endpoints = Endpoints(self._endpoints_changed)
+        self.endpoints = Endpoints(self._endpoints_changed, self._endpoints_moved)
         self.reflectors = tuple(self._reflectors())
 
     def __repr__(self) -> str:
@@ -49,9 +50,13 @@ class Referents:
         """Whether all grants are known; of their versions the cluster has one at a time."""
         return self._known(GRANTS)
 
+    def endpoints_known(self) -> bool:
+        """Whether all EndpointSlices are known."""
+        return self._known((ENDPOINT_SLICES,))
+
     def has_endpoints(self, service: str) -> bool:
         """Whether a Service has a ready endpoint; while nobody knows, none is said to be missing."""
-        return self.endpoints.ready(service) or not self._known((ENDPOINT_SLICES,))
+        return self.endpoints.ready(service) or not self.endpoints_known()
 
     async def endpoints_listed(self) -> None:
         """Wait a little: without them nothing is said that was said before. They hold nothing up for long."""
@@ -80,6 +85,9 @@ class Referents:
         tell = self._hearers.endpoints_came if self.endpoints.ready(service) else self._hearers.endpoints_went
         for route in self.dependants.of(thing_of(SERVICES, service)):
             tell(route)
+
+    def _endpoints_moved(self, service: str) -> None:
+        self._wake(thing_of(ENDPOINT_SLICES, service))
 
     # --- parts --------------------------------------------------------------------------------------------------------
 

@@ -26,7 +26,12 @@ class Rights(msgspec.Struct, frozen=True):
     given: frozenset[Permission] = frozenset()
 
 
-ServiceCheck = Callable[[ServiceKey, Rights, Document | None], Unresolved | None]
+Numbers = frozenset[int]  # where the endpoints of a Service's port listen, as far as that has to be known
+Listening = Mapping[ServiceKey, Numbers]
+
+UNKNOWN: typing.Final[Numbers] = frozenset()
+
+ServiceCheck = Callable[[ServiceKey, Rights, Document | None, Numbers], Unresolved | None]
 SecretCheck = Callable[[SecretKey, Rights, Document | None], Unresolved | None]
 
 
@@ -59,28 +64,33 @@ def _not_permitted(kind: Kind, key: ServiceKey | SecretKey, rights: Rights) -> U
 # --- Services ---------------------------------------------------------------------------------------------------------
 
 
-def _service_not_permitted(key: ServiceKey, rights: Rights, service: Document | None) -> Unresolved | None:
+def _service_not_permitted(
+    key: ServiceKey, rights: Rights, service: Document | None, numbers: Numbers
+) -> Unresolved | None:
     return _not_permitted(SERVICES, key, rights)
 
 
-def _service_not_found(key: ServiceKey, rights: Rights, service: Document | None) -> Unresolved | None:
+def _service_not_found(
+    key: ServiceKey, rights: Rights, service: Document | None, numbers: Numbers
+) -> Unresolved | None:
     return None if service else unresolved("ServiceNotFound", name=f"{key.namespace}/{key.name}")
 
 
-def _port_not_found(key: ServiceKey, rights: Rights, service: Document | None) -> Unresolved | None:
+def _port_not_found(key: ServiceKey, rights: Rights, service: Document | None, numbers: Numbers) -> Unresolved | None:
     if service is None or _port(service, key.port) or _any_port(service, key.port):
         return None
     has = ", ".join(_said(port) for port in _ports(service)) or "no ports"
     return unresolved("PortNotFound", name=f"{key.namespace}/{key.name}", port=key.port, has=has)
 
 
-def _headless_by_name(key: ServiceKey, rights: Rights, service: Document | None) -> Unresolved | None:
-    if service is None or not _headless(service):
+def _headless_by_name(key: ServiceKey, rights: Rights, service: Document | None, numbers: Numbers) -> Unresolved | None:
+    """Its name in DNS leads to all of its pods, so they have to listen on one number."""
+    port = by_name(key, service)
+    if port is None or len(numbers) == 1:
         return None
-    port = _port(service, key.port) or {}
-    if not isinstance(port.get("targetPort"), str):
-        return None
-    why = f"is headless and names its target port ({port['targetPort']}): give it a numeric targetPort"
+    several = ", ".join(str(one) for one in sorted(numbers))
+    said = f"its endpoints listen on {several}" if numbers else "no endpoint has told yet which number that is"
+    why = f"is headless and its targetPort is a name ({port['targetPort']}), but {said}; give it a numeric targetPort"
     return unresolved("ServiceUnusable", name=f"{key.namespace}/{key.name}", why=why)
 
 
@@ -92,10 +102,15 @@ SERVICE_CHECKS: typing.Final[tuple[ServiceCheck, ...]] = (
 )
 
 
-def service(key: ServiceKey, rights: Rights, found: Document | None) -> str | Outside | Unresolved:
-    """The base URL of a Service's port, as the cluster's DNS knows it, or outside of the cluster."""
+def service(
+    key: ServiceKey, rights: Rights, found: Document | None, numbers: Numbers = UNKNOWN
+) -> str | Outside | Unresolved:
+    """The base URL of a Service's port, as the cluster's DNS knows it, or outside of the cluster.
+
+    `numbers` is asked where `by_name` has found something only.
+    """
     for check in SERVICE_CHECKS:
-        objection = check(key, rights, found)
+        objection = check(key, rights, found, numbers)
         if objection:
             return objection
     external = _external_name(found or {})
@@ -103,7 +118,14 @@ def service(key: ServiceKey, rights: Rights, found: Document | None) -> str | Ou
         port = _port(found or {}, key.port) or {"port": key.port}
         return Outside(f"{_scheme(port)}://{external}:{port['port']}")
     port = _port(found or {}, key.port) or {}
-    return f"{_scheme(port)}://{key.name}.{key.namespace}.{SERVICE_DOMAIN}:{_number(found or {}, port)}"
+    number = next(iter(numbers)) if by_name(key, found) else _number(found or {}, port)
+    return f"{_scheme(port)}://{key.name}.{key.namespace}.{SERVICE_DOMAIN}:{number}"
+
+
+def by_name(key: ServiceKey, found: Reading | None) -> Reading | None:
+    """The port of a headless Service whose target port is a name: which number that is only its endpoints say."""
+    port = _port(found, key.port) if found and _headless(found) else None
+    return port if port and isinstance(port.get("targetPort"), str) else None
 
 
 def _ports(service: Reading) -> tuple[Reading, ...]:
@@ -183,10 +205,12 @@ def secret(key: SecretKey, rights: Rights, found: Document | None) -> bytes | Un
 
 
 def all_services(
-    keys: frozenset[ServiceKey], rights: Rights, found: Mapping[str, Document]
+    keys: frozenset[ServiceKey], rights: Rights, found: Mapping[str, Document], listening: Listening
 ) -> dict[ServiceKey, str | Outside | Unresolved]:
     """Resolve every Service; `found` is by ``namespace/name``."""
-    return {key: service(key, rights, found.get(f"{key.namespace}/{key.name}")) for key in keys}
+    return {
+        key: service(key, rights, found.get(f"{key.namespace}/{key.name}"), listening.get(key, UNKNOWN)) for key in keys
+    }
 
 
 def all_secrets(

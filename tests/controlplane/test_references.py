@@ -252,6 +252,20 @@ def test_a_headless_service_is_asked_where_its_pods_listen(fanout: Installation,
     assert fanout.plan(shop, "orders")["targets"][0]["url"] == f"http://payment.{shop}.svc:8080/"
 
 
+def test_a_headless_service_with_a_named_target_port_is_asked_where_its_endpoints_listen(
+    fanout: Installation, shop: str
+) -> None:
+    ports = [{"name": "http", "port": 80, "targetPort": "web"}]
+    fanout.apply(service(shop, "payment", clusterIP="None", ports=ports))
+    fanout.apply(fanout.route(shop, "orders", to_service("payment")))
+    held = fanout.status(shop, "orders", ResolvedRefs="False/ServiceUnusable")
+    fanout.apply(slice_(shop, "payment", ready=True))
+    fanout.status(shop, "orders", ResolvedRefs="True/ResolvedRefs")
+
+    assert "no endpoint has told yet which number" in condition(held, "ResolvedRefs")["message"]
+    assert fanout.plan(shop, "orders")["targets"][0]["url"] == f"http://payment.{shop}.svc:8080/"
+
+
 def test_a_secret_without_the_key_says_which_one_it_lacks_and_gets_it(fanout: Installation, shop: str) -> None:
     fanout.apply(secret(shop, "mail", other="x"), fanout.route(shop, "orders", bearer(shop)))
     without = fanout.status(shop, "orders", ResolvedRefs="False/SecretKeyNotFound")

@@ -14,6 +14,7 @@ from fanout_operator import plans
 from fanout_operator.claims import Claims
 from fanout_operator.conditions import Finding
 from fanout_operator.dependants import Dependants
+from fanout_operator.endpoints import Endpoints, Slice
 from fanout_operator.gather import Sources
 from fanout_operator.grants import Grants, permissions
 from fanout_operator.holding import Holding
@@ -48,6 +49,7 @@ class Scene:
         self.left: list[str] = []
         self.dependants, self.claims = Dependants(), Claims()
         self.grants, self.granted = Grants(lambda _permission: None), True
+        self.endpoints, self.endpoints_known = Endpoints(lambda _service: None, lambda _service: None), True
         revisions: Iterator[int] = count(1)
         self.reconcile = Reconciler(
             Sources(
@@ -56,6 +58,8 @@ class Scene:
                 claims=self.claims,
                 grants=self.grants,
                 granted=lambda: self.granted,
+                endpoints=self.endpoints,
+                endpoints_known=lambda: self.endpoints_known,
                 inventory=self.inventory,
                 credentials=self.credentials,
                 namespace=DISPATCHERS,
@@ -444,3 +448,31 @@ async def test_what_our_own_watches_say_is_not_there_is_not_asked_for() -> None:
     name = f"{DISPATCHERS}/{cluster_plan.name_of(plan.uid)}"
     assert first == [f"PATCH configmaps {name}"]
     assert scene.cluster.calls == [f"GET configmaps {name}"]
+
+
+async def test_a_headless_service_with_a_named_target_port_follows_its_endpoints() -> None:
+    scene = Scene()
+    ports = [{"name": "http", "port": 80, "targetPort": "web"}]
+    service(scene.cluster, clusterIP="None", ports=ports)
+    held = await scene.made(route("orders", PAYMENT))
+    scene.endpoints.note("shop/a", None, Slice("shop/payment", True, frozenset({("http", 8080), ("metrics", 9090)})))
+    await scene.reconcile(KEY)
+
+    assert "no endpoint has told yet" in (held.targets[0].held_message or "")
+    assert scene.plan().targets[0].url == "http://payment.shop.svc:8080/"
+    assert KEY in scene.dependants.of("EndpointSlice/shop/payment")
+
+
+async def test_while_endpoints_are_not_known_a_plan_that_needs_them_stays_as_it_is_and_no_other_waits() -> None:
+    scene = Scene()
+    ports = [{"name": "http", "port": 80, "targetPort": "web"}]
+    service(scene.cluster, clusterIP="None", ports=ports)
+    service(scene.cluster, "usual")
+    scene.endpoints_known = False
+    await scene.made(route("usual", {"name": "usual", "service": {"name": "usual", "port": "http"}}))
+    scene.put(route("orders", PAYMENT))
+
+    with pytest.raises(Unavailable, match="not known yet"):
+        await scene.reconcile(KEY)
+    assert not scene.inventory.of(KEY)
+    assert not scene.dependants.of("EndpointSlice/shop/usual")

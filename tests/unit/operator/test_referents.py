@@ -92,6 +92,19 @@ async def test_endpoints_that_come_and_go_wake_nobody_and_are_told_by_themselves
     assert (came, went) == ("came shop/orders", "went shop/orders")
 
 
+async def test_where_endpoints_listen_wakes_the_routes_that_had_to_ask_for_it_and_no_others() -> None:
+    scene = Scene()
+    scene.referents.dependants.set("shop/orders", frozenset({thing_of(ENDPOINT_SLICES, "shop/payment")}))
+    async with scene.running():
+        known = scene.referents.endpoints_known()
+        scene.cluster.put(ENDPOINT_SLICES, {**slice_(ready=True), "ports": [{"name": "http", "port": 8080}]})
+
+        assert await scene.told.get() == "wake shop/orders"
+    assert known
+    assert scene.referents.endpoints.listens("shop/payment", "http") == {8080}
+    assert scene.told.empty()
+
+
 async def test_before_the_lists_are_here_no_grant_is_known_and_no_endpoint_missing() -> None:
     scene = Scene()
 

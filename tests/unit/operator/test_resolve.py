@@ -39,6 +39,16 @@ def test_a_headless_service_is_asked_where_its_pods_listen() -> None:
     assert resolve.service(KEY, SHOP, headless) == "http://payment.shop.svc:8080"
 
 
+def test_a_headless_service_whose_target_port_has_a_name_is_asked_where_its_endpoints_listen() -> None:
+    headless = service({"port": 80, "name": "http", "targetPort": "web"}, clusterIP="None")
+    several = resolve.service(KEY, SHOP, headless, frozenset({9090, 8080}))
+
+    assert resolve.service(KEY, SHOP, headless, frozenset({8080})) == "http://payment.shop.svc:8080"
+    assert isinstance(several, Unresolved)
+    assert several.reason == "ServiceUnusable"
+    assert "its endpoints listen on 8080, 9090; give it a numeric targetPort" in several.message
+
+
 @pytest.mark.parametrize(
     ("ports", "wanted", "url"),
     [
@@ -74,7 +84,7 @@ def test_an_external_name_that_says_its_ports_has_no_others() -> None:
         (
             service({"port": 80, "name": "http", "targetPort": "web"}, clusterIP="None"),
             "ServiceUnusable",
-            "names its target port (web)",
+            "its targetPort is a name (web), but no endpoint has told yet which number that is",
         ),
     ],
 )
