@@ -26,6 +26,7 @@ from fanout_operator.bucket import Bucket
 from fanout_operator.claims import Claims
 from fanout_operator.coldstart import claim_paths
 from fanout_operator.conditions import Finding, some
+from fanout_operator.custody import Custody
 from fanout_operator.events import Recorder, notice
 from fanout_operator.fleet import Fleet
 from fanout_operator.gather import Sources
@@ -93,8 +94,9 @@ class Operator:
         self.holding = Holding(kube, self.undefined, self.work.put)
         self.referents = Referents(kube, options.namespaces, self._hearers(), rng=chances.rng)
         self.status.has_endpoints = self.referents.has_endpoints
-        self._plans = self._of_plans(CONFIG_MAPS, self._plan_changed)
-        self._credentials = self._of_plans(SECRETS, self._credentials_changed)
+        custody = Custody(self.inventory, self.credentials, self._put_back)
+        self._plans = self._of_plans(CONFIG_MAPS, custody.plan)
+        self._credentials = self._of_plans(SECRETS, custody.secret)
         self.reflectors = (*self.referents.reflectors, self._plans, self._credentials)
         self._reconciler = self._make_reconciler()
         self.sweeper = sweep.Sweeper(
@@ -135,32 +137,9 @@ class Operator:
         self.routes.drop(key_of(document), document["metadata"]["uid"])
         self.work.put(key_of(document), ahead=True)
 
-    def _plan_changed(self, _key: str, before: plans.Written | None, now: plans.Written | None) -> None:
-        """Somebody changed or removed a plan: put it back. Our own writes are in the inventory already."""
-        if now is not None:
-            ours = now in self.inventory.of(now.route)
-            self.inventory.note(now)
-            if not ours:
-                self._put_back(now)
-        elif before is not None and before in self.inventory.of(before.route):
-            self.inventory.drop(before)
-            self._put_back(before)
-
-    def _credentials_changed(self, _key: str, before: plans.Written | None, now: plans.Written | None) -> None:
-        plan = now or before
-        if now is not None:
-            self.credentials.note(now)
-        elif before is not None:
-            self.credentials.drop(before)
-        if plan is not None and (now is None or not self._belongs(now)):
-            self._put_back(plan)
-
-    def _belongs(self, credentials: plans.Written) -> bool:
-        return credentials.revision in {plan.revision for plan in self.inventory.of(credentials.route)}
-
-    def _put_back(self, plan: plans.Written) -> None:
-        if plan.route in self.findings:  # before its first reconcile there is nothing to put back
-            self.work.put(plan.route)
+    def _put_back(self, route: str) -> None:
+        if route in self.findings:  # before its first reconcile there is nothing to put back
+            self.work.put(route)
 
     def _reported(self, routes: Collection[str] | None) -> None:
         for key in self.findings if routes is None else routes:

@@ -6,16 +6,21 @@ no owner references: the garbage collector deletes what is owned across namespac
 
 import base64
 import binascii
+import re
 import typing
 from collections.abc import Mapping
 
 import msgspec
 
-from fanout_crds.cluster_plan import FILE, GENERATION, PATH, REVISION, ROUTE, ROUTE_UID, labels, name_of, note
+from fanout_crds.cluster_plan import FILE, GENERATION, PATH, REVISION, ROUTE, labels, name_of, note
 from fanout_crds.plan import Credentials, Plan, encode
-from fanout_operator.kube import CONFIG_MAPS, SECRETS, Document, Kind, Reading
+from fanout_operator.kube import CONFIG_MAPS, FIELD_MANAGER, SECRETS, Document, Kind, Reading
 
+NOTES: typing.Final = (ROUTE, REVISION, GENERATION, PATH)
+MARKS: typing.Final = len(NOTES) + len(labels("", ""))  # annotations and labels of each of our objects
 JUST_NOW: typing.Final = "9999"  # later than any time that the API server tells
+
+_KEY: typing.Final = re.compile(r"[a-z0-9-]+/[a-z0-9.-]+")
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +31,7 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
     revision: str
     path: str
     created: str  # when the ConfigMap was made, RFC 3339
+    owned: int = 0  # how many of its fields are as we wrote them, by the API server's word
 
 
 class Inventory:
@@ -69,20 +75,30 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     credentials: Mapping[str, bytes]
     credentials_revision: str | None  # None: there is no Secret
+    owned: int = MARKS + 1  # of each object, how many fields are as we wrote them
+    credentials_owned: int = 0
 
     def __repr__(self) -> str:
         return f"<Content revision={self.plan_revision} credentials={sorted(self.credentials)}>"
 
 
 def written(document: Document) -> Written:
-    """Read a plan's metadata; what somebody removed from it reads as empty and is put back by the next reconcile."""
+    """Read a plan's metadata; what somebody removed from it, or spoilt, reads as empty."""
+    route = note(document, ROUTE)
     return Written(
-        route=note(document, ROUTE),
-        route_uid=(document["metadata"].get("labels") or {}).get(ROUTE_UID, ""),
+        route=route if _KEY.fullmatch(route) else "",
+        route_uid=uid_of(document),
         revision=note(document, REVISION),
         path=note(document, PATH),
         created=document["metadata"].get("creationTimestamp", ""),
+        owned=_owned(document),
     )
+
+
+def uid_of(document: Reading) -> str:
+    """The uid of the route that an object is of: its name is all that nobody can edit. Empty: it is no plan's."""
+    before, prefix, uid = document["metadata"]["name"].partition(name_of(""))
+    return uid if prefix and not before else ""
 
 
 def reference(plan: Written, namespace: str) -> Document:
@@ -114,12 +130,29 @@ def content(config: Reading | None, secret: Reading | None) -> Content | None:
         path=note(config, PATH),
         credentials=decoded(secret) if secret else {},
         credentials_revision=note(secret, REVISION) if secret else None,
+        owned=_owned(config),
+        credentials_owned=_owned(secret) if secret else 0,
     )
 
 
 def decoded(secret: Reading) -> dict[str, bytes]:
     """The values of a Secret; one that is no base64 (only our own could be) reads as empty."""
     return {key: _bytes(value) for key, value in (secret.get("data") or {}).items()}
+
+
+def _owned(document: Reading) -> int:
+    """How many labels, annotations and entries of data belong to us alone or also to us.
+
+    Whoever else gives one of them another value takes it over, even when he gives it back its own one after that.
+    Source: https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management
+    """
+    for one in document["metadata"].get("managedFields") or ():
+        if (one.get("manager"), one.get("operation")) == (FIELD_MANAGER, "Apply"):
+            fields = one.get("fieldsV1") or {}
+            marks = fields.get("f:metadata") or {}
+            groups = (fields.get("f:data"), marks.get("f:annotations"), marks.get("f:labels"))
+            return sum(name.startswith("f:") for group in groups for name in group or ())
+    return 0
 
 
 def _bytes(text: str) -> bytes:
@@ -130,7 +163,7 @@ def _bytes(text: str) -> bytes:
 
 
 def _object(kind: Kind, plan: Plan, namespace: str, class_name: str) -> Document:
-    notes = {ROUTE: plan.key, REVISION: plan.revision, GENERATION: str(plan.generation), PATH: plan.path}
+    notes = dict(zip(NOTES, (plan.key, plan.revision, str(plan.generation), plan.path), strict=True))
     metadata = {
         "name": name_of(plan.uid),
         "namespace": namespace,

@@ -118,7 +118,11 @@ class Reconciler:
                 await self._withdraw(plan)
 
     async def _withdraw(self, plan: plans.Written) -> None:
-        await withdraw(self._sources.kube, plan, self._sources.namespace, self._rules.class_name)
+        owner = self._sinks.routes.of_uid(plan.route_uid)
+        if owner in {None, plan.route}:
+            await withdraw(self._sources.kube, plan, self._sources.namespace, self._rules.class_name)
+        else:  # somebody marked it with another route than the one whose it is
+            self._sinks.wake(owner)
         self._sources.inventory.drop(plan)
         self._sources.credentials.drop(plan)
 

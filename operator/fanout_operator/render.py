@@ -16,7 +16,7 @@ from fanout_crds.plan import Plan, encode
 from fanout_crds.references import Refs, Unresolved
 from fanout_crds.route import FanoutRoute
 from fanout_operator.judge import Observed
-from fanout_operator.plans import Content
+from fanout_operator.plans import MARKS, Content
 from fanout_operator.reasons import Said, say
 
 NewRevision = Callable[[], str]
@@ -58,9 +58,16 @@ def render(
 
 
 def _same(in_force: Content, plan: bytes, credentials: Mapping[str, bytes]) -> bool:
-    """Whether what lies in the cluster is what this plan would be; a Secret left over is dropped, not counted."""
-    if not in_force.plan_revision or in_force.plan != plan:
+    """Whether what lies in the cluster is what this plan would be, and still ours; what somebody added is his.
+
+    A Secret left over is dropped, not counted.
+    """
+    if in_force.plan != plan or not in_force.plan_revision or in_force.owned != MARKS + 1:
         return False
     if not credentials:
         return True
-    return in_force.credentials_revision == in_force.plan_revision and dict(in_force.credentials) == dict(credentials)
+    return (
+        in_force.credentials_revision == in_force.plan_revision
+        and in_force.credentials_owned == MARKS + len(credentials)
+        and all(in_force.credentials.get(handle) == value for handle, value in credentials.items())
+    )

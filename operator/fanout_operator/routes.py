@@ -38,6 +38,7 @@ class Routes:
 
     def __init__(self) -> None:
         self._known: dict[str, Known] = {}
+        self._keys: dict[str, str] = {}  # by uid
 
     def __repr__(self) -> str:
         return f"<Routes {len(self._known)}>"
@@ -51,6 +52,10 @@ class Routes:
     def get(self, key: str) -> Known | None:
         """The route, if there is one."""
         return self._known.get(key)
+
+    def of_uid(self, uid: str) -> str | None:
+        """The key of the route that has a uid, if it is there."""
+        return self._keys.get(uid)
 
     def knows(self, document: Document) -> bool:
         """Whether this very version is here already: our own write, or what a list has told."""
@@ -82,7 +87,9 @@ class Routes:
             metadata.get("creationTimestamp", ""),
             orjson.dumps(slim),
         )
-        self._known[key] = now
+        if before:
+            self._keys.pop(before.uid, None)
+        self._known[key], self._keys[now.uid] = now, key
         return before is None or (before.uid, before.generation) != (now.uid, now.generation)
 
     def drop(self, key: str, uid: str | None = None) -> None:
@@ -90,6 +97,7 @@ class Routes:
         known = self._known.get(key)
         if known and uid in (None, known.uid):
             del self._known[key]
+            self._keys.pop(known.uid, None)
 
 
 def _version(text: str) -> int:

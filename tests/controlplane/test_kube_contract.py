@@ -58,6 +58,24 @@ async def test_what_is_not_applied_any_more_is_gone_from_the_object(kube: Kube, 
     assert (await kube.get(CONFIG_MAPS, namespace, "plan"))["data"] == {"b": "3"}
 
 
+async def test_what_somebody_edits_is_taken_from_its_applier_even_when_it_gets_its_value_back(
+    kube: Kube, namespace: str
+) -> None:
+    made = await kube.apply(CONFIG_MAPS, config_map(namespace, a="1", b="2"))
+    edited = await kube.replace(CONFIG_MAPS, {**made, "data": {"a": "1", "b": "3"}})
+    back = await kube.replace(CONFIG_MAPS, {**edited, "data": {"a": "1", "b": "2", "c": "4"}})
+    again = await kube.apply(CONFIG_MAPS, config_map(namespace, a="1", b="2"))
+
+    assert [applied(one) for one in (made, edited, back, again)] == [["f:a", "f:b"], ["f:a"], ["f:a"], ["f:a", "f:b"]]
+    assert again["data"].keys() >= {"a", "b"}
+
+
+def applied(document: Document) -> list[str]:
+    """Whose data the API server has down as applied by us."""
+    (ours,) = [one for one in document["metadata"]["managedFields"] if one["operation"] == "Apply"]
+    return sorted(ours["fieldsV1"]["f:data"])
+
+
 async def test_what_is_not_there_is_not_found(kube: Kube, namespace: str) -> None:
     with pytest.raises(NotFound):
         await kube.get(CONFIG_MAPS, namespace, "absent")

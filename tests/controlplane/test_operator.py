@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from fanout_crds.cluster_plan import REVISION, name_of
+from fanout_crds.cluster_plan import CLASS, FILE, PATH, REVISION, ROUTE, ROUTE_UID, name_of
 from tests.controlplane.installed import Installation, Operator, condition, running_operator
 from tests.controlplane.manifests import CRM, secret, service
 from tests.controlplane.reports import Reports
@@ -267,6 +267,51 @@ def test_a_plan_that_somebody_removed_or_spoilt_is_put_back(fanout: Installation
     third = fanout.plan(namespace, "orders")
 
     assert second["targets"] == third["targets"] == first["targets"]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        {"data": {FILE: "{}"}},
+        {"data": {FILE: None}},
+        {"metadata": {"annotations": {ROUTE: "{namespace}/other"}}},
+        {"metadata": {"annotations": {ROUTE: None}}},
+        {"metadata": {"annotations": {ROUTE: "no/such/route"}}},
+        {"metadata": {"annotations": {PATH: "/elsewhere"}}},
+        {"metadata": {"labels": {ROUTE_UID: "another"}}},
+        {"metadata": {"labels": {CLASS: "another"}}},
+    ],
+    ids=["changed", "emptied", "anothers", "nobodys", "nonsense", "elsewhere", "of another uid", "of another class"],
+)
+def test_whatever_somebody_edits_in_a_plan_is_put_back_and_no_other_plan_suffers(
+    fanout: Installation, namespace: str, spoil: Document
+) -> None:
+    fanout.apply(fanout.route(namespace, "orders", CRM), fanout.route(namespace, "other", CRM))
+    first, other = fanout.plan(namespace, "orders"), fanout.plan(namespace, "other")
+    edited = json.dumps(spoil).replace("{namespace}", namespace)
+    patch_plan(fanout, "configmap", first, edited)
+    second = fanout.another_plan(first)
+    patch_plan(fanout, "configmap", first, edited)
+    third = fanout.another_plan(second)
+
+    assert second["targets"] == third["targets"] == first["targets"]
+    assert fanout.plan(namespace, "orders") == third
+    assert fanout.plan(namespace, "other") == other
+
+
+def test_whatever_somebody_edits_in_a_plans_credentials_is_put_back(fanout: Installation, namespace: str) -> None:
+    fanout.apply(secret(namespace, "mail", token="s3cr3t"), fanout.route(namespace, "orders", TOKEN))
+    plan = fanout.plan(namespace, "orders")
+    patch_plan(fanout, "secret", plan, json.dumps({"data": {"mail.bearer": "c3BvaWx0"}}))
+    again = fanout.another_plan(plan)
+
+    assert fanout.credentials(again)["data"] == {"mail.bearer": base64.b64encode(b"s3cr3t").decode()}
+
+
+def patch_plan(fanout: Installation, kind: str, plan: Document, patch: str) -> None:
+    fanout.server.kubectl(
+        "patch", kind, name_of(plan["uid"]), f"--namespace={fanout.namespace}", "--type=merge", f"--patch={patch}"
+    )
 
 
 def test_nothing_is_left_on_an_object_but_its_status(fanout: Installation, namespace: str) -> None:

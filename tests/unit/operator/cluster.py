@@ -8,7 +8,7 @@ import asyncio
 import copy
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from fanout_operator.kube import Conflict, Document, Event, Kind, Listing, NotFound, Scope
+from fanout_operator.kube import FIELD_MANAGER, Conflict, Document, Event, Kind, Listing, NotFound, Scope
 
 Address = tuple[str, str, str]  # plural, namespace, name
 METADATA = {"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata"}
@@ -26,8 +26,11 @@ class Cluster:
         self._history: list[tuple[int, Kind, Event]] = []
         self._changed = asyncio.Event()
 
-    def put(self, kind: Kind, document: Document) -> Document:
-        """Create or replace an object as a person would; spec changes raise its generation."""
+    def put(self, kind: Kind, document: Document, fields: Document | None = None) -> Document:
+        """Create or replace an object as a person would; spec changes raise its generation.
+
+        `fields`: what its applier owns from now on; else whoever had applied it keeps what was not changed.
+        """
         metadata = document["metadata"]
         address = (kind.plural, metadata.get("namespace", ""), metadata["name"])
         before = self.objects.get(address)
@@ -44,6 +47,10 @@ class Cluster:
         made["metadata"] |= {"creationTimestamp": system["creationTimestamp"], **system} | {
             key: value for key, value in metadata.items() if key == "creationTimestamp"
         }
+        if kept := fields or _unchanged(before, made):
+            made["metadata"]["managedFields"] = [
+                {"manager": FIELD_MANAGER, "operation": "Apply", "fieldsV1": copy.deepcopy(kept)}
+            ]
         self.objects[address] = made
         self._tell(kind, Event("MODIFIED" if before else "ADDED", made))
         return copy.deepcopy(made)
@@ -89,9 +96,10 @@ class Cluster:
         metadata = document["metadata"]
         await self._called(f"PATCH {kind.plural} {metadata['namespace']}/{metadata['name']}")
         before = self.objects.get((kind.plural, metadata["namespace"], metadata["name"]))
-        if before is not None and _merged(before, document) == before:
+        fields = _fields(document)
+        if before is not None and _merged(before, document) == before and _applied(before) == fields:
             return copy.deepcopy(before)
-        return self.put(kind, _merged(before, document) if before else document)
+        return self.put(kind, _merged(before, document) if before else document, fields)
 
     async def patch_status(self, kind: Kind, namespace: str, name: str, patch: Document) -> Document:
         await self._called(f"PATCH {kind.plural}/status {namespace}/{name}")
@@ -159,6 +167,44 @@ def _seen(scope: Scope, document: Document) -> Document:
     if scope.metadata_only:
         return copy.deepcopy({**METADATA, "metadata": document["metadata"]})
     return copy.deepcopy(document)
+
+
+def _groups(document: Document) -> dict[tuple[str, ...], Document]:
+    """Where an object's labels, annotations and data are, as managed fields name such places."""
+    metadata = document["metadata"]
+    return {
+        ("f:data",): document.get("data") or {},
+        ("f:metadata", "f:annotations"): metadata.get("annotations") or {},
+        ("f:metadata", "f:labels"): metadata.get("labels") or {},
+    }
+
+
+def _fields(document: Document, unlike: Document | None = None) -> Document:
+    """The managed fields of all in these groups, or of what is the same in another object."""
+    found: Document = {}
+    for place, group in _groups(document).items():
+        others = _groups(unlike)[place] if unlike else group
+        names = [name for name in group if name in others and others[name] == group[name]]
+        at = found.setdefault("f:metadata", {}) if len(place) > 1 else found
+        at[place[-1]] = {f"f:{name}": {} for name in names}
+    return found
+
+
+def _applied(document: Document) -> Document:
+    managed = document["metadata"].get("managedFields") or [{}]
+    fields: Document = managed[0].get("fieldsV1", {})
+    return fields
+
+
+def _unchanged(before: Document | None, made: Document) -> Document:
+    """What stays of an applier's fields."""
+    if before is None or not (owned := _applied(before)):
+        return {}
+    return _within_both(owned, _fields(before, made))
+
+
+def _within_both(one: Document, other: Document) -> Document:
+    return {key: _within_both(one[key], other[key]) for key in one if key in other}
 
 
 def _merged(before: Document, document: Document) -> Document:

@@ -1,5 +1,7 @@
 """Plans in the cluster: what the operator writes is what a dispatcher adopts, and what its selector finds."""
 
+import pytest
+
 from fanout_crds import cluster_plan
 from fanout_crds.plan import Plan
 from fanout_dispatcher.plans.pairing import Adopt, Refuse, Wait, decide, name_of, route_of
@@ -57,6 +59,11 @@ def test_what_was_written_reads_back_as_it_was() -> None:
 
 
 def test_metadata_that_somebody_emptied_reads_as_empty() -> None:
-    bare = {"metadata": {"name": "x", "annotations": None, "labels": None}}
+    bare = {"metadata": {"name": "fanout-plan-u1", "annotations": None, "labels": None, "managedFields": None}}
 
-    assert plans.written(bare) == plans.Written(route="", route_uid="", revision="", path="", created="")
+    assert plans.written(bare) == plans.Written(route="", route_uid="u1", revision="", path="", created="")
+
+
+@pytest.mark.parametrize("mark", ["no/such/route", "shop", "/", "shop/", "../../secrets/x", "shop/a?b"])
+def test_a_mark_that_is_no_routes_key_reads_as_empty(mark: str) -> None:
+    assert plans.written({"metadata": {"name": "x", "annotations": {cluster_plan.ROUTE: mark}}}).route == ""

@@ -4,6 +4,7 @@ import base64
 from collections.abc import Iterator
 from itertools import count
 
+import msgspec
 import pytest
 
 from fanout_crds import cluster_plan
@@ -476,3 +477,42 @@ async def test_while_endpoints_are_not_known_a_plan_that_needs_them_stays_as_it_
         await scene.reconcile(KEY)
     assert not scene.inventory.of(KEY)
     assert not scene.dependants.of("EndpointSlice/shop/usual")
+
+
+async def test_what_somebody_adds_to_a_plan_is_his_and_costs_no_write() -> None:
+    scene = Scene()
+    secret(scene.cluster, "mail", token="Zmlyc3Q=")
+    plan = await scene.made(route("orders", MAIL))
+    for kind in (CONFIG_MAPS, SECRETS):
+        found = scene.cluster.objects[kind.plural, DISPATCHERS, cluster_plan.name_of(plan.uid)]
+        scene.cluster.put(kind, {**found, "data": {**found["data"], "extra": "eA=="}})
+    before = scene.writes()
+    await scene.reconcile(KEY)
+
+    assert scene.writes() == before
+
+
+async def test_what_somebody_gave_back_its_own_value_is_ours_again_after_one_write() -> None:
+    scene = Scene()
+    plan = await scene.made(route())
+    name = cluster_plan.name_of(plan.uid)
+    found = scene.cluster.objects["configmaps", DISPATCHERS, name]
+    scene.cluster.put(CONFIG_MAPS, {**found, "data": {cluster_plan.FILE: "{}"}})
+    scene.cluster.put(CONFIG_MAPS, {**scene.cluster.objects["configmaps", DISPATCHERS, name], "data": found["data"]})
+    await scene.reconcile(KEY)
+    once = scene.writes()
+    await scene.reconcile(KEY)
+
+    assert len(once) == 2
+    assert scene.writes() == once
+
+
+async def test_a_plan_that_is_marked_with_another_route_is_not_taken_away_with_that_ones() -> None:
+    scene = Scene()
+    plan = await scene.made(route("orders"))
+    (written,) = scene.inventory.of(KEY)
+    scene.inventory.note(msgspec.structs.replace(written, route="shop/other"))  # as a start would read it
+    await scene.made(route("other", listen={"path": "/shop/other"}))
+
+    assert ("configmaps", DISPATCHERS, cluster_plan.name_of(plan.uid)) in scene.cluster.objects
+    assert scene.woken == [KEY]
