@@ -46,11 +46,13 @@ class Elector:
 
     async def run(self) -> None:
         """Stand until elected, then renew, for ever; raises Lost."""
+        loop = asyncio.get_running_loop()
         while True:
+            began = loop.time()
             await self._turn()
             self._tell()
             self._check()
-            await asyncio.sleep(self._pause())
+            await asyncio.sleep(self._pause(began))
             self._check()
 
     async def release(self) -> None:
@@ -73,11 +75,11 @@ class Elector:
             raise Lost
 
     async def _turn(self) -> None:
-        """One look or renewal, which must not take longer than the lease has left."""
-        now = asyncio.get_running_loop().time()
-        latest = now + self._election.terms.deadline / 2
+        """One renewal, which must not take longer than the lease has left; or a look and, it may be, a claim."""
+        now, terms = asyncio.get_running_loop().time(), self._election.terms
+        latest = now + terms.deadline
         if self._election.leads(now):
-            latest = min(latest, self._election.until)
+            latest = min(now + terms.deadline / 2, self._election.until)
         try:
             async with asyncio.timeout_at(latest):
                 await self._ask()
@@ -104,7 +106,8 @@ class Elector:
     async def _look(self) -> None:
         place = self._election.place
         try:
-            found = await self._kube.get(LEASES, place.namespace, place.name)
+            async with asyncio.timeout(self._election.terms.deadline / 2):  # a claim may be as slow after that
+                found = await self._kube.get(LEASES, place.namespace, place.name)
         except NotFound:
             found = None
         self._election.see(found, asyncio.get_running_loop().time())
@@ -134,11 +137,16 @@ class Elector:
             log.info("lease.acquired", lease=place.name, identity=place.identity)
             self.elected.set()
 
-    def _pause(self) -> float:
-        """Until the next turn; a leader never sleeps past its own end."""
+    def _pause(self, began: float) -> float:
+        """Until the next turn; a leader never sleeps past its own end.
+
+        What the API server took for its answer is no rest: it would be missing when the next one is as slow.
+        """
         now = asyncio.get_running_loop().time()
         pause = self._election.pause(now, self._rng.random())
-        return min(pause, self._election.until - now) if self._election.leads(now) else pause
+        if not self._election.leads(now):
+            return pause
+        return min(max(0.0, began + pause - now), self._election.until - now)
 
 
 def only_leading(leads: Callable[[], bool]) -> aiohttp.ClientMiddlewareType:

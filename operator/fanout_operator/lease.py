@@ -18,6 +18,8 @@ import msgspec
 
 from fanout_operator.kube import LEASES, Document, Reading
 
+LONGEST: typing.Final = 300.0  # seconds that a lease may last: a longer one was written by hand, or by mistake
+MOST: typing.Final = 2**31 - 1  # what the API takes as a number of transitions
 JITTER: typing.Final = 0.2  # of a wait: candidates shall not come all at once
 
 
@@ -37,8 +39,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     retry: float = 2.0  # between two looks or renewals
 
     def __post_init__(self) -> None:
-        if self.duration < 1 or self.duration % 1:
-            raise BadTerms(f"a lease lasts whole seconds, at least 1s, got {self.duration:g}s")
+        if not 1 <= self.duration <= LONGEST or self.duration % 1:
+            raise BadTerms(f"a lease lasts whole seconds, from 1s to {LONGEST:g}s, got {self.duration:g}s")
         if self.deadline >= self.duration:
             raise BadTerms(
                 f"the renew deadline must be less than the lease's duration {self.duration:g}s, or two could lead at "
@@ -110,7 +112,7 @@ class Election:
             "leaseDurationSeconds": int(self.terms.duration),
             "acquireTime": before.get("acquireTime", wall) if ours else wall,
             "renewTime": wall,
-            "leaseTransitions": (before.get("leaseTransitions") or 0) + (bool(before) and not ours),
+            "leaseTransitions": min(MOST, (before.get("leaseTransitions") or 0) + (bool(before) and not ours)),
         }
         return self._document(spec)
 
@@ -127,8 +129,11 @@ class Election:
         return self._document(spec)
 
     def free_at(self) -> float:
-        """When whoever holds the Lease has been silent for as long as it promised not to be."""
-        return self._seen_at + (_spec(self._lease).get("leaseDurationSeconds") or self.terms.duration)
+        """When whoever holds the Lease has been silent for as long as it promised not to be.
+
+        By no promise for longer than any operator would make: a Lease edited by hand shall not keep everybody out.
+        """
+        return self._seen_at + min(LONGEST, _spec(self._lease).get("leaseDurationSeconds") or self.terms.duration)
 
     def pause(self, now: float, chance: float) -> float:
         """How long until the next look or renewal; `chance` is from 0 to 1."""

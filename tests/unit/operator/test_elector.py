@@ -11,7 +11,7 @@ from aiohttp import web
 
 from fanout_operator.elector import RELEASE, Elector, Lost, NotLeading, only_leading
 from fanout_operator.kube import LEASES, Document, Kind, Unavailable
-from fanout_operator.lease import Election, Place, Terms
+from fanout_operator.lease import LONGEST, Election, Place, Terms
 from tests.sim.loop import run
 from tests.unit.operator.cluster import Cluster
 
@@ -44,6 +44,8 @@ class Way:
                 await asyncio.sleep(1e9)
             case "slow":
                 await asyncio.sleep(self._rng.uniform(0, 3))
+            case "3 s each":
+                await asyncio.sleep(3)
             case _:
                 pass
         answer = await request()
@@ -71,7 +73,7 @@ class Candidate:
 
     async def elected(self) -> float:
         """Wait until it leads; answers when that was."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(2 * LONGEST):
             await self.elector.elected.wait()
         return asyncio.get_running_loop().time()
 
@@ -166,6 +168,38 @@ def test_when_the_api_server_is_back_after_a_long_time_the_standby_leads_within_
         return await second.elected() - back
 
     assert story(told) <= TERMS.retry + SLACK
+
+
+def test_an_api_server_that_takes_3_seconds_for_each_answer_is_led_through_and_handed_on() -> None:
+    async def told() -> float:
+        cluster, first, second = await two()
+        first.way.fate = second.way.fate = "3 s each"
+        await asyncio.sleep(120)
+        assert (first.leads, second.leads) == (True, False)
+        assert lease(cluster)["leaseTransitions"] == 0
+        await first.end()
+        ended = asyncio.get_running_loop().time()
+        took = await second.elected() - ended
+        await asyncio.sleep(120)
+        assert second.leads
+        return took
+
+    assert story(told) <= TERMS.duration + 2 * 3 + TERMS.retry
+
+
+@pytest.mark.parametrize("spec", [{"leaseDurationSeconds": 2**31 - 1}, {"leaseTransitions": 2**31 - 1}])
+def test_a_lease_with_absurd_numbers_in_it_is_taken_over_when_its_holder_is_silent(spec: Document) -> None:
+    async def told() -> float:
+        cluster, first, second = await two()
+        await first.end()
+        found = await cluster.get(LEASES, "fanout", "op")
+        await cluster.replace(LEASES, {**found, "spec": {**found["spec"], "holderIdentity": "nobody", **spec}})
+        edited = asyncio.get_running_loop().time()
+        took = await second.elected() - edited
+        assert lease(cluster)["leaseTransitions"] < 2**31
+        return took
+
+    assert story(told) <= LONGEST + TERMS.retry
 
 
 @pytest.mark.parametrize("wall", ["2026-01-01T01:00:00", "2025-12-31T23:00:00"])

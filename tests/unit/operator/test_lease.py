@@ -160,7 +160,8 @@ def test_a_standby_wakes_when_the_lease_runs_out_and_looks_often_enough_before()
         ({"deadline": 10.0}, "renew deadline must be less than the lease's duration 10s"),
         ({"retry": 7.0}, "retry period must be above 0s and less than the renew deadline 7s, got 7s"),
         ({"retry": 0.0}, "retry period must be above 0s"),
-        ({"duration": 9.5}, "whole seconds, at least 1s, got 9.5s"),
+        ({"duration": 9.5}, "whole seconds, from 1s to 300s, got 9.5s"),
+        ({"duration": 301.0}, "whole seconds, from 1s to 300s, got 301s"),
     ],
 )
 def test_terms_under_which_two_could_lead_are_refused(terms: dict[str, float], says: str) -> None:
