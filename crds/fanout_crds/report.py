@@ -33,6 +33,9 @@ SOURCE_FAILURES: typing.Final[frozenset[str]] = frozenset(typing.get_args(Source
 CIRCUITS: typing.Final[tuple[CircuitWord, ...]] = typing.get_args(CircuitWord)
 
 
+Count = typing.Annotated[int, msgspec.Meta(ge=0, le=10**11)]  # a sum of many of them still fits into a status
+
+
 class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="hello"):
     """The first line. The epoch is random per start of the dispatcher: in the logs it tells a restart from a break."""
 
@@ -45,8 +48,8 @@ class TargetReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     name: str
     circuit: str = "Closed"  # one of CIRCUITS, or the word of a newer dispatcher
-    pending: int = 0
-    dead_letters: int = 0
+    pending: Count = 0
+    dead_letters: Count = 0
     last_error: str | None = None
     dry_run: bool = False  # the circuit only shows the state that it would have
 
@@ -64,7 +67,7 @@ class RouteReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel", tag
 
     route: str
     revision: str = ""  # empty: it runs nothing
-    generation: int = 0
+    generation: Count = 0
     refused: str | None = None
     targets: tuple[TargetReport, ...] = ()
     source: SourceReport | None = None
@@ -110,5 +113,5 @@ def decode(text: bytes) -> Line | None:
     """Read a line; None for a kind that a newer dispatcher has. Raises NoLine."""
     try:
         return _line.decode(text) if _kind.decode(text).kind in _KNOWN else None
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise NoLine(str(error)) from None

@@ -107,10 +107,10 @@ class Fleet:
             self._tell(_differing(before, one.routes))
 
     def silent(self, name: str) -> None:
-        """A ready dispatcher has not been heard for too long."""
+        """A ready dispatcher has not been heard for too long; the snapshot that is being loaded may come to its end."""
         one = self._ready.get(name)
         if one and one.state is not State.SILENT:
-            one.state, one.routes, one.loading = State.SILENT, {}, None
+            one.state, one.routes = State.SILENT, {}
             self._everything()
 
     def view(self, route: str) -> View:

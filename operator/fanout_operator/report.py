@@ -2,13 +2,16 @@
 
 A stream starts with the dispatcher's epoch and a snapshot of its routes, goes on with what changes, and carries a
 heartbeat every few seconds (fanout_crds.report). Nothing heard for SILENCE seconds, connected or not: the dispatcher is
-silent. What is read is the word of another process: a line that is too long or is not what it should be ends the
-stream, and the next one starts from a snapshot.
+silent. Only whole lines count, and only once the snapshot is complete: who never comes to its end would keep the fleet,
+and so the status of every route, waiting. What is read is the word of another process: a line that is too long or is
+not what it should be ends the stream, and the next one starts from a snapshot.
 """
 
 import asyncio
+import contextlib
 import random
 import typing
+from collections.abc import AsyncIterator
 
 import aiohttp
 import msgspec
@@ -23,6 +26,7 @@ from fanout_crds.report import (
     Gone,
     Heartbeat,
     Hello,
+    Line,
     NoLine,
     RouteReport,
     SnapshotEnd,
@@ -69,6 +73,8 @@ class Follower:
         self._rng = rng
         self._heard = 0.0
         self._failures = 0
+        self._greeted = False  # whether this stream has begun as it should
+        self._whole = False  # whether its snapshot is complete
 
     def __repr__(self) -> str:
         return f"<Follower {self.name} {self._port.url} failures={self._failures}>"
@@ -89,28 +95,38 @@ class Follower:
             await self._rest(fault)
 
     async def _follow(self, silence: asyncio.TimerHandle) -> None:
-        timeout = aiohttp.ClientTimeout(total=None, connect=5, sock_read=SILENCE)
-        url = self._port.url.rstrip("/") + PATH
+        loop, splitter = asyncio.get_running_loop(), Splitter(LONGEST_LINE)
+        self._greeted = self._whole = False
+        async with asyncio.timeout(SILENCE) as patience, self._asking() as answer:
+            if answer.status != 200:
+                raise BrokenReport(f"answered {answer.status}")
+            async for piece in answer.content.iter_any():
+                for text in splitter.feed(piece):
+                    line = decode(text)
+                    self._take(line)
+                    if self._whole:
+                        silence.cancel()  # from here on our patience sees to it
+                        self._heard = loop.time()
+                        self._failures = 0
+                    if self._whole or isinstance(line, RouteReport):  # a snapshot may be long, while it goes on
+                        patience.reschedule(loop.time() + SILENCE)
+
+    @contextlib.asynccontextmanager
+    async def _asking(self) -> AsyncIterator[aiohttp.ClientResponse]:
         async with self._session.get(
-            url,
+            self._port.url.rstrip("/") + PATH,
             headers=await self._access.headers(),
             ssl=await self._access.tls(),
-            timeout=timeout,
+            timeout=aiohttp.ClientTimeout(total=None, connect=5),
             server_hostname=self._port.server_name,
             allow_redirects=False,
         ) as answer:
-            if answer.status != 200:
-                raise BrokenReport(f"answered {answer.status}")
-            lines = Splitter(LONGEST_LINE)
-            async for piece in answer.content.iter_any():
-                for line in lines.feed(piece):
-                    silence.cancel()  # from here on sock_read sees to it
-                    self._heard = asyncio.get_running_loop().time()
-                    self._failures = 0
-                    self._take(line)
+            yield answer
 
-    def _take(self, text: bytes) -> None:
-        match decode(text):
+    def _take(self, line: Line | None) -> None:
+        if line is not None and not self._greeted and not isinstance(line, Hello):
+            raise BrokenReport("does not begin with hello")
+        match line:
             case Hello() as hello:
                 self._greet(hello)
             case RouteReport() as report:
@@ -119,6 +135,7 @@ class Follower:
                 self._fleet.gone(self.name, route)
             case SnapshotEnd():
                 self._fleet.loaded(self.name)
+                self._whole = True
             case Heartbeat() | None:  # None: a kind of line that a newer dispatcher has, which is no fault
                 pass
 
@@ -126,6 +143,7 @@ class Follower:
         if hello.format not in READABLE:
             known = ", ".join(str(one) for one in sorted(READABLE))
             raise BrokenReport(f"format {hello.format} is not one this operator reads ({known})")
+        self._greeted, self._whole = True, False
         log.info("report.following", dispatcher=self.name, epoch=hello.epoch)
         self._fleet.hello(self.name)
 

@@ -41,7 +41,7 @@ from fanout_operator.conditions import (
 )
 from fanout_operator.fleet import Fleet, View
 from fanout_operator.kube import ROUTES, Conflict, Document, Kube, NotFound, Reading
-from fanout_operator.reasons import say
+from fanout_operator.reasons import LONGEST, say
 from fanout_operator.routes import Routes
 from fanout_operator.workqueue import WorkQueue
 
@@ -307,6 +307,6 @@ def _target(name: str, report: TargetReport | None) -> Document:
         "circuit": report.circuit,
         "pending": report.pending,
         "deadLetters": report.dead_letters,
-        "lastError": report.last_error,
+        "lastError": report.last_error and report.last_error[:LONGEST],
     }
     return {field: value for field, value in found.items() if value is not None}

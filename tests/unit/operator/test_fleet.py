@@ -101,6 +101,17 @@ def test_a_silent_dispatcher_is_named_and_its_last_words_do_not_count() -> None:
     assert (view.silent, view.reports) == (("d0",), (("d1", None),))
 
 
+def test_a_silent_dispatcher_whose_snapshot_comes_to_its_end_after_all_counts_again() -> None:
+    fleet, _ = connected("d0")
+    fleet.hello("d0")
+    fleet.route("d0", report())
+    fleet.silent("d0")
+    fleet.loaded("d0")
+
+    view = fleet.view("shop/orders")
+    assert (view.silent, view.reports) == ((), (("d0", report()),))
+
+
 def test_a_dispatcher_that_is_not_ready_any_more_does_not_count() -> None:
     fleet, told = connected("d0", "d1")
     fleet.expect({"d1"})

@@ -1,6 +1,7 @@
 """Following a report stream over real HTTP."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,6 +14,7 @@ from aiohttp import web
 from fanout_crds.report import FORMAT, LONGEST_LINE, PATH
 from fanout_operator import report
 from fanout_operator.access import ReportAccess
+from fanout_operator.backoff import Backoff
 from fanout_operator.fleet import Fleet
 from fanout_operator.report import Follower, ReportPort
 from tests.unit.operator.made import rng
@@ -131,10 +133,22 @@ async def test_lines_may_come_in_any_pieces() -> None:
         b"this is no report\n",
         b'{"kind":"route","route":7}\n',
         b'{"kind":"hello","format":9}\n',
+        b'{"kind":"heartbeat","x":' + b"[" * 9000 + b"]" * 9000 + b"}\n",
+        b'{"kind":"route","route":"shop/orders","generation":-1}\n',
+        b'{"kind":"route","route":"shop/orders","targets":[{"name":"crm","pending":%d}]}\n' % 2**63,
         b"x" * (LONGEST_LINE + 2),
         b'{"kind":"heartbeat","x":"' + b"x" * LONGEST_LINE + b'"}\n',
     ],
-    ids=["no JSON", "another shape", "another format", "an endless line", "a long line that is whole"],
+    ids=[
+        "no JSON",
+        "another shape",
+        "another format",
+        "endlessly nested",
+        "a negative count",
+        "an absurd count",
+        "an endless line",
+        "a long line that is whole",
+    ],
 )
 async def test_a_stream_that_is_not_one_is_left_and_begun_anew(wrong: bytes) -> None:
     async def broken(to: Speaker) -> None:
@@ -179,6 +193,60 @@ async def test_a_dispatcher_that_says_nothing_is_silent(monkeypatch: pytest.Monk
     async with following(mute) as scene:
         await scene.until(lambda: scene.revision() == "r1")
         await scene.until(lambda: scene.fleet.view("shop/orders").silent)
+
+
+async def never_whole(to: Speaker) -> None:
+    await to.say({"kind": "hello", "format": FORMAT}, ROUTE)
+    await again_and_again(to, b'{"kind":"heartbeat"}\n')
+
+
+async def never_a_line(to: Speaker) -> None:
+    await to.snapshot(ROUTE)
+    await again_and_again(to, b" ")
+
+
+async def again_and_again(to: Speaker, piece: bytes) -> None:
+    with contextlib.suppress(ConnectionResetError):
+        while True:
+            await to.say(piece)
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("speak", [never_whole, never_a_line])
+async def test_a_dispatcher_that_never_comes_to_an_end_is_as_silent_as_one_that_says_nothing(
+    speak: Speak, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "SILENCE", 0.2)
+
+    async with following(speak) as scene:
+        await scene.until(lambda: scene.fleet.view("shop/orders").silent)
+
+        assert scene.fleet.complete
+
+
+async def test_one_that_greets_and_leaves_again_and_again_is_silent_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "SILENCE", 0.2)
+    monkeypatch.setattr(report, "RETRY", Backoff(base=0.02, cap=0.02))
+
+    async def greeting(to: Speaker) -> None:
+        await to.say({"kind": "hello", "format": FORMAT})
+
+    async with following(*[greeting] * 100) as scene:
+        await scene.until(lambda: scene.fleet.view("shop/orders").silent)
+
+
+async def test_a_stream_that_does_not_begin_with_hello_is_left_and_begun_anew() -> None:
+    async def headless(to: Speaker) -> None:
+        await to.say({"kind": "of-a-later-version"}, ROUTE, {"kind": "snapshotEnd"})
+        await scene_over.wait()
+
+    async def whole(to: Speaker) -> None:
+        await to.snapshot(ROUTE | {"revision": "r2"})
+
+    scene_over = asyncio.Event()
+    async with following(headless, whole) as scene:
+        scene_over.set()
+        await scene.until(lambda: scene.revision() == "r2")
 
 
 async def test_a_dispatcher_that_cannot_be_reached_is_silent_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,6 +93,12 @@ def test_garbage_in_a_status_is_written_over(garbage: Document) -> None:
     assert told(FINDING, seen(), garbage) == told(FINDING, seen())
 
 
+def test_a_targets_last_error_is_told_as_long_as_a_status_may_hold_it() -> None:
+    (target,) = told(FINDING, seen(last_error="x" * 5000))["targets"]
+
+    assert target["lastError"] == "x" * 1024
+
+
 def buckets(answers: float, *, others: float | None = None, burst: float) -> Buckets:
     return Buckets(Bucket(answers, burst), Bucket(others if others is not None else answers, burst))
 
