@@ -37,6 +37,10 @@ _JSON: typing.Final = "application/json"
 _METADATA: typing.Final = "application/json;as={kind};g=meta.k8s.io;v=v1"
 _BROKEN: typing.Final = (aiohttp.ClientError, TimeoutError, OSError, orjson.JSONDecodeError, LineTooLong)
 
+_VERSION: typing.Final = ("resourceVersion",)
+_NAME_AND_VERSION: typing.Final = ("name", *_VERSION)
+_EVENTS: typing.Final = frozenset({"ADDED", "MODIFIED", "DELETED", "BOOKMARK"})
+
 Parameters = Mapping[str, str]
 
 
@@ -62,17 +66,20 @@ class Rest:
         return None
 
     async def get(self, kind: Kind, namespace: str | None, name: str) -> Document:
-        return await self._ask("GET", kind.path(namespace, name))
+        return _whole(await self._ask("GET", kind.path(namespace, name)))
 
     async def list(self, scope: Scope) -> Listing:
         items: list[Document] = []
         parameters = {**_selection(scope), "limit": str(PAGE)}
         while True:
             page = await self._ask("GET", scope.kind.path(scope.namespace), parameters, accept=_accept(scope, "List"))
-            items += page.get("items") or []
-            more = page["metadata"].get("continue")
+            items += [_whole(one) for one in page.get("items") or []]
+            metadata = page.get("metadata") or {}
+            more = metadata.get("continue")
+            if not more and not metadata.get("resourceVersion"):
+                raise Unavailable(f"{scope.kind.plural}: what came is no list")
             if not more:
-                return Listing(tuple(items), page["metadata"]["resourceVersion"])
+                return Listing(tuple(items), metadata["resourceVersion"])
             parameters = {**parameters, "continue": more}
 
     async def watch(self, scope: Scope, version: str) -> AsyncIterator[Event]:
@@ -103,21 +110,25 @@ class Rest:
         metadata = document["metadata"]
         path = kind.path(metadata.get("namespace"), metadata["name"])
         parameters = {"fieldManager": FIELD_MANAGER, "force": "true"}
-        return await self._ask("PATCH", path, parameters, body=document, kind_of_body="application/apply-patch+yaml")
+        return _whole(
+            await self._ask("PATCH", path, parameters, body=document, kind_of_body="application/apply-patch+yaml")
+        )
 
     async def patch_status(self, kind: Kind, namespace: str, name: str, patch: Document) -> Document:
         path = kind.path(namespace, name, "status")
         parameters = {"fieldManager": FIELD_MANAGER}
-        return await self._ask("PATCH", path, parameters, body=patch, kind_of_body="application/merge-patch+json")
+        return _whole(
+            await self._ask("PATCH", path, parameters, body=patch, kind_of_body="application/merge-patch+json")
+        )
 
     async def create(self, kind: Kind, document: Document) -> Document:
         path = kind.path(document["metadata"].get("namespace"))
-        return await self._ask("POST", path, {"fieldManager": FIELD_MANAGER}, body=document)
+        return _whole(await self._ask("POST", path, {"fieldManager": FIELD_MANAGER}, body=document))
 
     async def replace(self, kind: Kind, document: Document) -> Document:
         metadata = document["metadata"]
         path = kind.path(metadata.get("namespace"), metadata["name"])
-        return await self._ask("PUT", path, {"fieldManager": FIELD_MANAGER}, body=document)
+        return _whole(await self._ask("PUT", path, {"fieldManager": FIELD_MANAGER}, body=document))
 
     async def delete(
         self, kind: Kind, namespace: str, name: str, uid: str | None = None, *, version: str | None = None
@@ -146,7 +157,7 @@ class Rest:
                 text = await answer.read()
                 if answer.status >= 300:
                     raise _said(answer, text)
-                return typing.cast(Document, orjson.loads(text))
+                return _document(text)
         except _BROKEN as fault:
             raise Unavailable(f"{method} {path}: {fault!r}") from fault
 
@@ -180,4 +191,22 @@ def _event(line: bytes) -> Event:
         if said.get("code") == 410:
             raise Gone(said.get("message", ""))
         raise failure(int(said.get("code") or 500), said.get("message", ""))
-    return Event(found["type"], said)
+    if found["type"] not in _EVENTS:
+        raise Unavailable(f"an event of a kind that there is not: {line[:200]!r}")
+    return Event(found["type"], _whole(said, _VERSION if found["type"] == "BOOKMARK" else _NAME_AND_VERSION))
+
+
+def _document(text: bytes) -> Document:
+    """An answer as it should be: what stands between us and the API server may answer in its own words, with a 200."""
+    found = orjson.loads(text)
+    if not isinstance(found, dict):
+        raise Unavailable(f"an answer that is no object: {text[:200]!r}")
+    return found
+
+
+def _whole(document: typing.Any, fields: Sequence[str] = _NAME_AND_VERSION) -> Document:
+    """An object that has what each has: whoever reads it need not ask."""
+    metadata = document.get("metadata") if isinstance(document, dict) else None
+    if not isinstance(metadata, dict) or not all(isinstance(metadata.get(field), str) for field in fields):
+        raise Unavailable("an object without a name or a version")
+    return typing.cast(Document, document)
