@@ -136,6 +136,7 @@ class Operator:
         """A route was deleted."""
         self.routes.drop(key_of(document), document["metadata"]["uid"])
         self.work.put(key_of(document), ahead=True)
+        self.status.wake(key_of(document))  # nobody waits for an answer any more
 
     def _put_back(self, route: str) -> None:
         if route in self.findings:  # before its first reconcile there is nothing to put back

@@ -201,6 +201,7 @@ class StatusWriter:
         known, finding = self._routes.get(key), self._findings.get(key)
         if known is None:
             self._awaited.discard(key)
+            self._left.discard(key)
         if known is None or (finding and known.uid != finding.uid):
             return None
         before: Reading = known.document().get("status") or {}

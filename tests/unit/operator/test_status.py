@@ -428,6 +428,16 @@ async def test_an_edit_is_awaited_until_a_dispatcher_has_said_how_it_ended() -> 
     assert scene.writer._queue("shop/orders") is scene.writer.urgent
 
 
+async def test_of_a_route_that_is_gone_nothing_is_remembered() -> None:
+    scene = Scene()
+    scene.writer.edited("shop/orders")
+    scene.writer.left("shop/orders")
+    await scene.writer._look("shop/orders")
+
+    assert not scene.writer._awaited
+    assert not scene.writer._left
+
+
 async def test_until_a_start_has_caught_up_only_edits_are_told_and_then_all_is() -> None:
     scene = Scene()
     scene.writer._caught_up = False
