@@ -61,12 +61,18 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     tls: ssl.SSLContext | None
     token: Token | None
 
-    def session(self, *extra: aiohttp.ClientMiddlewareType) -> aiohttp.ClientSession:
+    def session(
+        self, *extra: aiohttp.ClientMiddlewareType, requests: type[aiohttp.ClientRequest] = aiohttp.ClientRequest
+    ) -> aiohttp.ClientSession:
         """Open a session that sends our token with every request; the caller closes it."""
         connector = aiohttp.TCPConnector(limit=0, ssl=self.tls or True)
         headers = {"User-Agent": "fanout-operator"}
         return aiohttp.ClientSession(
-            connector=connector, headers=headers, middlewares=(self._authorise, *extra), trust_env=False
+            connector=connector,
+            headers=headers,
+            middlewares=(self._authorise, *extra),
+            request_class=requests,
+            trust_env=False,
         )
 
     async def _authorise(

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import aiohttp
 import structlog
+from aiohttp.connector import Connection
 
 from fanout_operator.kube import FAILURES, LEASES, Conflict, Document, Kube, NotFound
 from fanout_operator.lease import Election
@@ -149,12 +150,16 @@ class Elector:
         return min(max(0.0, began + pause - now), self._election.until - now)
 
 
-def only_leading(leads: Callable[[], bool]) -> aiohttp.ClientMiddlewareType:
-    """An aiohttp middleware through which a standby can read, and write the Lease, but nothing else."""
+def only_leading(leads: Callable[[], bool]) -> type[aiohttp.ClientRequest]:
+    """The requests of a session through which a standby can read, and write the Lease, but nothing else.
 
-    async def guard(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-        if request.method != "GET" and f"/{LEASES.plural}" not in request.url.path and not leads():
-            raise NotLeading(f"{request.method} {request.url.path} is for the leader, which this process is not")
-        return await handler(request)
+    No middleware: one is asked before there is a connection, and a process may be stopped while it waits for that.
+    """
 
-    return guard
+    class Guarded(aiohttp.ClientRequest):
+        async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+            if self.method != "GET" and f"/{LEASES.plural}" not in self.url.path and not leads():
+                raise NotLeading(f"{self.method} {self.url.path} is for the leader, which this process is not")
+            return await super().send(conn)
+
+    return Guarded

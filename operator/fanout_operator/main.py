@@ -120,9 +120,9 @@ async def run(options: Options) -> None:
     access = find(options.kubeconfig, os.environ, loop.time)
     chances = Chances(random.Random(secrets.randbits(64)), lambda: secrets.token_hex(8), _wall)
     election = Election(options.election, options.terms, _wall_micro) if options.election else None
-    guards = (only_leading(lambda: election.leads(loop.time())),) if election else ()
+    requests = only_leading(lambda: election.leads(loop.time())) if election else aiohttp.ClientRequest
     async with AsyncExitStack() as stack:
-        session = await stack.enter_async_context(access.session(*guards))
+        session = await stack.enter_async_context(access.session(requests=requests))
         rest = Rest(session, access.server)
         elector = Elector(rest, election, chances.rng) if election else None
         if elector:

@@ -304,7 +304,7 @@ async def test_only_a_leader_may_send_anything_but_reads_and_its_lease() -> None
     base = f"http://127.0.0.1:{runner.addresses[0][1]}"
     leads = False
     try:
-        async with aiohttp.ClientSession(middlewares=(only_leading(lambda: leads),)) as session:
+        async with aiohttp.ClientSession(request_class=only_leading(lambda: leads)) as session:
             for method, path in (("GET", "/api/v1/configmaps"), ("PUT", LEASES.path("fanout", "op"))):
                 async with session.request(method, base + path) as reply:
                     assert reply.status == 200
@@ -316,3 +316,32 @@ async def test_only_a_leader_may_send_anything_but_reads_and_its_lease() -> None
                 assert reply.status == 200
     finally:
         await runner.cleanup()
+
+
+async def test_who_stops_leading_while_a_connection_is_made_sends_nothing_over_it() -> None:
+    asked, leads = [], True
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.method)
+        return web.Response(text="done")
+
+    async def wakes_a_minute_later(*_: object) -> None:
+        nonlocal leads
+        leads = False
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_create_end.append(wakes_a_minute_later)
+    try:
+        requests = only_leading(lambda: leads)
+        async with aiohttp.ClientSession(request_class=requests, trace_configs=[trace]) as session:
+            with pytest.raises(NotLeading):
+                await session.patch(f"http://127.0.0.1:{runner.addresses[0][1]}/api/v1/configmaps")
+    finally:
+        await runner.cleanup()
+
+    assert asked == []
