@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from fanout_operator.access import from_kubeconfig
-from fanout_operator.kube import CONFIG_MAPS, ROUTES, SECRETS, Conflict, Document, Kind, Kube, NotFound, Scope
+from fanout_operator.kube import CONFIG_MAPS, ROUTES, SECRETS, Conflict, Document, Kind, Kube, NotFound, Refused, Scope
 from fanout_operator.rest import Rest
 from tests.controlplane.installed import define
 from tests.harness.apiserver import ApiServer
@@ -74,6 +74,20 @@ def applied(document: Document) -> list[str]:
     """Whose data the API server has down as applied by us."""
     (ours,) = [one for one in document["metadata"]["managedFields"] if one["operation"] == "Apply"]
     return sorted(ours["fieldsV1"]["f:data"])
+
+
+async def test_an_immutable_object_and_the_type_of_a_secret_can_only_be_made_anew(kube: Kube, namespace: str) -> None:
+    metadata = {"name": "plan", "namespace": namespace}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": {}}
+    made = await kube.apply(CONFIG_MAPS, config_map(namespace, a="1"))
+    await kube.replace(CONFIG_MAPS, {**made, "immutable": True})
+    await kube.create(SECRETS, {**secret, "type": "example.com/another"})
+
+    for kind, document in ((CONFIG_MAPS, config_map(namespace, a="2")), (SECRETS, secret)):
+        with pytest.raises(Refused, match="immutable"):
+            await kube.apply(kind, document)
+        await kube.delete(kind, namespace, "plan")
+        assert (await kube.apply(kind, document)).get("data", {}) == document["data"]
 
 
 async def test_what_is_not_there_is_not_found(kube: Kube, namespace: str) -> None:

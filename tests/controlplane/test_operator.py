@@ -280,8 +280,19 @@ def test_a_plan_that_somebody_removed_or_spoilt_is_put_back(fanout: Installation
         {"metadata": {"annotations": {PATH: "/elsewhere"}}},
         {"metadata": {"labels": {ROUTE_UID: "another"}}},
         {"metadata": {"labels": {CLASS: "another"}}},
+        {"data": {FILE: "{}"}, "immutable": True},
     ],
-    ids=["changed", "emptied", "anothers", "nobodys", "nonsense", "elsewhere", "of another uid", "of another class"],
+    ids=[
+        "changed",
+        "emptied",
+        "anothers",
+        "nobodys",
+        "nonsense",
+        "elsewhere",
+        "of another uid",
+        "of another class",
+        "immutable",
+    ],
 )
 def test_whatever_somebody_edits_in_a_plan_is_put_back_and_no_other_plan_suffers(
     fanout: Installation, namespace: str, spoil: Document

@@ -8,7 +8,7 @@ import asyncio
 import copy
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from fanout_operator.kube import FIELD_MANAGER, Conflict, Document, Event, Kind, Listing, NotFound, Scope
+from fanout_operator.kube import FIELD_MANAGER, Conflict, Document, Event, Kind, Listing, NotFound, Refused, Scope
 
 Address = tuple[str, str, str]  # plural, namespace, name
 METADATA = {"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata"}
@@ -34,6 +34,8 @@ class Cluster:
         metadata = document["metadata"]
         address = (kind.plural, metadata.get("namespace", ""), metadata["name"])
         before = self.objects.get(address)
+        if before and _forbidden(before, document):
+            raise Refused(f"{metadata['name']} is invalid: field is immutable")
         self._version += 1
         known: Document = before["metadata"] if before else {"uid": f"uid-{self._version}", "generation": 0}
         generation = known["generation"] + (before is None or before.get("spec") != document.get("spec"))
@@ -150,6 +152,12 @@ class Cluster:
     def _tell(self, kind: Kind, event: Event) -> None:
         self._history.append((self._version, kind, copy.deepcopy(event)))
         self._changed.set()
+
+
+def _forbidden(before: Document, document: Document) -> bool:
+    """Whether what cannot be changed would be: the data of what is immutable, and the type of a Secret."""
+    fields = ("type", "data", "immutable") if before.get("immutable") else ("type",)
+    return any(before.get(field) != document.get(field) for field in fields)
 
 
 def _within(scope: Scope, document: Document) -> bool:

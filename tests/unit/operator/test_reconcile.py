@@ -21,7 +21,7 @@ from fanout_operator.grants import Grants, permissions
 from fanout_operator.holding import Holding
 from fanout_operator.judge import Rules
 from fanout_operator.kept import Kept
-from fanout_operator.kube import CONFIG_MAPS, DEFINITIONS, ROUTES, SECRETS, Document, Unavailable
+from fanout_operator.kube import CONFIG_MAPS, DEFINITIONS, ROUTES, SECRETS, Document, Refused, Unavailable
 from fanout_operator.reconcile import Reconciler, Sinks
 from fanout_operator.routes import Routes
 from tests.unit.operator.cluster import Cluster
@@ -505,6 +505,35 @@ async def test_what_somebody_gave_back_its_own_value_is_ours_again_after_one_wri
 
     assert len(once) == 2
     assert scene.writes() == once
+
+
+@pytest.mark.parametrize("plural", ["configmaps", "secrets"])
+async def test_what_somebody_made_immutable_is_made_anew_when_it_has_to_change(plural: str) -> None:
+    scene = Scene()
+    secret(scene.cluster, "mail", token="Zmlyc3Q=")
+    first = await scene.made(route("orders", MAIL))
+    scene.cluster.objects[plural, DISPATCHERS, cluster_plan.name_of(first.uid)]["immutable"] = True
+    secret(scene.cluster, "mail", token="c2Vjb25k")
+    await scene.made(route("orders", {**MAIL, "url": "https://other.example.com/"}))
+    kept = scene.cluster.objects["secrets", DISPATCHERS, cluster_plan.name_of(first.uid)]
+
+    assert scene.plan().targets[0].url == "https://other.example.com/"
+    assert base64.b64decode(kept["data"]["mail.bearer"]) == b"second"
+
+
+async def test_what_is_refused_for_another_reason_stays_and_is_not_made_anew() -> None:
+    scene = Scene()
+    plan = await scene.made(route())
+    scene.cluster.fail = lambda call: Refused("is invalid") if call.startswith("PATCH") else None
+    scene.put(route("orders", {**CRM, "url": "https://other.example.com/"}))
+    with pytest.raises(Refused, match="is invalid"):
+        await scene.reconcile(KEY)
+    scene.put(route("other", CRM))
+    with pytest.raises(Refused, match="is invalid"):
+        await scene.reconcile("shop/other")
+
+    assert scene.plan() == plan
+    assert not [call for call in scene.writes() if call.startswith("DELETE")]
 
 
 async def test_a_plan_that_is_marked_with_another_route_is_not_taken_away_with_that_ones() -> None:
