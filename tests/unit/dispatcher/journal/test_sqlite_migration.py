@@ -90,14 +90,14 @@ def tables(path: pathlib.Path) -> dict[str, object]:
     return made
 
 
-def test_a_journal_of_format_2_gets_its_table_of_keys(tmp_path: pathlib.Path) -> None:
+def test_a_journal_of_format_2_gets_the_tables_that_it_has_not(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "journal.db"
     before = a_journal(path)
     before.open()
     before.commit(Batch(lanes=list(LANES), frozen=[ORDER], events=[an_event(1)]))
     before.close()
     db = apsw.Connection(str(path))
-    db.execute("DROP TABLE idem; PRAGMA user_version = 2")
+    db.execute("DROP TABLE idem; DROP TABLE fetched; PRAGMA user_version = 2")
     db.close()
 
     after = a_journal(path)

@@ -19,7 +19,7 @@ class Route(msgspec.Struct, frozen=True):
     plan: plan.Plan
     forwardable: frozenset[bytes] = frozenset({b"x-shop"})
     forward_prefixes: tuple[bytes, ...] = ()
-    meter: RouteMeter = RouteMeter(route="shop/order-placed")
+    meter: RouteMeter = msgspec.field(default_factory=lambda: RouteMeter(route="shop/order-placed"))
     turnstile: None = None
 
 
