@@ -47,6 +47,7 @@ def complete(said: policy.Policy, durability: str) -> plan.Policy:
         circuit_breaker=_circuit_breaker(said.circuit_breaker or breaker.CircuitBreaker()),
         bulkhead=_bulkhead(said.bulkhead or policy.Bulkhead()),
         rate_limit=_rate_limit(said.rate_limit),
+        ordering=_ordering(said.ordering),
         queue=_queue(said.queue or policy.Queue()),
         dead_letter=_dead_letter(said.dead_letter or policy.DeadLetter()),
     )
@@ -207,6 +208,16 @@ def idempotency(said: accept.Idempotency | None) -> plan.Idempotency | None:
     if said is None:
         return None
     return plan.Idempotency(ttl=_or(said.ttl, 24 * HOUR), max_keys=_or(said.max_keys, 1_000_000))
+
+
+def _ordering(said: policy.Ordering | None) -> plan.Ordering | None:
+    if said is None or said.mode == "Disabled":
+        return None
+    return plan.Ordering(
+        key_attribute=said.key_attribute,
+        key_expression=said.key_expression,
+        after_death=_or(said.after_death, "Block"),
+    )
 
 
 def _queue(said: policy.Queue) -> plan.Queue:

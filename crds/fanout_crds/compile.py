@@ -119,7 +119,8 @@ def _policies(route: FanoutRoute, installation: Installation) -> list[plan.Polic
         recheck(said, f"spec.targets[{place}].policy", faults)
         out.append(builtin.complete(said, route.spec.durability))
         _check_delay(target, out[-1].timeouts.total, f"spec.targets[{place}].delay", faults)
-    graph.check(route, [policy.timeouts.total for policy in out], faults)
+    orders = [policy.ordering is not None for policy in out]
+    graph.check(route, [policy.timeouts.total for policy in out], orders, faults)
     faults.check()
     return out
 

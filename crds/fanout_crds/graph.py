@@ -8,13 +8,24 @@ from fanout_crds.nearest import hint
 from fanout_crds.route import FanoutRoute, Target
 
 
-def check(route: FanoutRoute, totals: list[float], faults: Faults) -> None:
-    """Say what is wrong with the graph of *route*; *totals* are its targets' timeouts.total, in seconds."""
+def check(route: FanoutRoute, totals: list[float], orders: list[bool], faults: Faults) -> None:
+    """Say what is wrong with the graph of *route*.
+
+    *totals* are its targets' timeouts.total, in seconds, *orders* says which of them keep order.
+    """
     targets = route.spec.targets
     _check_names(targets, faults)
     circle = _circle({target.name: target.depends_on for target in targets})
     if circle:
         faults.add("spec.targets", f"dependsOn goes in a circle: {' → '.join(circle)}")
+    if any(target.depends_on or target.compensate for target in targets) or route.spec.callbacks:
+        for place, ordered in enumerate(orders):
+            if ordered:
+                faults.add(
+                    f"spec.targets[{place}].policy.ordering",
+                    "does not go with dependsOn, compensate or finally: this version keeps order only on a route whose"
+                    " targets are each on their own",
+                )
     if any(target.compensate for target in targets):
         for place, total in enumerate(totals):
             if not total:

@@ -17,8 +17,8 @@ import msgspec
 
 from fanout_crds.accept import KeyType
 from fanout_crds.breaker import CircuitMode, WindowType
-from fanout_crds.expressions import BODY, PATH, VALUE, WHEN, Scope
-from fanout_crds.policy import DeadLettersFull, QueueFull
+from fanout_crds.expressions import BODY, KEY, PATH, VALUE, WHEN, Scope
+from fanout_crds.policy import AfterDeath, DeadLettersFull, QueueFull
 from fanout_crds.request import Method
 from fanout_crds.retry import BackoffType, Jitter
 from fanout_crds.route import Durability, OnDead
@@ -132,6 +132,14 @@ class RateLimit(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     burst: int
 
 
+class Ordering(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """By which value, of an attribute or an expression, a target gets events in order, and what a dead letter means."""
+
+    key_attribute: str | None
+    after_death: AfterDeath
+    key_expression: str | None = None
+
+
 class Queue(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """How many bytes of events one target may keep waiting; None = a quarter of the journal."""
 
@@ -157,6 +165,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     queue: Queue
     dead_letter: DeadLetters
     rate_limit: RateLimit | None = None
+    ordering: Ordering | None = None
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -300,6 +309,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 def _expressions(target: Target) -> typing.Iterator[tuple[str, str | None, Scope]]:
     yield "when", target.when, WHEN
+    if (ordering := target.policy.ordering) is not None:
+        yield "policy.ordering.keyExpression", ordering.key_expression, KEY
     if (mapping := target.mapping) is None:
         return
     yield "request.pathExpression", mapping.path, PATH

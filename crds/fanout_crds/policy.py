@@ -9,7 +9,9 @@ from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
+from fanout_crds import texts
 from fanout_crds.breaker import CircuitBreaker
+from fanout_crds.expressions import KEY, ExpressionText
 from fanout_crds.kinds import Duration, Enum, Integer, Quantity
 from fanout_crds.objects import Object
 from fanout_crds.retry import Retry
@@ -17,6 +19,7 @@ from fanout_crds.rules import Rule, ordered
 from fanout_crds.words import Switch
 
 QueueFull = Literal["Reject", "DeadLetter"]
+AfterDeath = Literal["Block", "PassOver"]
 DeadLettersFull = Literal["Reject", "DropOldest"]
 
 
@@ -141,6 +144,42 @@ class RateLimit(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     ] = None
 
 
+class Ordering(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Deliveries of one key go to the target one at a time, in the order in which their events were accepted.
+
+    Other keys never wait for them. Per dispatcher, which has to be one process: with more workers the route is refused.
+    Source: message groups, as in Amazon SQS FIFO.
+    """
+
+    RULES: ClassVar = (
+        Rule(
+            "(has(self.mode) && self.mode == 'Disabled') || has(self.keyAttribute) != has(self.keyExpression)",
+            "exactly one of keyAttribute and keyExpression is needed: it says what is kept in order",
+            lambda it: it.mode == "Disabled" or (it.key_attribute is None) != (it.key_expression is None),
+        ),
+    )
+    mode: Annotated[Switch | None, Enum(Switch), "Disabled: no order, whatever is inherited. Unset: Enabled."] = None
+    key_attribute: Annotated[
+        str | None,
+        texts.Attribute,
+        "The CloudEvents attribute whose value is the key, such as subject or partitionkey. An event without it, or"
+        " with an empty one, waits for nobody. Unset: keyExpression says it.",
+    ] = None
+    key_expression: Annotated[
+        str | None,
+        ExpressionText(KEY),
+        "An expression in CEL that gives the key, a string, such as data.order, asked when the event is accepted."
+        " An empty key waits for nobody; where it fails, the delivery is a dead letter (ExpressionFailed)."
+        " Unset: keyAttribute says it.",
+    ] = None
+    after_death: Annotated[
+        AfterDeath | None,
+        Enum(AfterDeath),
+        "Block: a dead letter holds up its key until it is replayed, removed or has expired. PassOver: order is given"
+        " up for it, and the next one goes. Unset: Block.",
+    ] = None
+
+
 class Queue(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What one target may keep waiting. Our own."""
 
@@ -168,7 +207,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Timeouts, retries, circuit breaker, bulkhead, rate limit, queue and dead letters of a target."""
+    """Timeouts, retries, circuit breaker, bulkhead, rate limit, order, queue and dead letters of a target."""
 
     timeouts: Annotated[
         Timeouts | None,
@@ -195,6 +234,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         RateLimit | None,
         Object(RateLimit),
         "How fast the target is asked; deliveries wait their turn. Unset: no limit.",
+    ] = None
+    ordering: Annotated[
+        Ordering | None,
+        Object(Ordering, whole=True),
+        "Which deliveries go one after the other; inherited as a whole. Unset: none waits for another.",
     ] = None
     queue: Annotated[Queue | None, Object(Queue), "What the target may keep waiting. Unset: as each field says."] = None
     dead_letter: Annotated[

@@ -149,3 +149,9 @@ ParameterName = Text(
 ParameterValue = Text(
     what="a value without control characters", longest=2048, shortest=0, pattern=r"^[^\x00-\x1f\x7f]*$", quiet=True
 )
+Attribute = Text(
+    what='the name of a CloudEvents attribute, such as "subject": lower-case letters and digits',
+    longest=64,
+    pattern=r"^[a-z0-9]+$",
+    rules=(lacks(r"^(data|datacontenttype)$", "data and its type are no attributes that come as ce-… headers"),),
+)

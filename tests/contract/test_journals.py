@@ -9,6 +9,7 @@ import pytest
 
 from fanout_dispatcher.journal.memory import MemoryJournal
 from fanout_dispatcher.journal.protocol import (
+    BLOCKED,
     START,
     Backlog,
     Batch,
@@ -19,6 +20,7 @@ from fanout_dispatcher.journal.protocol import (
     JournalFault,
     JournalFull,
     Place,
+    Rank,
     Recovered,
     Replayed,
 )
@@ -400,18 +402,18 @@ class TestDeadLetters:
             Batch(events=[an_event(s) for s in (1, 2, 3)], dead=[a_dead(s, float(s)) for s in (1, 2, 3)])
         )
 
-        assert bench.journal.prune(1, 2.5, None, 1) == (1, 10)
-        assert bench.journal.prune(1, 2.5, None, 10) == (1, 10)
-        assert bench.journal.prune(1, 2.5, None, 10) == (0, 0)
+        assert bench.journal.prune(1, 2.5, None, 1) == (1, 10, 0)
+        assert bench.journal.prune(1, 2.5, None, 10) == (1, 10, 0)
+        assert bench.journal.prune(1, 2.5, None, 10) == (0, 0, 0)
         assert [letter.row.seq for letter in bench.journal.dead_letters(ALL)] == [3]
 
     def test_beyond_the_bound_the_oldest_go(self, bench: Bench) -> None:
         dead = [a_dead(s, size=40) for s in (1, 2, 3)] + [a_dead(1, lane=2, size=500)]
         bench.journal.commit(Batch(events=[an_event(s) for s in (1, 2, 3)], dead=dead))
 
-        assert bench.journal.prune(1, -math.inf, 80, 10) == (1, 40)
-        assert bench.journal.prune(1, -math.inf, 80, 10) == (0, 0)
-        assert bench.journal.prune(9, -math.inf, 0, 10) == (0, 0)
+        assert bench.journal.prune(1, -math.inf, 80, 10) == (1, 40, 0)
+        assert bench.journal.prune(1, -math.inf, 80, 10) == (0, 0, 0)
+        assert bench.journal.prune(9, -math.inf, 0, 10) == (0, 0, 0)
         assert [(one.row.seq, one.row.lane) for one in bench.journal.dead_letters(ALL)] == [(2, 1), (3, 1), (1, 2)]
 
 
@@ -719,3 +721,175 @@ class TestRepairing:
 
         assert stored is not None
         assert stored.dead == (a_dead(1, lane=2),)
+
+
+class TestOrder:
+    """Lane 3 keeps order: of what has a key, only the first of each is due."""
+
+    def accept(self, bench: Bench, seq: int, key: bytes = b"k", ready: float = 0.0) -> None:
+        event = an_event(seq, frozen=INVOICE)
+        bench.journal.commit(Batch(events=[event], due=[DueRow(3, seq, ready)], ranks=[Rank(3, seq, key, ready)]))
+
+    def due(self, bench: Bench, until: float = 100.0) -> list[int]:
+        return seqs(bench.journal.pull((3, False), until, 100, ())[0])
+
+    def die(self, bench: Bench, seq: int, *, holds: bool) -> int:
+        """Dead, holding up what is behind it or not; the dead letter's number."""
+        end = a_finish(an_event(seq, frozen=INVOICE), b"\x02")
+        passed = [] if holds else [(3, seq)]
+        bench.journal.commit(Batch(undue=[(3, seq)], passed=passed, dead=[a_dead(seq, lane=3)], finished=[end]))
+        return bench.journal.dead_letters(ALL)[-1].number
+
+    def replay(self, bench: Bench, number: int, seq: int, *, key: bytes = b"k") -> None:
+        batch = Batch(
+            events=[an_event(seq, frozen=INVOICE)], due=[DueRow(3, seq, 50.0)], replayed=[Replayed(number, seq)]
+        )
+        batch.ranks = [Rank(3, seq, key, 50.0)]
+        bench.journal.commit(batch)
+
+    def test_only_the_first_of_a_key_is_due(self, bench: Bench) -> None:
+        for seq, key in ((1, b"a"), (2, b"a"), (3, b"b"), (4, b"a"), (5, b"b")):
+            self.accept(bench, seq, key)
+
+        pulled, left = bench.journal.pull((3, False), 100.0, 100, ())
+
+        assert (seqs(pulled), left) == ([1, 3], BLOCKED)
+
+    def test_the_next_one_is_due_when_the_first_has_gone_at_its_own_time(self, bench: Bench) -> None:
+        self.accept(bench, 1)
+        self.accept(bench, 2, ready=7.5)
+
+        bench.journal.commit(Batch(undue=[(3, 1)], passed=[(3, 1)]))
+
+        [pulled], left = bench.journal.pull((3, False), 100.0, 100, ())
+        assert (pulled.due, left) == (DueRow(3, 2, 7.5), None)
+
+    def test_a_retry_holds_up_its_key(self, bench: Bench) -> None:
+        self.accept(bench, 1)
+        self.accept(bench, 2)
+
+        bench.journal.commit(Batch(due=[DueRow(3, 1, 9.0, 1)]))
+
+        assert self.due(bench) == []
+        assert seqs(bench.journal.pull((3, True), 10.0, 100, ())[0]) == [1]
+
+    def test_one_that_ends_while_it_waits_lets_nobody_past(self, bench: Bench) -> None:
+        for seq in (1, 2, 3):
+            self.accept(bench, seq)
+
+        bench.journal.commit(Batch(undue=[(3, 2)], passed=[(3, 2)]))
+        assert self.due(bench) == [1]
+        bench.journal.commit(Batch(undue=[(3, 1)], passed=[(3, 1)]))
+
+        assert self.due(bench) == [3]
+
+    def test_a_dead_letter_holds_its_place_until_it_is_removed(self, bench: Bench) -> None:
+        self.accept(bench, 1)
+        self.accept(bench, 2)
+        number = self.die(bench, 1, holds=True)
+        assert self.due(bench) == []
+        assert bench.journal.dead_letters(ALL)[0].holds
+
+        bench.journal.commit(Batch(removed=[number]))
+
+        assert self.due(bench) == [2]
+
+    def test_a_dead_letter_that_is_pruned_lets_go_and_is_counted(self, bench: Bench) -> None:
+        self.accept(bench, 1)
+        self.accept(bench, 2)
+        self.die(bench, 1, holds=True)
+
+        assert bench.journal.prune(3, 100.0, None, 10) == (1, 10, 1)
+
+        assert self.due(bench) == [2]
+
+    def test_one_that_is_passed_over_holds_nothing(self, bench: Bench) -> None:
+        self.accept(bench, 1)
+        self.accept(bench, 2)
+
+        self.die(bench, 1, holds=False)
+
+        assert self.due(bench) == [2]
+        assert not bench.journal.dead_letters(ALL)[0].holds
+
+    def test_a_replay_takes_the_place_of_its_dead_letter(self, bench: Bench) -> None:
+        self.accept(bench, 1)
+        self.accept(bench, 2)
+        number = self.die(bench, 1, holds=True)
+
+        self.replay(bench, number, 9)
+
+        assert self.due(bench) == [9]
+        bench.journal.commit(Batch(undue=[(3, 9)], passed=[(3, 9)]))
+        assert self.due(bench) == [2]
+
+    def test_a_replay_waits_for_a_dead_letter_before_it(self, bench: Bench) -> None:
+        for seq in (1, 2, 3):
+            self.accept(bench, seq)
+        first, second = self.die(bench, 1, holds=True), self.die(bench, 2, holds=True)
+
+        self.replay(bench, second, 8)
+        assert self.due(bench) == []
+        self.replay(bench, first, 9)
+
+        assert self.due(bench) == [9]
+        bench.journal.commit(Batch(undue=[(3, 9)], passed=[(3, 9)]))
+        assert self.due(bench) == [8]
+
+    def test_a_replay_of_one_that_was_passed_over_goes_to_the_end(self, bench: Bench) -> None:
+        self.accept(bench, 1)
+        self.accept(bench, 2)
+        number = self.die(bench, 1, holds=False)
+
+        self.replay(bench, number, 9)
+
+        assert self.due(bench) == [2]
+        bench.journal.commit(Batch(undue=[(3, 2)], passed=[(3, 2)]))
+        assert self.due(bench) == [9]
+
+    def test_a_replay_that_is_taken_back_gives_the_place_back(self, bench: Bench) -> None:
+        self.accept(bench, 1)
+        self.accept(bench, 2)
+        number = self.die(bench, 1, holds=True)
+        self.replay(bench, number, 9)
+
+        bench.journal.repair([9])
+
+        assert self.due(bench) == []
+        assert bench.journal.dead_letters(ALL)[0].holds
+        bench.journal.commit(Batch(removed=[number]))
+        assert self.due(bench) == [2]
+
+    def test_an_event_that_is_taken_back_leaves_no_place(self, bench: Bench) -> None:
+        self.accept(bench, 1)
+        bench.journal.repair([1])
+
+        self.accept(bench, 2)
+
+        assert self.due(bench) == [2]
+
+    def test_one_dead_at_birth_can_hold_a_place(self, bench: Bench) -> None:
+        event = an_event(1, frozen=INVOICE)
+        end = a_finish(event, b"\x02")
+        dead = a_dead(1, lane=3)
+        bench.journal.commit(Batch(events=[event], ranks=[Rank(3, 1, b"k", 0.0)], dead=[dead], finished=[end]))
+
+        self.accept(bench, 2)
+
+        assert self.due(bench) == []
+
+    def test_what_waits_for_its_key_is_among_the_oldest(self, bench: Bench) -> None:
+        """It expires like any other."""
+        self.accept(bench, 1)
+        self.accept(bench, 2)
+
+        assert seqs(bench.journal.oldest(3, 10, ())) == [1, 2]
+
+    def test_a_restart_finds_the_order_as_it_was(self, bench: Bench) -> None:
+        for seq, key in ((1, b"a"), (2, b"a"), (3, b"b")):
+            self.accept(bench, seq, key)
+
+        found = bench.reopen()
+
+        assert found.backlog[3].ranked
+        assert self.due(bench) == [1, 3]

@@ -17,6 +17,7 @@ from fanout_dispatcher.journal.protocol import (
     Journal,
     KeyRow,
     Place,
+    Rank,
     Recovered,
     Replayed,
     StoredEvent,
@@ -63,10 +64,12 @@ class Agreement(RuleBasedStateMachine):
         every = [(s, i) for s, states in self.states.items() for i, one in enumerate(states) if one == State.PENDING]
         return [every[pick] for pick in picks if pick < len(every)]
 
-    def settle(self, batch: Batch, deliveries: list[tuple[int, int]], state: int) -> None:
+    def settle(self, batch: Batch, deliveries: list[tuple[int, int]], state: int, *, holds: bool = False) -> None:
         for seq, place in deliveries:
             self.states[seq][place] = state
             batch.undue.append((self.events[seq].frozen.lanes[place], seq))
+            if not holds:
+                batch.passed.append((self.events[seq].frozen.lanes[place], seq))
         for seq in dict.fromkeys(seq for seq, _ in deliveries):
             states = bytes(self.states[seq])
             if State.PENDING in states:
@@ -86,6 +89,13 @@ class Agreement(RuleBasedStateMachine):
             self.states[event.seq] = bytearray(len(event.frozen.lanes))
         return made
 
+    def in_order(self, batch: Batch, event: Event, at: float) -> None:
+        """Two in three events have a key, for all their targets; there are three keys."""
+        if event.seq % 3:
+            for lane in event.frozen.lanes:
+                batch.due.append(DueRow(lane, event.seq, at))
+                batch.ranks.append(Rank(lane, event.seq, b"%d" % (len(event.body) % 3), at))
+
     @initialize()
     def begin(self) -> None:
         self.both(lambda journal: journal.open())
@@ -102,14 +112,16 @@ class Agreement(RuleBasedStateMachine):
         batch.due = [DueRow(self.events[s].frozen.lanes[i], s, at, spent, HISTORY[: spent + 1]) for s, i in retried]
         batch.events = self.new_events(sizes)
         batch.keys = [KeyRow(one.seq, one.seq % 2, b"%d" % (one.seq % 9), b"", self.now) for one in batch.events]
+        for event in batch.events:
+            self.in_order(batch, event, at)
         self.commit(batch)
 
-    @rule(picks=PICKS, at=TIMES)
-    def deliveries_die(self, picks: list[int], at: float) -> None:
+    @rule(picks=PICKS, at=TIMES, holds=st.booleans())
+    def deliveries_die(self, picks: list[int], at: float, holds: bool) -> None:
         batch = Batch()
         deliveries = self.pending(picks)
         batch.dead = [a_dead(s, at, lane=self.events[s].frozen.lanes[i]) for s, i in deliveries]
-        self.settle(batch, deliveries, State.DEAD)
+        self.settle(batch, deliveries, State.DEAD, holds=holds)
         self.commit(batch)
 
     @rule(picks=PICKS, remove=st.booleans())
@@ -129,6 +141,7 @@ class Agreement(RuleBasedStateMachine):
             self.events[replay.seq] = replay
             batch.events.append(replay)
             batch.replayed.append(Replayed(number, replay.seq))
+            self.in_order(batch, replay, self.now)
         return self.commit(batch)
 
     @rule(seconds=st.integers(0, 2000))

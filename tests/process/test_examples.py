@@ -208,6 +208,46 @@ async def settled(http: httpx.AsyncClient, process: Process, order: dict[str, ty
             await asyncio.sleep(0.05)
 
 
+async def test_changes_of_one_order_arrive_in_order_though_the_first_has_to_be_tried_again(
+    tmp_path: pathlib.Path,
+) -> None:
+    came: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+    refusals = iter(range(3))
+
+    async def take(request: web.Request) -> web.Response:
+        what = request.headers["ce-subject"], request.headers["ce-id"]
+        came.put_nowait(what)
+        return web.Response(status=503 if what == sent[0] and next(refusals, None) is not None else 204)
+
+    app = web.Application()
+    app.router.add_post("/events", take)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    process = Process(tmp_path, moved(tmp_path, "07-ordered", "127.0.0.1:9101", runner.addresses[0][1]))
+    sent = [("order-7", "1"), ("order-7", "2"), ("order-7", "3"), ("order-8", "1"), ("order-8", "2")]
+    try:
+        await process.start()
+        async with httpx.AsyncClient(trust_env=False) as http:
+            for subject, ident in sent:
+                head = {"ce-specversion": "1.0", "ce-source": "/shop", "ce-type": "order.changed"}
+                head |= {"ce-subject": subject, "ce-id": ident}
+                answer = await http.post(f"{process.listen}/shop/order-changed", json={}, headers=head)
+                assert answer.status_code == 202
+        arrived: list[tuple[str, str]] = []
+        async with asyncio.timeout(SOON):
+            while ("order-7", "3") not in arrived:
+                arrived.append(await came.get())
+    finally:
+        process.stop()
+        await runner.cleanup()
+
+    of_seven = [ident for subject, ident in arrived if subject == "order-7"]
+    assert list(dict.fromkeys(of_seven)) == ["1", "2", "3"]
+    assert of_seven.count("1") > 1
+    assert [ident for subject, ident in arrived if subject == "order-8"] == ["1", "2"]
+
+
 def moved(folder: pathlib.Path, example: str, address: str, port: int) -> pathlib.Path:
     """Copy an example, with its targets (a pattern of addresses) elsewhere on this machine."""
     copy = folder / example

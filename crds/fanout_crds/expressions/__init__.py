@@ -14,6 +14,7 @@ from fanout_crds.expressions.field import ExpressionText as ExpressionText
 from fanout_crds.expressions.reading import Reads as Reads
 from fanout_crds.expressions.reading import together as together
 from fanout_crds.expressions.scope import BODY as BODY
+from fanout_crds.expressions.scope import KEY as KEY
 from fanout_crds.expressions.scope import PATH as PATH
 from fanout_crds.expressions.scope import VALUE as VALUE
 from fanout_crds.expressions.scope import WHEN as WHEN

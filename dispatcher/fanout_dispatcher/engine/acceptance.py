@@ -16,9 +16,10 @@ from fanout_dispatcher.engine.callers import Callers
 from fanout_dispatcher.engine.clock import Clock
 from fanout_dispatcher.engine.filters import Judged
 from fanout_dispatcher.engine.lane import Lane
+from fanout_dispatcher.engine.order import Keys
 from fanout_dispatcher.engine.pending import Pending
 from fanout_dispatcher.engine.route import Route
-from fanout_dispatcher.journal.protocol import DeadRow, DueRow, Fetched, JournalFull, KeyRow, Replayed
+from fanout_dispatcher.journal.protocol import DeadRow, DueRow, Fetched, JournalFull, KeyRow, Rank, Replayed
 from fanout_dispatcher.values.answers import Accepted, Reply, Tell, Turned
 from fanout_dispatcher.values.desk import RouteMeter
 from fanout_dispatcher.values.event import Event, Frozen, Head, State
@@ -44,6 +45,7 @@ class Taken(msgspec.Struct, frozen=True, gc=False, eq=False):
     replayed: Replayed | None
     fetched: Fetched | None
     key: KeyRow | None
+    ranks: typing.Sequence[Rank] = ()
 
     def landed(self, fault: Exception | None) -> None:
         """Tell the producer, and give the lanes what is theirs."""
@@ -106,24 +108,28 @@ class Acceptance:
 
     def accept(self, route: Route, head: Head, body: bytes, reply: Reply, keyed: Keyed | None = None) -> None:
         """Take an event for every target of *route*, and keep its key if it has one; *reply* is called once."""
-        judged = None if route.filters is None else route.filters.judge(head, body)
+        judged, keys = route.judge(head, body)
         turned = self.turned(route, len(body), judged)
         if turned is not None:
             return reply(count(route.meter, turned))
-        self.take(route.frozen, route.lanes, head, body, reply=reply, meter=route.meter, judged=judged, keyed=keyed)
+        meter = route.meter
+        self.take(
+            route.frozen, route.lanes, head, body, reply=reply, meter=meter, judged=judged, keys=keys, keyed=keyed
+        )
         return None
 
     def accept_waiting(self, route: Route, head: Head, body: bytes, tell: Tell, callers: Callers) -> Caller | None:
         """Take an event whose caller waits for targets; None when it was turned away, which *tell* has said."""
         assert route.waits is not None, f"nobody waits for the targets of {route.plan.key}"
-        judged = None if route.filters is None else route.filters.judge(head, body)
+        judged, keys = route.judge(head, body)
         turned = self.turned(route, len(body), judged) or callers.turned(route.plan.key)
         if turned is not None:
             tell(count(route.meter, turned))
             return None
         caller = callers.wait(route.waits, route.meter, tell)
         reply = caller.taken
-        took = self.take(route.frozen, route.lanes, head, body, reply=reply, meter=route.meter, judged=judged)
+        meter = route.meter
+        took = self.take(route.frozen, route.lanes, head, body, reply=reply, meter=meter, judged=judged, keys=keys)
         caller.follow(took, judged)
         return caller
 
@@ -132,11 +138,14 @@ class Acceptance:
 
         One that is remembered already is not to be brought here again.
         """
-        judged = None if route.filters is None else route.filters.judge(head, body)
+        judged, keys = route.judge(head, body)
         turned = self.turned(route, len(body), judged)
         if turned is not None:
             return reply(count(route.meter, turned))
-        self.take(route.frozen, route.lanes, head, body, reply=reply, meter=route.meter, judged=judged, fetched=key)
+        meter = route.meter
+        self.take(
+            route.frozen, route.lanes, head, body, reply=reply, meter=meter, judged=judged, keys=keys, fetched=key
+        )
         return None
 
     def take(  # noqa: PLR0913  what an event is made of; a value of their own would be one more per event
@@ -150,6 +159,7 @@ class Acceptance:
         meter: RouteMeter | None = None,
         replayed: int | None = None,
         judged: Judged | None = None,
+        keys: Keys | None = None,
         fetched: str | None = None,
         keyed: Keyed | None = None,
     ) -> Pending:
@@ -157,6 +167,7 @@ class Acceptance:
 
         *judged* says which lanes it is for; None: for all of them, as a replay is for the one that a person chose.
         *fetched* is what the route's source calls it.
+        *keys* says what each lane keeps it in order by; None: none of them does.
         """
         now = self.clock.now()
         book = lanes[0].book
@@ -181,13 +192,14 @@ class Acceptance:
                 continue
             lane.tally.came(size)
             wait = lane.target.delay if replayed is None else 0.0  # a replay was asked for now
-            if wait or not lane.promise(now):
+            if wait or lane.index.ranked or not lane.promise(now):  # a lane with an order sends by its index alone
                 spilled.append(DueRow(lane.number, seq, now + wait))
         if dead or skipped:
             book.committer.touch(pending)  # the states go into the same commit
         link = None if replayed is None else Replayed(replayed, seq)
+        ranks = () if keys is None else _ranks(event, lanes, keys, spilled, dead)
         book.committer.append(
-            Taken(event, book, lanes, pending, reply, meter, spilled, dead, skipped, link, origin, key)
+            Taken(event, book, lanes, pending, reply, meter, spilled, dead, skipped, link, origin, key, ranks)
         )
         return pending
 
@@ -225,6 +237,17 @@ def _turn_aside(judged: Judged, lanes: tuple[Lane, ...], pending: Pending, dead:
             reason, size = Reason.EXPRESSION_FAILED, len(event.body)
             dead.append(DeadRow(lane.number, event.seq, event.accepted, reason, str(said), 0, (), size))
     return frozenset(skipped)
+
+
+def _ranks(event: Event, lanes: tuple[Lane, ...], keys: Keys, spilled: list[DueRow], dead: list[DeadRow]) -> list[Rank]:
+    """Its places in the order of its keys, of what is owed and of what is dead and holds its place all the same."""
+    ready = {row.lane: row.at for row in spilled}
+    born_dead = {row.lane for row in dead}
+    return [
+        Rank(lane.number, event.seq, key, ready.get(lane.number, event.accepted))
+        for lane, key in zip(lanes, keys, strict=True)
+        if key is not None and (lane.number not in born_dead or lane.holds())
+    ]
 
 
 def _refusal(fault: Exception, meter: RouteMeter | None) -> Turned:

@@ -18,7 +18,7 @@ from fanout_dispatcher.engine.pending import Pending
 from fanout_dispatcher.engine.receipts import Receipts
 from fanout_dispatcher.engine.register import Register
 from fanout_dispatcher.journal.disk import Disk, ask
-from fanout_dispatcher.journal.protocol import Backlog, DeadRow, Journal, Recovered
+from fanout_dispatcher.journal.protocol import Backlog, DeadRow, Journal, Pruned, Recovered
 from fanout_dispatcher.values.event import Frozen
 from fanout_dispatcher.values.graph import Graph
 
@@ -116,11 +116,15 @@ class Book:
     def _prune(self, route: str, target: str, before: float) -> None:
         number = self.register.lane(route, target)
 
-        def pruned(answer: tuple[int, int] | Exception) -> None:
+        def pruned(answer: Pruned | Exception) -> None:
             left = self.found.get(route, {}).get(target)
             if left is not None and not isinstance(answer, Exception):
-                count, size = answer
-                self.leave_behind(route, target, Backlog(dead=left.dead - count, dead_bytes=left.dead_bytes - size))
+                count, size, _ = answer
+                self.leave_behind(
+                    route,
+                    target,
+                    Backlog(dead=left.dead - count, dead_bytes=left.dead_bytes - size, ranked=left.ranked),
+                )
                 if count == PRUNE:
                     self.loop.call_later(PRUNE_PAUSE, self._prune, route, target, before)
 

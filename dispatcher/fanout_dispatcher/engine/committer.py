@@ -26,6 +26,7 @@ from fanout_dispatcher.journal.protocol import (
     Finished,
     JournalAmbiguous,
     KeyRow,
+    Rank,
     Replayed,
 )
 from fanout_dispatcher.values.desk import JournalMeter
@@ -47,6 +48,10 @@ class Append(typing.Protocol):
     @property
     def spilled(self) -> typing.Sequence[DueRow]:
         """Its deliveries that go into the index at once."""
+
+    @property
+    def ranks(self) -> typing.Sequence[Rank]:
+        """Places in the order of a key, of its deliveries that have one."""
 
     @property
     def dead(self) -> typing.Sequence[DeadRow]:
@@ -146,6 +151,11 @@ class Committer:
         """Take a settled delivery out of the index; *then* once it is gone."""
         self.rest.undue.append((lane, seq))
         self.once_written(then)
+
+    def give_up_place(self, lane: int, seq: int) -> None:
+        """The delivery's rank, if it has one, goes with what is collected now: the next one of its key is first."""
+        self.rest.passed.append((lane, seq))
+        self._soon()
 
     def bury(self, row: DeadRow) -> None:
         """Keep a dead letter."""
@@ -259,7 +269,9 @@ class Committer:
             forgotten=rest.forgotten,
             keys=[one.key for one in appends if one.key is not None],
             due=rest.due + [row for one in appends if one.spilled for row in one.spilled],
+            ranks=[rank for one in appends if one.ranks for rank in one.ranks],
             undue=rest.undue,
+            passed=rest.passed,
             progress=progress,
             dead=rest.dead + [row for one in appends if one.dead for row in one.dead],
             finished=finished,
@@ -330,7 +342,7 @@ class Committer:
 
 
 def _any(rest: Batch) -> bool:
-    settles = rest.due or rest.undue or rest.dead or rest.removed
+    settles = rest.due or rest.undue or rest.passed or rest.dead or rest.removed
     return bool(settles or rest.plans or rest.lanes or rest.frozen or rest.forgotten)
 
 
@@ -343,6 +355,7 @@ def _join(first: Batch, then: Batch) -> Batch:
         forgotten=first.forgotten + then.forgotten,
         due=first.due + then.due,
         undue=first.undue + then.undue,
+        passed=first.passed + then.passed,
         dead=first.dead + then.dead,
         removed=first.removed + then.removed,
     )

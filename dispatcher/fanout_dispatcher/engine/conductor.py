@@ -17,7 +17,7 @@ import msgspec
 from fanout_dispatcher.engine.conditions import Conditions
 from fanout_dispatcher.engine.flow import Moves, flow_of
 from fanout_dispatcher.engine.pending import Course, Delivery, Pending
-from fanout_dispatcher.journal.protocol import DeadRow, DueRow, Fetched, KeyRow, Replayed
+from fanout_dispatcher.journal.protocol import DeadRow, DueRow, Fetched, KeyRow, Rank, Replayed
 from fanout_dispatcher.values.answers import Accepted, Answered, Reply, Turned
 from fanout_dispatcher.values.desk import RouteMeter
 from fanout_dispatcher.values.event import Event, Frozen, State
@@ -74,6 +74,7 @@ class Begun(msgspec.Struct, frozen=True, gc=False, eq=False):
     refuse: typing.Callable[[Exception, RouteMeter | None], Turned]
     dead: tuple[DeadRow, ...] = ()
     spilled: tuple[DueRow, ...] = ()
+    ranks: tuple[Rank, ...] = ()
     replayed: Replayed | None = None
     fetched: Fetched | None = None
     key: KeyRow | None = None

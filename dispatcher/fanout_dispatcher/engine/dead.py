@@ -6,25 +6,29 @@ original bytes until it is replayed, removed by hand, or older than ``deadLetter
 
 import functools
 import math
+import typing
 
 from fanout_crds import plan
 from fanout_dispatcher.engine.book import PRUNE, PRUNE_PAUSE, Book
 from fanout_dispatcher.engine.pending import Delivery
 from fanout_dispatcher.engine.tally import Tally
 from fanout_dispatcher.engine.works import Works
-from fanout_dispatcher.journal.protocol import DeadRow, Journal
+from fanout_dispatcher.journal.protocol import DeadRow, Journal, Pruned
 from fanout_dispatcher.telemetry.seam import DeliveryDead
 from fanout_dispatcher.values.outcome import Dead
 
 
 class DeadLetters:
-    """The dead letters of one lane."""
+    """The dead letters of one lane. *freed* is called when one is gone that held up others of its key."""
 
-    def __init__(self, number: int, *, book: Book, works: Works, tally: Tally) -> None:
+    def __init__(
+        self, number: int, *, book: Book, works: Works, tally: Tally, freed: typing.Callable[[], None]
+    ) -> None:
         self.number = number
         self.book = book
         self.works = works
         self.tally = tally
+        self.freed = freed
         self.in_hand = 0  # letters that people replay or remove: dropped meanwhile, they would be counted twice
 
     def row(self, delivery: Delivery, dead: Dead, now: float) -> DeadRow:
@@ -72,6 +76,12 @@ class DeadLetters:
         self._prune(now - policy.keep, None)
         self.make_room(policy)
 
+    def let_go(self, count: int, why: str) -> None:
+        """So many that held up others of their key are gone, and with them their places."""
+        passed = self.tally.meter.passed
+        passed[why] = passed.get(why, 0) + count
+        self.freed()
+
     def _prune(self, before: float, bound: int | None) -> None:
         """Drop those from before *before*, and the oldest beyond *bound* bytes.
 
@@ -81,17 +91,20 @@ class DeadLetters:
             return
         number = self.number
 
-        def job(journal: Journal) -> tuple[int, int]:
+        def job(journal: Journal) -> Pruned:
             return journal.prune(number, before, bound, PRUNE)
 
         self.book.disk.run(job, functools.partial(self._pruned, before, bound))
 
-    def _pruned(self, before: float, bound: int | None, answer: tuple[int, int] | Exception) -> None:
+    def _pruned(self, before: float, bound: int | None, answer: Pruned | Exception) -> None:
         if isinstance(answer, Exception) or not answer[0]:
             return
-        self.tally.dropped(*answer)
+        count, size, holding = answer
+        self.tally.dropped(count, size)
         counts, why = self.tally.meter.dropped, "Keep" if bound is None else "DropOldest"
-        counts[why] = counts.get(why, 0) + answer[0]
+        counts[why] = counts.get(why, 0) + count
+        if holding:
+            self.let_go(holding, why)
         self.works.changed(self.tally.meter.route)
-        if answer[0] == PRUNE:
+        if count == PRUNE:
             self.works.loop.call_later(PRUNE_PAUSE, self._prune, before, bound)

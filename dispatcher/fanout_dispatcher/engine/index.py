@@ -22,13 +22,16 @@ Windows = tuple[Window, Window]  # fresh, tried
 class Index:
     """The due rows of lane *number*. *woken* is called whenever there may be something to pull or to send."""
 
-    __slots__ = ("book", "number", "windows", "woken")
+    __slots__ = ("book", "number", "ranked", "windows", "woken")
 
-    def __init__(self, number: int, *, book: Book, windows: Windows, woken: typing.Callable[[], None]) -> None:
+    def __init__(
+        self, number: int, *, book: Book, windows: Windows, woken: typing.Callable[[], None], ranked: bool = False
+    ) -> None:
         self.number = number
         self.book = book
         self.windows = windows
         self.woken = woken
+        self.ranked = ranked  # some of it may have a place in the order of a key
 
     def pull(self, window: Window, until: float) -> None:
         """Fetch the next rows of its kind that are due by *until* into *window*."""
@@ -53,9 +56,9 @@ class Index:
         def looked(answer: list[Pulled] | Exception) -> None:
             for window in self.windows:
                 window.pulling = False
-            if not isinstance(answer, Exception):
+            if not isinstance(answer, Exception):  # else the next sweep wakes the lane again
                 then(answer)
-            self.woken()
+                self.woken()
 
         self.book.disk.run(job, looked)
 
@@ -118,13 +121,31 @@ class Index:
             while (delivery := window.surplus()) is not None:
                 self.put_back(delivery, delivery.pending.event.accepted)
 
-    def drop(self, delivery: Delivery) -> None:
-        """The delivery is settled: if it has a row, that goes with the same commit."""
+    def drop(self, delivery: Delivery, *, holds: bool = False) -> None:
+        """The delivery is settled: if it has a row, that goes with the same commit.
+
+        So does its place in the order of its key, unless it *holds* that.
+        """
         if delivery.claims is None:
             delivery.pending.bare -= 1
+        elif self.ranked and not holds:
+            self._let_next(delivery.claims, delivery.pending.event.seq)
         else:
             seq = delivery.pending.event.seq
             self.book.committer.unindex(self.number, seq, functools.partial(delivery.claims.discard, seq))
+
+    def freed(self) -> None:
+        """A place in the order of a key was given up: the one behind it may be due."""
+        self.windows[0].row_added(0.0)
+        self.woken()
+
+    def _let_next(self, claims: set[int], seq: int) -> None:
+        def gone() -> None:
+            claims.discard(seq)
+            self.freed()
+
+        self.book.committer.give_up_place(self.number, seq)
+        self.book.committer.unindex(self.number, seq, gone)
 
     def _is_back(self, delivery: Delivery, at: float) -> None:
         if delivery.claims is not None:

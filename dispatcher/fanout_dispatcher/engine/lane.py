@@ -9,7 +9,6 @@ The lane asks its gates before it takes work and parks until the time they name.
 
 import asyncio
 import functools
-import math
 import random
 import typing
 
@@ -18,18 +17,19 @@ from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.bounds import Bounds
 from fanout_dispatcher.engine.conductor import FOREVER
 from fanout_dispatcher.engine.dead import DeadLetters
+from fanout_dispatcher.engine.ending import Ending
 from fanout_dispatcher.engine.expiry import Expiry
 from fanout_dispatcher.engine.gates import Gates
 from fanout_dispatcher.engine.index import Index
+from fanout_dispatcher.engine.order import Order, order
 from fanout_dispatcher.engine.pending import Delivery, Pending
 from fanout_dispatcher.engine.tally import Tally
 from fanout_dispatcher.engine.turns import Turns
 from fanout_dispatcher.engine.window import Window
 from fanout_dispatcher.engine.works import Works
-from fanout_dispatcher.journal.protocol import DeadRow
+from fanout_dispatcher.journal.protocol import BLOCKED, DeadRow
 from fanout_dispatcher.policies.circuit import CircuitState
 from fanout_dispatcher.policies.decide import DONE, Rules, Standing, decide
-from fanout_dispatcher.policies.gate import NEVER
 from fanout_dispatcher.telemetry.seam import CircuitChanged, SagaStuck
 from fanout_dispatcher.transport.protocol import Flight, Sender
 from fanout_dispatcher.values.event import HISTORY, Attempt, State
@@ -53,11 +53,13 @@ class Lane:
         self.tally = Tally(route, target.name, backlog)
         self.fresh = Window(works.stock, indexed=backlog.pending > 0)
         self.tried = Window(works.stock, tried=True, indexed=backlog.pending > 0)
-        self.index = Index(self.number, book=book, windows=(self.fresh, self.tried), woken=self.soon)
+        windows = (self.fresh, self.tried)
+        self.index = Index(self.number, book=book, windows=windows, woken=self.soon, ranked=backlog.ranked)
+        self.order: Order | None = None
         self.gates = Gates(target.policy, self._circuit_changed, works.pool)
         self.circuit = self.gates.circuit
         self.turns = Turns(self.index, self.gates)
-        self.dead = DeadLetters(self.number, book=book, works=works, tally=self.tally)
+        self.dead = DeadLetters(self.number, book=book, works=works, tally=self.tally, freed=self.index.freed)
         self.bounds = Bounds(target, tally=self.tally, dead=self.dead, journal_bytes=book.max_bytes)
         self.sender: Sender | None = None
         self.held: str | None = None
@@ -68,6 +70,7 @@ class Lane:
         self.target = target
         self.rules = Rules.of(target.policy)
         self.expiry = Expiry(self.rules, self.index, works, self._expired)
+        self.emptying = Ending(self.index, give_up=self._end, ends=lambda: self.ending is not None)
         self.tally.meter.circuit = self.circuit.shown.value
         book.conductor.lanes[self.number] = self
 
@@ -90,6 +93,8 @@ class Lane:
             self.circuit.forget()
         self.target = target
         self.rules = Rules.of(target.policy)
+        self.order = order(target.policy)
+        self.index.ranked = self.index.ranked or self.order is not None
         self.bounds.follow(target)
         self.tally.meter.circuit = self.circuit.shown.value
         self.sender = sender
@@ -112,6 +117,10 @@ class Lane:
     def mourn(self, row: DeadRow) -> None:
         """Count and tell a dead letter that the journal has, or is about to have."""
         self.dead.mourn(row, self.target.policy.dead_letter)
+
+    def holds(self) -> bool:
+        """A dead letter keeps its place in the order of its key; not one of a target that is no more."""
+        return self.order is not None and self.order.holds and self.ending is None
 
     def promise(self, now: float) -> bool:
         """Room in memory for an event about to be committed; False: it has to go to the index instead."""
@@ -202,7 +211,7 @@ class Lane:
         """Start whatever may start now, then park until something can change."""
         now = self.clock.now()
         if self.ending is not None:
-            return self._finish(self.ending, now)
+            return self.emptying.step()
         if self.held is not None:
             return None
         for _ in range(QUANTUM):
@@ -368,19 +377,15 @@ class Lane:
         self.book.committer.touch(pending)
         pending.refs -= 1  # never the last one: the touch holds one until it is committed
         self.tally.left(len(pending.event.body))
-        self.index.drop(delivery)
+        self.index.drop(delivery, holds=state & State.MASK == State.DEAD and self.holds())
         if before == State.STUCK:
             self.tally.meter.stuck -= 1
         if pending.course is not None:
             self.book.conductor.settled(pending, delivery.index, unknown=bool(before & State.UNKNOWN))
 
-    def _finish(self, reason: Reason, now: float) -> None:
-        """Dead-letter what is ready; then whatever the index still has, due or not."""
-        for window in (self.fresh, self.tried):
-            while window.ready:
-                self._abandon(window.take(), Dead(reason), now)
-            if window.next_due < NEVER and not window.pulling:
-                self.index.pull(window, math.inf)
+    def _end(self, delivery: Delivery) -> None:
+        assert self.ending is not None, f"{self!r} does not end"
+        self._abandon(delivery, Dead(self.ending), self.clock.now())
 
     # --- waiting ---------------------------------------------------------------------------------------------------
 
@@ -390,7 +395,7 @@ class Lane:
         self.index.keep(self.fresh, now - STALE)
         if self.works.stock.crowded and self.why_held() is not None:
             self.index.stow()
-        if self.fresh.next_due <= now or self.tried.next_due <= now:
+        if self.fresh.next_due <= now or self.tried.next_due <= now or self.ending is not None:
             self.soon()
 
     def report(self) -> None:
@@ -406,7 +411,7 @@ class Lane:
 
     def _park(self, at: float) -> None:
         """Come back at *at* (engine time); an earlier timer is left to fire."""
-        if at == NEVER:
+        if at >= BLOCKED:
             return
         when = self.clock.on_loop(at) + GRAIN
         if self.timer is not None:

@@ -15,6 +15,7 @@ import msgspec
 from fanout_dispatcher.engine.acceptance import Acceptance
 from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.lane import Lane
+from fanout_dispatcher.engine.order import Orders
 from fanout_dispatcher.engine.routes import Routes
 from fanout_dispatcher.engine.views import ident, target_of
 from fanout_dispatcher.journal.protocol import DeadLetter, Journal
@@ -60,7 +61,7 @@ class Letters:
                     hands.enter_context(_in_hand(lane))
                 letters = await self.find(wanted)
                 for book, letter in letters:
-                    book.committer.remove(letter.number, functools.partial(self._gone, book, letter))
+                    book.committer.remove(letter.number, functools.partial(self._removed, book, letter))
                 await asyncio.gather(*(book.committer.written() for book in self.books))
         return len(letters)
 
@@ -106,14 +107,10 @@ class Letters:
             return None
         answer: asyncio.Future[Answered] = self.acceptance.clock.loop.create_future()
         frozen = book.freeze(lane.route, letter.event.frozen.generation, (lane.target.name,))
-        self.acceptance.take(
-            frozen,
-            (lane,),
-            letter.event.head,
-            letter.event.body,
-            reply=answer.set_result,
-            replayed=number,
-        )
+        head, body = letter.event.head, letter.event.body
+        keys, judged = (None, None) if lane.order is None else Orders([lane.order]).keys(head, body, None)
+        reply = answer.set_result
+        self.acceptance.take(frozen, (lane,), head, body, reply=reply, replayed=number, judged=judged, keys=keys)
         answered = await answer
         if not isinstance(answered, Accepted):
             return None
@@ -153,6 +150,12 @@ class Letters:
     def _meant(self, wanted: DeadLetterFilter) -> list[Lane]:
         """The lanes whose dead letters *wanted* may mean."""
         return [lane for (_, route, target), lane in self.table.lanes.items() if wanted.means(route, target)]
+
+    def _removed(self, book: Book, letter: DeadLetter) -> None:
+        self._gone(book, letter)
+        lane = self.table.lanes.get((book, letter.event.frozen.route, target_of(letter)))
+        if lane is not None and letter.holds:
+            lane.dead.let_go(1, "Removed")
 
     def _gone(self, book: Book, letter: DeadLetter) -> None:
         lane = self.table.lanes.get((book, letter.event.frozen.route, target_of(letter)))

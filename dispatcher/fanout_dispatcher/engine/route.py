@@ -6,12 +6,13 @@ from fanout_crds import expressions
 from fanout_crds.plan import Plan
 from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.caller import NOBODY, Waits
-from fanout_dispatcher.engine.filters import Filters
+from fanout_dispatcher.engine.filters import Filters, Judged
 from fanout_dispatcher.engine.lane import Lane
+from fanout_dispatcher.engine.order import Keys, Orders
 from fanout_dispatcher.policies.turnstile import Turnstile
 from fanout_dispatcher.values.answers import Heard
 from fanout_dispatcher.values.desk import RouteMeter
-from fanout_dispatcher.values.event import Frozen
+from fanout_dispatcher.values.event import Frozen, Head
 from fanout_dispatcher.values.graph import Graph, Role, Step
 
 
@@ -25,10 +26,22 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     frozen: Frozen
     meter: RouteMeter
     filters: Filters | None  # None: every target gets every event
+    orders: Orders | None  # None: no target keeps order
     forwardable: frozenset[bytes]
     forward_prefixes: tuple[bytes, ...]
     waits: Waits | None = None  # what callers wait for, where they do
     turnstile: Turnstile | None
+
+    def judge(self, head: Head, body: bytes) -> tuple[Judged | None, Keys | None]:
+        """Say of an event for which targets it is (None: for all), and what each keeps it in order by (None: nothing).
+
+        Whoever takes an event asks this first.
+        """
+        judged = None if self.filters is None else self.filters.judge(head, body)
+        if self.orders is None:
+            return judged, None
+        keys, judged = self.orders.keys(head, body, judged)
+        return judged, keys
 
 
 def graph_of(plan: Plan) -> Graph:

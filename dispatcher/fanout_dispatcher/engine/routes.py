@@ -20,6 +20,7 @@ from fanout_crds.expressions import Unusable
 from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.filters import Filters, filters
 from fanout_dispatcher.engine.lane import Lane
+from fanout_dispatcher.engine.order import orders
 from fanout_dispatcher.engine.route import Route, forwarding, graph_of, waits
 from fanout_dispatcher.engine.works import Works
 from fanout_dispatcher.policies.turnstile import turnstile
@@ -195,6 +196,7 @@ class Routes:
             frozen=book.freeze(plan.key, plan.generation, tuple(target.name for target in everybody), graph_of(plan)),
             meter=before.meter if before is not None else RouteMeter(route=plan.key),
             filters=filtering,
+            orders=orders(plan),
             forwardable=exact,
             forward_prefixes=prefixes,
             waits=waits(plan, book, lanes, durable=book is self.durable),
@@ -289,7 +291,7 @@ class Routes:
 
     def _forget(self, where: LaneKey, lane: Lane) -> None:
         book, key, target = where
-        book.leave_behind(key, target, lane.tally.left_behind())
+        book.leave_behind(key, target, lane.tally.left_behind(lane.index.ranked))
         del self.lanes[where]
         book.conductor.lanes.pop(lane.number, None)
         self.made.pop(where, None)

@@ -61,6 +61,6 @@ class Tally:
         self.meter.dead_letters -= count
         self.dead_bytes -= size
 
-    def left_behind(self) -> Backlog:
-        """What stays when the lane is forgotten: its dead letters."""
-        return Backlog(dead=self.meter.dead_letters, dead_bytes=self.dead_bytes)
+    def left_behind(self, ranked: bool) -> Backlog:
+        """What stays when the lane is forgotten: its dead letters, some of which may be *ranked*."""
+        return Backlog(dead=self.meter.dead_letters, dead_bytes=self.dead_bytes, ranked=ranked)

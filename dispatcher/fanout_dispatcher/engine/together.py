@@ -33,15 +33,16 @@ class Gathering:
 
 def accept(acceptance: Acceptance, route: Route, events: list[tuple[Head, bytes]], reply: ReplyAll) -> None:
     """Take *events*, one at least, for every target of *route*; *reply* is called once."""
-    judged = [None if route.filters is None else route.filters.judge(head, body) for head, body in events]
-    turned = acceptance.turned(route, sum(len(body) for _, body in events), _together(judged))
+    judged = [route.judge(head, body) for head, body in events]
+    turned = acceptance.turned(route, sum(len(body) for _, body in events), _together([said for said, _ in judged]))
     if turned is not None:
         for _ in events:
             count(route.meter, turned)
         return reply(turned)
     gathering = Gathering(len(events), reply)
-    for (head, body), said in zip(events, judged, strict=True):
-        acceptance.take(route.frozen, route.lanes, head, body, reply=gathering.answered, meter=route.meter, judged=said)
+    frozen, lanes, meter = route.frozen, route.lanes, route.meter
+    for (head, body), (said, keys) in zip(events, judged, strict=True):
+        acceptance.take(frozen, lanes, head, body, reply=gathering.answered, meter=meter, judged=said, keys=keys)
     return None
 
 

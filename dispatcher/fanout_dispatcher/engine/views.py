@@ -3,15 +3,19 @@
 No IO, and nothing changes.
 """
 
+import typing
+
 from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.clock import Clock
 from fanout_dispatcher.engine.conductor import FOREVER
 from fanout_dispatcher.engine.lane import Lane
 from fanout_dispatcher.engine.route import Route
 from fanout_dispatcher.engine.routes import Routes
-from fanout_dispatcher.journal.protocol import DeadLetter, DueRow, StoredEvent
+from fanout_dispatcher.journal.protocol import BLOCKED, DeadLetter, DueRow, StoredEvent
 from fanout_dispatcher.values.event import Attempt, State
 from fanout_dispatcher.values.views import DeadLetterView, DeliveryView, EventView, RouteView, TargetView
+
+EARLIER: typing.Final = "EarlierOfKey"  # why a delivery is held that waits for its key
 
 
 class Views:
@@ -78,13 +82,15 @@ class Views:
         replay = stored.replays.get(number)
         lane = self.table.lanes.get((book, stored.frozen.route, target))
         pending = state == State.PENDING
+        blocked = pending and due is not None and due.at == BLOCKED
+        held = State.WHY_WAITING.get(byte) or lane.why_held() if lane is not None and pending else None
         row = dead or (due if pending else None)
         return DeliveryView(
             target=target,
             state=State.NAMES[state],
             attempts=row.attempts if row else attempts,
-            due=self._due(due, lane) if due and pending else None,
-            held=State.WHY_WAITING.get(byte) or lane.why_held() if lane is not None and pending else None,
+            due=self._due(due, lane) if due and pending and not blocked else None,
+            held=EARLIER if blocked else held,
             reason=dead.reason if dead and state == State.DEAD else State.WHY_SKIPPED.get(byte),
             history=self._dated(row.history) if row else (),
             replayed_as=None if replay is None else book.receipts.make(replay),
@@ -116,6 +122,7 @@ class Views:
             history=self._dated(row.history),
             headers=_headers(event.head.attributes),
             body=body,
+            holds=letter.holds,
         )
 
     def _dated(self, history: tuple[Attempt, ...]) -> tuple[Attempt, ...]:

@@ -9,6 +9,10 @@ transaction. Two kinds of row matter to the engine:
   pulled), so that a crash loses neither it nor its count of attempts. Rows are of two kinds, *fresh* and *tried*
   (an attempt has been spent), and each kind is pulled by itself: neither stands in the other's way.
 
+A delivery whose target keeps order has a **rank** too, its place in the order of its key, for as long as it is pending
+or a dead letter that holds up those behind it. Only the first of a key is ever due: the row of any other has the time
+`BLOCKED`, until the transaction that takes away the one before it. A replay takes over the place of its dead letter.
+
 A pending delivery that has no due row was in a window. After a crash `open` gives each of those a due row, so that
 afterwards everything owed is in the index and every window is empty. It looks for them from the last *mark* on: below
 it, says the engine, everything pending has a row.
@@ -23,6 +27,8 @@ from fanout_dispatcher.values.views import DeadLetterFilter
 
 SLOT: typing.Final = 900.0  # seconds of engine time: history goes by the quarter of an hour in which events finished
 PULL_BYTES: typing.Final = 1 << 20  # of bodies in one pull: after a restart every lane asks for one at once
+
+BLOCKED: typing.Final = 1e12  # engine time, in the year 33,000: the due row of a delivery that waits for its key
 
 Kind = tuple[int, bool]  # a lane, and whether its tried rows are meant or its fresh ones
 
@@ -56,6 +62,15 @@ class DueRow(msgspec.Struct, frozen=True, gc=False):
     def tried(self) -> bool:
         """Its kind: False as long as no attempt has been spent on it."""
         return self.attempts > 0
+
+
+class Rank(msgspec.Struct, frozen=True, gc=False):
+    """A new delivery's place in the order of *key*, a digest: behind all that have one. Due at *ready*, once first."""
+
+    lane: int
+    seq: int
+    key: bytes
+    ready: float
 
 
 class DeadRow(msgspec.Struct, frozen=True, gc=False):
@@ -121,6 +136,8 @@ class Batch(msgspec.Struct, kw_only=True):
     keys: list[KeyRow] = msgspec.field(default_factory=list)  # of events in the same batch
     due: list[DueRow] = msgspec.field(default_factory=list)
     undue: list[tuple[int, int]] = msgspec.field(default_factory=list)  # (lane, seq): the due row goes
+    ranks: list[Rank] = msgspec.field(default_factory=list)  # of events in this batch, in their order
+    passed: list[tuple[int, int]] = msgspec.field(default_factory=list)  # (lane, seq): so does the rank
     progress: list[tuple[int, bytes]] = msgspec.field(default_factory=list)  # (seq, states) of unfinished events
     dead: list[DeadRow] = msgspec.field(default_factory=list)
     finished: list[Finished] = msgspec.field(default_factory=list)
@@ -135,6 +152,7 @@ class Backlog(msgspec.Struct, frozen=True, kw_only=True):
     pending_bytes: int = 0
     dead: int = 0
     dead_bytes: int = 0
+    ranked: bool = False  # some of them have a rank
 
 
 class Recovered(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,11 +184,15 @@ class Pulled(msgspec.Struct, frozen=True, gc=False):
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """A kept dead letter. ``event`` carries the original head and body (empty body in lists)."""
+    """A kept dead letter. ``event`` carries the original head and body (empty body in lists).
+
+    ``holds``: it has a rank, so what is behind it in the order of its key waits until it is gone.
+    """
 
     number: int
     row: DeadRow
     event: Event
+    holds: bool = False
 
 
 class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -185,6 +207,7 @@ class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
     replays: dict[int, int] = msgspec.field(default_factory=dict)  # lane -> seq of the replay
 
 
+Pruned = tuple[int, int, int]  # dead letters that were dropped, the bytes of their bodies, how many of them held others
 Place = tuple[int, int]  # how far a look at all events and dead letters has come: the last seq, the last number
 START: typing.Final = (0, 0)
 
@@ -218,7 +241,8 @@ class Journal(typing.Protocol):
         """The first *limit* due rows of a *kind* with at ≤ *until* whose seq is not in *skip*, by (at, seq).
 
         Also the time of the earliest row of the kind that is left behind and not in *skip*, None if there is none.
-        Fewer rows come when their bodies together grow large: then that time is not after *until*.
+        Fewer rows come when their bodies together grow large: then that time is not after *until*. What waits for its
+        key is due at `BLOCKED`: it comes only when that is asked for, and *left* then says that there is some.
         """
 
     def oldest(self, lane: int, limit: int, skip: typing.Collection[int]) -> list[Pulled]:
@@ -239,8 +263,8 @@ class Journal(typing.Protocol):
     def dead_letter(self, number: int) -> DeadLetter | None:
         """One dead letter with its original bytes."""
 
-    def prune(self, lane: int, before: float, max_bytes: int | None, limit: int) -> tuple[int, int]:
-        """Drop dead letters of *lane* from before *before* and the oldest beyond *max_bytes*: (dropped, bytes)."""
+    def prune(self, lane: int, before: float, max_bytes: int | None, limit: int) -> Pruned:
+        """Drop dead letters of *lane* from before *before* and the oldest beyond *max_bytes*."""
 
     def forget(self, before: float, limit: int) -> int:
         """Drop history of events that finished before *before* (to the quarter of an hour); how many went.

@@ -129,6 +129,11 @@ def _dropped(one: LaneMeter, labels: str) -> str:
     return "".join([f'fanout_dead_letters_dropped_total{{{labels},reason="{why}"}} {n}\n' for why, n in counts])
 
 
+def _passed(one: LaneMeter, labels: str) -> str:
+    counts = one.passed.copy().items()
+    return "".join([f'fanout_order_given_up_total{{{labels},reason="{why}"}} {n}\n' for why, n in counts])
+
+
 def _circuit(one: LaneMeter, labels: str) -> str:
     is_in = one.circuit
     return "".join([f'fanout_circuit_state{{{labels},state="{state}"}} {int(is_in == state)}\n' for state in CIRCUITS])
@@ -154,6 +159,7 @@ LANES: typing.Final = (
     Family("fanout_dead_letters_total", "counter", "Deliveries given up, by reason.", _died),
     Family("fanout_dead_letters_dropped_total", "counter", "Dead letters no longer kept: Keep, DropOldest.", _dropped),
     _plain("fanout_stuck", "gauge", "Compensations that were given up and wait for somebody to decide.", "stuck"),
+    Family("fanout_order_given_up_total", "counter", "Dead letters gone that held up others of their key.", _passed),
     _plain("fanout_replayed_total", "counter", "Dead letters sent again.", "replayed"),
     _plain("fanout_skipped_total", "counter", "Deliveries skipped because the target's when was false.", "skipped"),
     _plain("fanout_dead_letters", "gauge", "Dead letters kept now.", "dead_letters"),

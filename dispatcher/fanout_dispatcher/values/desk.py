@@ -29,6 +29,7 @@ class LaneMeter(msgspec.Struct, kw_only=True):
     retried: int = 0
     dead: dict[str, int] = msgspec.field(default_factory=dict)  # by reason
     dropped: dict[str, int] = msgspec.field(default_factory=dict)  # dead letters, by Keep or DropOldest
+    passed: dict[str, int] = msgspec.field(default_factory=dict)  # dead letters that held up others, by why they went
     replayed: int = 0
     skipped: int = 0
     pending: int = 0

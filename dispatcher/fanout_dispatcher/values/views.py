@@ -89,6 +89,7 @@ class DeadLetterView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     history: tuple[Attempt, ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes | None = None
+    holds: bool = False  # what is behind it in the order of its key waits until it is gone
 
 
 class DeadLetterFilter(msgspec.Struct, frozen=True, kw_only=True):

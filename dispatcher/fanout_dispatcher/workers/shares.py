@@ -15,6 +15,9 @@ refused for as long as there are several; where it is the one that works so far,
 
 Which worker a request comes to, the kernel decides by connection. So a limit of what comes in is never exceeded by all
 of them together, but a producer with one connection gets one worker's share of it.
+
+Order does not divide at all: each worker has a journal of its own, and what one of them accepts first another does not
+know of. So a target that keeps order is treated like one with a limit of 1.
 """
 
 import typing
@@ -26,6 +29,7 @@ from fanout_dispatcher.values.sink import PlanRefused
 
 Rate = typing.TypeVar("Rate", RateLimit, AcceptRate)
 NO_SHARE: typing.Final = "LimitTooSmall"  # why a target is held
+NO_ORDER: typing.Final = "OrderNeedsOneWorker"  # so is this one
 
 
 class Share(msgspec.Struct, frozen=True):
@@ -48,8 +52,10 @@ class Share(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(plan, targets=tuple(targets), rate=self._rate(plan.rate))
 
     def why_not(self, plan: Plan) -> str | None:
-        """Say which limit of *plan* does not go round, with the path to its field; None when all do."""
-        if plan.idempotency is not None and self.of > 1:
+        """Say what of *plan* cannot be divided, with the path to its field; None when all can."""
+        if self.of == 1:
+            return None
+        if plan.idempotency is not None:
             return (
                 "spec.accept.idempotency: each worker would know its own keys alone, and this dispatcher has"
                 f" {self.of}: {self._fewer('run one worker')}"
@@ -68,9 +74,15 @@ class Share(msgspec.Struct, frozen=True):
         why = self._why_not(target.policy, _path(place))
         if why is None or target.held is not None:
             return divided
-        return msgspec.structs.replace(divided, held=NO_SHARE, held_message=why)
+        held = NO_SHARE if target.policy.ordering is None else NO_ORDER
+        return msgspec.structs.replace(divided, held=held, held_message=why)
 
     def _why_not(self, policy: Policy, path: str) -> str | None:
+        if policy.ordering is not None:
+            return (
+                f"{path}.ordering: the {self.of} workers of this dispatcher have a journal each, and no order is kept"
+                f" between them: run one worker, or give each part of the events a dispatcher of its own"
+            )
         for field, whole in _limits(policy):
             if whole < self.of:
                 return self._too_small(f"{path}.{field}", whole)

@@ -97,6 +97,11 @@ ONE_VALUE = "exactly one of value and valueExpression is needed"
 PATH_TYPE = "must give a string or a list of strings, it gives an int"
 WHEN_TYPE = "must give true or false, it gives a string"
 TARGET = "name, url, service, request, authentication, tls, policy, when, dependsOn, onDead, compensate, delay"
+KEY_AT = f"{T}.policy.ordering.keyExpression"
+ONE_KEY = "exactly one of keyAttribute and keyExpression is needed: it says what is kept in order"
+AFTER = "Block, PassOver"
+ATTRIBUTE = 'expected the name of a CloudEvents attribute, such as "subject": lower-case letters and digits, got '
+NO_ATTRIBUTE = "data and its type are no attributes that come as ce-… headers"
 BACKOFFS = "Constant, Linear, Exponential, Schedule"
 
 
@@ -440,6 +445,12 @@ CORPUS: typing.Final = [
     _rule(f"{T}.policy.rateLimit.per", "0s", ZERO),
     _shape(f"{T}.policy.rateLimit.requests", 0, "expected a whole number from 1 to 1000000, got 0"),
     _shape(f"{T}.policy.rateLimit.mode", "Off", 'expected one of Enabled, Disabled, got "Off"' + SWITCH),
+    _shape(f"{T}.policy.ordering.afterDeath", "Pass", f'expected one of {AFTER}, got "Pass"; did you mean "PassOver"?'),
+    _shape(f"{T}.policy.ordering.keyAttribute", "Subject", ATTRIBUTE + '"Subject"'),
+    _rule(f"{T}.policy.ordering.keyAttribute", "data", NO_ATTRIBUTE),
+    _rule(f"{T}.policy.ordering", {"afterDeath": "PassOver"}, ONE_KEY),
+    _rule(f"{T}.policy.ordering", {"keyAttribute": "subject", "keyExpression": "event.id"}, ONE_KEY),
+    Bad("a key that is no string", f"{T}.policy.ordering.keyExpression", "1", KEY_AT, "must give a string", By.FILES),
     _shape(f"{BREAKER}.mode", "Forced", f'expected one of {MODES}, got "Forced"; did you mean "ForcedOpen"?'),
     _shape(f"{T}.delay", 5, DURATION + "5"),
     _shape(f"{T}.when", 5, "expected an expression in CEL that gives true or false, got 5"),

@@ -92,12 +92,14 @@ ON = {
     "retry": {"budget": {"percent": 50}},
     "bulkhead": {"adaptive": {"max": 10}},
     "rateLimit": {"requests": 5},
+    "ordering": {"keyAttribute": "subject"},
     "circuitBreaker": {"slowCallDuration": "1s"},
 }
 OFF = {
     "retry": {"budget": DISABLED},
     "bulkhead": {"adaptive": DISABLED, "maxConcurrent": 4},
     "rateLimit": DISABLED,
+    "ordering": DISABLED,
     "circuitBreaker": {"slowCallDuration": "0s"},
 }
 
@@ -106,6 +108,7 @@ def test_a_target_switches_off_what_its_route_switched_on() -> None:
     policy = resolved(OFF, route=ON)
 
     assert (policy.retry.budget, policy.bulkhead.adaptive, policy.rate_limit) == (None, None, None)
+    assert policy.ordering is None
     assert policy.circuit_breaker.slow_call_duration == 0
 
 
@@ -123,6 +126,15 @@ def test_a_target_switches_on_again_what_its_route_switched_off_and_keeps_the_fi
     assert policy.retry.budget == plan.Budget(percent=50, min_retries_per_second=10)
     assert policy.bulkhead == plan.Bulkhead(max_concurrent=64, adaptive=plan.Adaptive(min=1, initial=10, max=10))
     assert policy.rate_limit == plan.RateLimit(requests=5, per=60, burst=1)
+
+
+def test_ordering_is_replaced_whole() -> None:
+    policy = resolved(
+        {"ordering": {"keyExpression": "data.order"}},
+        route={"ordering": {"keyAttribute": "subject", "afterDeath": "PassOver"}},
+    )
+
+    assert policy.ordering == plan.Ordering(key_attribute=None, key_expression="data.order", after_death="Block")
 
 
 def test_a_window_is_replaced_whole() -> None:
@@ -185,6 +197,7 @@ def test_what_nobody_says_is_the_table_of_the_design() -> None:
         ),
         bulkhead=plan.Bulkhead(max_concurrent=64, adaptive=None),
         rate_limit=None,
+        ordering=None,
         queue=plan.Queue(max_bytes=None, on_full="Reject"),
         dead_letter=plan.DeadLetters(keep=604800, max_bytes=2**30, on_full="Reject"),
     )
@@ -227,6 +240,8 @@ def test_memory_gives_up_sooner() -> None:
         ({"rateLimit": {"requests": 5}}, "rate_limit", plan.RateLimit(requests=5, per=1, burst=1)),
         ({"rateLimit": {"requests": 500}}, "rate_limit.burst", 50),
         ({"rateLimit": {"requests": 500, "per": "1m"}}, "rate_limit.burst", 1),
+        ({"ordering": {"keyAttribute": "subject"}}, "ordering.after_death", "Block"),
+        ({"ordering": {"keyAttribute": "id", "afterDeath": "PassOver"}}, "ordering.after_death", "PassOver"),
     ],
 )
 def test_a_built_in_default_gives_way_to_what_is_said_beside_it(said: Json, field: str, value: object) -> None:

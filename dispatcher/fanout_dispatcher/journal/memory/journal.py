@@ -25,6 +25,7 @@ from fanout_dispatcher.journal.protocol import (
     KeyRow,
     Kind,
     Place,
+    Pruned,
     Pulled,
     Recovered,
     StoredEvent,
@@ -156,26 +157,27 @@ class MemoryJournal:
         """By number, without bodies."""
         store = self._ready()
         lanes = {lane for lane, names in store.lanes.items() if wanted.means(*names)}
-        return store.letters.find(wanted, lanes)
+        return [self._holding(letter) for letter in store.letters.find(wanted, lanes)]
 
     def dead_letter(self, number: int) -> DeadLetter | None:
         """One, with its body."""
         letter = self._ready().letters.kept(number)
-        return None if letter is None else DeadLetter(number=number, row=letter.row, event=letter.event)
+        return None if letter is None else self._holding(DeadLetter(number=number, row=letter.row, event=letter.event))
 
-    def prune(self, lane: int, before: float, max_bytes: int | None, limit: int) -> tuple[int, int]:
+    def prune(self, lane: int, before: float, max_bytes: int | None, limit: int) -> Pruned:
         """Drop the oldest dead letters of a lane."""
         store = self._ready()
         kept = [letter for letter in store.letters.all_kept() if letter.row.lane == lane]
         weighs = sum(letter.row.size for letter in kept)
-        dropped = freed = 0
+        dropped = freed = holding = 0
         for letter in kept[:limit]:
             if letter.row.at >= before and (max_bytes is None or weighs - freed <= max_bytes):
                 break
+            holding += store.ranks.of(lane, letter.row.seq) is not None
             store.remove_letter(letter.number)
             dropped += 1
             freed += letter.row.size
-        return dropped, freed
+        return dropped, freed, holding
 
     def forget(self, before: float, limit: int) -> int:
         """Drop old history, and links to replays of events that have none left."""
@@ -229,6 +231,11 @@ class MemoryJournal:
         if not self._is_open:
             raise JournalFault("this journal in memory is not open")
         return self._store
+
+    def _holding(self, letter: DeadLetter) -> DeadLetter:
+        """*letter*, which says whether it holds up others."""
+        held = self._store.ranks.of(letter.row.lane, letter.row.seq)
+        return letter if held is None else msgspec.structs.replace(letter, holds=True)
 
     def _bounded(self, rows: Iterable[DueRow]) -> list[Pulled]:
         """*rows* as far as the bytes of one pull go, one at least."""

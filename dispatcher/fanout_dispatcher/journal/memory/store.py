@@ -12,7 +12,8 @@ import msgspec
 from fanout_dispatcher.journal.memory.index import LaneIndex
 from fanout_dispatcher.journal.memory.keys import KEY_BYTES, Keys
 from fanout_dispatcher.journal.memory.letters import Letters
-from fanout_dispatcher.journal.protocol import Backlog, Batch, DeadRow, DueRow, Finished, StoredEvent
+from fanout_dispatcher.journal.memory.ranks import Ranks
+from fanout_dispatcher.journal.protocol import BLOCKED, Backlog, Batch, DeadRow, DueRow, Finished, StoredEvent
 from fanout_dispatcher.values.event import Event, Frozen, State
 
 EVENT_BYTES = 512  # what an event takes besides its body, generously
@@ -29,6 +30,7 @@ class Store:
         self.events: dict[int, Event] = {}
         self.progress: dict[int, bytes] = {}
         self.letters = Letters()
+        self.ranks = Ranks()
         self.done: dict[int, tuple[float, Finished]] = {}  # seq -> when it finished; in that order
         self.fetched: dict[tuple[str, str], int] = {}  # source and its key -> seq
         self.keys = Keys()
@@ -67,8 +69,7 @@ class Store:
         self.fetched.update({(one.source, one.key): one.seq for one in batch.fetched})
         for row in batch.due:
             self.index(row.lane).put(row)
-        for lane, seq in batch.undue:
-            self.index(lane).drop(seq)
+        self._moves(batch)
         self.progress.update(batch.progress)
         for dead in batch.dead:
             self._bury(dead)
@@ -79,6 +80,16 @@ class Store:
             self._replay(replay.dead, replay.seq)
         for number in batch.removed:
             self.remove_letter(number)
+
+    def _moves(self, batch: Batch) -> None:
+        """What leaves the index, and who comes and goes in the order of a key."""
+        for lane, seq in batch.undue:
+            self.index(lane).drop(seq)
+        for rank in batch.ranks:
+            self.ranks.add(rank)
+            self._set_due(rank.lane, rank.seq)
+        for lane, seq in batch.passed:
+            self._pass(lane, seq)
 
     def recover(self, now: float) -> None:
         """Give every pending delivery that was in a window a row, due *now*."""
@@ -95,6 +106,7 @@ class Store:
             event = self.events.get(letter.replayed or 0) if letter.replayed in seqs else None
             if event is not None:
                 letter.event = msgspec.structs.replace(letter.event, head=event.head, body=event.body)
+                self._take_back_place(letter.row, event.seq)
                 letter.replayed = None
                 self._used += weight(event)
         self.fetched = {one: seq for one, seq in self.fetched.items() if seq not in seqs}
@@ -104,6 +116,7 @@ class Store:
             event = self.events.get(seq)
             for lane in event.frozen.lanes if event is not None else ():
                 self.index(lane).drop(seq)
+                self._pass(lane, seq)
             self._drop_event(seq)
             self.done.pop(seq, None)
         if len(self.keys):
@@ -115,6 +128,7 @@ class Store:
         if letter is not None:
             self._used -= weight(letter.event)
             self.letters.remove(letter)
+            self._pass(letter.row.lane, letter.row.seq)
 
     def drop(self, frozen: Collection[int], lanes: Collection[int]) -> list[int]:
         """Frozen values go, and lanes that have nothing left; which lanes went."""
@@ -136,6 +150,7 @@ class Store:
     def backlog(self) -> dict[int, Backlog]:
         """What waits, by lane."""
         kept = [letter.row for letter in self.letters.all_kept()]
+        ranked = self.ranks.lanes()
         lanes = {lane for lane, index in self._due.items() if len(index)} | {row.lane for row in kept}
         return {
             lane: Backlog(
@@ -143,6 +158,7 @@ class Store:
                 pending_bytes=sum(len(self.events[row.seq].body) for row in self.index(lane)),
                 dead=sum(row.lane == lane for row in kept),
                 dead_bytes=sum(row.size for row in kept if row.lane == lane),
+                ranked=lane in ranked,
             )
             for lane in sorted(lanes)
         }
@@ -204,6 +220,28 @@ class Store:
             self._used -= weight(letter.event)
             letter.event = msgspec.structs.replace(letter.event, body=b"")
             letter.replayed = seq
+            self.ranks.move(letter.row.lane, letter.row.seq, seq)
+            self._set_due(letter.row.lane, seq)
+
+    def _set_due(self, lane: int, seq: int) -> None:
+        """A delivery that has a rank is due when it is first of its key."""
+        held, row = self.ranks.of(lane, seq), self.index(lane).get(seq)
+        if held is not None and row is not None:
+            at = held.ready if self.ranks.is_first(lane, held) else BLOCKED
+            self.index(lane).put(msgspec.structs.replace(row, at=at))
+
+    def _pass(self, lane: int, seq: int) -> None:
+        """A place is given up: the next one of the key is first."""
+        first = self.ranks.drop(lane, seq)
+        row = None if first is None else self.index(lane).get(first.seq)
+        if row is not None and row.at >= BLOCKED:
+            self._set_due(lane, row.seq)
+
+    def _take_back_place(self, dead: DeadRow, seq: int) -> None:
+        """The replay is event *seq*; a place that it had of its own stays with it."""
+        held = self.ranks.of(dead.lane, seq)
+        if held is not None and held.place != seq:
+            self.ranks.move(dead.lane, seq, dead.seq)
 
     def _drop_event(self, seq: int) -> None:
         self.progress.pop(seq, None)

@@ -1,4 +1,5 @@
--- Format 2 → 3: events that a source has fetched are remembered until it has checked them off; idempotency keys.
+-- Format 2 → 3: events that a source has fetched are remembered until it has checked them off; idempotency keys; ranks of
+-- deliveries whose target keeps order.
 CREATE TABLE fetched (
     source TEXT    NOT NULL,
     key    TEXT    NOT NULL,
@@ -15,3 +16,36 @@ CREATE TABLE idem (
 ) STRICT;
 
 CREATE INDEX idem_door ON idem (door);
+
+CREATE TABLE rank (
+    lane  INTEGER NOT NULL,
+    key   BLOB    NOT NULL,
+    place INTEGER NOT NULL,
+    seq   INTEGER NOT NULL,
+    ready REAL    NOT NULL,
+    PRIMARY KEY (lane, key, place),
+    UNIQUE (lane, seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER rank_goes AFTER DELETE ON rank BEGIN
+    UPDATE due SET at = first.ready
+    FROM (SELECT seq, ready FROM rank WHERE lane = old.lane AND key = old.key ORDER BY place LIMIT 1) AS first
+    WHERE due.lane = old.lane AND due.seq = first.seq AND due.at >= 1e12;
+END;
+
+CREATE TRIGGER dead_lets_go AFTER DELETE ON dead WHEN old.replayed IS NULL BEGIN
+    DELETE FROM rank WHERE lane = old.lane AND seq = old.seq;
+END;
+
+CREATE TRIGGER dead_gives_its_place AFTER UPDATE OF replayed ON dead WHEN old.replayed IS NULL AND new.replayed IS NOT NULL BEGIN
+    UPDATE OR REPLACE rank SET seq = new.replayed WHERE lane = new.lane AND seq = new.seq;
+    UPDATE due SET at = CASE WHEN EXISTS (
+        SELECT 1 FROM rank AS before WHERE before.lane = mine.lane AND before.key = mine.key AND before.place < mine.place
+    ) THEN 1e12 ELSE mine.ready END
+    FROM rank AS mine
+    WHERE mine.lane = new.lane AND mine.seq = new.replayed AND due.lane = new.lane AND due.seq = new.replayed;
+END;
+
+CREATE TRIGGER dead_takes_it_back AFTER UPDATE OF replayed ON dead WHEN old.replayed IS NOT NULL AND new.replayed IS NULL BEGIN
+    UPDATE rank SET seq = new.seq WHERE lane = new.lane AND seq = old.replayed AND place <> old.replayed;
+END;

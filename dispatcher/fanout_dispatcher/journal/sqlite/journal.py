@@ -22,6 +22,7 @@ from fanout_dispatcher.journal.protocol import (
     KeyRow,
     Kind,
     Place,
+    Pruned,
     Pulled,
     Recovered,
     StoredEvent,
@@ -155,8 +156,8 @@ class SqliteJournal:
         """One dead letter with its original bytes."""
         return self._looking(lambda session: session.reading.dead_letter(number))
 
-    def prune(self, lane: int, before: float, max_bytes: int | None, limit: int) -> tuple[int, int]:
-        """Drop dead letters of *lane* from before *before* and the oldest beyond *max_bytes*: (dropped, bytes)."""
+    def prune(self, lane: int, before: float, max_bytes: int | None, limit: int) -> Pruned:
+        """Drop dead letters of *lane* from before *before* and the oldest beyond *max_bytes*."""
         return self._changing(lambda: self._ready().prune(lane, before, max_bytes, limit))
 
     def forget(self, before: float, limit: int) -> int:

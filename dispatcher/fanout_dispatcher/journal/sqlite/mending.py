@@ -22,6 +22,7 @@ def take_back(sql: Statements, seqs: Sequence[int]) -> None:
     sql.among("drop_dead_of_events", seqs)
     sql.among("drop_due_of_events", seqs)
     sql.among("drop_fetched_of_events", seqs)
+    sql.among("drop_ranks_of_events", seqs)
     sql.among("drop_progress", seqs)
     sql.among("drop_events", seqs)
     sql.among("drop_keys", seqs)

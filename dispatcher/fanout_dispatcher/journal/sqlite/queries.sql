@@ -110,6 +110,24 @@ ON CONFLICT (lane, seq) DO UPDATE SET tried = excluded.tried, at = excluded.at, 
 -- due → settled. Each value is lane << 43 | seq.
 DELETE FROM due WHERE (lane, seq) IN (SELECT value >> 43, value & 0x7ffffffffff FROM carray(?));
 
+-- name: put_ranks
+-- New deliveries behind all others of their key.
+INSERT INTO rank (lane, key, place, seq, ready)
+SELECT column1, column2, column3, column3, column4 FROM (VALUES (?, ?, ?, ?)) WHERE column1 IS NOT NULL;
+
+-- name: block
+-- due → due when it is first, for those of them that are not. Each value is lane << 43 | seq.
+UPDATE due SET at = 1e12
+WHERE (lane, seq) IN (SELECT value >> 43, value & 0x7ffffffffff FROM carray(?)) AND EXISTS (
+    SELECT 1 FROM rank AS mine JOIN rank AS before
+    ON before.lane = mine.lane AND before.key = mine.key AND before.place < mine.place
+    WHERE mine.lane = due.lane AND mine.seq = due.seq
+);
+
+-- name: pass
+-- A place is given up: the next one of the key is first. Each value is lane << 43 | seq.
+DELETE FROM rank WHERE (lane, seq) IN (SELECT value >> 43, value & 0x7ffffffffff FROM carray(?));
+
 -- name: put_progress
 -- Some deliveries are settled, some pending.
 INSERT INTO progress (seq, states)
@@ -208,6 +226,10 @@ SELECT json_group_array(json_array(number, at < :before, size)) FROM (
     SELECT number, at, size FROM dead WHERE lane = :lane AND replayed IS NULL ORDER BY number LIMIT :limit
 );
 
+-- name: holding
+-- How many of some dead letters hold up others.
+SELECT count(*) FROM dead JOIN rank USING (lane, seq) WHERE number IN (SELECT value FROM carray(?));
+
 -- name: dead_bytes
 -- What a lane's dead letters weigh.
 SELECT dead_bytes FROM lane WHERE number = ?;
@@ -223,11 +245,15 @@ ORDER BY number LIMIT :limit;
 
 -- name: dead_letter
 -- One dead letter with its bytes.
-SELECT number, lane, seq, at, reason, cause, size, frozen, head, body FROM dead WHERE number = ? AND replayed IS NULL;
+SELECT number, lane, seq, at, reason, cause, size, frozen, head, body,
+       EXISTS (SELECT 1 FROM rank WHERE rank.lane = dead.lane AND rank.seq = dead.seq)
+FROM dead WHERE number = ? AND replayed IS NULL;
 
 -- name: dead_head
 -- The same without its body.
-SELECT number, lane, seq, at, reason, cause, size, frozen, head, x'' FROM dead WHERE number = ? AND replayed IS NULL;
+SELECT number, lane, seq, at, reason, cause, size, frozen, head, x'',
+       EXISTS (SELECT 1 FROM rank WHERE rank.lane = dead.lane AND rank.seq = dead.seq)
+FROM dead WHERE number = ? AND replayed IS NULL;
 
 -- name: dead_of_event
 -- The dead letters of one event, those that were replayed too.
@@ -320,6 +346,10 @@ WHERE event.seq BETWEEN :first AND :last
 -- Deliveries that wait in the index, and the bytes of their bodies, by lane.
 SELECT lane, count(*), sum(size) FROM due GROUP BY lane;
 
+-- name: ranked
+-- Lanes in which something has a rank.
+SELECT DISTINCT lane FROM rank;
+
 -- name: restore_dead
 -- replayed → dead: the replay is taken back, its body returns; the head stayed, with the time of the first acceptance.
 UPDATE dead SET replayed = NULL, body = event.body
@@ -335,6 +365,13 @@ DELETE FROM due WHERE (lane, seq) IN (
 -- name: drop_fetched_of_events
 -- That whole events were fetched: their source will fetch them again. Few rows are there to look through.
 DELETE FROM fetched WHERE seq IN (SELECT value FROM carray(?));
+
+-- name: drop_ranks_of_events
+-- The ranks of whole events.
+DELETE FROM rank WHERE (lane, seq) IN (
+    SELECT owed.lane, event.seq FROM event JOIN owed ON owed.frozen = event.frozen
+    WHERE event.seq IN (SELECT value FROM carray(?))
+);
 
 -- name: drop_dead_of_events
 -- The dead letters of whole events.

@@ -138,11 +138,12 @@ class Reading:
         row = self._sql.row(query, (number,))
         if row is None:
             return None
-        _, lane, seq, at, reason, cause, size, frozen, head, body = row
+        _, lane, seq, at, reason, cause, size, frozen, head, body, holds = row
         return DeadLetter(
             number=number,
             row=coding.dead_of((lane, seq), at, reason, cause, size),
             event=coding.event_of(seq, self._frozen[frozen], head, body),
+            holds=bool(holds),
         )
 
     def too_many(self, lane: int, before: float, max_bytes: int | None, limit: int) -> tuple[list[int], int]:

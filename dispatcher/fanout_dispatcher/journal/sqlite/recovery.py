@@ -113,9 +113,12 @@ def _index(sql: Statements, known: Facts) -> None:
 
 def _backlog(sql: Statements, dead: dict[int, tuple[int, int]]) -> dict[int, Backlog]:
     pending = {lane: (count, size) for lane, count, size in sql.rows("backlog")}
+    ranked = {lane for (lane,) in sql.rows("ranked")}
     backlog: dict[int, Backlog] = {}
     for lane in sorted(pending.keys() | {lane for lane, (count, _) in dead.items() if count}):
         count, size = pending.get(lane, (0, 0))
         letters, letter_bytes = dead.get(lane, (0, 0))
-        backlog[lane] = Backlog(pending=count, pending_bytes=size, dead=letters, dead_bytes=letter_bytes)
+        backlog[lane] = Backlog(
+            pending=count, pending_bytes=size, dead=letters, dead_bytes=letter_bytes, ranked=lane in ranked
+        )
     return backlog

@@ -88,7 +88,8 @@ class Room:
 
 def _weight(batch: Batch) -> int:
     """What *batch* takes in the file, generously."""
-    size = EVENT_BYTES * len(batch.events) + ROW_BYTES * len(batch.due) + KEY_BYTES * len(batch.keys)
+    rows = ROW_BYTES * (len(batch.due) + len(batch.ranks))
+    size = EVENT_BYTES * len(batch.events) + rows + KEY_BYTES * len(batch.keys)
     for event in batch.events:
         head = event.head
         size += len(event.body) + 2 * len(head.attributes)  # id, source and type are there, and once more by themselves

@@ -140,6 +140,48 @@ CREATE TRIGGER dead_is_back AFTER UPDATE OF replayed ON dead WHEN old.replayed I
     UPDATE lane SET dead = dead + 1, dead_bytes = dead_bytes + old.size WHERE number = old.lane;
 END;
 
+-- Order. A delivery whose target keeps order has a rank for as long as it is pending, or a dead letter that holds up those
+-- behind it. Only the first of a key (the lowest place) is due when it would be; the due row of every other has the time
+-- 1e12, which no pull asks for, so that a key with a million behind a failing one costs the other keys nothing.
+--
+--     appended ──► last of its key ──► first: due ──► settled, passed over, removed: the next one is first
+--                                        └──► dead, and holds its place ──► replayed: the new event has the place
+--
+-- The triggers see to it wherever a row comes from or goes, in the same transaction: so whatever a crash leaves, one of each
+-- key is due and no other, and a restart has nothing to work out.
+CREATE TABLE rank (
+    lane  INTEGER NOT NULL,
+    key   BLOB    NOT NULL,                     -- a digest of what the target keeps in order
+    place INTEGER NOT NULL,                     -- the seq that it was accepted under first
+    seq   INTEGER NOT NULL,                     -- of the event that has the place now: a replay takes it over
+    ready REAL    NOT NULL,                     -- when it is due, once it is first
+    PRIMARY KEY (lane, key, place),
+    UNIQUE (lane, seq)                          -- a delivery has one place
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER rank_goes AFTER DELETE ON rank BEGIN
+    UPDATE due SET at = first.ready
+    FROM (SELECT seq, ready FROM rank WHERE lane = old.lane AND key = old.key ORDER BY place LIMIT 1) AS first
+    WHERE due.lane = old.lane AND due.seq = first.seq AND due.at >= 1e12;
+END;
+
+CREATE TRIGGER dead_lets_go AFTER DELETE ON dead WHEN old.replayed IS NULL BEGIN
+    DELETE FROM rank WHERE lane = old.lane AND seq = old.seq;
+END;
+
+CREATE TRIGGER dead_gives_its_place AFTER UPDATE OF replayed ON dead WHEN old.replayed IS NULL AND new.replayed IS NOT NULL BEGIN
+    UPDATE OR REPLACE rank SET seq = new.replayed WHERE lane = new.lane AND seq = new.seq;
+    UPDATE due SET at = CASE WHEN EXISTS (
+        SELECT 1 FROM rank AS before WHERE before.lane = mine.lane AND before.key = mine.key AND before.place < mine.place
+    ) THEN 1e12 ELSE mine.ready END
+    FROM rank AS mine
+    WHERE mine.lane = new.lane AND mine.seq = new.replayed AND due.lane = new.lane AND due.seq = new.replayed;
+END;
+
+CREATE TRIGGER dead_takes_it_back AFTER UPDATE OF replayed ON dead WHEN old.replayed IS NOT NULL AND new.replayed IS NULL BEGIN
+    UPDATE rank SET seq = new.seq WHERE lane = new.lane AND seq = old.replayed AND place <> old.replayed;
+END;
+
 -- History of finished events: one row per commit and bucket of 4,096 sequence numbers (a row per event costs as much to
 -- write, and many times more to prune). key = slot << 43 | first seq in the row, where a slot is 15 minutes of engine time
 -- at the finish: so pruning drops a prefix, and a seq is found by one look into its bucket per slot.

@@ -10,7 +10,7 @@ import apsw
 import msgspec
 
 from fanout_dispatcher.journal.clock import Clock
-from fanout_dispatcher.journal.protocol import Batch, JournalFault, JournalFull, KeyRow
+from fanout_dispatcher.journal.protocol import Batch, JournalFault, JournalFull, KeyRow, Pruned
 from fanout_dispatcher.journal.sqlite import coding, place, recovery, tidying, writing
 from fanout_dispatcher.journal.sqlite.ballast import Ballast
 from fanout_dispatcher.journal.sqlite.copying import Copying
@@ -18,7 +18,7 @@ from fanout_dispatcher.journal.sqlite.pulling import Pulling
 from fanout_dispatcher.journal.sqlite.reading import Reading
 from fanout_dispatcher.journal.sqlite.recovery import Facts
 from fanout_dispatcher.journal.sqlite.room import Room
-from fanout_dispatcher.journal.sqlite.statements import Statements
+from fanout_dispatcher.journal.sqlite.statements import Statements, numbers
 from fanout_dispatcher.journal.sqlite.transaction import transact
 from fanout_dispatcher.values.event import Frozen
 
@@ -83,12 +83,14 @@ class Session:
         self.frozen.update({one.number: one for one in batch.frozen})
         return known
 
-    def prune(self, lane: int, before: float, max_bytes: int | None, limit: int) -> tuple[int, int]:
+    def prune(self, lane: int, before: float, max_bytes: int | None, limit: int) -> Pruned:
         """Drop the oldest dead letters."""
         dropped, freed = self.reading.too_many(lane, before, max_bytes, limit)
-        if dropped:
-            self._transact(lambda: self.sql.among("remove_dead", dropped))
-        return len(dropped), freed
+        if not dropped:
+            return 0, 0, 0
+        holding = self.sql.value("holding", (numbers(dropped),))
+        self._transact(lambda: self.sql.among("remove_dead", dropped))
+        return len(dropped), freed, holding
 
     def forget(self, before: float, limit: int, known: Facts) -> int:
         """Drop old history; the highest seq is noted, since nothing else may tell it any more."""

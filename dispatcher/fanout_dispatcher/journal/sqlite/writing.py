@@ -4,7 +4,7 @@ A list that is empty costs nothing; one that is not costs one statement (two for
 ones), whatever its length.
 """
 
-from fanout_dispatcher.journal.protocol import Batch, DeadRow, DueRow, Finished, Replayed
+from fanout_dispatcher.journal.protocol import Batch, DeadRow, DueRow, Finished, Rank, Replayed
 from fanout_dispatcher.journal.sqlite import coding
 from fanout_dispatcher.journal.sqlite.statements import Statements, Value
 from fanout_dispatcher.values.event import Frozen
@@ -18,8 +18,8 @@ def write(sql: Statements, batch: Batch) -> None:
         _events(sql, batch)
     if batch.due:
         _due(sql, batch.due)
-    if batch.undue:
-        sql.among("drop_due", [lane << coding.SEQ_BITS | seq for lane, seq in batch.undue])
+    if batch.undue or batch.ranks or batch.passed:
+        _moves(sql, batch)
     if batch.progress:
         sql.put("put_progress", [value for pair in dict(batch.progress).items() for value in pair], 2)
     if batch.dead:
@@ -69,6 +69,24 @@ def _due(sql: Statements, due: list[DueRow]) -> None:
     for row in due:
         values += (row.lane, row.seq, row.tried, row.at, coding.delivery_bytes(row))
     sql.put("put_due", values, 5)
+
+
+def _moves(sql: Statements, batch: Batch) -> None:
+    """What leaves the index, and who comes and goes in the order of a key."""
+    if batch.undue:
+        sql.among("drop_due", [lane << coding.SEQ_BITS | seq for lane, seq in batch.undue])
+    if batch.ranks:
+        _ranks(sql, batch.ranks)
+    if batch.passed:
+        sql.among("pass", [lane << coding.SEQ_BITS | seq for lane, seq in batch.passed])
+
+
+def _ranks(sql: Statements, ranks: list[Rank]) -> None:
+    values: list[Value] = []
+    for rank in ranks:
+        values += (rank.lane, rank.key, rank.seq, rank.ready)
+    sql.put("put_ranks", values, 4)
+    sql.among("block", [rank.lane << coding.SEQ_BITS | rank.seq for rank in ranks])
 
 
 def _dead(sql: Statements, dead: list[DeadRow]) -> None:

@@ -7,7 +7,7 @@ import msgspec
 
 from fanout_dispatcher.engine.pending import Pending
 from fanout_dispatcher.journal.disk import Done, Job, result_of
-from fanout_dispatcher.journal.protocol import Batch, DeadRow, DueRow, Fetched, Journal, KeyRow, Replayed
+from fanout_dispatcher.journal.protocol import Batch, DeadRow, DueRow, Fetched, Journal, KeyRow, Rank, Replayed
 from fanout_dispatcher.values.event import Event, Frozen, Head
 
 T = typing.TypeVar("T")
@@ -62,6 +62,7 @@ class Written(msgspec.Struct):
     event: Event
     told: typing.Callable[[int, Exception | None], None]
     spilled: tuple[DueRow, ...] = ()
+    ranks: tuple[Rank, ...] = ()
     dead: tuple[DeadRow, ...] = ()
     replayed: Replayed | None = None
     fetched: Fetched | None = None

@@ -76,7 +76,7 @@ def test_it_has_the_same_tables_as_a_new_one(old: SqliteJournal, tmp_path: pathl
 
 
 def tables(path: pathlib.Path) -> dict[str, object]:
-    """What the tables and indexes of a journal are made of, comments and spaces aside."""
+    """What the tables, indexes and triggers of a journal are made of, comments and spaces aside."""
     if not path.exists():
         new = a_journal(path)
         new.open()
@@ -85,6 +85,8 @@ def tables(path: pathlib.Path) -> dict[str, object]:
     names = [str(name) for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type IN ('table', 'index')")]
     made: dict[str, object] = {name: db.execute(f"PRAGMA table_xinfo({name})").fetchall() for name in names}
     made |= {f"{name}, as an index": db.execute(f"PRAGMA index_xinfo({name})").fetchall() for name in names}
+    triggers = db.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'").fetchall()
+    made |= {str(name): " ".join(str(sql).split()) for name, sql in triggers}
     made["version"] = opening.pragma(db, "user_version")
     db.close()
     return made
@@ -97,7 +99,9 @@ def test_a_journal_of_format_2_gets_the_tables_that_it_has_not(tmp_path: pathlib
     before.commit(Batch(lanes=list(LANES), frozen=[ORDER], events=[an_event(1)]))
     before.close()
     db = apsw.Connection(str(path))
-    db.execute("DROP TABLE idem; DROP TABLE fetched; PRAGMA user_version = 2")
+    for trigger in ("dead_lets_go", "dead_gives_its_place", "dead_takes_it_back"):
+        db.execute(f"DROP TRIGGER {trigger}")
+    db.execute("DROP TABLE idem; DROP TABLE fetched; DROP TABLE rank; PRAGMA user_version = 2")
     db.close()
 
     after = a_journal(path)

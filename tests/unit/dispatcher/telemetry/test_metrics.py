@@ -72,6 +72,7 @@ def test_routes_whose_newest_plan_is_not_in_force_are_counted() -> None:
 def test_lanes_count_attempts_retries_and_the_dead_by_reason() -> None:
     payment = lane(delivered=4, failed={"503": 2, "Timeout": 1}, retried=3, dead={"Expired": 1}, replayed=1)
     payment.dropped = {"DropOldest": 2}
+    payment.passed = {"Removed": 1}
 
     found = samples(payment)
 
@@ -82,6 +83,7 @@ def test_lanes_count_attempts_retries_and_the_dead_by_reason() -> None:
     assert of(found, "fanout_retries_total", **PAYMENT) == 3
     assert of(found, "fanout_dead_letters_total", reason="Expired", **PAYMENT) == 1
     assert of(found, "fanout_dead_letters_dropped_total", reason="DropOldest", **PAYMENT) == 2
+    assert of(found, "fanout_order_given_up_total", reason="Removed", **PAYMENT) == 1
     assert of(found, "fanout_replayed_total", **PAYMENT) == 1
 
 

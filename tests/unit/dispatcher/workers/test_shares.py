@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from fanout_crds.plan import AcceptRate, Adaptive, Budget, Idempotency, Plan, RateLimit
+from fanout_crds.plan import AcceptRate, Adaptive, Budget, Idempotency, Ordering, Plan, RateLimit
 from fanout_dispatcher.values.sink import PlanRefused
 from fanout_dispatcher.workers.shares import Share, shares
 from tests.support.plans import a_plan, a_target
@@ -141,6 +141,24 @@ def test_a_target_with_a_limit_that_does_not_go_round_is_held_in_every_worker_wi
         assert (held.held, re.search(sentence, held.held_message or "") is not None) == ("LimitTooSmall", True)
         assert share.why_not(plan) == held.held_message
         assert all(other.held is None for other in others), "what has its share runs on"
+
+
+def test_a_target_that_keeps_order_is_held_where_there_are_several_workers() -> None:
+    plan = a_plan("a", a_target("b", policy={"ordering": Ordering(key_attribute="subject", after_death="Block")}))
+
+    for share in shares(2):
+        other, held = share(plan).targets
+
+        assert (other.held, held.held) == (None, "OrderNeedsOneWorker")
+        assert held.held_message == share.why_not(plan)
+        assert (held.held_message or "").startswith("spec.targets[1].policy.ordering: the 2 workers of this dispatcher")
+
+
+def test_one_worker_alone_keeps_order() -> None:
+    plan = a_plan(a_target(policy={"ordering": Ordering(key_attribute="subject", after_death="Block")}))
+    [share] = shares(1)
+
+    assert (share(plan), share.why_not(plan)) == (plan, None)
 
 
 def test_journals_that_were_left_behind_are_named_with_what_has_to_happen() -> None:
