@@ -263,6 +263,49 @@ BUGS: typing.Final = (
         old="self.even = max(self.even, now) + self.interval",
         new="self.even = now + self.interval",
     ),
+    # --- order ------------------------------------------------------------------------------------------------------
+    Bug(
+        name="two of a key go at once",
+        promise="P5",
+        family="ordered",
+        file=f"{JOURNAL}/memory/ranks.py",
+        old="return self._order[lane, held.key][0] is held",
+        new="return True",
+    ),
+    Bug(
+        name="the next of a key goes while a retry waits",
+        promise="P5",
+        family="ordered",
+        file=f"{ENGINE}/index.py",
+        old="        self.book.committer.index(row, functools.partial(self._is_back, delivery, at))\n",
+        new="        self.book.committer.index(row, functools.partial(self._is_back, delivery, at))\n"
+        "        self.book.committer.give_up_place(self.number, row.seq)\n",
+    ),
+    Bug(
+        name="a dead letter holds up nothing",
+        promise="P5",
+        family="ordered",
+        file=f"{ENGINE}/lane.py",
+        old="return self.order is not None and self.order.holds and self.ending is None",
+        new="return False",
+    ),
+    Bug(
+        name="a replay goes to the end of its key",
+        promise="P5",
+        family="ordered",
+        file=f"{JOURNAL}/memory/store.py",
+        old="            self.ranks.move(letter.row.lane, letter.row.seq, seq)\n",
+        new="            self._pass(letter.row.lane, letter.row.seq)\n",
+    ),
+    Bug(
+        name="what was behind a settled one is forgotten",
+        promise="P2",
+        family="ordered",
+        file=f"{ENGINE}/index.py",
+        old="        self.windows[0].row_added(0.0)\n        self.woken()\n",
+        new="",
+        also=("            self.freed()\n", "            pass\n"),
+    ),
     # --- the breaker ------------------------------------------------------------------------------------------------
     Bug(
         name="the breaker never half-opens",

@@ -9,10 +9,23 @@ import typing
 
 import msgspec
 
-from fanout_crds.plan import Idempotency, Plan
+from fanout_crds.plan import Idempotency, Ordering, Plan, Target
+from fanout_crds.policy import AfterDeath
 from tests.sim import drawing
 from tests.sim.scenario import Act, Adopt, Mood, Post, Scenario, Temper
-from tests.sim.timelines import edits, ends, jumps, keys_of, letters, posts, repeats, scenario, some_routes, troubles
+from tests.sim.timelines import (
+    edits,
+    ends,
+    jumps,
+    keyed,
+    keys_of,
+    letters,
+    posts,
+    repeats,
+    scenario,
+    some_routes,
+    troubles,
+)
 from tests.support.plans import a_plan, a_target, a_wait
 
 Draw = typing.Callable[[int, random.Random], Scenario]
@@ -267,6 +280,38 @@ def outage(seed: int, chance: random.Random) -> Scenario:
     return scenario(seed, chance, "outage", (plan,), heal=heal, acts=acts, tempers=tempers)
 
 
+def ordered(seed: int, chance: random.Random) -> Scenario:
+    """Targets that keep order by a few keys, one of them poisoned, through crashes, dead letters and replays."""
+    heal = chance.uniform(2.0, 8.0)
+    embedded = chance.random() < 0.25
+    plan = a_plan(
+        *(ordered_target(chance, name) for name in ("a", "b")[: chance.randrange(1, 3)]),
+        namespace="sim",
+        name="r1",
+        path="/sim/r1",
+    )
+    acts = [
+        *keyed(chance, posts(chance, (plan,), heal, chance.randrange(30, 90)), keys=chance.choice([1, 3, 10])),
+        *ends(chance, heal, chance.randrange(0, 4), ["crash", "crash", "sigterm", *(["power"] if embedded else [])]),
+        *troubles(chance, heal, chance.choice([0, 0, 2])),
+        *letters(chance, heal, chance.choice([0, 2, 5])),
+    ]
+    return scenario(seed, chance, "ordered", (plan,), heal=heal, acts=acts, replay=True, embedded=embedded)
+
+
+def ordered_target(chance: random.Random, name: str) -> Target:
+    """What is behind a dead letter has to end by itself, and soon; nothing else may come to its end by waiting."""
+    after: AfterDeath = chance.choice(["Block", "Block", "PassOver"])
+    total = chance.choice([4.0, 15.0]) if after == "Block" else 3600.0
+    return drawing.a_drawn_target(
+        chance,
+        "r1",
+        name,
+        ordering=Ordering(key_attribute="partitionkey", after_death=after),
+        timeouts={"attempt": chance.choice([0.5, 2.0]), "total": total},
+    )
+
+
 def neighbours(seed: int, chance: random.Random) -> Scenario:
     """One target of three is sick; the twin world, where it is well, says what the others should not notice."""
     heal = 10.0
@@ -312,6 +357,7 @@ FAMILIES: typing.Final[dict[str, Draw]] = {
     "backlog": backlog,
     "dying": dying,
     "outage": outage,
+    "ordered": ordered,
     "neighbours": neighbours,
     "flood": flood,
 }
@@ -328,6 +374,7 @@ WEIGHTS: typing.Final = {
     "backlog": 5,
     "dying": 12,
     "outage": 3,
+    "ordered": 10,
     "neighbours": 4,
     "flood": 2,
 }

@@ -29,6 +29,7 @@ class Posted(msgspec.Struct, tag=True):
     body: bytes
     waits: bool = False  # for the plan's targets
     key: str | None = None  # the idempotency key that it came under
+    partition: str = ""  # what it is kept in order by, where a target asks for that
 
 
 class Repeated(msgspec.Struct, tag=True):

@@ -141,9 +141,9 @@ class Player:
             return
         if post.slow:
             self.bodies = max(self.bodies, self.world.script_time() + post.slow + 0.1)
-            life.loop.call_later(post.slow, life.post, post.event, body, route, post.key)
+            life.loop.call_later(post.slow, life.post, post.event, body, route, post.key, post.partition)
         else:
-            life.post(post.event, body, route, post.key)
+            life.post(post.event, body, route, post.key, post.partition)
 
     def _task(self, job: typing.Coroutine[typing.Any, typing.Any, None]) -> None:
         self.tasks.append(asyncio.get_running_loop().create_task(job))

@@ -33,6 +33,7 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
     slow: float = 0.0
     waits: bool = False  # where its route lets callers wait
     key: str | None = None  # under which it may have come before, with the same body
+    partition: str = ""  # its attribute partitionkey
 
 
 class Adopt(msgspec.Struct, frozen=True, kw_only=True):

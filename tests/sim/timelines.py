@@ -100,6 +100,16 @@ def repeats(chance: random.Random, made: list[Act], heal: float) -> list[Act]:
     return every
 
 
+def keyed(chance: random.Random, made: list[Act], *, keys: int) -> list[Act]:
+    """The same, nine in ten events with one of so many keys."""
+    return [
+        msgspec.structs.replace(act, partition=f"k{chance.randrange(keys)}")
+        if isinstance(act, Post) and chance.random() < 0.9
+        else act
+        for act in made
+    ]
+
+
 def ends(chance: random.Random, heal: float, number: int, kinds: list[str]) -> list[Act]:
     """*number* ends of the process."""
     return [

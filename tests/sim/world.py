@@ -127,7 +127,7 @@ class Life:
     # --- producers --------------------------------------------------------------------------------------------------
 
     def post(
-        self, ident: str, body: bytes = b"{}", route: Route | None = None, key: str | None = None
+        self, ident: str, body: bytes = b"{}", route: Route | None = None, key: str | None = None, partition: str = ""
     ) -> "asyncio.Future[Answered]":
         """An event at the door of *route* (as it was when its head was read); the future gets the answer.
 
@@ -136,8 +136,9 @@ class Life:
         answer: asyncio.Future[Answered] = self.loop.create_future()
         route = route or self.engine.route_at(self.world.plan.path)
         assert route is not None
-        head = Head(id=ident, source="/sim", type="sim", identity=ident.encode(), attributes=JSON)
-        self.history.log.append(records.Posted(self.now(), self.number, ident, route.plan, body, key=key))
+        head = Head(id=ident, source="/sim", type="sim", identity=ident.encode(), attributes=_lines(partition))
+        posted = records.Posted(self.now(), self.number, ident, route.plan, body, key=key, partition=partition)
+        self.history.log.append(posted)
 
         def reply(answered: Answered) -> None:
             self._answered(ident, route.book, answered, keyed=key is not None)
@@ -252,6 +253,11 @@ class Life:
         begun = self.world.began + self.clock.on_loop(batch.at)
         why = None if fault is None else type(fault).__name__
         self.history.log.append(records.Committed(self.now(), self.number, begun, why))
+
+
+def _lines(key: str) -> bytes:
+    """The header lines of an event, with the attribute that targets keep order by."""
+    return JSON + f"ce-partitionkey: {key}\r\n".encode() if key else JSON
 
 
 Story = typing.Callable[[Life], typing.Coroutine[typing.Any, typing.Any, None]]
