@@ -21,7 +21,7 @@ DOCS = pathlib.Path(__file__).parents[2] / "docs"
 OPERATIONS = (DOCS / "operations.md").read_text(encoding="utf-8")
 PROBLEMS = (DOCS / "problems.md").read_text(encoding="utf-8")
 NEVER_TRIED_AGAIN = {Fault.ANSWER_TOO_LARGE, Fault.ADDRESS_REFUSED}  # so no policy can name them
-API = (policy.QueueFull, policy.DeadLettersFull, route.Durability, route.OnDead)
+API = (policy.AfterDeath, policy.DeadLettersFull, policy.QueueFull, route.Durability, route.OnDead)
 
 
 def words_of_the_engine() -> set[str]:
