@@ -192,7 +192,7 @@ class _Resolved:
             delay=said.delay or 0.0,
             when=said.when,
             depends_on=said.depends_on,
-            on_dead=said.on_dead,
+            on_dead=said.on_dead or "Fail",
         )
 
     def _address(self, home: str, refs: Refs) -> str:

@@ -166,11 +166,11 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         " none, it is asked at once.",
     ] = ()
     on_dead: Annotated[
-        OnDead,
+        OnDead | None,
         Enum(OnDead),
         "What its death means for the rest. Fail: what depends on it is skipped, and in a saga all that was done is"
         " compensated. Continue: the rest goes on. Unset: Fail.",
-    ] = "Fail"
+    ] = None
     compensate: Annotated[
         Endpoint | None,
         Object(Endpoint),

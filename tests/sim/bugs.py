@@ -421,8 +421,8 @@ BUGS: typing.Final = (
         promise="P24",
         family="changing",
         file=f"{ENGINE}/book.py",
-        old="return self.register.freeze(route, generation, targets)",
-        new="return self.register.freeze(route, 0, targets)",
+        old="return self.register.freeze(route, generation, targets, graph)",
+        new="return self.register.freeze(route, 0, targets, graph)",
     ),
     Bug(
         name="attempts go to the address of an older plan",

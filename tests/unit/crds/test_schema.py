@@ -50,7 +50,6 @@ def test_defaults_stand_where_they_mask_nothing() -> None:
         ".spec.suspend",
         ".spec.durability",
         ".spec.respond.mode",
-        ".spec.targets[].onDead",
         ".status",
     ]
 
