@@ -10,6 +10,7 @@ import pytest
 from fanout_dispatcher.journal.memory import MemoryJournal
 from fanout_dispatcher.journal.protocol import (
     BLOCKED,
+    FOREVER,
     START,
     Backlog,
     Batch,
@@ -24,6 +25,8 @@ from fanout_dispatcher.journal.protocol import (
     Recovered,
     Replayed,
 )
+from fanout_dispatcher.values.event import Frozen, State
+from fanout_dispatcher.values.graph import Role, Step
 from fanout_dispatcher.values.views import DeadLetterFilter
 from tests.support.journals import (
     HISTORY,
@@ -893,3 +896,74 @@ class TestOrder:
 
         assert found.backlog[3].ranked
         assert self.due(bench) == [1, 3]
+
+
+GRAPH = Frozen(
+    number=3,
+    route="shop/order",
+    generation=2,
+    targets=("email", "crm", "email.compensate"),
+    lanes=(1, 2, 3),
+    graph=(Step(), Step(after=(0,)), Step(role=Role.COMPENSATION, after=(0,))),
+)
+
+
+class TestGraphs:
+    @pytest.mark.parametrize("state", [State.PENDING, State.STARTED, State.UNKNOWN, State.STARTED | State.UNKNOWN])
+    def test_a_delivery_whose_turn_has_come_gets_its_row_and_one_that_is_blocked_gets_none(
+        self, bench: Bench, state: int
+    ) -> None:
+        states = bytes([state, State.BLOCKED, State.BLOCKED])
+        bench.journal.commit(Batch(frozen=[GRAPH], events=[an_event(1, frozen=GRAPH)], progress=[(1, states)]))
+
+        recovered = bench.reopen()
+
+        assert recovered.backlog.keys() == {1}
+        [pulled], _ = bench.journal.pull((1, False), math.inf, 9, ())
+        assert (pulled.states, pulled.event.frozen) == (states, GRAPH)
+
+    def test_what_was_settled_or_skipped_gets_none_either_and_what_was_freed_does(self, bench: Bench) -> None:
+        states = bytes([State.settled(State.DELIVERED, 1), State.PENDING, State.NOT_NEEDED])
+        bench.journal.commit(Batch(frozen=[GRAPH], events=[an_event(1, frozen=GRAPH)], progress=[(1, states)]))
+
+        assert bench.reopen().backlog.keys() == {2}
+
+    def test_one_that_waits_for_people_keeps_its_row_and_is_counted(self, bench: Bench) -> None:
+        states = bytes([State.settled(State.DELIVERED, 1), State.DEAD, State.STUCK])
+        event = an_event(1, frozen=GRAPH)
+        row = a_due(1, FOREVER, lane=3)
+        bench.journal.commit(Batch(frozen=[GRAPH], events=[event], due=[row], progress=[(1, states)]))
+
+        recovered = bench.reopen()
+
+        assert recovered.backlog == {3: Backlog(pending=1, pending_bytes=len(event.body), stuck=1)}
+        assert bench.journal.pull((3, True), 1e9, 9, ()) == ([], FOREVER)
+
+
+class TestStuck:
+    def test_events_are_found_by_lane_oldest_first_and_without_bodies(self, bench: Bench) -> None:
+        due = [a_due(3, FOREVER), a_due(1, FOREVER), a_due(2, 5.0), a_due(4, FOREVER, lane=2), a_due(4, FOREVER)]
+        fresh = DueRow(1, 5, FOREVER)
+        bench.journal.commit(Batch(events=[an_event(seq) for seq in range(1, 6)], due=[*due, fresh]))
+
+        found = bench.journal.stuck([1, 2], 0, 9)
+
+        assert [seq for seq, _ in found] == [1, 3, 4, 5]
+        assert [stored.event.body for _, stored in found if stored.event] == [b""] * 4
+        assert [stored.due for seq, stored in found if seq == 4] == [(a_due(4, FOREVER), a_due(4, FOREVER, lane=2))]
+        assert [seq for seq, _ in bench.journal.stuck([2], 0, 9)] == [4]
+        assert bench.journal.stuck([], 0, 9) == []
+
+    def test_a_page_begins_behind_a_seq_and_ends_at_its_limit(self, bench: Bench) -> None:
+        due = [a_due(seq, FOREVER, lane=lane) for seq in (1, 2, 3) for lane in (1, 2)]
+        bench.journal.commit(Batch(events=[an_event(seq) for seq in (1, 2, 3)], due=due))
+
+        assert [seq for seq, _ in bench.journal.stuck([1, 2], 1, 1)] == [2]
+
+    def test_one_that_is_due_again_is_not_found_any_more(self, bench: Bench) -> None:
+        bench.journal.commit(Batch(events=[an_event(1)], due=[a_due(1, FOREVER)]))
+        bench.journal.commit(Batch(due=[DueRow(1, 1, 7.0, 0, HISTORY)]))
+
+        assert bench.journal.stuck([1], 0, 9) == []
+        [pulled], _ = bench.journal.pull((1, False), 7.0, 9, ())
+        assert pulled.due == DueRow(1, 1, 7.0, 0, HISTORY)

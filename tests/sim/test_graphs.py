@@ -7,8 +7,9 @@ import pytest
 
 from fanout_crds import plan
 from fanout_dispatcher.transport.memory import Reply, fault, status
+from fanout_dispatcher.transport.protocol import Flight
 from fanout_dispatcher.values.outcome import Fault
-from fanout_dispatcher.values.views import DeadLetterFilter
+from fanout_dispatcher.values.views import DeadLetterFilter, SagaFilter, SagaView
 from tests.sim.senders import Lost
 from tests.sim.world import Behave, Life, World
 from tests.support.plans import a_plan, a_target
@@ -247,3 +248,190 @@ def _length(ways: dict[str, Reply]) -> float:
     world = World(saga(), behaving(**ways))
     world.live(one_event)
     return max(one.at for one in world.history.sent) + 0.05
+
+
+# --- stuck ------------------------------------------------------------------------------------------------------------
+
+EVERY = SagaFilter()
+
+
+async def stuck(life: Life) -> list[SagaView]:
+    """An event comes in, and its saga gets stuck."""
+    await life.post("e1")
+    await asyncio.sleep(100)
+    return await life.desk.sagas(EVERY)
+
+
+def gauge(life: Life) -> dict[str, int]:
+    """How many compensations wait for people, by target."""
+    return {meter.target: meter.stuck for meter in life.desk.lane_meters() if meter.stuck}
+
+
+def until_mended(target: str, mended: dict[str, bool]) -> Behave:
+    """Shipping says no; *target* does too, until it is mended."""
+
+    def behave(asked: str, flight: Flight, now: float) -> Reply:
+        return NO if asked == "shipping" or (asked == target and not mended) else WELL
+
+    return behave
+
+
+def test_a_stuck_saga_is_shown_with_what_was_given_up_of_it() -> None:
+    world = World(saga(), behaving(shipping=NO, stock__compensate=NO))
+
+    async def story(life: Life) -> None:
+        (found,) = await stuck(life)
+        (one,) = found.stuck
+        view = life.desk.route("shop/order-placed")
+        assert (found.receipt, found.event_id) == (life.history.accepted["e1"], "e1")
+        assert (one.target, one.held, one.attempts, one.due) == ("stock.compensate", "SagaStuck", 1, None)
+        assert [attempt.outcome for attempt in one.history] == ["422"]
+        assert view is not None
+        assert {one.name: one.stuck for one in view.targets if one.stuck} == {"stock.compensate": 1}
+        assert await life.desk.sagas(SagaFilter(route="shop/other")) == []
+
+    world.live(story)
+
+
+def test_resumed_it_is_tried_from_the_first_attempt_and_the_rest_is_undone() -> None:
+    mended: dict[str, bool] = {}
+    world = World(saga(), until_mended("stock.compensate", mended))
+
+    async def story(life: Life) -> None:
+        (found,) = await stuck(life)
+        mended["it is"] = True
+        assert await life.desk.resume(EVERY) == (found.receipt,)
+        await to_the_end(life)
+        assert gauge(life) == {}
+
+    world.live(story)
+
+    assert asked(world)[-3:] == ["stock.compensate", "payment.compensate", "finally.audit"]
+    assert [one.number for one in world.history.sent if one.target == "stock.compensate"] == [1, 1]
+    assert states(world)["stock.compensate"] == "Delivered"
+
+
+def test_resumed_in_vain_it_is_stuck_once_more_and_counted_once() -> None:
+    world = World(saga(), behaving(shipping=NO, stock__compensate=NO))
+
+    async def story(life: Life) -> None:
+        await stuck(life)
+        await life.desk.resume(EVERY)
+        await asyncio.sleep(100)
+        assert gauge(life) == {"stock.compensate": 1}
+        assert len(await life.desk.sagas(EVERY)) == 1
+
+    world.live(story)
+
+    assert asked(world).count("stock.compensate") == 2
+
+
+def test_abandoned_it_is_a_dead_letter_and_the_rest_is_undone() -> None:
+    world = World(saga(), behaving(shipping=NO, stock__compensate=NO))
+
+    async def story(life: Life) -> None:
+        (found,) = await stuck(life)
+        assert await life.desk.abandon(SagaFilter(receipts=(found.receipt,))) == (found.receipt,)
+        await to_the_end(life)
+        (letter,) = await life.desk.dead_letters(DeadLetterFilter(target="stock.compensate"))
+        assert (letter.reason, letter.attempts) == ("SagaAbandoned", 1)
+        assert gauge(life) == {}
+
+    world.live(story)
+
+    assert asked(world)[-2:] == ["payment.compensate", "finally.audit"]
+    assert states(world)["stock.compensate"] == "Dead"
+
+
+@pytest.mark.parametrize("deed", ["resume", "abandon"])
+def test_a_saga_that_only_the_journal_knows_is_counted_after_a_restart_and_acted_upon(deed: str) -> None:
+    mended: dict[str, bool] = {}
+    world = World(saga(), until_mended("stock.compensate", mended))
+
+    async def before(life: Life) -> None:
+        await stuck(life)
+
+    async def after(life: Life) -> None:
+        mended["it is"] = True
+        await asyncio.sleep(10)
+        assert gauge(life) == {"stock.compensate": 1}
+        assert not life.engine.durable.live
+        assert await getattr(life.desk, deed)(EVERY) == (world.history.accepted["e1"],)
+        await to_the_end(life)
+
+    world.live(before)
+    world.live(after)
+
+    assert states(world)["stock.compensate"] == {"resume": "Delivered", "abandon": "Dead"}[deed]
+    assert states(world)["payment.compensate"] == "Delivered"
+
+
+def test_two_that_are_stuck_at_once_are_resumed_together() -> None:
+    mended: dict[str, bool] = {}
+    world = World(
+        saga(),
+        lambda target, flight, now: (
+            NO
+            if target == "shipping" or (target in {"stock.compensate", "courier.compensate"} and not mended)
+            else WELL
+        ),
+    )
+
+    async def story(life: Life) -> None:
+        (found,) = await stuck(life)
+        assert [one.target for one in found.stuck] == ["stock.compensate", "courier.compensate"]
+        mended["they are"] = True
+        await life.desk.resume(EVERY)
+        await to_the_end(life)
+
+    world.live(story)
+
+    assert asked(world)[-2:] == ["payment.compensate", "finally.audit"]
+
+
+def test_a_page_of_stuck_sagas_goes_on_where_the_last_one_ended_and_some_are_named() -> None:
+    world = World(saga(), behaving(shipping=NO, stock__compensate=NO))
+
+    async def story(life: Life) -> None:
+        for name in ("e1", "e2", "e3"):
+            await life.post(name)
+        await asyncio.sleep(100)
+        first, second, third = (life.history.accepted[name] for name in ("e1", "e2", "e3"))
+        page = await life.desk.sagas(SagaFilter(limit=2))
+        assert [one.receipt for one in page] == [first, second]
+        assert [one.receipt for one in await life.desk.sagas(SagaFilter(after=second))] == [third]
+        assert await life.desk.abandon(SagaFilter(receipts=(third, first, "0-9-ff"))) == (first, third)
+        assert [one.receipt for one in await life.desk.sagas(EVERY)] == [second]
+
+    world.live(story)
+
+
+def test_a_route_that_is_deleted_ends_what_is_stuck_in_it() -> None:
+    world = World(saga(), behaving(shipping=NO, stock__compensate=NO))
+
+    async def story(life: Life) -> None:
+        await stuck(life)
+        life.retire("shop/order-placed")
+        await asyncio.sleep(100)
+        (letter,) = await life.desk.dead_letters(DeadLetterFilter(target="stock.compensate"))
+        assert letter.reason == "RouteDeleted"
+        assert await life.desk.sagas(EVERY) == []
+
+    world.live(story)
+
+
+def test_a_compensation_that_is_a_dead_letter_can_be_replayed() -> None:
+    mended: dict[str, bool] = {}
+    world = World(saga(), until_mended("stock.compensate", mended))
+
+    async def story(life: Life) -> None:
+        await stuck(life)
+        await life.desk.abandon(EVERY)
+        mended["it is"] = True
+        (receipt,) = await life.desk.replay(DeadLetterFilter(target="stock.compensate"))
+        await asyncio.sleep(10)
+        view = await life.desk.event(receipt)
+        assert view is not None
+        assert [(one.target, one.state) for one in view.deliveries] == [("stock.compensate", "Delivered")]
+
+    world.live(story)

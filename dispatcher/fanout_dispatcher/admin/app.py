@@ -6,6 +6,8 @@
     GET    /v1/dead-letters?route=&target=&reason=&after=&limit=  /v1/dead-letters/{id}
     POST   /v1/dead-letters/replay  /v1/dead-letters/remove        which ones: see `wire.Meant`
     DELETE /v1/dead-letters/{id}
+    GET    /v1/sagas?route=&after=&limit=                          those that are stuck
+    POST   /v1/sagas/resume  /v1/sagas/abandon                     which ones: see `sagas.Meant`
     GET    /v1/held                                                routes that stay because many vanished at once
     POST   /v1/held/let-go                                         which ones: see `held.LetGo`
     POST   /v1/journal/backup                                      a tar
@@ -19,7 +21,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from structlog.typing import FilteringBoundLogger
 
-from fanout_dispatcher.admin import access, backup, dead_letters, health, held, problems, wire
+from fanout_dispatcher.admin import access, backup, dead_letters, health, held, problems, sagas, wire
 from fanout_dispatcher.admin.problems import Problem
 from fanout_dispatcher.values.desk import Desk, PortMeter
 from fanout_dispatcher.values.sink import Holder
@@ -57,6 +59,7 @@ def application(
     _Routes(desk, public).add(app)
     _Events(desk).add(app)
     dead_letters.DeadLetters(desk).add(app)
+    sagas.Sagas(desk).add(app)
     if holder is not None:
         held.Held(holder).add(app)
     backup.Backups(desk).add(app)

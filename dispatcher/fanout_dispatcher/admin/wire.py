@@ -16,7 +16,7 @@ from aiohttp import web
 from fanout_dispatcher.admin.problems import Problem, invalid
 from fanout_dispatcher.values.outcome import Reason
 from fanout_dispatcher.values.render import plain
-from fanout_dispatcher.values.views import DeadLetterFilter, DeadLetterView, EventView, RouteView
+from fanout_dispatcher.values.views import DeadLetterFilter, DeadLetterView, EventView, RouteView, SagaView
 
 LIMIT: typing.Final = 100  # items in a page unless asked otherwise
 MOST: typing.Final = 1000
@@ -40,6 +40,11 @@ def of_route(view: RouteView) -> Json:
 
 def of_event(view: EventView) -> Json:
     """Write an event and its deliveries."""
+    return _written(view)
+
+
+def of_saga(view: SagaView) -> Json:
+    """Write a stuck saga."""
     return _written(view)
 
 

@@ -10,6 +10,7 @@ from fanout_dispatcher.cli.held import held
 from fanout_dispatcher.cli.journal import journal
 from fanout_dispatcher.cli.routes import routes
 from fanout_dispatcher.cli.run import run
+from fanout_dispatcher.cli.sagas import sagas
 from fanout_dispatcher.cli.send import send
 from fanout_dispatcher.cli.validate import validate
 
@@ -28,7 +29,7 @@ def main() -> None:
     """
 
 
-for command in (run, validate, send, events, dead_letters, routes, held, journal):
+for command in (run, validate, send, events, dead_letters, sagas, routes, held, journal):
     main.add_command(command)
 
 

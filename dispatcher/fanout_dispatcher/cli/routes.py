@@ -16,6 +16,7 @@ COLUMNS: typing.Final = (
     Column("PENDING", "pending"),
     Column("IN FLIGHT", "inFlight"),
     Column("DEAD", "deadLetters"),
+    Column("STUCK", "stuck"),
     Column("HELD", "held"),
     Column("LAST ERROR", "lastError", folds=True),
     Column("REFUSED", "refused", folds=True),
@@ -32,7 +33,9 @@ def routes(route: str | None, admin: str | None, form: str) -> None:
     PATH is shown where it is not /NAMESPACE/NAME; HELD and REFUSED say why
     nothing is sent, and why a newer manifest is not in force. A route without
     a target was never in force. A target with an arrow before it is where the
-    route fetches events. Columns without a word in them are left out.
+    route fetches events; compensations and callbacks stand behind the targets,
+    and STUCK counts what was given up of them (fanout sagas). Columns without
+    a word in them are left out.
 
     \b
     Example:
@@ -57,6 +60,7 @@ def _rows(route: typing.Any) -> typing.Iterator[output.Row]:
     for target in route["targets"]:
         yield {
             **target,
+            "stuck": target.get("stuck") or None,
             "route": route["route"],
             "path": None if route["path"] == f"/{route['route']}" else route["path"],
             "target": target["name"],

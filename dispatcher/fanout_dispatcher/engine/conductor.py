@@ -27,8 +27,6 @@ from fanout_dispatcher.values.outcome import Dead, Failed, Fault, Outcome, Reaso
 if typing.TYPE_CHECKING:
     from fanout_dispatcher.engine.book import Book
 
-FOREVER: typing.Final = 1e15  # engine time at which a delivery that waits for people is due
-
 _NOT_SENT: typing.Final = frozenset(
     {Fault.NAME_FAILURE, Fault.CONNECT_FAILURE, Fault.TLS_FAILURE, Fault.ADDRESS_REFUSED}
 )
@@ -191,9 +189,9 @@ class Conductor:
         return flow.role(place) <= Role.FALLBACK and flow.failing(pending.states)
 
     def sticks(self, pending: Pending, place: int, reason: Reason) -> bool:
-        """Whether a delivery that is given up waits for people instead: a compensation of a route that is there."""
-        gone = reason in {Reason.ROUTE_DELETED, Reason.TARGET_REMOVED}
-        return not gone and _course(pending).flow.role(place) is Role.COMPENSATION
+        """Whether a delivery that is given up waits for people instead: a compensation, unless people said so."""
+        over = reason in {Reason.ROUTE_DELETED, Reason.TARGET_REMOVED, Reason.SAGA_ABANDONED}
+        return not over and _course(pending).flow.role(place) is Role.COMPENSATION
 
     def settled(self, pending: Pending, place: int, *, unknown: bool) -> None:
         """A position was settled, as its state says: carry out what follows."""

@@ -1,4 +1,4 @@
-"""The desk: where the engine is looked at, and where people act on dead letters.
+"""The desk: where the engine is looked at, and where people act on dead letters and stuck sagas.
 
 Reads run on the journal's own thread, between two commits: a look never holds the loop, but a long one holds up the
 next 202. So every list has a limit.
@@ -8,10 +8,11 @@ import typing
 
 from fanout_dispatcher.engine.engine import Engine
 from fanout_dispatcher.engine.letters import Letters
+from fanout_dispatcher.engine.sagas import Sagas
 from fanout_dispatcher.engine.views import Views
 from fanout_dispatcher.journal.protocol import Journal, StoredEvent
 from fanout_dispatcher.values.desk import BadCursor, JournalMeter, LaneMeter, RouteMeter
-from fanout_dispatcher.values.views import DeadLetterFilter, DeadLetterView, EventView, RouteView
+from fanout_dispatcher.values.views import DeadLetterFilter, DeadLetterView, EventView, RouteView, SagaFilter, SagaView
 
 BACKUP_PAGES: typing.Final = 128  # copied at once, 1 MiB: so long a commit may have to wait
 
@@ -23,6 +24,7 @@ class EngineDesk:
         self.engine = engine
         self.views = Views(engine.clock, engine.table)
         self.letters = Letters(engine.acceptance, engine.table)
+        self.stuck = Sagas(engine.table)
 
     # --- routes and counters ----------------------------------------------------------------------------------------
 
@@ -53,7 +55,7 @@ class EngineDesk:
         lanes = self.engine.table.lanes
         meters = {(key, target): lane.tally.meter for (_, key, target), lane in lanes.items()}
         for route in self.engine.table.by_key.values():
-            meters |= {(lane.route, lane.target.name): lane.tally.meter for lane in route.lanes}
+            meters |= {(lane.route, lane.target.name): lane.tally.meter for lane in route.everybody}
         return list(meters.values())
 
     def route_meters(self) -> typing.Iterable[RouteMeter]:
@@ -117,6 +119,20 @@ class EngineDesk:
     async def remove(self, wanted: DeadLetterFilter) -> int:
         """Drop them for good; how many went."""
         return await self.letters.remove(wanted)
+
+    # --- sagas ------------------------------------------------------------------------------------------------------
+
+    async def sagas(self, wanted: SagaFilter) -> list[SagaView]:
+        """Stuck sagas, oldest first."""
+        return [self.views.saga(book, seq, stored) for book, seq, stored in await self.stuck.find(wanted)]
+
+    async def resume(self, wanted: SagaFilter) -> tuple[str, ...]:
+        """Try again what is stuck; the receipts of the sagas."""
+        return await self.stuck.resume(wanted)
+
+    async def abandon(self, wanted: SagaFilter) -> tuple[str, ...]:
+        """Make dead letters of what is stuck; the receipts of the sagas."""
+        return await self.stuck.abandon(wanted)
 
     # --- the journal ------------------------------------------------------------------------------------------------
 

@@ -68,6 +68,10 @@ class Index:
         has_rows = fresh.next_due < NEVER or tried.next_due < NEVER
         return has_rows and not (fresh.pulling or tried.pulling)
 
+    def claimed(self, seq: int) -> bool:
+        """Whether the row of an event is in a window or in flight."""
+        return any(seq in window.claimed for window in self.windows)
+
     def claim(self, row: Pulled) -> Delivery:
         """Take a row into memory, beside the deliveries of the same event that are there already."""
         seq = row.event.seq

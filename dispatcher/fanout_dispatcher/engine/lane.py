@@ -15,7 +15,6 @@ import typing
 from fanout_crds import plan
 from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.bounds import Bounds
-from fanout_dispatcher.engine.conductor import FOREVER
 from fanout_dispatcher.engine.dead import DeadLetters
 from fanout_dispatcher.engine.ending import Ending
 from fanout_dispatcher.engine.expiry import Expiry
@@ -27,7 +26,7 @@ from fanout_dispatcher.engine.tally import Tally
 from fanout_dispatcher.engine.turns import Turns
 from fanout_dispatcher.engine.window import Window
 from fanout_dispatcher.engine.works import Works
-from fanout_dispatcher.journal.protocol import BLOCKED, DeadRow
+from fanout_dispatcher.journal.protocol import BLOCKED, FOREVER, DeadRow
 from fanout_dispatcher.policies.circuit import CircuitState
 from fanout_dispatcher.policies.decide import DONE, Rules, Standing, decide
 from fanout_dispatcher.telemetry.seam import CircuitChanged, SagaStuck
@@ -324,9 +323,9 @@ class Lane:
     def _expired(self, delivery: Delivery, now: float) -> None:
         reason = self.why_held()
         waited = "timeouts.total passed while it waited" + (f" ({reason})" if reason else "")
-        self._abandon(delivery, Dead(Reason.EXPIRED, waited), now)
+        self.abandon(delivery, Dead(Reason.EXPIRED, waited), now)
 
-    def _abandon(self, delivery: Delivery, dead: Dead, now: float) -> None:
+    def abandon(self, delivery: Delivery, dead: Dead, now: float) -> None:
         """Give up what no attempt has led to."""
         self._give_up(delivery, dead, now)
         if (caller := delivery.pending.caller) is not None:
@@ -385,7 +384,7 @@ class Lane:
 
     def _end(self, delivery: Delivery) -> None:
         assert self.ending is not None, f"{self!r} does not end"
-        self._abandon(delivery, Dead(self.ending), self.clock.now())
+        self.abandon(delivery, Dead(self.ending), self.clock.now())
 
     # --- waiting ---------------------------------------------------------------------------------------------------
 

@@ -145,7 +145,7 @@ class Letters:
         target = target_of(letter)
         if route is None or route.book is not book:
             return None
-        return next((lane for lane in route.lanes if lane.target.name == target), None)
+        return next((lane for lane in route.everybody if lane.target.name == target), None)
 
     def _meant(self, wanted: DeadLetterFilter) -> list[Lane]:
         """The lanes whose dead letters *wanted* may mean."""

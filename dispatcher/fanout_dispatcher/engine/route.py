@@ -23,6 +23,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     whole: Plan  # as it came, and as the journal keeps it: `plan` is what this engine runs of it
     book: Book
     lanes: tuple[Lane, ...]  # of the targets
+    behind: tuple[Lane, ...] = ()  # of what stands behind them: compensations, callbacks
     frozen: Frozen
     meter: RouteMeter
     filters: Filters | None  # None: every target gets every event
@@ -31,6 +32,11 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     forward_prefixes: tuple[bytes, ...]
     waits: Waits | None = None  # what callers wait for, where they do
     turnstile: Turnstile | None
+
+    @property
+    def everybody(self) -> tuple[Lane, ...]:
+        """All its lanes, in the order of the plan's everybody."""
+        return (*self.lanes, *self.behind)
 
     def judge(self, head: Head, body: bytes) -> tuple[Judged | None, Keys | None]:
         """Say of an event for which targets it is (None: for all), and what each keeps it in order by (None: nothing).

@@ -193,6 +193,7 @@ class Routes:
             whole=whole,
             book=book,
             lanes=lanes[: len(plan.targets)],
+            behind=lanes[len(plan.targets) :],
             frozen=book.freeze(plan.key, plan.generation, tuple(target.name for target in everybody), graph_of(plan)),
             meter=before.meter if before is not None else RouteMeter(route=plan.key),
             filters=filtering,

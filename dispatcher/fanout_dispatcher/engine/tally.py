@@ -16,6 +16,7 @@ class Tally:
             target=target,
             pending=found.pending,
             pending_bytes=found.pending_bytes,
+            stuck=found.stuck,
             dead_letters=found.dead,
         )
         self.dead_bytes = found.dead_bytes

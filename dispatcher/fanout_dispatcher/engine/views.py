@@ -7,13 +7,12 @@ import typing
 
 from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.clock import Clock
-from fanout_dispatcher.engine.conductor import FOREVER
 from fanout_dispatcher.engine.lane import Lane
 from fanout_dispatcher.engine.route import Route
 from fanout_dispatcher.engine.routes import Routes
-from fanout_dispatcher.journal.protocol import BLOCKED, DeadLetter, DueRow, StoredEvent
+from fanout_dispatcher.journal.protocol import BLOCKED, FOREVER, DeadLetter, DueRow, StoredEvent
 from fanout_dispatcher.values.event import Attempt, State
-from fanout_dispatcher.values.views import DeadLetterView, DeliveryView, EventView, RouteView, TargetView
+from fanout_dispatcher.values.views import DeadLetterView, DeliveryView, EventView, RouteView, SagaView, TargetView
 
 EARLIER: typing.Final = "EarlierOfKey"  # why a delivery is held that waits for its key
 
@@ -35,7 +34,7 @@ class Views:
             revision=plan.revision,
             generation=plan.generation,
             suspended=plan.suspend,
-            targets=tuple(self.target(lane) for lane in route.lanes),
+            targets=tuple(self.target(lane) for lane in route.everybody),
             source=self.table.sources.get(plan.key),
             refused=self.table.refused.get(plan.key),
         )
@@ -50,6 +49,7 @@ class Views:
             pending=meter.pending,
             in_flight=meter.in_flight,
             dead_letters=meter.dead_letters,
+            stuck=meter.stuck,
             held=lane.why_held(),
             held_until=None if probed is None or lane.held is not None else self.clock.wall(probed),
             last_error=_why(lane),
@@ -70,6 +70,19 @@ class Views:
             id=head.id if head else None,
             source=head.source if head else None,
             type=head.type if head else None,
+        )
+
+    def saga(self, book: Book, seq: int, stored: StoredEvent) -> SagaView:
+        """A stuck saga: the event, and which of its compensations were given up."""
+        seen = self.event(book, seq, stored)
+        stuck = [one for one, state in zip(seen.deliveries, stored.states, strict=True) if state == State.STUCK]
+        return SagaView(
+            receipt=seen.receipt,
+            route=seen.route,
+            accepted=seen.accepted,
+            event_id=seen.id or "",
+            type=seen.type or "",
+            stuck=tuple(stuck),
         )
 
     def _delivery(self, book: Book, stored: StoredEvent, index: int) -> DeliveryView:

@@ -25,6 +25,7 @@ import msgspec
 from fanout_dispatcher.values.event import Attempt, Event, Frozen
 from fanout_dispatcher.values.views import DeadLetterFilter
 
+FOREVER: typing.Final = 1e15  # engine time at which a delivery that waits for people is due
 SLOT: typing.Final = 900.0  # seconds of engine time: history goes by the quarter of an hour in which events finished
 PULL_BYTES: typing.Final = 1 << 20  # of bodies in one pull: after a restart every lane asks for one at once
 
@@ -150,6 +151,7 @@ class Backlog(msgspec.Struct, frozen=True, kw_only=True):
 
     pending: int = 0
     pending_bytes: int = 0
+    stuck: int = 0  # of those pending: they are due at FOREVER
     dead: int = 0
     dead_bytes: int = 0
     ranked: bool = False  # some of them have a rank
@@ -256,6 +258,9 @@ class Journal(typing.Protocol):
 
     def events(self, route: str | None, before: int | None, limit: int) -> list[tuple[int, StoredEvent]]:
         """Events, newest first, below seq *before*, without bodies."""
+
+    def stuck(self, lanes: typing.Collection[int], after: int, limit: int) -> list[tuple[int, StoredEvent]]:
+        """Events above seq *after* of which a row in one of *lanes* is due at FOREVER; oldest first, without bodies."""
 
     def dead_letters(self, wanted: DeadLetterFilter) -> list[DeadLetter]:
         """Dead letters by number, oldest first, without bodies. Ids and cursor are decimal numbers, else ValueError."""

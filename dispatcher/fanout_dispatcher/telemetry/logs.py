@@ -15,6 +15,7 @@ from fanout_dispatcher.telemetry import seam
 WORDS: typing.Final[typing.Mapping[type, tuple[str, int]]] = {
     seam.DeliveryDead: ("delivery.dead", logging.WARNING),
     seam.SagaStuck: ("saga.stuck", logging.ERROR),
+    seam.SagaResumed: ("saga.resumed", logging.INFO),
     seam.RouteAdopted: ("route.adopted", logging.INFO),
     seam.TargetHeld: ("target.held", logging.WARNING),
     seam.RouteRefused: ("route.refused", logging.WARNING),

@@ -41,6 +41,14 @@ class SagaStuck(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
+class SagaResumed(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody had a compensation that was given up tried again."""
+
+    route: str
+    target: str
+    receipt: str
+
+
 class RouteAdopted(msgspec.Struct, frozen=True, kw_only=True):
     """A plan came into force."""
 
@@ -139,6 +147,7 @@ Change = (
     CircuitChanged
     | DeliveryDead
     | SagaStuck
+    | SagaResumed
     | RouteAdopted
     | TargetHeld
     | RouteRefused

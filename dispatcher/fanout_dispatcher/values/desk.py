@@ -8,7 +8,7 @@ import typing
 
 import msgspec
 
-from fanout_dispatcher.values.views import DeadLetterFilter, DeadLetterView, EventView, RouteView
+from fanout_dispatcher.values.views import DeadLetterFilter, DeadLetterView, EventView, RouteView, SagaFilter, SagaView
 
 BUCKETS: typing.Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds, upper bounds
 
@@ -119,6 +119,15 @@ class Desk(typing.Protocol):
 
     async def remove(self, wanted: DeadLetterFilter) -> int:
         """Drop the dead letters meant for good; how many went."""
+
+    async def sagas(self, wanted: SagaFilter) -> list[SagaView]:
+        """Stuck sagas, oldest first."""
+
+    async def resume(self, wanted: SagaFilter) -> tuple[str, ...]:
+        """Try again what is stuck of the sagas meant, from the first attempt; the receipts of those that were."""
+
+    async def abandon(self, wanted: SagaFilter) -> tuple[str, ...]:
+        """Make dead letters of it instead, and go on with the undoing; the receipts of those that were."""
 
     async def backup(self) -> tuple[str, ...]:
         """Copy every journal file, while it is used; the paths of the copies, which are the caller's to remove."""

@@ -58,6 +58,7 @@ class Reason(enum.StrEnum):
     TARGET_REMOVED = "TargetRemoved"
     ROUTE_DELETED = "RouteDeleted"
     EXPRESSION_FAILED = "ExpressionFailed"  # an expression of the manifest has no value for this event
+    SAGA_ABANDONED = "SagaAbandoned"  # a compensation that was given up, and that people gave up then
 
 
 class Refused(msgspec.Struct, frozen=True, gc=False):

@@ -16,6 +16,7 @@ class TargetView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     pending: int
     in_flight: int
     dead_letters: int
+    stuck: int = 0  # compensations that were given up and wait for people
     held: str | None = None
     held_until: float | None = None
     last_error: str | None = None
@@ -31,7 +32,10 @@ class SourceView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class RouteView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One route as this dispatcher runs it; ``refused``: why a newer plan is not in force (or its first)."""
+    """One route as this dispatcher runs it; ``refused``: why a newer plan is not in force (or its first).
+
+    Compensations and callbacks stand behind the targets, by the names that their deliveries have.
+    """
 
     route: str
     uid: str = ""
@@ -69,6 +73,26 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     id: str | None = None  # CloudEvents id, source and type: known until the event is finished
     source: str | None = None
     type: str | None = None
+
+
+class SagaView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A stuck saga: an event, and those of its compensations that were given up."""
+
+    receipt: str
+    route: str
+    accepted: float
+    event_id: str
+    type: str
+    stuck: tuple[DeliveryView, ...]
+
+
+class SagaFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which stuck sagas are meant; unset fields match all. ``after`` is the cursor: the last receipt seen."""
+
+    route: str | None = None
+    receipts: tuple[str, ...] = ()
+    after: str | None = None
+    limit: int = 100
 
 
 class DeadLetterView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -14,12 +14,13 @@ import msgspec
 
 from fanout_dispatcher.engine.receipts import worker_of
 from fanout_dispatcher.values.desk import BadCursor, JournalMeter, LaneMeter, RouteMeter
-from fanout_dispatcher.values.views import DeadLetterFilter, DeadLetterView, EventView, RouteView
+from fanout_dispatcher.values.views import DeadLetterFilter, DeadLetterView, EventView, RouteView, SagaFilter, SagaView
 from fanout_dispatcher.workers import sums
 from fanout_dispatcher.workers.board import Board
 from fanout_dispatcher.workers.messages import (
     EVENT,
     LETTER,
+    Abandon,
     Backup,
     EventOf,
     Events,
@@ -28,6 +29,8 @@ from fanout_dispatcher.workers.messages import (
     Question,
     Remove,
     Replay,
+    Resume,
+    Sagas,
     Told,
 )
 from fanout_dispatcher.workers.picture import Changed, Picture
@@ -173,7 +176,7 @@ class JoinedDesk:
         page = await self.dead_letters(wanted)
         after = wanted.after
         while page := [one for one in page if one.at <= begun]:
-            for number, ids in self._by_owner(page).items():
+            for number, ids in self._by_owner(one.id for one in page).items():
                 receipts += await self._slots[number].ask(Replay(_only(ids)), tuple[str, ...])
             after = self.cursor(after, [one.id for one in page])
             left = wanted.limit - len(receipts)
@@ -184,8 +187,34 @@ class JoinedDesk:
 
     async def remove(self, wanted: DeadLetterFilter) -> int:
         """Drop them for good; how many went."""
-        owned = self._by_owner(await self.dead_letters(wanted))
+        owned = self._by_owner(one.id for one in await self.dead_letters(wanted))
         return sum([await self._slots[number].ask(Remove(_only(ids)), int) for number, ids in owned.items()])
+
+    # --- sagas --------------------------------------------------------------------------------------------------------
+
+    async def sagas(self, wanted: SagaFilter) -> list[SagaView]:
+        """Stuck sagas, oldest first."""
+        seen = self._positions(wanted.after)
+        asked = {number: msgspec.structs.replace(wanted, after=seen.get(number)) for number in self._slots}
+        found = await self._each(lambda number: Sagas(asked[number]), list[SagaView])
+        return list(heapq.merge(*found, key=lambda view: view.accepted))[: wanted.limit]
+
+    async def resume(self, wanted: SagaFilter) -> tuple[str, ...]:
+        """Try again what is stuck; the receipts of the sagas."""
+        return await self._on_sagas(wanted, Resume)
+
+    async def abandon(self, wanted: SagaFilter) -> tuple[str, ...]:
+        """Make dead letters of what is stuck; the receipts of the sagas."""
+        return await self._on_sagas(wanted, Abandon)
+
+    async def _on_sagas(self, wanted: SagaFilter, deed: type[Resume | Abandon]) -> tuple[str, ...]:
+        """Have each worker do it to its own."""
+        owned = self._by_owner(one.receipt for one in await self.sagas(wanted))
+        asked = [
+            (self._slots[number], SagaFilter(receipts=tuple(some), limit=len(some))) for number, some in owned.items()
+        ]
+        done = [await slot.ask(deed(which), tuple[str, ...]) for slot, which in asked]
+        return tuple(receipt for some in done for receipt in some)
 
     # --- journals -----------------------------------------------------------------------------------------------------
 
@@ -223,12 +252,12 @@ class JoinedDesk:
         worker = worker_of(name)
         return None if worker is None else self._slots.get(worker)
 
-    def _by_owner(self, letters: typing.Iterable[DeadLetterView]) -> dict[int, list[str]]:
+    def _by_owner(self, names: typing.Iterable[str]) -> dict[int, list[str]]:
         owned: dict[int, list[str]] = {}
-        for letter in letters:
-            owner = self._owner(letter.id)
+        for name in names:
+            owner = self._owner(name)
             if owner is not None:
-                owned.setdefault(owner.number, []).append(letter.id)
+                owned.setdefault(owner.number, []).append(name)
         return owned
 
     async def _each(

@@ -10,7 +10,7 @@ import msgspec
 
 from fanout_crds.plan import Plan
 from fanout_dispatcher.values.desk import JournalMeter, LaneMeter, PortMeter, RouteMeter
-from fanout_dispatcher.values.views import DeadLetterFilter, DeadLetterView, EventView, RouteView
+from fanout_dispatcher.values.views import DeadLetterFilter, DeadLetterView, EventView, RouteView, SagaFilter
 from fanout_dispatcher.workers.shares import Share
 
 LaneKey = tuple[str, str]  # route, target
@@ -140,6 +140,24 @@ class Remove(msgspec.Struct, frozen=True, tag=True):
     wanted: DeadLetterFilter
 
 
+class Sagas(msgspec.Struct, frozen=True, tag=True):
+    """Which sagas are stuck?"""
+
+    wanted: SagaFilter
+
+
+class Resume(msgspec.Struct, frozen=True, tag=True):
+    """Try again what is stuck of them."""
+
+    wanted: SagaFilter
+
+
+class Abandon(msgspec.Struct, frozen=True, tag=True):
+    """Give up what is stuck of them."""
+
+    wanted: SagaFilter
+
+
 class Backup(msgspec.Struct, frozen=True, tag=True):
     """Copy your journal."""
 
@@ -148,7 +166,7 @@ class Backup(msgspec.Struct, frozen=True, tag=True):
 EVENT: typing.Final = typing.cast("type[EventView | None]", EventView | None)
 LETTER: typing.Final = typing.cast("type[DeadLetterView | None]", DeadLetterView | None)
 
-Question = EventOf | Events | Letters | LetterOf | Replay | Remove | Backup
+Question = EventOf | Events | Letters | LetterOf | Replay | Remove | Sagas | Resume | Abandon | Backup
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -16,7 +16,7 @@ from fanout_dispatcher.workers.shares import NO_ORDER, NO_SHARE
 
 Meter = typing.TypeVar("Meter", LaneMeter, RouteMeter, PortMeter, JournalMeter)
 NOW: typing.Final = frozenset(
-    {"pending", "pending_bytes", "in_flight", "dead_letters", "connected", "waiting", "sources", "behind"}
+    {"pending", "pending_bytes", "in_flight", "dead_letters", "stuck", "connected", "waiting", "sources", "behind"}
 )  # gauges
 WORST: typing.Final = ("Open", "HalfOpen", "Closed", "Disabled")
 
@@ -93,6 +93,7 @@ def _target(found: list[TargetView | None], shown: TargetView) -> TargetView:
         pending=sum(one.pending for one in there),
         in_flight=sum(one.in_flight for one in there),
         dead_letters=sum(one.dead_letters for one in there),
+        stuck=sum(one.stuck for one in there),
         held=next((one.held for one in there if one.held is not None), None),
         held_until=max((one.held_until for one in there if one.held_until is not None), default=None),
         last_error=next((one.last_error for one in there if one.last_error is not None), None),

@@ -34,6 +34,7 @@ from fanout_dispatcher.values.views import EventView
 from fanout_dispatcher.workers.link import Link, first
 from fanout_dispatcher.workers.messages import (
     EVENT,
+    Abandon,
     Adopt,
     Backup,
     CaughtUp,
@@ -48,7 +49,9 @@ from fanout_dispatcher.workers.messages import (
     Question,
     Remove,
     Replay,
+    Resume,
     Retire,
+    Sagas,
     Stop,
     Taking,
     Unable,
@@ -217,8 +220,20 @@ class Worker:
                 return await self._shown(desk.replay(question.wanted))
             case Remove():
                 return await self._shown(desk.remove(question.wanted))
+            case Sagas() | Resume() | Abandon():
+                return await self._answer_of_sagas(question)
             case Backup():
                 return await desk.backup()
+        typing.assert_never(question)
+
+    async def _answer_of_sagas(self, question: Sagas | Resume | Abandon) -> object:
+        match question:
+            case Sagas():
+                return await self._desk.sagas(question.wanted)
+            case Resume():
+                return await self._shown(self._desk.resume(question.wanted))
+            case Abandon():
+                return await self._shown(self._desk.abandon(question.wanted))
         typing.assert_never(question)
 
     async def _shown(self, deed: typing.Awaitable[T]) -> T:

@@ -14,6 +14,7 @@ from fanout_dispatcher.journal.clock import EPOCH, Clock, away
 from fanout_dispatcher.journal.memory.keys import KEY_BYTES
 from fanout_dispatcher.journal.memory.store import Store, weight
 from fanout_dispatcher.journal.protocol import (
+    FOREVER,
     PULL_BYTES,
     SLOT,
     Batch,
@@ -151,6 +152,14 @@ class MemoryJournal:
         routes = store.routes().items()
         wanted = [seq for seq, of in routes if route in {None, of} and (before is None or seq < before)]
         found = ((seq, store.stored(seq)) for seq in sorted(wanted, reverse=True)[:limit])
+        return [(seq, _without_body(stored)) for seq, stored in found if stored is not None]
+
+    def stuck(self, lanes: Collection[int], after: int, limit: int) -> list[tuple[int, StoredEvent]]:
+        """Oldest first, without bodies."""
+        store = self._ready()
+        rows = itertools.chain.from_iterable(store.index(lane) for lane in lanes)
+        wanted = sorted({row.seq for row in rows if row.at >= FOREVER and row.seq > after})[:limit]
+        found = ((seq, store.stored(seq)) for seq in wanted)
         return [(seq, _without_body(stored)) for seq, stored in found if stored is not None]
 
     def dead_letters(self, wanted: DeadLetterFilter) -> list[DeadLetter]:

@@ -13,7 +13,16 @@ from fanout_dispatcher.journal.memory.index import LaneIndex
 from fanout_dispatcher.journal.memory.keys import KEY_BYTES, Keys
 from fanout_dispatcher.journal.memory.letters import Letters
 from fanout_dispatcher.journal.memory.ranks import Ranks
-from fanout_dispatcher.journal.protocol import BLOCKED, Backlog, Batch, DeadRow, DueRow, Finished, StoredEvent
+from fanout_dispatcher.journal.protocol import (
+    BLOCKED,
+    FOREVER,
+    Backlog,
+    Batch,
+    DeadRow,
+    DueRow,
+    Finished,
+    StoredEvent,
+)
 from fanout_dispatcher.values.event import Event, Frozen, State
 
 EVENT_BYTES = 512  # what an event takes besides its body, generously
@@ -156,6 +165,7 @@ class Store:
             lane: Backlog(
                 pending=len(self.index(lane)),
                 pending_bytes=sum(len(self.events[row.seq].body) for row in self.index(lane)),
+                stuck=sum(row.at >= FOREVER for row in self.index(lane)),
                 dead=sum(row.lane == lane for row in kept),
                 dead_bytes=sum(row.size for row in kept if row.lane == lane),
                 ranked=lane in ranked,

@@ -148,6 +148,10 @@ class SqliteJournal:
         """Events, newest first, below seq *before*."""
         return self._looking(lambda session: session.reading.events(route, before, limit))
 
+    def stuck(self, lanes: Collection[int], after: int, limit: int) -> list[tuple[int, StoredEvent]]:
+        """Events above seq *after* with a row in one of *lanes* that is due at FOREVER, oldest first."""
+        return self._looking(lambda session: session.reading.stuck(lanes, after, limit))
+
     def dead_letters(self, wanted: DeadLetterFilter) -> list[DeadLetter]:
         """Dead letters by number, oldest first, without bodies."""
         return self._looking(lambda session: session.reading.dead_letters(wanted))

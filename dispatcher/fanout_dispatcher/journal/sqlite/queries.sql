@@ -170,6 +170,12 @@ FROM (
 ) AS page
 LEFT JOIN progress ON progress.seq = page.seq;
 
+-- name: stuck
+-- Events above a seq with a row in some lanes that waits for people, oldest first.
+SELECT DISTINCT seq FROM due
+WHERE lane IN (SELECT value FROM carray(:lanes)) AND tried IN (0, 1) AND at >= :forever AND seq > :after
+ORDER BY seq LIMIT :limit;
+
 -- name: events_of
 -- Some events, joined end to end.
 SELECT json_group_array(json_array(event.seq, event.frozen, length(event.head), length(event.body))),
@@ -343,8 +349,8 @@ WHERE event.seq BETWEEN :first AND :last
   AND NOT EXISTS (SELECT 1 FROM due WHERE due.lane = owed.lane AND due.seq = event.seq);
 
 -- name: backlog
--- Deliveries that wait in the index, and the bytes of their bodies, by lane.
-SELECT lane, count(*), sum(size) FROM due GROUP BY lane;
+-- Deliveries that wait in the index, the bytes of their bodies, and how many wait for people, by lane.
+SELECT lane, count(*), sum(size), sum(at >= :forever) FROM due GROUP BY lane;
 
 -- name: ranked
 -- Lanes in which something has a rank.

@@ -4,11 +4,11 @@ No read changes anything. What lanes read is in pulling.py.
 """
 
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import msgspec
 
-from fanout_dispatcher.journal.protocol import DeadLetter, DeadRow, StoredEvent
+from fanout_dispatcher.journal.protocol import FOREVER, DeadLetter, DeadRow, StoredEvent
 from fanout_dispatcher.journal.sqlite import coding
 from fanout_dispatcher.journal.sqlite.statements import Statements, numbers
 from fanout_dispatcher.values.event import Frozen
@@ -109,6 +109,12 @@ class Reading:
     def _listed(self, seq: int, pasts: Mapping[int, coding.Past]) -> StoredEvent | None:
         past = pasts.get(seq)
         return self._unfinished("event_head", seq) if past is None else self._history(past)
+
+    def stuck(self, lanes: Collection[int], after: int, limit: int) -> list[tuple[int, StoredEvent]]:
+        """Oldest first, without bodies."""
+        asked = {"lanes": numbers(lanes), "forever": FOREVER, "after": after, "limit": limit}
+        found = ((seq, self._unfinished("event_head", seq)) for (seq,) in self._sql.rows("stuck", asked))
+        return [(seq, stored) for seq, stored in found if stored is not None]
 
     def dead_letters(self, wanted: DeadLetterFilter) -> list[DeadLetter]:
         """By number, without bodies."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 from fanout_dispatcher.journal.clock import Clock, away
-from fanout_dispatcher.journal.protocol import Backlog, JournalRefused, Recovered
+from fanout_dispatcher.journal.protocol import FOREVER, Backlog, JournalRefused, Recovered
 from fanout_dispatcher.journal.sqlite import coding
 from fanout_dispatcher.journal.sqlite.statements import Statements
 from fanout_dispatcher.values.event import Frozen
@@ -112,13 +112,18 @@ def _index(sql: Statements, known: Facts) -> None:
 
 
 def _backlog(sql: Statements, dead: dict[int, tuple[int, int]]) -> dict[int, Backlog]:
-    pending = {lane: (count, size) for lane, count, size in sql.rows("backlog")}
+    pending = {lane: rest for lane, *rest in sql.rows("backlog", {"forever": FOREVER})}
     ranked = {lane for (lane,) in sql.rows("ranked")}
     backlog: dict[int, Backlog] = {}
     for lane in sorted(pending.keys() | {lane for lane, (count, _) in dead.items() if count}):
-        count, size = pending.get(lane, (0, 0))
+        count, size, stuck = pending.get(lane, (0, 0, 0))
         letters, letter_bytes = dead.get(lane, (0, 0))
         backlog[lane] = Backlog(
-            pending=count, pending_bytes=size, dead=letters, dead_bytes=letter_bytes, ranked=lane in ranked
+            pending=count,
+            pending_bytes=size,
+            stuck=stuck,
+            dead=letters,
+            dead_bytes=letter_bytes,
+            ranked=lane in ranked,
         )
     return backlog

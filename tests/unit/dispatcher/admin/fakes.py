@@ -22,6 +22,8 @@ from fanout_dispatcher.values.views import (
     DeliveryView,
     EventView,
     RouteView,
+    SagaFilter,
+    SagaView,
     TargetView,
 )
 
@@ -50,7 +52,9 @@ class FakeDesk:
         self.known: list[EventView] = []  # newest first
         self.letters: list[DeadLetterView] = []  # oldest first
         self.asked: list[DeadLetterFilter] = []
-        self.stuck: set[str] = set()  # dead letters that no route in force can take
+        self.stuck: set[str] = set()  # dead letters and sagas that no route in force can take
+        self.undone: list[SagaView] = []  # stuck sagas, oldest first
+        self.undone_asked: list[SagaFilter] = []
         self.why: str | None = None
         self.lanes: list[LaneMeter] = []
         self.doors: list[RouteMeter] = []
@@ -97,6 +101,24 @@ class FakeDesk:
 
     async def remove(self, wanted: DeadLetterFilter) -> int:
         return len(await self._take(wanted))
+
+    async def sagas(self, wanted: SagaFilter) -> list[SagaView]:
+        found = [one for one in self.undone if wanted.route in (None, one.route)]
+        found = [one for one in found if not wanted.receipts or one.receipt in wanted.receipts]
+        start = next((place + 1 for place, one in enumerate(found) if one.receipt == wanted.after), 0)
+        return found[start : start + wanted.limit]
+
+    async def resume(self, wanted: SagaFilter) -> tuple[str, ...]:
+        return await self._undo(wanted)
+
+    async def abandon(self, wanted: SagaFilter) -> tuple[str, ...]:
+        return await self._undo(wanted)
+
+    async def _undo(self, wanted: SagaFilter) -> tuple[str, ...]:
+        self.undone_asked.append(wanted)
+        done = [one for one in await self.sagas(wanted) if one.receipt not in self.stuck]
+        self.undone = [one for one in self.undone if one not in done]
+        return tuple(one.receipt for one in done)
 
     async def backup(self) -> tuple[str, ...]:
         if self.fault:
@@ -190,6 +212,19 @@ def event_view(receipt: str, *states: str, route: str = "shop/order", **changes:
         "settled": settled,
     }
     return EventView(**(fields | {"deliveries": deliveries} | changes))
+
+
+def saga_view(receipt: str, *targets: str, **changes: typing.Any) -> SagaView:
+    """A saga that is stuck at these compensations."""
+    history = (Attempt(NOON + 1, "503", 0.25), Attempt(NOON + 2, "422", 0.25))
+    stuck = tuple(
+        DeliveryView(target=name, state="Pending", attempts=2, held="SagaStuck", history=history)
+        for name in targets or ("payment.compensate",)
+    )
+    fields: dict[str, typing.Any] = {
+        "receipt": receipt, "route": "shop/order", "accepted": NOON, "event_id": "e1", "type": "order.placed"
+    }  # fmt: skip
+    return SagaView(**(fields | {"stuck": stuck} | changes))
 
 
 def dead_letter_view(number: int, **changes: typing.Any) -> DeadLetterView:

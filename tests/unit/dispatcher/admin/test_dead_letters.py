@@ -55,7 +55,7 @@ async def test_a_body_is_shown_as_text_only_where_it_is_text(raw: bytes | None, 
         (
             {"reason": "Foo"},
             "reason: expected one of TargetRejected, AttemptsExhausted, Expired, QueueFull, TargetRemoved,"
-            ' RouteDeleted, ExpressionFailed, got "Foo"',
+            ' RouteDeleted, ExpressionFailed, SagaAbandoned, got "Foo"',
         ),
     ],
 )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 import rich.console
 
-from fanout_dispatcher.cli import dead_letters, events, routes
+from fanout_dispatcher.cli import dead_letters, events, routes, sagas
 from fanout_dispatcher.cli.listing import Column, Listing, Row, clock
 
 BERLIN = datetime.timezone(datetime.timedelta(hours=1))
@@ -34,11 +34,16 @@ LETTERS = [
     {"id": "0-17", "at": AT, "route": ROUTE, "target": "crm", "reason": "AttemptsExhausted", "attempts": 10,
      "detail": "the target answered 503", "type": "order.placed", "size": 41},
 ]  # fmt: skip
+SAGAS = [
+    {"receipt": RECEIPT, "accepted": AT, "route": ROUTE, "target": "payment.compensate", "attempts": 12,
+     "last": "ConnectFailure", "type": "order.placed"},
+]  # fmt: skip
 ALL = [
     pytest.param(routes.COLUMNS, TARGETS, id="routes"),
     pytest.param(events.LIST, EVENTS, id="events"),
     pytest.param(events.COLUMNS, DELIVERIES, id="deliveries"),
     pytest.param(dead_letters.COLUMNS, LETTERS, id="dead letters"),
+    pytest.param(sagas.COLUMNS, SAGAS, id="sagas"),
 ]
 
 

@@ -9,10 +9,11 @@ import pytest
 from fanout_dispatcher.journal.protocol import JournalFault
 from fanout_dispatcher.telemetry.seam import Silent
 from fanout_dispatcher.values.desk import BadCursor, Desk, JournalMeter, LaneMeter, PortMeter, RouteMeter
-from fanout_dispatcher.values.views import DeadLetterFilter, DeadLetterView
+from fanout_dispatcher.values.views import DeadLetterFilter, DeadLetterView, SagaFilter, SagaView
 from fanout_dispatcher.workers.board import Board
 from fanout_dispatcher.workers.joined import JoinedDesk
 from fanout_dispatcher.workers.messages import (
+    Abandon,
     Backup,
     EventOf,
     Events,
@@ -21,11 +22,13 @@ from fanout_dispatcher.workers.messages import (
     Question,
     Remove,
     Replay,
+    Resume,
+    Sagas,
     Told,
 )
 from fanout_dispatcher.workers.picture import Picture
 from fanout_dispatcher.workers.shares import Share
-from tests.unit.dispatcher.admin.fakes import NOON, FakeDesk, dead_letter_view, event_view, route_view
+from tests.unit.dispatcher.admin.fakes import NOON, FakeDesk, dead_letter_view, event_view, route_view, saga_view
 
 ALL = DeadLetterFilter()
 
@@ -56,6 +59,17 @@ class Slot:
                 return await self.desk.backup()
             case Remove():
                 return await self.desk.remove(question.wanted)
+            case Sagas() | Resume() | Abandon():
+                return await self._sagas(question)
+
+    async def _sagas(self, question: Sagas | Resume | Abandon) -> list[SagaView] | tuple[str, ...]:
+        match question:
+            case Sagas():
+                return await self.desk.sagas(question.wanted)
+            case Resume():
+                return await self.desk.resume(question.wanted)
+            case Abandon():
+                return await self.desk.abandon(question.wanted)
 
     async def _letters(self, wanted: DeadLetterFilter) -> list[DeadLetterView]:
         behind = _place(wanted.after) if wanted.after else (False, 0)
@@ -200,6 +214,28 @@ async def test_ids_go_to_their_workers_and_what_is_removed_is_counted() -> None:
     left = await joined.desk.remove(ALL)
 
     assert (removed, left) == (2, 1)
+
+
+async def test_stuck_sagas_are_listed_oldest_first_and_resumed_where_they_are() -> None:
+    joined = Joined()
+    joined.slots[0].desk.undone = [saga_view("0-2-ff", accepted=NOON + 2)]
+    joined.slots[1].desk.undone = [saga_view("1-1-ff", accepted=NOON + 1), saga_view("m1-3-ff", accepted=NOON + 3)]
+
+    assert [one.receipt for one in await joined.desk.sagas(SagaFilter())] == ["1-1-ff", "0-2-ff", "m1-3-ff"]
+    assert set(await joined.desk.resume(SagaFilter(limit=2))) == {"1-1-ff", "0-2-ff"}
+    assert joined.slots[1].desk.undone_asked == [SagaFilter(receipts=("1-1-ff",), limit=1)]
+    assert await joined.desk.abandon(SagaFilter(receipts=("m1-3-ff", "0-9-ff"))) == ("m1-3-ff",)
+
+
+async def test_a_page_of_stuck_sagas_begins_behind_the_last_one_seen_of_each_worker() -> None:
+    joined = Joined()
+    joined.slots[0].desk.undone = [saga_view("0-1-ff", accepted=NOON + 1), saga_view("0-3-ff", accepted=NOON + 3)]
+    joined.slots[1].desk.undone = [saga_view("1-1-ff", accepted=NOON + 2)]
+
+    page = await joined.desk.sagas(SagaFilter(limit=2))
+    after = joined.desk.cursor(None, [one.receipt for one in page])
+
+    assert [one.receipt for one in await joined.desk.sagas(SagaFilter(after=after))] == ["0-3-ff"]
 
 
 # --- what they tell ---------------------------------------------------------------------------------------------------
