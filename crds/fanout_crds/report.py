@@ -44,12 +44,13 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="he
 
 
 class TargetReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One target as one dispatcher sees it."""
+    """One target as one dispatcher sees it; by a name with a dot in it, a compensation or callback behind one."""
 
     name: str
     circuit: str = "Closed"  # one of CIRCUITS, or the word of a newer dispatcher
     pending: Count = 0
     dead_letters: Count = 0
+    stuck: Count = 0  # compensations that were given up and wait for people
     last_error: str | None = None
     dry_run: bool = False  # the circuit only shows the state that it would have
 

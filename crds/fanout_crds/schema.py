@@ -47,7 +47,7 @@ def _column(name: str, of: str, path: str, says: str, *, wide: bool = False) -> 
 COLUMNS: typing.Final = [
     _column("READY", "string", _condition("Ready", "status"), "Accepted, references resolved, and running."),
     _column("REASON", "string", _condition("Ready", "reason"), "Why it is or is not ready."),
-    _column("HEALTHY", "string", _condition("Healthy", "status"), "No open circuit and no dead letters."),
+    _column("HEALTHY", "string", _condition("Healthy", "status"), "No stuck saga, open circuit or dead letter."),
     _column("TARGETS", "integer", ".status.targetCount", "How many targets it has."),
     _column("PENDING", "integer", ".status.pending", "Deliveries accepted and not settled."),
     _column("DEAD", "integer", ".status.deadLetters", "Dead letters kept for replay."),

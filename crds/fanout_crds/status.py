@@ -34,8 +34,8 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         str,
         Text(what="a condition type", longest=64, pattern=_type),
         "Accepted (the spec is understood), ResolvedRefs (Services, ports, Secrets and grants exist), Programmed (every"
-        " ready dispatcher runs this plan), Ready (these three), Healthy (no open circuit, no dead letters) or, only"
-        " while it is True, Stalled (refused until somebody changes something).",
+        " ready dispatcher runs this plan), Ready (these three), Healthy (no stuck saga, open circuit or dead"
+        " letter) or, only while it is True, Stalled (refused until somebody changes something).",
     ]
     status: Annotated[Truth, Enum(Truth), "True, False or Unknown."]
     reason: Annotated[
@@ -49,7 +49,11 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class TargetStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One target, summed up over every dispatcher."""
 
-    name: Annotated[str, Text(what="a target's name", longest=63), "Name of the target."]
+    name: Annotated[
+        str,
+        Text(what="a target's name", longest=80),
+        "Name of the target; with a dot in it that of a compensation or callback behind the targets.",
+    ]
     circuit: Annotated[
         Circuit | None,
         Enum(Circuit),
@@ -58,6 +62,9 @@ class TargetStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     ] = None
     pending: Annotated[int | None, _count, "Deliveries accepted and not settled."] = None
     dead_letters: Annotated[int | None, _count, "Deliveries given up on and kept for replay."] = None
+    stuck: Annotated[
+        int | None, _count, "Compensations that were given up and wait for somebody to decide. Absent: none."
+    ] = None
     last_error: Annotated[
         str | None, Text(what="a sentence", longest=1024, shortest=0), "How the last failed attempt ended, coarsely."
     ] = None
@@ -89,7 +96,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     dead_letters: Annotated[int | None, _count, "Dead letters kept for replay, all targets together."] = None
     open_circuits: Annotated[int | None, _count, "Targets whose circuit is open or half-open."] = None
     targets: Annotated[
-        tuple[TargetStatus, ...] | None, ListOf(item=Object(TargetStatus), most=64, key="name"), "Each target."
+        tuple[TargetStatus, ...] | None, ListOf(item=Object(TargetStatus), most=200, key="name"), "Each target."
     ] = None
 
 

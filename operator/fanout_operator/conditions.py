@@ -124,10 +124,16 @@ def stalled(said: Iterable[Condition]) -> tuple[Condition, ...]:
 
 
 def healthy(finding: Finding, view: View) -> Condition:
-    """Whether nothing waits for a person: no circuit open, no source that fails, no dead letter, on any dispatcher."""
+    """Whether nothing waits for a person: no saga stuck, no circuit open, no source that fails, no dead letter.
+
+    What nobody but a person ends is told first: a circuit is probed by itself, a source tried again.
+    """
     if view.empty:
         return _condition("Healthy", "Unknown", say("NoDispatcher"))
     targets = summed(view)
+    stuck = [f"{one.name} ({one.stuck})" for one in targets if one.stuck]
+    if stuck:
+        return _condition("Healthy", "False", say("SagaStuck", targets=some(stuck)))
     opened = [one.name for one in targets if one.circuit == "Open" and not one.dry_run]
     if opened:
         return _condition("Healthy", "False", say("CircuitOpen", targets=some(opened)))
@@ -176,6 +182,7 @@ def _sum(name: str, found: list[TargetReport]) -> TargetReport:
         circuit=next((one for one in _WORST if one in circuits), "Unknown"),  # a word that only a newer one knows
         pending=coarse(sum(one.pending for one in found)),
         dead_letters=coarse(sum(one.dead_letters for one in found)),
+        stuck=coarse(sum(one.stuck for one in found)),
         last_error=next((one.last_error for one in found if one.last_error), None),
         dry_run=all(one.dry_run for one in found),
     )

@@ -30,6 +30,7 @@ EventType = typing.Literal["Normal", "Warning"]
 SENTENCES: typing.Final[Mapping[str, str]] = {
     "CircuitOpened": "target {target}: its circuit opened, deliveries are held{why}",
     "CircuitClosed": "target {target}: its circuit closed, it is asked again",
+    "SagaStuck": "{target}: compensations were given up, and what is left to undo waits for somebody: {count}{why}",
     "DeadLetters": "target {target}: dead letters wait to be replayed or removed: {count}{why}",
     "PlansHeld": "{why}: their plans stay in force, first of all {routes}",
 }
@@ -95,6 +96,8 @@ def _of_targets(before: Reading, after: Reading, dry_run: frozenset[str]) -> Ite
             yield notice("Warning", "CircuitOpened", target=name, why=why)
         if was_open and now.get("circuit") in {"Closed", "Disabled"}:
             yield notice("Normal", "CircuitClosed", target=name)
+        if now.get("stuck") and not was.get("stuck"):
+            yield notice("Warning", "SagaStuck", target=name, count=now["stuck"], why=why)
         if now.get("deadLetters") and not was.get("deadLetters"):
             yield notice("Warning", "DeadLetters", target=name, count=now["deadLetters"], why=why)
 

@@ -47,9 +47,10 @@ REASONS: typing.Final[Mapping[str, str]] = {
     # Ready
     "Ready": "accepted, resolved and running everywhere",
     # Healthy
-    "Healthy": "no open circuit, no dead letters",
+    "Healthy": "no stuck saga, no open circuit, no dead letters",
     "CircuitOpen": "circuit open, deliveries are held: {targets}",
     "SourceFailed": "nothing is fetched from {sources}",
+    "SagaStuck": "compensations were given up, and what is left to undo waits for somebody to decide: {targets}",
     "DeadLetters": "dead letters wait to be replayed or removed: {targets}",
 }
 

@@ -55,6 +55,7 @@ CONFLICT: typing.Final = 1.0  # seconds until a write that met a newer version i
 COUNTERS: typing.Final = 10.0  # seconds between two patches of one route that change counters only
 FROM_DISPATCHERS: typing.Final = frozenset({"Programmed", "Healthy"})
 UNDER_WAY: typing.Final = frozenset({"Pending", "Waiting"})  # reasons that the next report will change
+BEHIND: typing.Final = "."  # in the names of what stands behind the targets, and in no target's
 COUNTER_FIELDS: typing.Final = frozenset({"pending", "deadLetters", "openCircuits", "targets"})
 
 log = structlog.get_logger()
@@ -289,12 +290,14 @@ def _dated(one: Condition, before: Reading, generation: int, now: str) -> Docume
 
 def _from_dispatchers(finding: Finding, view: View) -> Document:
     targets = {one.name: one for one in summed(view)}
-    known = [targets[name] for name in finding.targets if name in targets]
+    behind = [name for name in targets if BEHIND in name]  # compensations and callbacks, which have their own lanes
+    names = [*finding.targets, *behind]
+    known = [targets[name] for name in names if name in targets]
     found: Document = {
         "pending": coarse(sum(one.pending for one in known)),
         "deadLetters": coarse(sum(one.dead_letters for one in known)),
         "openCircuits": sum(one.circuit in {"Open", "HalfOpen"} and not one.dry_run for one in known),
-        "targets": [_target(name, targets.get(name)) for name in finding.targets],
+        "targets": [_target(name, targets.get(name)) for name in names],
     }
     generation = programmed_generation(view)
     return found if generation is None else found | {"programmedGeneration": generation}
@@ -308,6 +311,7 @@ def _target(name: str, report: TargetReport | None) -> Document:
         "circuit": report.circuit,
         "pending": report.pending,
         "deadLetters": report.dead_letters,
+        "stuck": report.stuck or None,
         "lastError": report.last_error and report.last_error[:LONGEST],
     }
     return {field: value for field, value in found.items() if value is not None}

@@ -82,6 +82,8 @@ def test_programmed_says_what_is_known_of_every_dispatcher_and_ready_follows(see
         (view(runs(circuit="Open", dry_run=True), runs(circuit="Open")), "False/CircuitOpen"),
         (view(runs(dead_letters=1)), "False/DeadLetters"),
         (view(runs(circuit="Open", dead_letters=1)), "False/CircuitOpen"),
+        (view(runs(), runs(stuck=2)), "False/SagaStuck"),
+        (view(runs(circuit="Open", dead_letters=1, stuck=1)), "False/SagaStuck"),
         (view(runs(), fetches("ConnectFailure")), "False/SourceFailed"),
         (view(fetches("ConnectFailure", dead_letters=1)), "False/SourceFailed"),
         (view(fetches("QueueFull")), "True/Healthy"),  # it waits, as producers do

@@ -160,8 +160,8 @@ class Scene:
         found: int = self.cluster.objects["fanoutroutes", "shop", name]["status"]["observedGeneration"]
         return found
 
-    def report(self, name: str, revision: str = "r", **target: Any) -> None:
-        targets = (TargetReport(name="crm", **target),)
+    def report(self, name: str, revision: str = "r", behind: tuple[TargetReport, ...] = (), **target: Any) -> None:
+        targets = (TargetReport(name="crm", **target), *behind)
         self.fleet.route("d0", RouteReport(route=f"shop/{name}", revision=revision, generation=1, targets=targets))
 
     async def look(self, *names: str) -> int:
@@ -356,6 +356,20 @@ async def test_whoever_wants_to_hear_of_a_status_that_was_written_is_told_before
     assert "status" not in before
     assert after["status"]["targets"] == [{"name": "crm", "circuit": "Open", "pending": 0, "deadLetters": 0}]
     assert dry == {"crm"}
+
+
+async def test_what_stands_behind_the_targets_is_shown_by_its_name_and_counts_with_them() -> None:
+    scene = Scene()
+    scene.add("orders")
+    undo = TargetReport(name="crm.compensate", pending=2, dead_letters=1, stuck=2)
+    scene.report("orders", behind=(undo,), pending=3)
+
+    await scene.look("orders")
+
+    status = scene.cluster.objects["fanoutroutes", "shop", "orders"]["status"]
+    assert (status["targetCount"], status["pending"], status["deadLetters"]) == (1, 5, 1)
+    assert [one["name"] for one in status["targets"]] == ["crm", "crm.compensate"]
+    assert [one.get("stuck") for one in status["targets"]] == [None, 2]
 
 
 def _reason(scene: Scene, kind: str) -> str:
