@@ -1,10 +1,14 @@
-"""The saga of the examples, by the real command and real receivers: what is done is undone, in reverse."""
+"""The saga of the examples, by the real command and real receivers: what is done is undone, in reverse.
+
+Also when the process is killed in the middle, and, once somebody has decided, when an undoing was given up.
+"""
 
 import asyncio
 import pathlib
 import typing
 
 import httpx
+import pytest
 from aiohttp import web
 
 from tests.support.dispatcher import Process
@@ -14,12 +18,18 @@ SOON = 20.0  # seconds
 
 
 class Services:
-    """All of them on one port: what was asked, in order. *refuses* answers 409 to these paths."""
+    """All of them on one port: what was asked, in order. *refuses* answers 409 to these paths.
 
-    def __init__(self, *refuses: str) -> None:
+    The first request for the path *hangs* has no answer.
+    """
+
+    def __init__(self, *refuses: str, hangs: str = "") -> None:
         self.asked: list[str] = []
         self.audited = asyncio.Event()
-        self._refuses = refuses
+        self.hanging = asyncio.Event()
+        self.refuses = set(refuses)
+        self._hangs = hangs
+        self._over = asyncio.Event()
         app = web.Application()
         app.router.add_post("/{path:.*}", self._take)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
@@ -30,25 +40,34 @@ class Services:
         return f"127.0.0.1:{self._runner.addresses[0][1]}"
 
     async def stop(self) -> None:
+        self._over.set()
         await self._runner.cleanup()
 
     async def _take(self, request: web.Request) -> web.Response:
         await request.read()
-        self.asked.append(request.path.strip("/"))
-        if request.path == "/audit":
+        path = request.path.strip("/")
+        self.asked.append(path)
+        if path == self._hangs and not self.hanging.is_set():
+            self.hanging.set()
+            await self._over.wait()
+        if path == "audit":
             self.audited.set()
-        return web.Response(status=409 if request.path.strip("/") in self._refuses else 204)
+        return web.Response(status=409 if path in self.refuses else 204)
 
 
-async def order(tmp_path: pathlib.Path, services: Services) -> list[dict[str, str]]:
-    """Place one order; what became of its deliveries."""
-    address = await services.start()
+def dispatcher(tmp_path: pathlib.Path, address: str, *flags: str) -> Process:
+    """A process that runs the example, with all services at *address*."""
     text = EXAMPLE.read_text()
     for port in range(9101, 9106):
         text = text.replace(f"127.0.0.1:{port}", address)
     manifest = tmp_path / "route.yaml"
     manifest.write_text(text)
-    process = Process(tmp_path, manifest)
+    return Process(tmp_path, manifest, *flags)
+
+
+async def order(tmp_path: pathlib.Path, services: Services) -> list[dict[str, str]]:
+    """Place one order; what became of its deliveries."""
+    process = dispatcher(tmp_path, await services.start())
     try:
         await process.start()
         async with httpx.AsyncClient(trust_env=False) as http:
@@ -94,3 +113,76 @@ async def test_an_order_that_fails_is_undone_in_reverse(tmp_path: pathlib.Path) 
     assert sorted(services.asked[4:6]) == ["cancellations", "releases"]
     assert services.asked[6:] == ["refunds", "audit"]
     assert {one["target"]: one["state"] for one in became}["confirmation"] == "Dead"
+
+
+STEPS = ("charges", "reservations", "bookings", "confirmations", "releases", "cancellations", "refunds", "audit")
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_an_order_whose_dispatcher_is_killed_at_any_step_comes_to_its_end_by_the_next(
+    tmp_path: pathlib.Path, step: str
+) -> None:
+    services = Services("confirmations", hangs=step)
+    process = dispatcher(tmp_path, await services.start())
+    try:
+        await process.start()
+        async with httpx.AsyncClient(trust_env=False) as http, asyncio.timeout(2 * SOON):
+            posted = await http.post(f"{process.listen}/shop/order", json={"id": 7})
+            await services.hanging.wait()
+            process.kill()
+            await process.start()
+            await services.audited.wait()
+            found = await settled(http, process.listen + posted.headers["location"])
+    finally:
+        process.stop()
+        await services.stop()
+
+    became = {one["target"]: one["state"] for one in found["deliveries"]}
+    assert became.pop("confirmation") == "Dead"
+    assert set(became.values()) == {"Delivered"}
+    assert services.asked.count(step) == 2
+    first = {path: services.asked.index(path) for path in STEPS}
+    assert max(first["releases"], first["cancellations"]) < first["refunds"] < first["audit"]
+    assert first["confirmations"] < min(first["releases"], first["cancellations"])
+
+
+async def test_sagas_that_are_stuck_are_found_at_every_worker_after_a_kill_and_go_on_when_they_are_resumed(
+    tmp_path: pathlib.Path,
+) -> None:
+    services = Services("confirmations", "releases")
+    process = dispatcher(tmp_path, await services.start(), "--workers", "2")
+    try:
+        await process.start()
+        async with httpx.AsyncClient(trust_env=False) as http, asyncio.timeout(2 * SOON):
+            places = []
+            for number in range(12):  # a connection each: the kernel deals them out
+                async with httpx.AsyncClient(trust_env=False) as client:
+                    posted = await client.post(f"{process.listen}/shop/order", json={"id": number})
+                places.append(posted.headers["location"])
+            before = await stuck(http, process, len(places))
+            process.kill()
+            await process.start()
+            after = await stuck(http, process, len(places))
+            shown = (await http.get(f"{process.admin}/v1/routes/shop/order")).json()
+            services.refuses.discard("releases")
+            resumed = (await http.post(f"{process.admin}/v1/sagas/resume", json={"all": True})).json()
+            became = [await settled(http, process.listen + place) for place in places]
+            left = (await http.get(f"{process.admin}/v1/sagas")).json()["items"]
+    finally:
+        process.stop()
+        await services.stop()
+
+    assert before == after == sorted(resumed["receipts"])
+    assert {one["name"]: one["stuck"] for one in shown["targets"] if one["stuck"]} == {"stock.compensate": 12}
+    assert (resumed["remaining"], left) == (False, [])
+    assert services.asked.count("refunds") == services.asked.count("audit") == 12
+    assert all(one["settled"] for one in became)
+
+
+async def stuck(http: httpx.AsyncClient, process: Process, count: int) -> list[str]:
+    """The receipts of the sagas that are stuck, once there are *count*."""
+    while True:
+        found = (await http.get(f"{process.admin}/v1/sagas")).json()["items"]
+        if len(found) >= count:
+            return sorted(one["receipt"] for one in found)
+        await asyncio.sleep(0.05)
