@@ -7,18 +7,19 @@ the index, never both.
 The lane asks its gates before it takes work and parks until the time they name. Nothing here awaits.
 """
 
-import asyncio
 import functools
 import random
 import typing
 
 from fanout_crds import plan
+from fanout_dispatcher.engine.alarm import Alarm
 from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.bounds import Bounds
 from fanout_dispatcher.engine.dead import DeadLetters
 from fanout_dispatcher.engine.ending import Ending
 from fanout_dispatcher.engine.expiry import Expiry
 from fanout_dispatcher.engine.gates import Gates
+from fanout_dispatcher.engine.handover import Handover
 from fanout_dispatcher.engine.index import Index
 from fanout_dispatcher.engine.order import Order, order
 from fanout_dispatcher.engine.pending import Delivery, Pending
@@ -26,15 +27,14 @@ from fanout_dispatcher.engine.tally import Tally
 from fanout_dispatcher.engine.turns import Turns
 from fanout_dispatcher.engine.window import Window
 from fanout_dispatcher.engine.works import Works
-from fanout_dispatcher.journal.protocol import BLOCKED, FOREVER, DeadRow
+from fanout_dispatcher.journal.protocol import BLOCKED, DeadRow
 from fanout_dispatcher.policies.circuit import CircuitState
 from fanout_dispatcher.policies.decide import DONE, Rules, Standing, decide
-from fanout_dispatcher.telemetry.seam import CircuitChanged, SagaStuck
+from fanout_dispatcher.telemetry.seam import CircuitChanged
 from fanout_dispatcher.transport.protocol import Flight, Sender
 from fanout_dispatcher.values.event import HISTORY, Attempt, State
 from fanout_dispatcher.values.outcome import Again, Dead, Delivered, Done, Failed, Fault, Outcome, Reason, Verdict
 
-GRAIN: typing.Final = 0.001  # seconds: loops round timers to milliseconds, and one that fires early would fire again
 QUANTUM: typing.Final = 64  # attempts that a lane starts in one turn of the loop; then the other lanes have theirs
 CIRCUIT_OPEN: typing.Final = "CircuitOpen"  # why a lane holds what it has, beside what a plan says
 STALE: typing.Final = 5  # seconds after which what waits in memory is written into the index too
@@ -64,14 +64,14 @@ class Lane:
         self.held: str | None = None
         self.ending: Reason | None = None
         self.dirty = False
-        self.timer: asyncio.TimerHandle | None = None
-        self.wakes_at = 0.0  # loop time of ``timer``
+        self.alarm = Alarm(self.clock, self.soon)
         self.target = target
         self.rules = Rules.of(target.policy)
         self.expiry = Expiry(self.rules, self.index, works, self._expired)
         self.emptying = Ending(self.index, give_up=self._end, ends=lambda: self.ending is not None)
         self.tally.meter.circuit = self.circuit.shown.value
-        book.conductor.lanes[self.number] = self
+        self.handover = Handover(self)
+        book.conductor.lanes[self.number] = self.handover
 
     def __repr__(self) -> str:
         return f"<Lane {self.route}/{self.target.name} {self.held or self.circuit.state} {self.fresh} {self.tried}>"
@@ -149,61 +149,6 @@ class Lane:
         """Pump in the next turn of the loop."""
         self.works.soon(self)
 
-    # --- what the conductor tells it ---------------------------------------------------------------------------------
-
-    def owe(self, pending: Pending, place: int) -> None:
-        """A delivery that was freed is owed from now on, and counted; it is not there yet.
-
-        Of an event that the next start would not look at any more it gets its row in the commit that frees it.
-        """
-        seq = pending.event.seq
-        self.tally.came(len(pending.event.body))
-        if seq < self.book.marked:
-            self.fresh.claimed.add(seq)
-            self.index.add(seq, self.clock.now() + self.target.delay)
-        else:
-            pending.bare += 1
-
-    def unowe(self, pending: Pending) -> None:
-        """What was owed is not any more; its row goes, if it has one."""
-        self.tally.left(len(pending.event.body))
-        self.index.remove(pending.event.seq)
-
-    def forget(self, pending: Pending, place: int) -> None:
-        """What was owed and is not any more was not here yet."""
-        self.drop(self._freed(pending, place))
-
-    def begin(self, pending: Pending, place: int) -> None:
-        """What was owed may go: into the window, or into the index."""
-        now = self.clock.now()
-        delivery = self._freed(pending, place)
-        if self.target.delay or not self.fresh.room(now):
-            self.index.put_back(delivery, now + self.target.delay)
-        else:
-            self.fresh.push(delivery)
-            self.soon()
-
-    def _freed(self, pending: Pending, place: int) -> Delivery:
-        claims = self.fresh.claimed
-        return Delivery(pending, place, claims=claims if pending.event.seq in claims else None)
-
-    def skip(self) -> None:
-        """A delivery that is not for this target."""
-        self.tally.meter.skipped += 1
-
-    def resume(self, delivery: Delivery) -> None:
-        """Take back a delivery whose start was being noted: it is the next to go."""
-        (self.tried if delivery.attempts else self.fresh).give_back(delivery)
-        self.soon()
-
-    def drop(self, delivery: Delivery) -> None:
-        """Let go of a delivery that was settled while it waited here."""
-        if delivery.claims is None:
-            delivery.pending.bare -= 1
-        else:
-            delivery.claims.discard(delivery.pending.event.seq)
-        self.book.release(delivery.pending)
-
     # --- pumping ---------------------------------------------------------------------------------------------------
 
     def pump(self) -> None:
@@ -223,7 +168,7 @@ class Lane:
             if at > now:
                 return self._park(at)
             delivery = self.turns.take(window)
-            if delivery.pending.course is not None and not self.book.conductor.goes(self, delivery):
+            if delivery.pending.course is not None and not self.book.conductor.goes(self.handover, delivery):
                 continue
             if now >= self.rules.expires(delivery.pending.event.accepted):
                 self._expired(delivery, now)
@@ -342,31 +287,13 @@ class Lane:
     def _give_up(self, delivery: Delivery, dead: Dead, now: float) -> None:
         pending = delivery.pending
         if pending.course is not None and pending.states[delivery.index] & State.MASK:
-            return self.drop(delivery)  # called off while it waited
+            return self.handover.drop(delivery)  # called off while it waited
         if pending.course is not None and self.book.conductor.sticks(pending, delivery.index, dead.reason):
-            return self._stick(delivery, dead)
+            return self.handover.stick(delivery, dead)
         row = self.dead.row(delivery, dead, now)
         self.book.committer.bury(row)
         self._settle(delivery, State.settled(State.DEAD, delivery.attempts))
         return self.mourn(row)
-
-    def _stick(self, delivery: Delivery, dead: Dead) -> None:
-        """A compensation that is given up waits for people: dropped, nobody would know what is left undone."""
-        pending = delivery.pending
-        pending.states[delivery.index] = State.STUCK
-        self.book.committer.touch(pending)
-        self.index.put_back(delivery, FOREVER)
-        self.tally.meter.stuck += 1
-        self.works.seam.tell(
-            SagaStuck(
-                route=self.route,
-                target=self.target.name,
-                receipt=self.book.receipts.make(pending.event.seq),
-                reason=dead.reason.value,
-                detail=dead.detail,
-            )
-        )
-        self.works.changed(self.route)
 
     def _settle(self, delivery: Delivery, state: int) -> None:
         pending = delivery.pending
@@ -410,33 +337,21 @@ class Lane:
 
     def _park(self, at: float) -> None:
         """Come back at *at* (engine time); an earlier timer is left to fire."""
-        if at >= BLOCKED:
-            return
-        when = self.clock.on_loop(at) + GRAIN
-        if self.timer is not None:
-            if self.wakes_at <= when:
-                return
-            self.timer.cancel()
-        self.wakes_at = when  # not asked of the timer: for a time that is past, uvloop's cannot say
-        self.timer = self.works.loop.call_at(when, self._unpark)
-
-    def _unpark(self) -> None:
-        self.timer = None
-        self.soon()
+        if at < BLOCKED:
+            self.alarm.set(at)
 
     def _circuit_changed(self, state: CircuitState) -> None:
         meter = self.tally.meter
         before, meter.circuit = meter.circuit, self.circuit.shown.value
         probed = self.circuit.probe_at
+        why = (self.tally.last_error or "") if state is CircuitState.OPEN else ""  # it is no reason to close
         self.works.seam.tell(
             CircuitChanged(
                 route=self.route,
                 target=meter.target,
                 before=before,
                 after=state.value,
-                why=self.tally.last_error or ""
-                if state is CircuitState.OPEN
-                else "",  # why it opened is no reason to close
+                why=why,
                 opens_for=None if probed is None else probed - self.clock.now(),
             )
         )

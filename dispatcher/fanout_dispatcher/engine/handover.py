@@ -1,0 +1,125 @@
+"""How deliveries of events with a graph come to a lane, and leave it: what the conductor tells a lane.
+
+One that was freed is *owed* from the moment on that this is decided, and is here once that is on disk. Meanwhile, and
+as long as it waits here, it may be called off.
+"""
+
+import typing
+
+from fanout_crds.plan import Target
+from fanout_dispatcher.engine.book import Book
+from fanout_dispatcher.engine.clock import Clock
+from fanout_dispatcher.engine.index import Index
+from fanout_dispatcher.engine.pending import Delivery, Pending
+from fanout_dispatcher.engine.tally import Tally
+from fanout_dispatcher.engine.works import Works
+from fanout_dispatcher.journal.protocol import FOREVER, DeadRow
+from fanout_dispatcher.telemetry.seam import SagaStuck
+from fanout_dispatcher.values.event import State
+from fanout_dispatcher.values.outcome import Dead
+
+
+class Lane(typing.Protocol):
+    """What a handover asks of its lane."""
+
+    book: Book
+    clock: Clock
+    index: Index
+    route: str
+    tally: Tally
+    target: Target
+    works: Works
+
+    def mourn(self, row: DeadRow) -> None:
+        """Count and tell a dead letter."""
+
+    def soon(self) -> None:
+        """Pump in the next turn of the loop."""
+
+
+class Handover:
+    """The conductor's side of one lane."""
+
+    __slots__ = ("_fresh", "_lane", "_tried")
+
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
+        self._fresh, self._tried = lane.index.windows
+
+    def __repr__(self) -> str:
+        return f"<Handover {self._lane!r}>"
+
+    def owe(self, pending: Pending, place: int) -> None:
+        """A delivery that was freed is owed from now on, and counted; it is not there yet.
+
+        Of an event that the next start would not look at any more it gets its row in the commit that frees it.
+        """
+        lane, seq = self._lane, pending.event.seq
+        lane.tally.came(len(pending.event.body))
+        if seq < lane.book.marked:
+            self._fresh.claimed.add(seq)
+            lane.index.add(seq, lane.clock.now() + lane.target.delay)
+        else:
+            pending.bare += 1
+
+    def unowe(self, pending: Pending) -> None:
+        """What was owed is not any more; its row goes, if it has one."""
+        self._lane.tally.left(len(pending.event.body))
+        self._lane.index.remove(pending.event.seq)
+
+    def forget(self, pending: Pending, place: int) -> None:
+        """What was owed and is not any more was not here yet."""
+        self.drop(self._freed(pending, place))
+
+    def begin(self, pending: Pending, place: int) -> None:
+        """What was owed may go: into the window, or into the index."""
+        lane = self._lane
+        now, delay, delivery = lane.clock.now(), lane.target.delay, self._freed(pending, place)
+        if delay or not self._fresh.room(now):
+            lane.index.put_back(delivery, now + delay)
+        else:
+            self._fresh.push(delivery)
+            lane.soon()
+
+    def resume(self, delivery: Delivery) -> None:
+        """Take back a delivery whose start was being noted: it is the next to go."""
+        (self._tried if delivery.attempts else self._fresh).give_back(delivery)
+        self._lane.soon()
+
+    def drop(self, delivery: Delivery) -> None:
+        """Let go of a delivery that was settled while it waited here."""
+        if delivery.claims is None:
+            delivery.pending.bare -= 1
+        else:
+            delivery.claims.discard(delivery.pending.event.seq)
+        self._lane.book.release(delivery.pending)
+
+    def stick(self, delivery: Delivery, dead: Dead) -> None:
+        """A compensation that is given up waits for people: dropped, nobody would know what is left undone."""
+        lane, pending = self._lane, delivery.pending
+        pending.states[delivery.index] = State.STUCK
+        lane.book.committer.touch(pending)
+        lane.index.put_back(delivery, FOREVER)
+        lane.tally.meter.stuck += 1
+        lane.works.seam.tell(
+            SagaStuck(
+                route=lane.route,
+                target=lane.target.name,
+                receipt=lane.book.receipts.make(pending.event.seq),
+                reason=dead.reason.value,
+                detail=dead.detail,
+            )
+        )
+        lane.works.changed(lane.route)
+
+    def skip(self) -> None:
+        """Count a delivery that is not for it."""
+        self._lane.tally.meter.skipped += 1
+
+    def mourn(self, row: DeadRow) -> None:
+        """Count and tell a dead letter."""
+        self._lane.mourn(row)
+
+    def _freed(self, pending: Pending, place: int) -> Delivery:
+        claims = self._fresh.claimed
+        return Delivery(pending, place, claims=claims if pending.event.seq in claims else None)
