@@ -3,10 +3,11 @@
 import asyncio
 import itertools
 
+import msgspec
 import pytest
 
 from fanout_crds import plan
-from fanout_dispatcher.transport.memory import Reply, fault, status
+from fanout_dispatcher.transport.memory import NEVER, Reply, fault, status
 from fanout_dispatcher.transport.protocol import Flight
 from fanout_dispatcher.values.outcome import Fault
 from fanout_dispatcher.values.views import DeadLetterFilter, SagaFilter, SagaView
@@ -435,3 +436,52 @@ def test_a_compensation_that_is_a_dead_letter_can_be_replayed() -> None:
         assert [(one.target, one.state) for one in view.deliveries] == [("stock.compensate", "Delivered")]
 
     world.live(story)
+
+
+# --- called off -------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_called_off_while_it_waited_for_a_slot_leaves_nothing_in_the_index() -> None:
+    """One that stands in a window for seconds gets a row, so that a restart finds it; not one that is settled."""
+    narrow = {**QUICK, "bulkhead": {"max_concurrent": 1}}
+    world = World(
+        a_plan(a_target("slow", policy=narrow), step("bad"), behind=(undo("bad"),)),
+        behaving(slow=NEVER, bad=status(422, 0.05)),
+    )
+
+    async def waiting(life: Life) -> None:
+        await life.post("e1")
+        await life.post("e2")
+        await asyncio.sleep(9)
+
+    async def after(life: Life) -> None:
+        assert life.target("slow").pending == 1, "e1 was in flight"
+        await life.look()
+
+    world.live(waiting)
+    world.live(after)
+
+    found = world.history.states["e2"]
+    assert (found["slow"], found["bad"]) == ("Skipped", "Dead")
+
+
+def test_what_was_under_way_at_a_crash_may_have_been_done_though_it_expires_before_it_is_asked_again() -> None:
+    brief = {**QUICK, "timeouts": {"total": 3.0}}
+    plan = a_plan(a_target("slow", policy=brief), behind=(undo("slow"),))
+    world = World(plan, behaving(slow=Lost(NEVER)))
+
+    async def asked_once(life: Life) -> None:
+        await life.post("e1")
+        await asyncio.sleep(1)
+
+    async def expired_while_it_was_held(life: Life) -> None:
+        await asyncio.sleep(5)
+        life.adopt(msgspec.structs.replace(plan, revision="resumed"))
+        await to_the_end(life)
+
+    world.live(asked_once)
+    world.plan = msgspec.structs.replace(plan, suspend=True, revision="suspended")
+    world.live(expired_while_it_was_held)
+
+    assert asked(world) == ["slow", "slow.compensate"]
+    assert states(world) == {"slow": "Dead", "slow.compensate": "Delivered"}

@@ -193,9 +193,13 @@ class Conductor:
         over = reason in {Reason.ROUTE_DELETED, Reason.TARGET_REMOVED, Reason.SAGA_ABANDONED}
         return not over and _course(pending).flow.role(place) is Role.COMPENSATION
 
-    def settled(self, pending: Pending, place: int, *, unknown: bool) -> None:
-        """A position was settled, as its state says: carry out what follows."""
+    def settled(self, pending: Pending, place: int, before: int) -> None:
+        """A position was settled, as its state says; *before* is its state until then: carry out what follows.
+
+        One that was started and is not on its way in this process was so in an earlier one: it may have been done.
+        """
         course = _course(pending)
+        unknown = bool(before & State.UNKNOWN) or (bool(before & State.STARTED) and place not in course.flying)
         course.flying.discard(place)
         conditions = Conditions(pending.event)
         moves = course.flow.settled(pending.states, place, unknown=unknown, flying=course.flying, ask=conditions.hold)
@@ -254,7 +258,7 @@ class Conductor:
         pending.left -= 1
         self.book.committer.bury(row)
         self.book.mourn(event.frozen.route, event.frozen.targets[place], row)
-        self.settled(pending, place, unknown=False)
+        self.settled(pending, place, State.BLOCKED)
 
     def _owe(self, pending: Pending, place: int) -> None:
         """From now on it is owed; the reference is the delivery's that is to come."""

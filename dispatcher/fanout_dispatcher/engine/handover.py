@@ -63,9 +63,13 @@ class Handover:
             pending.bare += 1
 
     def unowe(self, pending: Pending) -> None:
-        """What was owed is not any more; its row goes, if it has one."""
-        self._lane.tally.left(len(pending.event.body))
-        self._lane.index.remove(pending.event.seq)
+        """What was owed is not any more: it leaves the index, and its window, where it would be given a row again."""
+        lane = self._lane
+        lane.tally.left(len(pending.event.body))
+        lane.index.remove(pending.event.seq)
+        for window in lane.index.windows:
+            if (delivery := window.pick(pending)) is not None:
+                self.drop(delivery)
 
     def forget(self, pending: Pending, place: int) -> None:
         """What was owed and is not any more was not here yet."""

@@ -123,7 +123,12 @@ class Index:
         """Out of memory and into the index, to their old places: all but a few of what the windows hold."""
         for window in self.windows:
             while (delivery := window.surplus()) is not None:
-                self.put_back(delivery, delivery.pending.event.accepted)
+                pending = delivery.pending
+                if pending.states[delivery.index] & State.MASK:  # called off while it was being fetched
+                    self.drop(delivery)
+                    self.book.release(pending)
+                else:
+                    self.put_back(delivery, pending.event.accepted)
 
     def drop(self, delivery: Delivery, *, holds: bool = False) -> None:
         """The delivery is settled: if it has a row, that goes with the same commit.

@@ -307,7 +307,7 @@ class Lane:
         if before == State.STUCK:
             self.tally.meter.stuck -= 1
         if pending.course is not None:
-            self.book.conductor.settled(pending, delivery.index, unknown=bool(before & State.UNKNOWN))
+            self.book.conductor.settled(pending, delivery.index, before)
 
     def _end(self, delivery: Delivery) -> None:
         assert self.ending is not None, f"{self!r} does not end"

@@ -12,7 +12,7 @@ import collections
 import math
 import typing
 
-from fanout_dispatcher.engine.pending import Delivery
+from fanout_dispatcher.engine.pending import Delivery, Pending
 from fanout_dispatcher.engine.stock import Stock
 from fanout_dispatcher.policies.gate import NEVER
 
@@ -68,6 +68,16 @@ class Window:
         self.bytes -= size
         self.stock.went(size)
         return delivery
+
+    def pick(self, pending: Pending) -> Delivery | None:
+        """Take out the one of that event, if it is here."""
+        found = next((one for one in self.ready if one.pending is pending), None)
+        if found is not None:
+            self.ready.remove(found)
+            size = len(pending.event.body)
+            self.bytes -= size
+            self.stock.went(size)
+        return found
 
     def surplus(self) -> Delivery | None:
         """Take out the youngest one, if there are more than a lane needs that may not send."""
