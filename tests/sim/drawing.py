@@ -8,11 +8,12 @@ import random
 
 import msgspec
 
-from fanout_crds.plan import Plan, RateLimit, Target
+from fanout_crds.plan import Behind, Plan, RateLimit, Target
 from tests.sim.scenario import Mood, Temper
 from tests.support.plans import a_plan, a_target
 
 NAMES = ("a", "b", "c", "d")
+BEHIND = (*(f"{name}.compensate" for name in NAMES), "finally.x", "finally.y")
 KINDS = (
     *("slow", "late", "failing", "failing", "rejecting", "busy", "busy", "dated", "resets"),
     *("lost", "lost", "lost", "hanging", "dead", "flapping", "poisoned", "large"),
@@ -93,6 +94,74 @@ def a_breaker(chance: random.Random) -> dict[str, object]:
             "max_wait": chance.choice([1.0, 5.0]),
         },
     }
+
+
+def a_graph(chance: random.Random, name: str) -> Plan:
+    """A route whose targets depend on earlier ones, some of which can be undone, with callbacks at the end."""
+    targets = []
+    for place, target in enumerate(NAMES[: chance.randrange(2, 5)]):
+        after = tuple(one for one in NAMES[:place] if chance.random() < 0.5)
+        on_dead = "Continue" if chance.random() < 0.15 else "Fail"
+        targets.append(a_step(chance, name, target, depends_on=after, on_dead=on_dead))
+    behind = [a_compensation(chance, name, one.name) for one in targets if chance.random() < 0.75]
+    behind += [
+        Behind(role="Final", of="", target=a_step(chance, name, f"finally.{final}", patient=True))
+        for final in ("x", "y")[: chance.choice([0, 1, 1, 2])]
+    ]
+    return a_plan(
+        *targets,
+        namespace="sim",
+        name=name,
+        path=f"/sim/{name}",
+        revision=f"{name}-1",
+        uid=name,
+        behind=tuple(behind),
+    )
+
+
+def a_compensation(chance: random.Random, route: str, of: str) -> Behind:
+    """How a target is undone."""
+    return Behind(role="Compensation", of=of, target=a_step(chance, route, f"{of}.compensate", patient=True))
+
+
+def a_step(chance: random.Random, route: str, name: str, *, patient: bool = False, **changes: object) -> Target:
+    """A target of a graph; one behind the targets is *patient*: its attempts are what ends it."""
+    made = a_drawn_target(chance, route, name, queue={"max_bytes": None}, dead_letter={"on_full": "Reject"})
+    policy = made.policy
+    if chance.random() < 0.4:  # what a crash finds under way is given up by the next process
+        policy = msgspec.structs.replace(policy, timeouts=msgspec.structs.replace(policy.timeouts, total=2.0))
+    if patient:
+        retry = msgspec.structs.replace(policy.retry, max_attempts=policy.retry.max_attempts or chance.choice([2, 20]))
+        timeouts = msgspec.structs.replace(policy.timeouts, total=0.0)
+        policy = msgspec.structs.replace(policy, retry=retry, timeouts=timeouts)
+    return msgspec.structs.replace(made, policy=policy, **changes)
+
+
+def edited_graph(chance: random.Random, plan: Plan, number: int) -> Plan:
+    """*plan* after somebody's edit: policies and addresses change, compensations come and go, it is suspended."""
+    route, targets, behind = plan.name, list(plan.targets), list(plan.behind)
+    what = chance.choice(["policy", "address", "undo", "leaf", "suspend"])
+    place = chance.randrange(len(targets))
+    old = targets[place]
+    if what == "policy":
+        targets[place] = msgspec.structs.replace(old, policy=a_step(chance, route, old.name).policy)
+    elif what == "address":
+        targets[place] = msgspec.structs.replace(old, url=f"http://127.0.0.1:9/{route}/{old.name}/{number}")
+    elif what == "undo":
+        there = [one for one in behind if one.of == old.name]
+        behind = [one for one in behind if one.of != old.name]
+        behind += [] if there else [a_compensation(chance, route, old.name)]
+    elif what == "leaf" and len(targets) > 1:
+        last = targets.pop()  # nobody can depend on it
+        behind = [one for one in behind if one.of != last.name]
+    return msgspec.structs.replace(
+        plan,
+        targets=tuple(targets),
+        behind=tuple(behind),
+        suspend=what == "suspend" and chance.random() < 0.7,
+        generation=number,
+        revision=f"{route}-{number}",
+    )
 
 
 def a_temper(chance: random.Random, heal: float) -> Temper:

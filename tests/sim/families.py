@@ -14,6 +14,7 @@ from fanout_crds.policy import AfterDeath
 from tests.sim import drawing
 from tests.sim.scenario import Act, Adopt, Mood, Post, Scenario, Temper
 from tests.sim.timelines import (
+    decisions,
     edits,
     ends,
     jumps,
@@ -344,6 +345,27 @@ def flood(seed: int, chance: random.Random) -> Scenario:
     return msgspec.structs.replace(made, twin=msgspec.structs.replace(made, acts=tuple(calm)))
 
 
+def sagas(seed: int, chance: random.Random) -> Scenario:
+    """A graph with compensations and callbacks: everybody fails, the process dies, people resume and abandon."""
+    heal = chance.uniform(2.0, 8.0)
+    plans = (drawing.a_graph(chance, "r1"),)
+    tempers = None
+    if chance.random() < 0.5:  # all take their time, so that a crash finds many of them under way
+        drowsy = Mood(kind="good", until=heal, latency=(0.05, 0.6))
+        tempers = {
+            key: (drowsy,) if chance.random() < 0.7 else drawing.a_temper(chance, heal) for key in keys_of(plans)
+        }
+    acts = [
+        *posts(chance, plans, heal, chance.randrange(5, 30)),
+        *ends(chance, heal, chance.randrange(0, 5), ["crash", "crash", "crash", "reboot", "sigterm"]),
+        *troubles(chance, heal, chance.choice([0, 0, 0, 1])),
+        *edits(chance, plans, heal, chance.choice([0, 0, 1, 3]), drawing.edited_graph),
+        *decisions(chance, heal, chance.choice([0, 1, 4])),
+        *letters(chance, heal, chance.choice([0, 0, 1])),
+    ]
+    return scenario(seed, chance, "sagas", plans, heal=heal, acts=acts, tempers=tempers, replay=chance.random() < 0.3)
+
+
 FAMILIES: typing.Final[dict[str, Draw]] = {
     "mixed": mixed,
     "embedded": embedded,
@@ -358,6 +380,7 @@ FAMILIES: typing.Final[dict[str, Draw]] = {
     "dying": dying,
     "outage": outage,
     "ordered": ordered,
+    "sagas": sagas,
     "neighbours": neighbours,
     "flood": flood,
 }
@@ -375,6 +398,7 @@ WEIGHTS: typing.Final = {
     "dying": 12,
     "outage": 3,
     "ordered": 10,
+    "sagas": 10,
     "neighbours": 4,
     "flood": 2,
 }

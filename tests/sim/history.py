@@ -164,6 +164,14 @@ class Removed(msgspec.Struct, tag=True):
     count: int
 
 
+class Decided(msgspec.Struct, tag=True):
+    """Somebody resumed stuck sagas, or abandoned them."""
+
+    at: float
+    life: int
+    deed: str
+
+
 class Stopping(msgspec.Struct, tag=True):
     """SIGTERM: from here on nothing new may be taken or sent."""
 
@@ -217,6 +225,7 @@ Record = (
     | Committed
     | Replayed
     | Removed
+    | Decided
     | Stopping
     | Began
     | Ended

@@ -10,10 +10,11 @@ from fanout_crds.plan import Target
 from fanout_dispatcher.engine.routes import DRAIN
 from fanout_dispatcher.journal.protocol import JournalFault
 from fanout_dispatcher.transport.memory import NEVER
-from fanout_dispatcher.values.views import DeadLetterFilter
+from fanout_dispatcher.values.views import DeadLetterFilter, SagaFilter
 from tests.sim import drawing
 from tests.sim import history as records
 from tests.sim import scenario as acts
+from tests.sim.checkers.reading import is_graph
 from tests.sim.history import History
 from tests.sim.scenario import Act, End, Scenario
 from tests.sim.storage import SqliteStorage
@@ -117,6 +118,8 @@ class Player:
                 self._task(self._replay(life, limit))
             case acts.Remove(limit=limit):
                 self._task(self._remove(life, limit))
+            case acts.Decide(deed=deed, limit=limit):
+                self._task(self._decide(life, deed, limit))
             case acts.Trouble(share=share):
                 world.storage.trouble(share, world.chance)
             case acts.Latency(seconds=seconds):
@@ -160,6 +163,12 @@ class Player:
             count = await life.desk.remove(DeadLetterFilter(limit=limit))
             self.world.history.fire("removed", count)
 
+    async def _decide(self, life: Life, deed: str, limit: int) -> None:
+        life.history.log.append(records.Decided(life.now(), life.number, deed))
+        act = life.desk.resume if deed == "resume" else life.desk.abandon
+        with contextlib.suppress(JournalFault):
+            self.world.history.fire(f"saga: {deed}", len(await act(SagaFilter(limit=limit))))
+
     # --- after all faults -------------------------------------------------------------------------------------------
 
     async def _at_last(self, life: Life) -> None:
@@ -184,15 +193,18 @@ class Player:
         log = life.history.log
         log.append(records.Healed(life.now(), life.number, within))
         give_up = life.now() + within
-        while (life.pending() or life.engine.readiness()) and life.now() < give_up:  # noqa: ASYNC110  it is seen from outside
+        while (life.pending() or life.engine.readiness()) and life.now() < give_up:
             await asyncio.sleep(0.25)
+            if any(meter.stuck for meter in life.desk.lane_meters()):  # people have mended it, as everything else
+                await self._decide(life, "resume", 1000)
         log.append(records.Settled(life.now(), life.number, life.pending(), life.engine.readiness()))
         await asyncio.sleep(0.1)
 
     def _patience(self, life: Life) -> float:
         """How long the slowest target may take by its own policy, with everybody in its queue one after the other."""
-        targets = [target for plan in self.known for target in plan.targets]
-        longest = max(longest_wait(target) for target in targets)
+        targets = [target for plan in self.known for target in plan.everybody]
+        deep = max(len(plan.everybody) if is_graph(plan) else 1 for plan in self.known)  # one after the other
+        longest = deep * max(longest_wait(target) for target in targets)
         limits = [target.policy.rate_limit for target in targets]
         slowest = max((limit.per / limit.requests for limit in limits if limit is not None), default=0.0)
         return longest + DRAIN + SLACK + (0.05 + slowest) * life.pending()

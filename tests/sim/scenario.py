@@ -64,6 +64,14 @@ class Remove(msgspec.Struct, frozen=True, kw_only=True):
     limit: int
 
 
+class Decide(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody resumes stuck sagas, or abandons them."""
+
+    at: float
+    deed: str  # resume | abandon
+    limit: int
+
+
 class Trouble(msgspec.Struct, frozen=True, kw_only=True):
     """About so many commits fail from now on."""
 
@@ -98,7 +106,7 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
     jump: float = 0.0
 
 
-Act = Post | Adopt | Retire | Replay | Remove | Trouble | Latency | Jump | End
+Act = Post | Adopt | Retire | Replay | Remove | Decide | Trouble | Latency | Jump | End
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):

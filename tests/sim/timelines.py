@@ -4,6 +4,7 @@ Each draws its times from the span before the world heals; ``scenario`` puts the
 """
 
 import random
+import typing
 
 import msgspec
 
@@ -12,6 +13,7 @@ from tests.sim import drawing
 from tests.sim.scenario import (
     Act,
     Adopt,
+    Decide,
     End,
     Jump,
     Latency,
@@ -23,6 +25,8 @@ from tests.sim.scenario import (
     Temper,
     Trouble,
 )
+
+Edit = typing.Callable[[random.Random, Plan, int], Plan]
 
 
 def scenario(
@@ -54,8 +58,9 @@ def scenario(
 
 
 def keys_of(plans: tuple[Plan, ...]) -> list[str]:
-    """The keys of all targets that the plans have or may be given."""
-    return [f"{plan.key} {name}" for plan in plans for name in drawing.NAMES]
+    """The keys of all targets that the plans have or may be given, and of who stands behind them."""
+    names = [*drawing.NAMES, *drawing.BEHIND] if any(plan.behind for plan in plans) else drawing.NAMES
+    return [f"{plan.key} {name}" for plan in plans for name in names]
 
 
 def some_routes(chance: random.Random, most: int = 3) -> tuple[Plan, ...]:
@@ -136,7 +141,9 @@ def troubles(chance: random.Random, heal: float, number: int) -> list[Act]:
     return made
 
 
-def edits(chance: random.Random, plans: tuple[Plan, ...], heal: float, number: int) -> list[Act]:
+def edits(
+    chance: random.Random, plans: tuple[Plan, ...], heal: float, number: int, edited: Edit = drawing.edited
+) -> list[Act]:
     """*number* changes of plans; now and then a route is deleted, and mostly made again."""
     made: list[Act] = []
     now = {plan.key: plan for plan in plans}
@@ -147,7 +154,7 @@ def edits(chance: random.Random, plans: tuple[Plan, ...], heal: float, number: i
             if chance.random() < 0.7:
                 made.append(Adopt(at=at + chance.choice([0.2, 2.0, 40.0]), plan=now[key]))
             continue
-        now[key] = drawing.edited(chance, now[key], generation)
+        now[key] = edited(chance, now[key], generation)
         made.append(Adopt(at=at, plan=now[key]))
     return made
 
@@ -159,6 +166,18 @@ def letters(chance: random.Random, heal: float, number: int) -> list[Act]:
         at, limit = chance.uniform(0.3 * heal, heal), chance.choice([1, 5, 100])
         made.append(Remove(at=at, limit=limit) if chance.random() < 0.15 else Replay(at=at, limit=limit))
     return made
+
+
+def decisions(chance: random.Random, heal: float, number: int) -> list[Act]:
+    """People at work on sagas that are stuck."""
+    return [
+        Decide(
+            at=chance.uniform(0.3 * heal, heal),
+            deed=chance.choice(["resume", "abandon"]),
+            limit=chance.choice([1, 100]),
+        )
+        for _ in range(number)
+    ]
 
 
 def jumps(chance: random.Random, heal: float, number: int) -> list[Act]:

@@ -20,6 +20,7 @@ from tests.sim.checkers import (
     order,
     queues,
     rates,
+    sagas,
     schedule,
 )
 from tests.sim.checkers.reading import Reading, read
@@ -37,6 +38,7 @@ CHECKERS: typing.Final[dict[str, typing.Callable[[Reading], list[str]]]] = {
     "P12 rates": rates.check,
     "P13 in flight": flights.check,
     "P14 dead letters": letters.check,
+    "P15 sagas": sagas.check,
     "P16 answers": answers.check,
     "P17 keys": keys.check,
     "P24 generations": generations.check,

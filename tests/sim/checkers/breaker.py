@@ -23,7 +23,7 @@ def check(reading: Reading) -> list[str]:
             case Began():
                 models.clear()
             case Adopted(plan=plan):
-                for target in plan.targets:
+                for target in plan.everybody:
                     where = plan.key, target.name
                     if where in models:
                         models[where].follow(target)

@@ -39,7 +39,7 @@ def check(reading: Reading) -> list[str]:
 
 def _adopt(buckets: dict[Where, "Bucket"], plan: Plan, now: float) -> None:
     """New figures; a target that is new, or was away, begins with all that it may have."""
-    known = {(plan.key, target.name): target.policy for target in plan.targets}
+    known = {(plan.key, target.name): target.policy for target in plan.everybody}
     for where in [where for where in buckets if where[0] == plan.key and where not in known]:
         del buckets[where]
     for where, policy in known.items():

@@ -20,7 +20,7 @@ def check(reading: Reading) -> list[str]:
             case Began():
                 flying.clear()
             case Adopted(plan=plan):
-                for target in plan.targets:
+                for target in plan.everybody:
                     limits[plan.key, target.name] = target.policy.bulkhead.max_concurrent
             case Started():
                 sent = reading.history.sent[one.n]

@@ -17,7 +17,7 @@ def check(reading: Reading) -> list[str]:
             wrong.append(f"{event}: came in under generation {plan.generation} and is kept under {view.generation}")
     for sent in reading.history.sent:
         posted = reading.posted.get(sent.event)
-        if posted is not None and sent.target not in {one.name for one in posted.plan.targets}:
+        if posted is not None and sent.target not in {one.name for one in posted.plan.everybody}:
             wrong.append(f"{name(sent)}: not one of the targets that the event was accepted for")
         urls = {one.url for one in target_at(reading, sent.route, sent.target, sent.at)}
         if sent.url not in urls:

@@ -22,7 +22,7 @@ def check(reading: Reading) -> list[str]:
                 limits.clear()
                 even.clear()
             case Adopted(plan=plan):
-                for target in plan.targets:
+                for target in plan.everybody:
                     where, limit = (plan.key, target.name), target.policy.rate_limit
                     if limit != limits.get(where):
                         even.pop(where, None)

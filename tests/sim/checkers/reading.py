@@ -17,6 +17,7 @@ from tests.sim.history import (
     Adopted,
     Answered,
     Committed,
+    Decided,
     Delivery,
     Ended,
     History,
@@ -44,6 +45,7 @@ class Reading(msgspec.Struct):
     left: list[DeadLetterView]  # dead letters that are there at the end
     ill: set[int]  # lives whose disk failed or took its time: stopping may not wait for it for ever
     broken: set[tuple[str, str]]  # targets whose circuit was ever open
+    resumed: list[float]  # when somebody had stuck sagas tried anew
     disturbed: set[tuple[str, str]]  # targets that waited for something else too: a circuit, a resumption, a disk
 
 
@@ -74,6 +76,7 @@ def read(history: History) -> Reading:
         left=[history.letters[ident] for ident in sorted(history.left)],
         ill={one.life for one in history.of(Committed) if one.fault is not None or one.at - one.begun > SLOW},
         broken=broken,
+        resumed=[one.at for one in history.of(Decided)],
         disturbed=broken | _disturbed(history, plans),
     )
 
@@ -83,7 +86,7 @@ def _disturbed(history: History, plans: dict[str, list[Adopted]]) -> set[tuple[s
     found: set[tuple[str, str]] = set()
     failing = any(one.fault is not None for one in history.of(Committed))
     for route, adopted in plans.items():
-        for target in adopted[-1].plan.targets:
+        for target in adopted[-1].plan.everybody:
             narrow = target.policy.bulkhead.max_concurrent < WIDE
             if failing or narrow or len({one.plan.revision for one in adopted}) > 1 or adopted[-1].plan.suspend:
                 found.add((route, target.name))
@@ -128,8 +131,18 @@ def policy_at(reading: Reading, sent: Sent, at: float) -> list[Policy]:
 
 
 def target_of(plan: Plan, name: str) -> Target | None:
-    """The target of that name."""
-    return next((one for one in plan.targets if one.name == name), None)
+    """The target of that name, or who stands behind one."""
+    return next((one for one in plan.everybody if one.name == name), None)
+
+
+def is_graph(plan: Plan) -> bool:
+    """Whether its targets wait for each other, or somebody stands behind them."""
+    return bool(plan.behind) or any(one.depends_on for one in plan.targets)
+
+
+def anew(reading: Reading, before: Sent, after: Sent) -> bool:
+    """Somebody had a stuck compensation tried from its first attempt again: what was declared is over."""
+    return after.number == 1 and any(before.at <= at <= after.at for at in reading.resumed)
 
 
 def name(sent: Sent) -> str:

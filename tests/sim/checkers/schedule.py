@@ -9,7 +9,7 @@ import itertools
 
 from fanout_crds.plan import Backoff, Policy
 from fanout_dispatcher.values.outcome import Failed
-from tests.sim.checkers.reading import Reading, kept, name, policy_at
+from tests.sim.checkers.reading import Reading, anew, kept, name, policy_at
 from tests.sim.history import Sent
 
 EARLY = 0.0015  # seconds: the grain of timers
@@ -22,7 +22,7 @@ def check(reading: Reading) -> list[str]:
     capped: dict[tuple[str, str], list[float]] = {}
     for chain in reading.chains.values():
         for before, after in itertools.pairwise(chain):
-            if not _judged_here(reading, before, after):
+            if not _judged_here(reading, before, after) or anew(reading, before, after):
                 continue
             waited = after.at - (before.ended or 0.0)
             least = least_wait(reading, before, after)
@@ -108,7 +108,7 @@ def _overdone(reading: Reading) -> list[str]:
     wrong: list[str] = []
     for chain in reading.chains.values():
         for before, after in itertools.pairwise(chain):
-            if before.life != after.life or before.ended is None or before.yes:
+            if before.life != after.life or before.ended is None or before.yes or anew(reading, before, after):
                 continue
             most = [policy.retry.max_attempts for policy in policy_at(reading, before, before.ended)]
             if (
