@@ -171,7 +171,7 @@ def test_kubectl_explain_has_a_sentence_for_everything_in_the_status(cluster: Ap
     said = cluster.kubectl("explain", f"fr.{field}")
 
     assert "<no description>" not in said
-    assert "What the operator has seen of the route." in said or "Name of the target." in said or "Why, as one" in said
+    assert "What the operator has seen of the route." in said or "Name of the target;" in said or "Why, as one" in said
 
 
 def test_status_is_a_subresource_that_spec_writers_cannot_touch(admin: httpx.Client, namespace: str) -> None:

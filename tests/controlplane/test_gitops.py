@@ -75,7 +75,7 @@ def test_a_good_route_is_current_and_healthy_once_it_runs_everywhere(
 
         assert found.result() == "Current"
     assert waiting == ("Progressing", f"not yet running this revision: {reports.url}")
-    assert health(live(fanout, namespace)) == ("Healthy", "no open circuit, no dead letters")
+    assert health(live(fanout, namespace)) == ("Healthy", "no stuck saga, no open circuit, no dead letters")
 
 
 def test_a_route_that_does_not_run_yet_is_in_progress(fanout: Installation, namespace: str, chart: Chart) -> None:
