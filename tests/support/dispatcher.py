@@ -100,10 +100,14 @@ class Producer:
         self.answers: list[tuple[int, float]] = []  # status and seconds, in order
 
     async def run(self) -> None:
-        """Post until told that it is over, or until the connection breaks."""
+        """Post until told that it is over, but once at least, or until the connection breaks.
+
+        Once at least: on a busy machine the connection may come later than the word that it is over.
+        """
         writer: asyncio.StreamWriter | None = None
         try:
             reader, writer = await asyncio.open_connection(self.host, self.port)
+            await self._post(reader, writer)
             while not self.over:
                 await self._post(reader, writer)
         except (OSError, EOFError):
