@@ -21,7 +21,13 @@ TARGETS: typing.Final = ("crm", "mail", "stats")
 MAKERS: typing.Final = 8  # routes being made at the same time
 PATIENCE: typing.Final = 60.0  # seconds for the last of the edits
 
+ROUTES: typing.Final = "/apis/fanout.dev/v1alpha1/fanoutroutes"
+
 Route = dict[str, typing.Any]
+
+
+class WatchEnded(Exception):
+    """The API server wants a new list."""
 
 
 class Crowd:
@@ -68,16 +74,28 @@ class Crowd:
         return sorted(self._took)
 
     async def follow(self, ready: asyncio.Event) -> None:
-        """Watch all routes until cancelled."""
-        path = "/apis/fanout.dev/v1alpha1/fanoutroutes"
-        async with self._session.get(path, params={"limit": "1"}) as answer:
-            version = (await answer.json())["metadata"]["resourceVersion"]
-        ready.set()
+        """Know of all routes until cancelled: by a list, then by a watch, which a busy API server may end."""
+        while True:
+            version = await self._list()
+            ready.set()
+            with contextlib.suppress(aiohttp.ClientError, WatchEnded):
+                await self._watch(version)
+
+    async def _list(self) -> str:
+        async with self._session.get(ROUTES) as answer:
+            found = orjson.loads(await answer.read())
+        for route in found["items"]:
+            self._take(route)
+        return str(found["metadata"]["resourceVersion"])
+
+    async def _watch(self, version: str) -> None:
         parameters = {"watch": "true", "resourceVersion": version}
-        async with self._session.get(path, params=parameters, timeout=aiohttp.ClientTimeout(total=None)) as lines:
+        async with self._session.get(ROUTES, params=parameters, timeout=aiohttp.ClientTimeout(total=None)) as lines:
             async for line in lines.content:
-                self._take(orjson.loads(line)["object"])
-        raise RuntimeError("the watch of the routes has ended")
+                event = orjson.loads(line)
+                if event["type"] == "ERROR":
+                    raise WatchEnded(event["object"].get("message"))
+                self._take(event["object"])
 
     def _take(self, route: Route) -> None:
         key = f"{route['metadata']['namespace']}/{route['metadata']['name']}"
@@ -132,11 +150,10 @@ async def watching(server: ApiServer, namespaces: tuple[str, ...], class_name: s
         read_bufsize=1 << 20,
     ) as session:
         crowd, ready = Crowd(session, namespaces, class_name), asyncio.Event()
-        task = asyncio.create_task(crowd.follow(ready))
-        try:
+        async with asyncio.TaskGroup() as group:  # what ends the following ends the block
+            task = group.create_task(crowd.follow(ready))
             await ready.wait()
             yield crowd
-        finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 

@@ -10,7 +10,9 @@ people changed meanwhile by 11 s, and took 100 MB. So its lists are made to find
 one of our own, afterwards: whatever it does not tell, its watch does, which goes on from where its own list was.
 
 Much of what an API server may do in a bad hour ends kopf: an error or half a line in a watch, a 500 that lasts. Then it
-is begun anew, in this process. Only missing rights end the operator.
+is begun anew, in this process. Only missing rights end the operator. And when their definition is deleted and made
+again, kopf may go on without a watch of routes: it asks what there is at each event about a definition, and the last of
+them may come before the API server serves the new one. Without a watch for a while, it is begun anew too.
 """
 
 import asyncio
@@ -33,6 +35,8 @@ RENEW: typing.Final = 60  # whole seconds after which the server ends a watch, a
 SILENCE: typing.Final = 70.0  # seconds; a watch that is neither ended nor heard of is dead
 ANSWER: typing.Final = 20.0  # seconds for any other request
 NOTHING: typing.Final = "metadata.name=-"  # a field selector that no object meets: a dash alone is no name
+BLIND: typing.Final = 5.0  # seconds without a watch of routes, longer than kopf waits before it asks again
+LOOKS: typing.Final = 10  # in that time
 AGAIN: typing.Final = Backoff(base=0.5, cap=10.0)
 SETTLED: typing.Final = 60.0  # seconds after which a life of kopf was a good one
 
@@ -51,15 +55,21 @@ class Inbox(typing.Protocol):
         ...
 
 
-class Pulse:
-    """When kopf last asked for a watch: an aiohttp middleware. Its lists find nothing, and are told.
+class Blind(Exception):
+    """Kopf runs and watches no route."""
 
-    Kopf lists before its first watch, and when its watch was too old.
+
+class Pulse:
+    """When kopf last asked for a watch, and whether it has one: an aiohttp middleware.
+
+    Its lists find nothing, and are told. Kopf lists before its first watch, and when its watch was too old.
     """
 
     def __init__(self) -> None:
         self.listed = asyncio.Event()
         self._asked: float | None = None
+        self._asking = 0
+        self._streams: list[aiohttp.ClientResponse] = []
 
     def __repr__(self) -> str:
         return f"<Pulse {self._asked}>"
@@ -68,17 +78,29 @@ class Pulse:
         """Seconds since the last watch was asked for; 0 before the first."""
         return now - self._asked if self._asked is not None else 0.0
 
+    def watches(self) -> bool:
+        """Whether a watch of routes is open, or something about routes is being asked for."""
+        self._streams = [one for one in self._streams if not one.closed]
+        return bool(self._asking or self._streams)
+
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
         if not request.url.path.endswith(f"/{ROUTES.plural}"):
             return await handler(request)
         self._asked = asyncio.get_running_loop().time()
-        if "watch" in request.url.query:
-            return await handler(request)
-        request.url = request.url.update_query(fieldSelector=NOTHING)
-        answer = await handler(request)
-        self.listed.set()
+        watch = "watch" in request.url.query
+        if not watch:
+            request.url = request.url.update_query(fieldSelector=NOTHING)
+        self._asking += 1
+        try:
+            answer = await handler(request)
+        finally:
+            self._asking -= 1
+        if watch:
+            self._streams.append(answer)
+        else:
+            self.listed.set()
         return answer
 
 
@@ -144,6 +166,7 @@ async def _once(
         namespaces=list(namespaces),
     )
     started()  # kopf has taken the signals; whoever wants them back takes them here
+    tasks = [*tasks, asyncio.create_task(_until_blind(pulse), name="watch of routes")]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -151,6 +174,15 @@ async def _once(
             task.cancel()
         await asyncio.wait(tasks)
     return next((task.exception() for task in done if not task.cancelled() and task.exception()), None)
+
+
+async def _until_blind(pulse: Pulse) -> typing.NoReturn:
+    """Raise `Blind` once kopf has been without a watch of routes for `BLIND` seconds."""
+    looks = 0
+    while looks < LOOKS:
+        await asyncio.sleep(BLIND / LOOKS)
+        looks = 0 if pulse.watches() else looks + 1
+    raise Blind(f"no watch of routes for {BLIND:.0f} s")
 
 
 def _registry(inbox: Inbox, access: Access, pulse: Pulse) -> kopf.OperatorRegistry:

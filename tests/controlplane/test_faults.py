@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from fanout_crds.schema import NAME
+from fanout_operator.kube import ROUTES
 from tests.controlplane.faults import becomes, beginning, comes, dump, meanwhile, settled, through
 from tests.controlplane.installed import PROGRAM, Installation, Operator
 from tests.controlplane.waiting import Document
@@ -127,6 +129,24 @@ def test_a_watch_that_died_without_a_word_is_noticed_and_resumed(
     assert took < RECOVERY
     assert operator.is_alive()
     figure("P26", fault="watches silent (3 s instead of 90)", seconds=took)
+
+
+def test_a_watch_that_kopf_gave_up_is_begun_anew(
+    fanout: Installation, api: FaultyApi, operator: Operator, end: State, namespace: str, figure: Figure
+) -> None:
+    """At an event about a definition it asks what there is, and an API server that just got it may not serve it yet."""
+    beginning(fanout, namespace)
+    comes(fanout, namespace)
+    met = api.met
+    api.meet(lambda request: request.path == f"/apis/{ROUTES.group}/{ROUTES.version}", refuse(404), 1)
+    fanout.server.kubectl("annotate", "crd", NAME, f"touched={namespace}")
+    operator.says("Unresolved resources")  # kopf ends its watch, and would wait for the next event about a definition
+    meanwhile(fanout, namespace)
+    took = becomes(fanout, namespace, end)
+
+    assert api.met == met + 1
+    assert took < RECOVERY
+    figure("P26", fault="discovery without routes", seconds=took)
 
 
 @pytest.mark.timeout(300)

@@ -70,3 +70,32 @@ async def test_kopfs_own_lists_find_nothing_and_are_told_while_its_watches_find_
 
     assert asked == [NOTHING, NOTHING, "all", "all"]
     assert told == [True, True, False, False]
+
+
+async def test_a_watch_counts_until_it_ends() -> None:
+    """Whether it was ended by the server or closed by kopf."""
+    over = asyncio.Event()
+
+    async def stream(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        await over.wait()
+        return answer
+
+    app, pulse = web.Application(), Pulse()
+    app.router.add_get("/{path:.*}", stream)
+    async with test_utils.TestServer(app) as server:
+        url = server.make_url(ROUTES.path(None)).with_query(watch="true")
+        access = Access(server=str(server.make_url("")).rstrip("/"), tls=None, token=None)
+        async with access.session(pulse) as session:
+            seen = [pulse.watches()]
+            async with session.get(url):
+                seen.append(pulse.watches())
+            seen.append(pulse.watches())
+            async with session.get(url) as watching:
+                seen.append(pulse.watches())
+                over.set()
+                await watching.read()
+                seen.append(pulse.watches())
+
+    assert seen == [False, True, False, True, False]
