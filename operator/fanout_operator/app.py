@@ -91,7 +91,7 @@ class Operator:
         self.work = WorkQueue("routes", self._reconcile, workers=WORKERS, rng=chances.rng)
         self.missing = Kept(lambda routes: self._plans_held(routes, f"{len(routes)} routes vanished at once"))
         self.undefined = Kept(lambda routes: self._plans_held(routes, "routes vanished with their definition"))
-        self.holding = Holding(kube, self.undefined, self.work.put, self._list_soon)
+        self.holding = Holding(kube, self.undefined, self.work.put)
         self.referents = Referents(kube, options.namespaces, self._hearers(), rng=chances.rng)
         self.status.has_endpoints = self.referents.has_endpoints
         custody = Custody(self.inventory, self.credentials, self._put_back)
@@ -137,9 +137,6 @@ class Operator:
         self.routes.drop(key_of(document), document["metadata"]["uid"])
         self.work.put(key_of(document), ahead=True)
         self.status.wake(key_of(document))  # nobody waits for an answer any more
-
-    def _list_soon(self) -> None:
-        self.sweeper.hurry()
 
     def _put_back(self, route: str) -> None:
         if route in self.findings:  # before its first reconcile there is nothing to put back

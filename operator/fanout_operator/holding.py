@@ -28,14 +28,10 @@ log = structlog.get_logger()
 class Holding:
     """Which routes' plans are held, and the look at the definition of routes that ends it."""
 
-    def __init__(
-        self, kube: Kube, kept: Kept, wake: Callable[[str], None], look: Callable[[], None] = lambda: None
-    ) -> None:
-        """*wake* has a route looked up anew; *look* has all routes listed soon."""
+    def __init__(self, kube: Kube, kept: Kept, wake: Callable[[str], None]) -> None:
         self._kube = kube
         self._kept = kept
         self._wake = wake
-        self._look = look
         self._arrived = asyncio.Event()
 
     def __repr__(self) -> str:
@@ -70,8 +66,6 @@ class Holding:
             if found != seen:
                 for key in self._kept:
                     self._wake(key)
-            elif len(self._kept):
-                self._look()  # made anew, routes come back one by one, and the watch may not have come back yet
             seen = found
             if not len(self._kept):
                 self._arrived.clear()
