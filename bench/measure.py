@@ -2,13 +2,14 @@
 
 import contextlib
 import pathlib
+import time
 import typing
 from collections.abc import Callable
 
 from bench import load
 from bench.event import SIZE
 from bench.page import Page, commits
-from bench.process import AROUND
+from bench.process import AROUND, busy
 from bench.results import Run
 from bench.stage import Stage, System
 from bench.terms import Terms, folder
@@ -39,7 +40,10 @@ def loaded(
     stage.reset()
     page = system.metrics() if system.metrics is not None else None
     before, around = system.process.seconds(), stage.sink.seconds()
+    begun, all_before = time.monotonic(), busy()
     asked = ask(seconds)
+    took, cores = time.monotonic() - begun, busy() - all_before
+    ours, targets = system.process.seconds() - before, stage.sink.seconds() - around
     all_taken(asked)
     events = stage.settle(asked.accepted, asked.accepted + load.CONNECTIONS)  # wrk stops in mid-request
     cpu = system.process.seconds() - before
@@ -49,6 +53,9 @@ def loaded(
         "events_per_second": asked.accepted / seconds,
         "around": (stage.sink.seconds() - around + asked.cpu) / seconds,
         "peak_mb": system.process.peak(),
+        "cores_ours": ours / took,  # these three while the load lasted, without what came after it
+        "cores_targets": targets / took,
+        "cores_all": cores / took,
     }
     if page is None or system.metrics is None:
         return run

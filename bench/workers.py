@@ -8,13 +8,11 @@ workers that wait for each other, or that share a core, come out near 1. The rat
 else used the cores stand beside it.
 """
 
-import os
 import statistics
-import time
 import typing
 
 from bench.measure import loaded, prefixed
-from bench.process import CORES, busy
+from bench.process import CORES
 from bench.results import Result, Run, judged, skipped
 from bench.stage import Stage
 from bench.terms import Terms, folder
@@ -41,21 +39,17 @@ def workers_2(terms: Terms) -> dict[str, Result]:
 
 
 def _by_cpu(one: Run, two: Run) -> float:
-    return 2 * two["share_all"] * two["per_cpu_second"] / one["per_cpu_second"]
+    return two["cores_all"] * one["us"] / two["us"]
 
 
 def _run(terms: Terms, workers: int) -> Run:
     with folder(terms) as path, Stage(path) as stage, stage.ours(workers=workers) as system:
-        begun, all_before, before, sinks = time.monotonic(), busy(), system.process.seconds(), stage.sink.seconds()
-        run = loaded(stage, system, path, seconds=terms.seconds)
-        took = (time.monotonic() - begun) * (os.cpu_count() or 1)
-        ours, targets = system.process.seconds() - before, stage.sink.seconds() - sinks
-        shares = {"ours": ours / took, "targets": targets / took, "all": (busy() - all_before) / took}
-    return run | {"per_cpu_second": 1e6 / run["us"]} | {f"share_{name}": share for name, share in shares.items()}
+        return loaded(stage, system, path, seconds=terms.seconds)
 
 
 def _shares(run: Run) -> str:
-    rest = max(0.0, run["share_all"] - run["share_ours"] - run["share_targets"])
-    names = {"us": run["share_ours"], "targets": run["share_targets"], "generator and others": rest}
-    shares = [f"{name} {share:.0%}" for name, share in {**names, "idle": 1 - run["share_all"]}.items()]
+    whole = len(CORES)
+    rest = max(0.0, run["cores_all"] - run["cores_ours"] - run["cores_targets"])
+    names = {"us": run["cores_ours"], "targets": run["cores_targets"], "generator and others": rest}
+    shares = [f"{name} {cores / whole:.0%}" for name, cores in {**names, "idle": whole - run["cores_all"]}.items()]
     return f"of the cores {', '.join(shares)}"
