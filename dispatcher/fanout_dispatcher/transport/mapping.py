@@ -19,11 +19,11 @@ from fanout_crds.expressions import Activation, Expression, Failed, Scope
 from fanout_crds.headers import settable
 from fanout_crds.plan import Mapping, Target, Value
 from fanout_dispatcher.transport.headers import Blocks, Illegal, is_name
-from fanout_dispatcher.transport.jsonvalue import NotJson, written
 from fanout_dispatcher.transport.origin import Origin
 from fanout_dispatcher.transport.request import KEY_BYTES, Request, Template, bearer, literal
 from fanout_dispatcher.values.event import Event
 from fanout_dispatcher.values.facts import facts
+from fanout_dispatcher.values.jsonvalue import NotJson, written
 
 LARGEST: typing.Final = 1 << 20  # bytes of a body that an expression makes
 LONGEST: typing.Final = 8192  # bytes of a request target, as servers take it

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from fanout_crds.expressions import Unusable
 from fanout_crds.plan import Mapping, Value
 from fanout_dispatcher.transport.headers import Blocks, Illegal
-from fanout_dispatcher.transport.jsonvalue import NotJson, written
 from fanout_dispatcher.transport.mapping import Mapped, Unmade
 from fanout_dispatcher.transport.origin import parse
+from fanout_dispatcher.values.jsonvalue import NotJson, written
 from tests.unit.dispatcher.transport.support import event, target
 
 URL = "http://payment.shop.svc:8080/charges?x=1"
@@ -188,6 +188,14 @@ def test_values_become_json_as_cel_maps_them(body: str, wanted: object) -> None:
     _, rest = mapped(body=body).render(event(BODY), 1)
 
     assert json.loads(rest) == wanted
+
+
+def test_a_body_that_is_made_again_is_the_same_byte_for_byte() -> None:
+    """The runtime gives the keys of a map in another order each time."""
+    body = "{'order': 1, 'amount': 2, 'currency': 3, 'country': {'b': 1, 'a': 2}}"
+    bodies = {mapped(body=body).render(event(BODY), number)[1] for number in range(20)}
+
+    assert bodies == {b'{"amount":2,"country":{"a":2,"b":1},"currency":3,"order":1}'}
 
 
 def test_a_map_whose_keys_are_no_names_is_no_json() -> None:

@@ -1,10 +1,17 @@
-"""A value of an expression as JSON, as CEL maps its types (cel-spec, "JSON Data Conversion")."""
+"""A value of an expression as JSON, as CEL maps its types (cel-spec, "JSON Data Conversion").
+
+A map of CEL has no order, and the runtime gives its keys in another one each time. They are written sorted: what is
+sent again under the same key is the same, byte for byte.
+"""
 
 import base64
 import datetime
 import math
+import typing
 
 import msgspec
+
+_encode: typing.Final = msgspec.json.Encoder(order="deterministic").encode
 
 
 class NotJson(ValueError):
@@ -13,7 +20,7 @@ class NotJson(ValueError):
 
 def written(value: object) -> bytes:
     """Write *value*. Raises NotJson."""
-    return msgspec.json.encode(_plain(value))
+    return _encode(_plain(value))
 
 
 def _plain(value: object) -> object:
