@@ -22,6 +22,7 @@ CASES: typing.Final[dict[str, Case]] = {
     "routes_10000": many.routes_10000,
     "accept_p99_ms": rates.accept_p99_ms,
     "commit_p99_ms": rates.commit_p99_ms,
+    "respond_overshoot_ms": rates.respond_overshoot_ms,
     "hung_p99": isolation.hung_p99,
     "slow_p99": isolation.slow_p99,
     "backlog_rss_mb": backlog.backlog,

@@ -14,12 +14,13 @@ def route(
     durability: str = "Journal",
     suspend: bool = False,
     mode: str = "Accepted",
+    timeout: str | None = None,
     when: str | None = None,
 ) -> dict[str, object]:
     """A route to *urls* that says nothing but where, and what the case is about."""
     said = {} if when is None else {"when": when}
     targets = [{"name": f"t{number}", "url": url} | said for number, url in enumerate(urls)]
-    respond = {"mode": mode}
+    respond = {"mode": mode} | ({} if timeout is None else {"timeout": timeout})
     return {
         "apiVersion": "fanout.dev/v1alpha1",
         "kind": "FanoutRoute",

@@ -1,4 +1,7 @@
-"""Below saturation: what an event costs when few share a commit, how long a 202 takes, and the commits it waits for."""
+"""Below saturation: what an event costs when few share a commit, how long a 202 takes, and the commits it waits for.
+
+And how late a caller is told that its targets are.
+"""
 
 import statistics
 import typing
@@ -14,6 +17,11 @@ from bench.terms import Terms, folder
 RATE: typing.Final = 500.0  # events/s
 LEAST: typing.Final = 4.0  # seconds of a run at that rate: CPU is counted in steps of 10 ms
 LONG: typing.Final = 3  # times a run's seconds, so that commits meet several checkpoints
+
+
+WAITING: typing.Final = 200.0  # callers/s that wait for a target that never answers
+WAIT: typing.Final = 200  # ms that each of them waits
+PATIENT: typing.Final = 5.0  # seconds of a run at most: after 10 the attempts are over, and their circuit opens
 
 
 def rate_500(terms: Terms) -> dict[str, Result]:
@@ -64,3 +72,23 @@ def commit_p99_ms(terms: Terms) -> dict[str, Result]:
         terms.tell(f"{turn + 1}: {run['commit_p99_ms']:.1f} ms; {written:.0f} MB checkpointed into the file")
     note = f"{groups(runs)}; from the histogram of our metrics page; {around(runs)}"
     return {"commit_p99_ms": judged("value", runs, unit="ms", note=note)}
+
+
+def respond_overshoot_ms(terms: Terms) -> dict[str, Result]:
+    """200 callers a second wait 200 ms for three targets, of which one never answers: how late their 504 is."""
+    runs = []
+    for turn in range(terms.repetitions):
+        with (
+            folder(terms) as path,
+            Stage(path, hung=1) as stage,
+            stage.ours(mode="Settled", timeout=f"{WAIT}ms") as system,
+        ):
+            load.fixed(system.url, WAITING, WARM_UP, folder=path, core=AROUND)
+            asked = load.fixed(system.url, WAITING, min(terms.seconds, PATIENT), folder=path, core=AROUND)
+        if asked.accepted or asked.latencies[0] < WAIT:
+            raise RuntimeError("a caller was answered before its time was up")
+        over = [latency - WAIT for latency in asked.latencies]
+        runs.append({"value": percentile(over, 0.99), "p50_ms": percentile(over, 0.5), "max_ms": over[-1]})
+        terms.tell(f"{turn + 1}: {runs[-1]['p50_ms']:.1f} ms in the middle, {runs[-1]['value']:.1f} at p99")
+    note = f"{WAITING:.0f} callers/s, {WAIT} ms each; from when each was due, so the generator's own lateness is in it"
+    return {"respond_overshoot_ms": judged("value", runs, unit="ms", must="≤ 5", note=note)}

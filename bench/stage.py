@@ -116,14 +116,20 @@ class Stage:
 
     @contextlib.contextmanager
     def ours(
-        self, durability: str = "Journal", *, workers: int = 0, mode: str = "Accepted", when: str | None = None
+        self,
+        durability: str = "Journal",
+        *,
+        workers: int = 0,
+        mode: str = "Accepted",
+        timeout: str | None = None,
+        when: str | None = None,
     ) -> Iterator[System]:
         """Fanout with default policies. *workers*: that many processes, on all cores; 0: the plain command, on one.
 
-        *mode*: whether who posts is answered at once, or waits for all targets (Settled). *when* is the filter of each
-        target.
+        *mode*: whether who posts is answered at once, or waits for all targets (Settled), up to *timeout*. *when* is
+        the filter of each target.
         """
-        route = manifests.route(self.urls, durability=durability, mode=mode, when=when)
+        route = manifests.route(self.urls, durability=durability, mode=mode, timeout=timeout, when=when)
         manifest = manifests.write(self.folder / "route.yaml", route)
         flags = ["--workers", str(workers)] if workers else []
         with self.running(manifest, *flags, core=None if workers else UNDER_TEST) as system:
