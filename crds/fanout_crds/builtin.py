@@ -13,6 +13,7 @@ from fanout_crds import accept, breaker, plan, policy, retry
 from fanout_crds.kinds import FAULT_NAMES
 from fanout_crds.respond import Respond
 from fanout_crds.route import Patience
+from fanout_crds.shape import Shape
 from fanout_crds.words import Answer
 
 MINUTE: typing.Final = 60.0
@@ -63,7 +64,19 @@ def respond(said: Respond | None, targets: tuple[str, ...]) -> plan.Respond | No
         quorum=_or(said.quorum, len(wait_for)),
         timeout=_or(said.timeout, 10.0),
         partial=said.on_timeout == "Partial",
+        shape=_shape(said),
     )
+
+
+def _shape(said: Respond) -> Shape | None:
+    """The shape of the answer; None where nothing is said of it."""
+    made = Shape(
+        status=said.status,
+        status_expression=said.status_expression,
+        headers=said.headers or (),
+        body_expression=said.body_expression,
+    )
+    return None if made == Shape() else made
 
 
 def patient(said: Patience | None, durability: str) -> plan.Policy:

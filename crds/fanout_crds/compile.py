@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from fanout_crds import builtin, graph, outbox, plan
+from fanout_crds import builtin, graph, outbox, plan, shape
 from fanout_crds.accept import Accept
 from fanout_crds.faults import Fault, Faults, Invalid
 from fanout_crds.inherit import merge, recheck
@@ -62,7 +62,7 @@ def compile(route: FanoutRoute, installation: Installation, refs: Refs, revision
     home = route.metadata.namespace
     resolved = [_Resolved(target.name, target, home, refs) for target in route.spec.targets]
     behind = [(role, of, _Resolved(name, one, home, refs), one) for role, of, name, one in _behind(route)]
-    respond = builtin.respond(route.spec.respond, tuple(target.name for target in route.spec.targets))
+    respond = _respond(route)
     source = outbox.resolve(route, refs)
     made = plan.Plan(
         format=plan.FORMAT,
@@ -98,6 +98,17 @@ def compile(route: FanoutRoute, installation: Installation, refs: Refs, revision
         credentials=credentials,
         unresolved=tuple((one.name, why) for one in everybody for why in one.unresolved) + source.unresolved,
     )
+
+
+def _respond(route: FanoutRoute) -> plan.Respond | None:
+    """What a caller waits for, with names that there are in the expressions that shape its answer."""
+    targets = tuple(target.name for target in route.spec.targets)
+    respond = builtin.respond(route.spec.respond, targets)
+    if respond is not None and respond.shape is not None:
+        faults = Faults()
+        shape.check(respond.shape, respond.wait_for, targets, faults)
+        faults.check()
+    return respond
 
 
 def _behind(route: FanoutRoute) -> Iterator[tuple[plan.BehindRole, str, str, Endpoint | Callback]]:

@@ -22,6 +22,15 @@ CREDENTIALS: typing.Final[Names] = frozenset({
 })  # fmt: skip
 # To every target, as they came with the event.
 CARRIED: typing.Final[Names] = frozenset({"content-type", "traceparent", "tracestate", "x-request-id"})
+# With every answer of the data port.
+ANSWERED: typing.Final[Names] = frozenset({
+    "date", "preference-applied", "ratelimit", "ratelimit-policy", "x-request-id",
+})  # fmt: skip
+# Of a target's answer, as far as somebody looks at it.
+CAPTURED: typing.Final[Names] = frozenset({
+    "cache-control", "content-encoding", "content-language", "content-location", "content-type", "etag", "expires",
+    "last-modified", "link", "location", "retry-after", "x-request-id",
+})  # fmt: skip
 # With every delivery.
 OURS: typing.Final[Names] = frozenset({"idempotency-key"})
 OUR_PREFIXES: typing.Final = ("ce-", "fanout-")  # CloudEvents attributes are carried too

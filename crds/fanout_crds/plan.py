@@ -22,6 +22,7 @@ from fanout_crds.policy import AfterDeath, DeadLettersFull, QueueFull
 from fanout_crds.request import Method
 from fanout_crds.retry import BackoffType, Jitter
 from fanout_crds.route import Durability, OnDead
+from fanout_crds.shape import Shape
 from fanout_crds.sources import AfterTaking, Columns
 
 FORMAT: typing.Final = 1
@@ -214,6 +215,7 @@ class Respond(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     quorum: int
     timeout: float
     partial: bool  # once time is up, what has arrived is an answer
+    shape: Shape | None = None  # None = what every target said, by name
 
 
 class Behind(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -295,6 +297,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             for path, text, scope in _expressions(target):
                 if text is not None:
                     yield f"{self._place(target)}.{path}", text, scope
+        if self.respond is not None and self.respond.shape is not None:
+            yield from self.respond.shape.expressions()
 
     def _place(self, target: Target) -> str:
         """Where somebody stands in the manifest."""

@@ -16,7 +16,7 @@ from fanout_crds.rules import Rule
 
 Method = Literal["POST", "PUT", "PATCH", "DELETE", "GET"]
 
-_ONE_VALUE = Rule(
+ONE_VALUE = Rule(
     "has(self.value) != has(self.valueExpression)",
     "exactly one of value and valueExpression is needed",
     lambda one: (one.value is None) != (one.value_expression is None),
@@ -30,7 +30,7 @@ _VALUE_EXPRESSION = (
 class Header(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A header field as it is sent."""
 
-    RULES: ClassVar = (_ONE_VALUE,)
+    RULES: ClassVar = (ONE_VALUE,)
     name: Annotated[str, texts.HeaderName, "Name, in any case (RFC 9110 §5.1)."]
     value: Annotated[
         str | None,
@@ -43,7 +43,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class Parameter(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A parameter of the query."""
 
-    RULES: ClassVar = (_ONE_VALUE,)
+    RULES: ClassVar = (ONE_VALUE,)
     name: Annotated[str, texts.ParameterName, "Name, sent percent-encoded. It may come more than once."]
     value: Annotated[
         str | None,
@@ -53,7 +53,7 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     value_expression: Annotated[str | None, ExpressionText(VALUE), _VALUE_EXPRESSION.format("parameter")] = None
 
 
-_EACH_ONCE = Rule(
+EACH_ONCE = Rule(
     "self.all(one, self.exists_one(other, other.name.lowerAscii() == one.name.lowerAscii()))",
     "each header may be set once, whatever its case",
     lambda headers: len({header.name.lower() for header in headers}) == len(headers),
@@ -89,7 +89,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     ] = ()
     headers: Annotated[
         tuple[Header, ...],
-        ListOf(item=Object(Header), most=16, key="name", rules=(_EACH_ONCE,)),
+        ListOf(item=Object(Header), most=16, key="name", rules=(EACH_ONCE,)),
         "Headers added to each request; one of these stands in for a forwarded one of its name. Unset: none.",
     ] = ()
     forward_headers: Annotated[

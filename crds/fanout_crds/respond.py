@@ -9,15 +9,20 @@ from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
-from fanout_crds import texts
+from fanout_crds import shape, texts
+from fanout_crds.expressions import ANSWER_BODY, ANSWER_STATUS, ExpressionText
 from fanout_crds.kinds import Duration, Enum, Integer, Quantity
-from fanout_crds.objects import ListOf
-from fanout_crds.rules import Rule
+from fanout_crds.objects import ListOf, Object
+from fanout_crds.request import EACH_ONCE as EACH_HEADER_ONCE
+from fanout_crds.rules import Rule, snake
 
 Mode = Literal["Accepted", "Settled"]
 OnTimeout = Literal["Fail", "Partial"]
 
-_WAITING = ("waitFor", "quorum", "timeout", "onTimeout", "maxBodySize")
+_WAITING = (
+    "waitFor", "quorum", "timeout", "onTimeout", "maxBodySize", "status", "statusExpression", "headers",
+    "bodyExpression",
+)  # fmt: skip
 _EACH_ONCE = Rule(
     "self.all(one, self.exists_one(other, other == one))",
     "each target may be named once",
@@ -31,17 +36,15 @@ class Respond(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     RULES: ClassVar = (
         Rule(
             f"(has(self.mode) && self.mode == 'Settled') || !({' || '.join(f'has(self.{one})' for one in _WAITING)})",
-            "waitFor, quorum, timeout, onTimeout and maxBodySize go with mode Settled",
-            lambda it: (
-                it.mode == "Settled"
-                or (it.wait_for, it.quorum, it.timeout, it.on_timeout, it.max_body_size) == (None,) * len(_WAITING)
-            ),
+            f"{', '.join(_WAITING[:-1])} and {_WAITING[-1]} go with mode Settled",
+            lambda it: it.mode == "Settled" or all(getattr(it, snake(one)) is None for one in _WAITING),
         ),
         Rule(
             "!has(self.waitFor) || !has(self.quorum) || self.quorum <= size(self.waitFor)",
             "quorum must not be more than the targets that waitFor names",
             lambda it: it.wait_for is None or it.quorum is None or it.quorum <= len(it.wait_for),
         ),
+        *shape.RULES,
     )
     mode: Annotated[
         Mode,
@@ -79,6 +82,28 @@ class Respond(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         Quantity(most="1Mi"),
         "How much of each target's answer is kept for the caller, in bytes, up to 1Mi; what is longer is cut off and"
         " marked as truncated. Unset: 256Ki.",
+    ] = None
+    status: Annotated[
+        int | None, Integer(200, 599), "Status of the answer. Unset: 200, unless statusExpression gives it."
+    ] = None
+    status_expression: Annotated[
+        str | None,
+        ExpressionText(ANSWER_STATUS),
+        "Status of the answer as an expression in CEL that gives a whole number from 200 to 599. Besides event, data"
+        " and headers it has what each target that is waited for said, as targets.<name>.status, .headers and .body."
+        " Where it fails, as where another one here does, the caller has 500 (expression-failed). Unset: status says"
+        " it.",
+    ] = None
+    headers: Annotated[
+        tuple[shape.AnswerHeader, ...] | None,
+        ListOf(item=Object(shape.AnswerHeader), most=16, key="name", rules=(EACH_HEADER_ONCE,)),
+        "Headers of the answer. Unset: none but our own.",
+    ] = None
+    body_expression: Annotated[
+        str | None,
+        ExpressionText(ANSWER_BODY),
+        "Body of the answer, as an expression in CEL: a string is sent as text/plain, bytes as"
+        " application/octet-stream, any other value as JSON, up to 1 MiB. Unset: what every target said, by name.",
     ] = None
 
 

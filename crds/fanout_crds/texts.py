@@ -126,6 +126,18 @@ _REFUSED = (
 HeaderName = Text(
     what='a header name such as "x-shop" (RFC 9110 token)', longest=128, pattern=rf"^{_TOKEN}$", rules=_REFUSED
 )
+AnswerHeader = Text(
+    what='a header name such as "cache-control" (RFC 9110 token)',
+    longest=128,
+    pattern=rf"^{_TOKEN}$",
+    rules=(
+        _none_of(
+            headers.FRAMING | headers.CREDENTIALS | headers.ANSWERED,
+            "this header frames the message, carries a credential, or is in every answer: it cannot be set here",
+        ),
+        lacks(r"^[fF][aA][nN][oO][uU][tT]-", "headers fanout-… are set by Fanout itself"),
+    ),
+)
 KeyHeader = Text(what='a header name such as "x-tenant" (RFC 9110 token)', longest=128, pattern=rf"^{_TOKEN}$")
 HeaderValue = Text(
     what="a header value: visible ASCII, spaces inside only (RFC 9110)",

@@ -117,7 +117,7 @@ async def test_the_bearer_token_beside_its_route_reaches_the_target(tmp_path: pa
 
 
 async def test_scatter_gather_answers_with_what_all_two_or_the_first_have_said(tmp_path: pathlib.Path) -> None:
-    """A port each for fast, slow and broken: what the four routes make of the same three services."""
+    """A port each for fast, slow and broken: what the five routes make of the same three services."""
     fast, slow, broken = [await Target(name).open() for name in ("fast", "slow", "broken")]
     fast.says, slow.says = b'{"price": 7}', b'{"price": 9}'
     slow.delay, broken.status = 0.3, 422
@@ -132,8 +132,9 @@ async def test_scatter_gather_answers_with_what_all_two_or_the_first_have_said(t
     try:
         await process.start()
         async with httpx.AsyncClient(trust_env=False, base_url=process.listen, timeout=SOON) as http:
-            paths = ("/travel/offer", "/ledger/record", "/rates/lookup", "/shop/checkout")
-            every, two, first, critical = await asyncio.gather(*(http.post(path, json={"id": 7}) for path in paths))
+            paths = ("/travel/offer", "/ledger/record", "/rates/lookup", "/shop/checkout", "/travel/quote")
+            order = {"id": 7, "from": "HAM", "to": "LIS"}
+            every, two, first, critical, quote = await asyncio.gather(*(http.post(path, json=order) for path in paths))
     finally:
         process.stop()
         for target in (fast, slow, broken):
@@ -144,6 +145,8 @@ async def test_scatter_gather_answers_with_what_all_two_or_the_first_have_said(t
     assert (two.status_code, two.json()["targets"]["middle"]["body"]) == (200, {"price": 9})
     assert first.json()["targets"] == {"primary": SEVEN, "mirror": {"state": "Pending"}}
     assert critical.json()["targets"] == {"payment": SEVEN}
+    assert quote.json() == {"from": "HAM", "flight": 7, "hotel": 9, "total": 16}
+    assert (quote.headers["cache-control"], quote.headers["x-route"]) == ("no-store", "HAM-LIS")
 
 
 async def test_each_target_gets_what_concerns_it_as_the_request_that_it_understands(tmp_path: pathlib.Path) -> None:

@@ -42,6 +42,28 @@ async def test_a_caller_is_answered_with_what_every_target_said(bench: Bench, fl
         assert {one["state"] for one in states.values()} == {"Delivered"}, "what is told is what the journal has"
 
 
+async def test_a_caller_is_answered_in_the_shape_that_the_route_gives(bench: Bench) -> None:
+    a, b = await bench.target("a"), await bench.target("b")
+    a.says, b.says = b'{"amount": 7}', b'{"amount": 9}'
+    shape = {
+        "status": 201,
+        "headers": [{"name": "x-shop", "valueExpression": "headers['x-shop']"}],
+        "bodyExpression": "{'order': data.order, 'total': targets.a.body.amount + targets.b.body.amount}",
+    }
+    bench.route(a, b, respond=SETTLED | shape)
+    bench.route(a, b, name="wrong", respond=SETTLED | {"bodyExpression": "targets.a.body.total"})
+    process = await bench.started()
+
+    answer = await ask(bench, process.listen, headers={"X-Shop": "north"})
+    wrong = await bench.client.post(f"{process.listen}/shop/wrong", json={}, timeout=20)
+
+    assert (answer.status_code, answer.json()) == (201, {"order": 7, "total": 16})
+    assert answer.headers["x-shop"] == "north"
+    assert (wrong.status_code, wrong.json()["type"].rpartition("/")[2]) == (500, "expression-failed")
+    states = await view(bench, process, wrong.headers["fanout-receipt"])
+    assert {one["state"] for one in states.values()} == {"Delivered"}, "the delivery is not lost for it"
+
+
 async def test_after_a_timeout_the_delivery_goes_on_and_the_receipt_tells(bench: Bench) -> None:
     slow = await bench.target("slow")
     slow.delay = 1.0

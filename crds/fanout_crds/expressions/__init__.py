@@ -11,8 +11,13 @@ from fanout_crds.expressions.expression import Failed as Failed
 from fanout_crds.expressions.expression import activate as activate
 from fanout_crds.expressions.expression import compile as compile  # noqa: A004 - the word
 from fanout_crds.expressions.field import ExpressionText as ExpressionText
+from fanout_crds.expressions.naming import misnamed as misnamed
+from fanout_crds.expressions.reading import Parts as Parts
 from fanout_crds.expressions.reading import Reads as Reads
 from fanout_crds.expressions.reading import together as together
+from fanout_crds.expressions.scope import ANSWER_BODY as ANSWER_BODY
+from fanout_crds.expressions.scope import ANSWER_STATUS as ANSWER_STATUS
+from fanout_crds.expressions.scope import ANSWER_VALUE as ANSWER_VALUE
 from fanout_crds.expressions.scope import BODY as BODY
 from fanout_crds.expressions.scope import KEY as KEY
 from fanout_crds.expressions.scope import PATH as PATH

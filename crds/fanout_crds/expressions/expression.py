@@ -15,6 +15,7 @@ _KNOWN: typing.Final = 4096  # expressions kept compiled, at some 4 KB each: pla
 _KINDS: typing.Final[dict[Gives, frozenset[str]]] = {
     "true or false": frozenset({"BOOL"}),
     "a string": frozenset({"STRING"}),
+    "a whole number": frozenset({"INT", "UINT"}),
     "a string, a number, a boolean or null": frozenset({"STRING", "INT", "UINT", "DOUBLE", "BOOL", "NULL"}),
     "a string or a list of strings": frozenset({"STRING", "LIST"}),
 }
@@ -83,7 +84,12 @@ def compile(text: str, scope: Scope) -> Expression:  # noqa: A001 - the word
 
 
 def activate(
-    reads: Reads, *, event: dict[str, str], headers: dict[str, str], data: typing.Callable[[], object]
+    reads: Reads,
+    *,
+    event: dict[str, str],
+    headers: dict[str, str],
+    data: typing.Callable[[], object],
+    targets: dict[str, object] | None = None,
 ) -> Activation:
     """Hand in what *reads* names; *data* is only asked for when it is read. Raises Failed."""
     variables: dict[str, object] = {}
@@ -92,9 +98,12 @@ def activate(
         variables["event"] = event
     if "headers" in reads.variables:
         variables["headers"] = {name: value for name, value in headers.items() if name in reads.headers}
-    if "data" in reads.variables:
+    if "data" in reads.variables or "targets" in reads.variables:
         measured = _Measured()
-        variables["data"] = measured.taken(data(), reads.data, 0)
+        if "data" in reads.variables:
+            variables["data"] = measured.taken(data(), reads.data, 0)
+        if "targets" in reads.variables:
+            variables["targets"] = measured.taken(targets or {}, reads.targets, 0)
         length, size = measured.length, measured.size
     return Activation(runtime.bind(variables), length, size)
 

@@ -17,11 +17,12 @@ Parts = dict[str, "Parts"] | None  # of a mapping: the keys that are read, and w
 
 
 class Reads(msgspec.Struct, frozen=True, kw_only=True):
-    """*data* is an empty mapping when nothing of it is read; *headers* are lower-case names."""
+    """*data* and *targets* are empty mappings when nothing of them is read; *headers* are lower-case names."""
 
     variables: frozenset[str] = frozenset()
     data: Parts = {}
     headers: frozenset[str] = frozenset()
+    targets: Parts = {}
 
 
 def together(all_reads: typing.Iterable[Reads]) -> Reads:
@@ -29,18 +30,22 @@ def together(all_reads: typing.Iterable[Reads]) -> Reads:
     variables: frozenset[str] = frozenset()
     names: frozenset[str] = frozenset()
     data: Parts = {}
+    targets: Parts = {}
     for one in all_reads:
         variables |= one.variables
         names |= one.headers
         data = _joined(data, one.data)
-    return Reads(variables=variables, data=data, headers=names)
+        targets = _joined(targets, one.targets)
+    return Reads(variables=variables, data=data, headers=names, targets=targets)
 
 
 def of(tree: Node) -> Reads:
     """Say what *tree* reads. Raises Unusable for a header that nobody may read, or that is not named."""
     seen = _Seen()
     seen.walk(tree, frozenset())
-    return Reads(variables=frozenset(seen.variables), data=seen.data, headers=frozenset(seen.headers))
+    return Reads(
+        variables=frozenset(seen.variables), data=seen.data, headers=frozenset(seen.headers), targets=seen.targets
+    )
 
 
 class _Seen:
@@ -50,6 +55,7 @@ class _Seen:
         self.variables: set[str] = set()
         self.headers: set[str] = set()
         self.data: Parts = {}
+        self.targets: Parts = {}
 
     def walk(self, node: Node, bound: frozenset[str]) -> None:
         """See *node*, where a loop has *bound* names to its own values."""
@@ -65,6 +71,8 @@ class _Seen:
         self.variables.add(name)
         if name == "data":
             self.data = _joined(self.data, _only(path))
+        if name == "targets":
+            self.targets = _joined(self.targets, _only(path))
         if name == "headers":
             self._header(path)
 

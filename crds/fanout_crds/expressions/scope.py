@@ -5,7 +5,12 @@ import typing
 import msgspec
 
 Gives = typing.Literal[
-    "true or false", "a string", "a string, a number, a boolean or null", "a string or a list of strings", "any value"
+    "true or false",
+    "a string",
+    "a whole number",
+    "a string, a number, a boolean or null",
+    "a string or a list of strings",
+    "any value",
 ]
 
 VARIABLES: typing.Final = ("event", "data", "headers", "path", "query", "targets")
@@ -35,3 +40,8 @@ PATH: typing.Final = Scope(gives="a string or a list of strings")
 VALUE: typing.Final = Scope(gives="a string, a number, a boolean or null")
 BODY: typing.Final = Scope(gives="any value")
 KEY: typing.Final = Scope(gives="a string")
+
+_OF_AN_ANSWER: typing.Final = OF_AN_EVENT | {"targets"}
+ANSWER_STATUS: typing.Final = Scope(gives="a whole number", variables=_OF_AN_ANSWER)
+ANSWER_VALUE: typing.Final = Scope(gives="a string, a number, a boolean or null", variables=_OF_AN_ANSWER)
+ANSWER_BODY: typing.Final = Scope(gives="any value", variables=_OF_AN_ANSWER)

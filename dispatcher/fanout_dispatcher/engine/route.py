@@ -9,6 +9,7 @@ from fanout_dispatcher.engine.caller import NOBODY, Waits
 from fanout_dispatcher.engine.filters import Filters, Judged
 from fanout_dispatcher.engine.lane import Lane
 from fanout_dispatcher.engine.order import Keys, Orders
+from fanout_dispatcher.policies.shape import Shape
 from fanout_dispatcher.policies.turnstile import Turnstile
 from fanout_dispatcher.values.answers import Heard
 from fanout_dispatcher.values.desk import RouteMeter
@@ -31,6 +32,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     forwardable: frozenset[bytes]
     forward_prefixes: tuple[bytes, ...]
     waits: Waits | None = None  # what callers wait for, where they do
+    shape: Shape | None = None  # of their answers; None: what every target said
     turnstile: Turnstile | None
 
     @property

@@ -23,6 +23,7 @@ from fanout_dispatcher.engine.lane import Lane
 from fanout_dispatcher.engine.order import orders
 from fanout_dispatcher.engine.route import Route, forwarding, graph_of, waits
 from fanout_dispatcher.engine.works import Works
+from fanout_dispatcher.policies.shape import shaped
 from fanout_dispatcher.policies.turnstile import turnstile
 from fanout_dispatcher.telemetry.seam import RouteAdopted, RouteRefused, RouteRetired, TargetHeld
 from fanout_dispatcher.transport.protocol import Sender, SenderFactory, Unsendable
@@ -201,6 +202,7 @@ class Routes:
             forwardable=exact,
             forward_prefixes=prefixes,
             waits=waits(plan, book, lanes, durable=book is self.durable),
+            shape=shaped(plan.respond),
             turnstile=turnstile(plan.rate, before.turnstile if before else None, self.works.loop.time()),
         )
 

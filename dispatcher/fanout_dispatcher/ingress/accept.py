@@ -17,6 +17,7 @@ from fanout_dispatcher.ingress.engine import Engine, Route
 from fanout_dispatcher.ingress.exchange import Exchange
 from fanout_dispatcher.ingress.problems import Refusal
 from fanout_dispatcher.ingress.request import Request
+from fanout_dispatcher.ingress.settled import Shaping
 from fanout_dispatcher.values.answers import AcceptedAll, Turned
 from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.render import render
@@ -83,6 +84,8 @@ class Acceptor:
                 elif route.plan.respond is None or prefer.asynchronous(request):
                     self.engine.accept(route, head, body, exchange.reply)
                 else:
+                    if route.shape is not None:
+                        exchange.shaping = Shaping(route.shape, head, body)
                     exchange.caller = self.engine.accept_waiting(route, head, body, exchange.tell)
         return None
 

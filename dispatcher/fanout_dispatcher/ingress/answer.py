@@ -9,9 +9,11 @@ import typing
 
 import msgspec
 
+from fanout_crds.shape import BODILESS
 from fanout_dispatcher.ingress import problems
 from fanout_dispatcher.ingress.problems import Refusal
 from fanout_dispatcher.ingress.request import Request
+from fanout_dispatcher.policies.shape import CONTENT_TYPE, Shaped
 from fanout_dispatcher.values.answers import Accepted, AcceptedAll
 
 STATUS: typing.Final = "/-/events/"
@@ -53,6 +55,17 @@ def settled(request: Request, receipt: str, body: bytes, more: bytes = b"") -> A
     return Answer(_SETTLED % (name, name, len(body), more, request.echo), body)
 
 
+def shaped(request: Request, receipt: str, made: Shaped, body: bytes, more: bytes = b"") -> Answer:
+    """Write the answer as its route wants it; Location is the route's to set."""
+    headers = (*made.headers.items(), (b"fanout-receipt", receipt.encode("ascii")))
+    if made.status in BODILESS:
+        headers = tuple(one for one in headers if one[0] != CONTENT_TYPE)
+    lines = b"".join(b"%b: %b\r\n" % one for one in headers)
+    length = b"" if made.status in {204, 304} else b"content-length: %d\r\n" % len(body)  # RFC 9110 §8.6
+    head = b"".join((_line(made.status), lines, length, more, request.echo))
+    return Answer(head, b"" if request.method == b"HEAD" else body)
+
+
 def accepted_all(request: Request, outcome: AcceptedAll) -> Answer:
     """Write the 202 to a batch: as above, for each of its events in their order."""
     written = b",".join([_RECEIPT % (one, one) for one in map(str.encode, outcome.receipts)])
@@ -68,10 +81,19 @@ def answer(
     headers: typing.Iterable[tuple[bytes, bytes]] = (),
 ) -> Answer:
     """Write any other answer; one to HEAD says how long its body would be and leaves it out."""
-    line = _LINES.get(status) or b"HTTP/1.1 %d Unnamed\r\n" % status
     more = b"".join(b"%b: %b\r\n" % one for one in headers)
-    head = b"%bcontent-type: %b\r\ncontent-length: %d\r\n%b%b" % (line, content_type, len(body), more, request.echo)
+    head = b"%bcontent-type: %b\r\ncontent-length: %d\r\n%b%b" % (
+        _line(status),
+        content_type,
+        len(body),
+        more,
+        request.echo,
+    )
     return Answer(head, b"" if request.method == b"HEAD" else body)
+
+
+def _line(status: int) -> bytes:
+    return _LINES.get(status) or b"HTTP/1.1 %d Unnamed\r\n" % status
 
 
 def refused(request: Request, refusal: Refusal) -> Answer:

@@ -3,6 +3,7 @@
 import typing
 
 from fanout_crds.plan import Plan
+from fanout_dispatcher.policies.shape import Shape
 from fanout_dispatcher.policies.turnstile import Turnstile
 from fanout_dispatcher.values.answers import Reply, ReplyAll, Tell, Turned
 from fanout_dispatcher.values.desk import RouteMeter
@@ -29,6 +30,10 @@ class Route(typing.Protocol):
     @property
     def meter(self) -> RouteMeter:
         """Counters of its front door."""
+
+    @property
+    def shape(self) -> Shape | None:
+        """How answers of targets are written; None: as they are, by name."""
 
     @property
     def turnstile(self) -> Turnstile | None:

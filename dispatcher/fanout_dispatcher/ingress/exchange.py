@@ -9,6 +9,7 @@ from fanout_dispatcher.ingress.answer import Answer
 from fanout_dispatcher.ingress.engine import Caller
 from fanout_dispatcher.ingress.problems import Refusal
 from fanout_dispatcher.ingress.request import Request
+from fanout_dispatcher.ingress.settled import Shaping
 from fanout_dispatcher.values.answers import Accepted, AcceptedAll, Answered, AnsweredAll, Told, Turned
 
 
@@ -29,6 +30,7 @@ class Exchange(msgspec.Struct, eq=False):
     request: Request
     answer: Answer | None = None
     caller: Caller | None = None  # who waits in the engine for this answer
+    shaping: Shaping | None = None  # how it is written, where the route says so
 
     def tell(self, told: Told) -> None:
         """Take what became of the targets that the caller waits for."""
@@ -37,8 +39,12 @@ class Exchange(msgspec.Struct, eq=False):
             self.refuse(problems.turned(told))
         elif (refusal := settled.refusal(told)) is not None:
             self.refuse(refusal)
-        else:
+        elif self.shaping is None:
             self.respond(settled.answered(self.request, told))
+        elif isinstance(said := settled.shaped(self.request, told, self.shaping), Refusal):
+            self.refuse(said)
+        else:
+            self.respond(said)
 
     def leave(self) -> None:
         """The client is gone: nobody waits any more."""

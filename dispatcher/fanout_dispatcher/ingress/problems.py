@@ -56,6 +56,7 @@ EVENT_FORMAT: typing.Final = Problem("event-format", 415, "Event format not acce
 EXPECTATION: typing.Final = Problem("expectation-failed", 417, "Expectation not met", fatal=True)
 HEAD_TOO_LARGE: typing.Final = Problem("head-too-large", 431, "Request head too large", fatal=True)
 INTERNAL: typing.Final = Problem("internal-error", 500, "Internal error")
+EXPRESSION_FAILED: typing.Final = Problem("expression-failed", 500, "The answer cannot be made")
 BUSY: typing.Final = Problem("too-busy", 503, "Too busy", fatal=True)
 TARGETS_FAILED: typing.Final = Problem("targets-failed", 502, "Too many targets failed")
 TARGETS_HELD: typing.Final = Problem("targets-held", 503, "Targets cannot be asked now")
@@ -79,6 +80,7 @@ ALL: typing.Final = (
     EXPECTATION,
     HEAD_TOO_LARGE,
     INTERNAL,
+    EXPRESSION_FAILED,
     BUSY,
     TARGETS_FAILED,
     TARGETS_HELD,

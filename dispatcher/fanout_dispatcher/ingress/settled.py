@@ -7,7 +7,7 @@ object per target that was waited for::
 
 A body that is JSON stands there as JSON, one that is UTF-8 as a string, any other in Base64 under another name
 (``bodyBase64``), so that nobody has to guess. Whatever becomes of the wait, the event is accepted and its receipt is in
-the headers. This is the place where an answer of another shape will come from.
+the headers. A route may give the answer another shape (`respond.status`, `headers`, `bodyExpression`).
 """
 
 import base64
@@ -17,11 +17,12 @@ import msgspec
 
 from fanout_dispatcher.ingress import answer, bodies, problems
 from fanout_dispatcher.ingress.answer import STATUS, Answer
-from fanout_dispatcher.ingress.problems import Headers, Problem, Refusal
+from fanout_dispatcher.ingress.problems import Headers, Members, Problem, Refusal
 from fanout_dispatcher.ingress.request import Request
+from fanout_dispatcher.policies.shape import Shape, Unshaped
 from fanout_dispatcher.values.answer import Captured
 from fanout_dispatcher.values.answers import Ending, Heard, Settled
-from fanout_dispatcher.values.event import State
+from fanout_dispatcher.values.event import Head, State
 from fanout_dispatcher.values.media import is_json
 
 GOES_ON: typing.Final = "the event is accepted and goes on: do not send it again"
@@ -55,9 +56,26 @@ _encode: typing.Final = msgspec.json.Encoder().encode
 def answered(request: Request, told: Settled) -> Answer:
     """Write the 200: enough targets have succeeded, or what there is will do."""
     assert told.receipt is not None, "no target is asked before the event has a receipt"
-    partial = told.ending is Ending.PARTIAL
-    body = _encode(_Document(told.receipt, _targets(told), partial))
-    return answer.settled(request, told.receipt, body, _PARTIAL if partial else b"")
+    return answer.settled(request, told.receipt, _document(told), _marks(told))
+
+
+class Shaping(msgspec.Struct, frozen=True, gc=False):
+    """The shape of an answer, and the event that it is the answer to."""
+
+    shape: Shape
+    head: Head
+    body: bytes
+
+
+def shaped(request: Request, told: Settled, shaping: Shaping) -> Answer | Refusal:
+    """Write the answer in the shape that the route gives it, or say why there is none."""
+    assert told.receipt is not None, "no target is asked before the event has a receipt"
+    try:
+        made = shaping.shape.of(shaping.head, shaping.body, told.heard)
+    except Unshaped as why:
+        return problems.EXPRESSION_FAILED(f"{why}; {GOES_ON}", headers=_receipt(told), more=_members(told))
+    body = _document(told) if made.body is None else made.body
+    return answer.shaped(request, told.receipt, made, body, _marks(told))
 
 
 def refusal(told: Settled) -> Refusal | None:
@@ -90,10 +108,7 @@ def _failed(told: Settled) -> Problem:
 def _problem(problem: Problem, told: Settled) -> Refusal:
     missing = "; ".join(_sentence(one) for one in told.heard if one.state != State.DELIVERED)
     detail = f"{missing}; {UNSURE if told.receipt is None else GOES_ON}"
-    more: tuple[tuple[str, object], ...] = (("targets", _targets(told)),)
-    if told.receipt is not None:
-        more = (("receipt", told.receipt), *more)
-    return problem(detail, headers=_receipt(told), more=more)
+    return problem(detail, headers=_receipt(told), more=_members(told))
 
 
 def _sentence(one: Heard) -> str:
@@ -109,6 +124,20 @@ def _receipt(told: Settled) -> Headers:
         return ()
     receipt = told.receipt.encode("ascii")
     return ((b"location", STATUS.encode("ascii") + receipt), (b"fanout-receipt", receipt))
+
+
+def _members(told: Settled) -> Members:
+    """What a problem document tells besides: the receipt, and every target."""
+    targets: Members = (("targets", _targets(told)),)
+    return targets if told.receipt is None else (("receipt", told.receipt), *targets)
+
+
+def _marks(told: Settled) -> bytes:
+    return _PARTIAL if told.ending is Ending.PARTIAL else b""
+
+
+def _document(told: Settled) -> bytes:
+    return _encode(_Document(told.receipt, _targets(told), told.ending is Ending.PARTIAL))
 
 
 def _targets(told: Settled) -> dict[str, _Target]:

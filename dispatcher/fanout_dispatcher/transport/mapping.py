@@ -23,12 +23,12 @@ from fanout_dispatcher.transport.origin import Origin
 from fanout_dispatcher.transport.request import KEY_BYTES, Request, Template, bearer, literal
 from fanout_dispatcher.values.event import Event
 from fanout_dispatcher.values.facts import facts
+from fanout_dispatcher.values.fieldtext import NotAHeader, header, text
 from fanout_dispatcher.values.jsonvalue import NotJson, written
 
 LARGEST: typing.Final = 1 << 20  # bytes of a body that an expression makes
 LONGEST: typing.Final = 8192  # bytes of a request target, as servers take it
 _PLAIN: typing.Final = "!$&'()*+,;=:@"  # what a segment may hold besides letters, digits and -._~ (RFC 3986 §3.3)
-_VALUE: typing.Final = re.compile(r"[\t\x20-\x7e]*")
 _OTHERS_DATA: typing.Final = re.compile(rb"^(?:content-type|ce-dataschema):[^\r]*\r\n", re.MULTILINE)
 _NO_BODY: typing.Final = frozenset({"GET", "DELETE"})
 _JSON: typing.Final = b"content-type: application/json\r\n"
@@ -87,9 +87,9 @@ class Mapped:
         pairs = [query] if query else []
         for place, (one, expression) in enumerate(self._query):
             field = f"request.query[{place}].valueExpression"
-            text = one.value if expression is None else _text(_value(expression, activation, field))
-            if text is not None:
-                pairs.append(b"%b=%b" % (_quoted(one.name), _quoted(text)))
+            value = one.value if expression is None else text(_value(expression, activation, field))
+            if value is not None:
+                pairs.append(b"%b=%b" % (_quoted(one.name), _quoted(value)))
         whole = b"?".join((path, b"&".join(pairs))) if pairs else path
         if len(whole) > LONGEST:
             raise Unmade(f"request: path and query have {len(whole)} bytes, {LONGEST} may be")
@@ -98,12 +98,12 @@ class Mapped:
     def _lines(self, activation: Activation) -> typing.Iterator[bytes]:
         for name, expression in self._headers:
             field = f"request.headers[{name.decode()}].valueExpression"
-            text = _text(_value(expression, activation, field))
-            if text is None:
-                continue
-            if not _VALUE.fullmatch(text):
-                raise Unmade(f"{field}: its value holds characters that a header cannot carry: visible ASCII only")
-            yield b"%b: %b\r\n" % (name, text.strip(" \t").encode("ascii"))
+            try:
+                value = header(_value(expression, activation, field))
+            except NotAHeader as why:
+                raise Unmade(f"{field}: {why}") from None
+            if value is not None:
+                yield b"%b: %b\r\n" % (name, value)
 
     def _content(self, attributes: bytes, body: bytes, activation: Activation) -> tuple[bytes, bytes]:
         """Give the event's own header block and the body, as they are sent."""
@@ -156,19 +156,6 @@ def _value(expression: Expression, activation: Activation, field: str) -> object
         return expression.value(activation)
     except Failed as why:
         raise Unmade(f"{field}: {why}") from None
-
-
-def _text(value: object) -> str | None:
-    """Write a string, a number or a boolean; None, of null: it is left out."""
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case None:
-            return None
-        case float() if value.is_integer() and abs(value) < 1e15:
-            return f"{value:.0f}"
-        case _:
-            return str(value)
 
 
 def _written_path(value: object) -> bytes:

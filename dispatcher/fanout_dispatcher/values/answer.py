@@ -8,10 +8,9 @@ import typing
 
 import msgspec
 
-CAPTURED: typing.Final = frozenset(
-    b"content-type content-encoding content-language content-location location etag last-modified cache-control expires"
-    b" retry-after link x-request-id".split()
-)
+from fanout_crds import headers
+
+CAPTURED: typing.Final = headers.encoded(headers.CAPTURED)
 HEADER_BYTES: typing.Final = 1024  # of one value; a longer one is left out
 
 

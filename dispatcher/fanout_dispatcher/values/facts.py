@@ -21,14 +21,15 @@ _TYPE: typing.Final = "content-type"
 _CONTENT_TYPE: typing.Final = re.compile(rb"^content-type: ([^\r]*)", re.MULTILINE)
 
 
-def facts(reads: Reads, head: Head, body: bytes) -> Activation:
-    """Hand in what *reads* names of an event. Raises Failed with a sentence."""
+def facts(reads: Reads, head: Head, body: bytes, targets: dict[str, object] | None = None) -> Activation:
+    """Hand in what *reads* names of an event, and of *targets* that have answered. Raises Failed with a sentence."""
     fields = _fields(head) if reads.headers or "event" in reads.variables else NOTHING
     return activate(
         reads,
         event=_attributes(fields) if "event" in reads.variables else NOTHING,
         headers=_headers(fields, head) if reads.headers else NOTHING,
         data=functools.partial(_data, head.attributes, body),
+        targets=targets,
     )
 
 

@@ -1,11 +1,14 @@
 """What a caller that waits for targets gets to read; on a real port, before an engine that says what a test wants."""
 
 import asyncio
+import json
 import typing
 
+import msgspec
 import pytest
 
 from fanout_crds.plan import Respond
+from fanout_crds.shape import AnswerHeader, Shape
 from fanout_dispatcher.values.answer import Captured
 from fanout_dispatcher.values.answers import Ending, Heard, Settled, Turned
 from fanout_dispatcher.values.event import State
@@ -14,6 +17,7 @@ from tests.contract.ingress.conftest import Serve
 from tests.unit.dispatcher.ingress.stub import StubEngine, route
 
 WAIT: typing.Final = Respond(wait_for=("a", "b"), quorum=2, timeout=10.0, partial=False)
+AMOUNT: typing.Final = b'{"amount": 7}'
 JSON: typing.Final = (("content-type", "application/json"),)
 NO_FUNDS: typing.Final = Heard(
     target="a",
@@ -26,11 +30,21 @@ NO_FUNDS: typing.Final = Heard(
 
 @pytest.fixture
 def engine() -> StubEngine:
-    return StubEngine(route(respond=WAIT), route("/shop/plain"))
+    return StubEngine(route(respond=WAIT), route("/shop/plain"), route("/shop/shaped", respond=SHAPED))
 
 
 def delivered(target: str, status: int = 200, body: bytes = b"", **more: typing.Any) -> Heard:
     return Heard(target=target, state=State.DELIVERED, answer=Captured(status, body=body, **more))
+
+
+SHAPED: typing.Final = msgspec.structs.replace(
+    WAIT,
+    shape=Shape(
+        status_expression="data.status",
+        headers=(AnswerHeader(name="Cache-Control", value="no-store"),),
+        body_expression="{'order': data.order, 'amount': targets.a.body.amount}",
+    ),
+)
 
 
 def settled(ending: Ending, *heard: Heard, receipt: str | None = "r1") -> Settled:
@@ -104,6 +118,77 @@ async def test_a_partial_answer_is_marked_twice(serve: Serve, engine: StubEngine
         "partial": True,
         "targets": {"a": {"state": "Delivered", "status": 200}, "partial": {"state": "Pending"}},
     }
+
+
+def order(status: int) -> bytes:
+    """A request for the route that shapes its answers, which answers with the status that the order says."""
+    data = json.dumps({"order": 7, "status": status}).encode()
+    return post(data, "Content-Type: application/json", "X-Request-Id: 7", path="/shop/shaped")
+
+
+async def told_in_shape(serve: Serve, engine: StubEngine, what: Settled, *, status: int = 201) -> Answer:
+    wire = await (await serve()).connect()
+    await wire.send(order(status))
+    await until(lambda: bool(engine.callers))
+    engine.callers[-1].tell(what)
+    return await wire.answer()
+
+
+async def test_a_route_gives_its_answer_the_status_headers_and_body_that_it_wants(
+    serve: Serve, engine: StubEngine
+) -> None:
+    answer = await told_in_shape(serve, engine, settled(Ending.ANSWERED, delivered("a", body=AMOUNT, headers=JSON)))
+
+    assert (answer.status, answer.body) == (201, b'{"amount":7,"order":7}')
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["fanout-receipt"] == "r1"
+    assert answer.headers["x-request-id"] == "7"
+    assert "location" not in answer.headers, "that of a 201 would name what was made"
+
+
+async def test_an_answer_without_a_body_frames_none(serve: Serve, engine: StubEngine) -> None:
+    what = settled(Ending.ANSWERED, delivered("a", body=AMOUNT, headers=JSON))
+    client = await serve()
+    wire = await client.connect()
+    await wire.send(order(204) + post(b"2", path="/shop/plain"))
+    await until(lambda: bool(engine.callers))
+    engine.callers[-1].tell(what)
+    none, next_one = await wire.answer(bodiless=True), await wire.answer()
+
+    assert (none.status, none.body) == (204, b"")
+    assert not {"content-length", "content-type"} & set(none.headers)
+    assert next_one.status == 202, "the connection goes on"
+
+
+async def test_a_partial_answer_in_a_shape_is_marked_in_its_headers(serve: Serve, engine: StubEngine) -> None:
+    what = settled(Ending.PARTIAL, delivered("a", body=AMOUNT, headers=JSON), Heard(target="b"))
+    answer = await told_in_shape(serve, engine, what)
+
+    assert (answer.status, answer.headers["fanout-partial"]) == (201, "true")
+
+
+async def test_an_answer_that_cannot_be_made_is_a_problem_that_says_why_and_has_the_receipt(
+    serve: Serve, engine: StubEngine
+) -> None:
+    answer = await told_in_shape(serve, engine, settled(Ending.ANSWERED, delivered("a", body=b"{}", headers=JSON)))
+
+    assert (answer.status, answer.json["type"]) == (500, "https://fanout.dev/problems/expression-failed")
+    assert answer.json["detail"] == (
+        'respond.bodyExpression: there is no "amount"; has() asks whether there is;'
+        " the event is accepted and goes on: do not send it again"
+    )
+    assert answer.json["targets"] == {"a": {"state": "Delivered", "status": 200, "body": {}}}
+    assert (answer.headers["fanout-receipt"], answer.headers["location"]) == ("r1", "/-/events/r1")
+
+
+@pytest.mark.parametrize(("ending", "status"), [(Ending.FAILED, 502), (Ending.TIMEOUT, 504), (Ending.DRAINING, 503)])
+async def test_where_there_is_no_answer_its_shape_changes_nothing(
+    serve: Serve, engine: StubEngine, ending: Ending, status: int
+) -> None:
+    answer = await told_in_shape(serve, engine, settled(ending, NO_FUNDS))
+
+    assert (answer.status, answer.headers["content-type"]) == (status, "application/problem+json")
 
 
 async def test_a_failure_is_a_problem_that_names_the_targets_and_why(serve: Serve, engine: StubEngine) -> None:

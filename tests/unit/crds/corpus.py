@@ -88,7 +88,11 @@ SIZE = 'expected a size above 0 such as 64Ki, "1.5Mi" or 4096 (bytes), got '
 ANSWER = 'expected a status from 300 to 599 such as 429, a class such as "5xx", or a fault such as "Timeout", got '
 WORDS = "; known here: "
 ZERO = "must be longer than 0s"
-WAITING: typing.Final = "waitFor, quorum, timeout, onTimeout and maxBodySize go with mode Settled"
+WAITING: typing.Final = (
+    "waitFor, quorum, timeout, onTimeout, maxBodySize, status, statusExpression, headers and bodyExpression go with"
+    " mode Settled"
+)
+SETTLED: typing.Final[Json] = {"mode": "Settled"}
 KEY_HEADER = "header is needed with type Header, and goes with no other"
 SWITCH = WORDS + "Enabled, Disabled"
 MODES = "Auto, ForcedOpen, ForcedClosed, DryRun, Disabled"
@@ -238,6 +242,33 @@ CORPUS: typing.Final = [
         "accept.idempotency and batches: Accept go with respond.mode Accepted only",
     ),
     _rule("spec.respond", {"mode": "Accepted", "waitFor": ["billing"]}, WAITING),
+    _rule("spec.respond", {"headers": []}, WAITING),
+    _rule(
+        "spec.respond",
+        SETTLED | {"status": 200, "statusExpression": "200"},
+        "at most one of status and statusExpression may be there",
+    ),
+    _rule("spec.respond", SETTLED | {"status": 204, "bodyExpression": "data"}, "an answer of this status has no body"),
+    _shape("spec.respond", SETTLED | {"status": 101}, "expected a whole number from 200 to 599, got 101")._replace(
+        path="spec.respond.status"
+    ),
+    *(
+        Bad(f"{text} in {field}", "spec.respond", SETTLED | {field: text}, f"spec.respond.{field}", says, By.FILES)
+        for field, text, says in (
+            ("bodyExpression", "targets.billing.body +", "at 1:23: it ends too early"),
+            ("statusExpression", "'ok'", "must give a whole number, it gives a string"),
+        )
+    ),
+    *(
+        _rule("spec.respond", SETTLED | {"headers": [{"name": name, "value": "x"}]}, says)._replace(
+            name=f"the header {name} in an answer", path="spec.respond.headers[0].name"
+        )
+        for name, says in (
+            ("Content-Length", "this header frames the message, carries a credential, or is in every answer"),
+            ("set-cookie", "this header frames the message, carries a credential, or is in every answer"),
+            ("Fanout-Receipt", "headers fanout-… are set by Fanout itself"),
+        )
+    ),
     _rule("spec.respond", {"mode": "Settled", "timeout": "0s"}, ZERO)._replace(path="spec.respond.timeout"),
     _rule("spec.respond", {"mode": "Settled", "maxBodySize": "2Mi"}, "must not be more than 1Mi")._replace(
         path="spec.respond.maxBodySize"

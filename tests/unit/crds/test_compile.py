@@ -18,6 +18,7 @@ from fanout_crds.compile import (
 from fanout_crds.compile import compile as compile_route
 from fanout_crds.faults import Invalid
 from fanout_crds.route import FanoutRoute, parse
+from fanout_crds.shape import AnswerHeader, Shape
 from tests.unit.crds.corpus import Json, changed, good
 
 PAYMENT = {"name": "payment", "service": {"name": "payment", "namespace": "pay", "port": "http", "path": "/charges"}}
@@ -243,6 +244,47 @@ def test_a_caller_waits_for_every_target_of_a_settled_route_unless_it_says_other
         [256 << 10] * 3,
         [1 << 10, 0, 1 << 10],
     ]
+
+
+def test_the_shape_of_an_answer_is_in_the_plan_with_its_expressions() -> None:
+    one = {"name": "a", "url": "http://a.example"}
+    headers = [{"name": "X-A", "value": "1"}, {"name": "x-b", "valueExpression": "targets.a.status"}]
+    said = {"mode": "Settled", "headers": headers, "statusExpression": "201", "bodyExpression": "targets.a.body"}
+    made = compiled(route(one, respond=said)).plan
+
+    assert made.respond is not None
+    assert made.respond.shape == Shape(
+        status_expression="201",
+        headers=(AnswerHeader(name="X-A", value="1"), AnswerHeader(name="x-b", value_expression="targets.a.status")),
+        body_expression="targets.a.body",
+    )
+    assert [(path, text) for path, text, _ in made.expressions()] == [
+        ("spec.respond.statusExpression", "201"),
+        ("spec.respond.headers[1].valueExpression", "targets.a.status"),
+        ("spec.respond.bodyExpression", "targets.a.body"),
+    ]
+    assert plan.decode(plan.encode(made)) == made
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("targets.biling.body", 'no target is named biling; did you mean "billing"?'),
+        ("targets['mail'].body", "the caller does not wait for mail: name it in respond.waitFor too"),
+        ("targets.billing.bdy", 'targets.billing has no bdy; did you mean "body"?'),
+        (
+            "targets.billing.headers['content-typ']",
+            'of the headers of targets.billing content-typ is not kept; did you mean "content-type"?',
+        ),
+    ],
+)
+def test_an_answer_is_made_of_what_there_is(text: str, says: str) -> None:
+    names = [{"name": name, "url": "http://a.example"} for name in ("billing", "mail")]
+    respond = {"mode": "Settled", "waitFor": ["billing"], "bodyExpression": text}
+    with pytest.raises(Invalid) as refused:
+        compiled(route(*names, respond=respond))
+
+    assert [str(one) for one in refused.value.faults] == [f"spec.respond.bodyExpression: {says}"]
 
 
 def test_a_request_that_is_made_of_the_event_is_a_mapping_in_the_plan_and_one_that_is_not_is_none() -> None:

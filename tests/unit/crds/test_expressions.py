@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanout_crds import expressions
-from fanout_crds.expressions import WHEN, Failed, Scope, Unusable, activate, limits, reading, runtime
+from fanout_crds.expressions import ANSWER_BODY, WHEN, Failed, Scope, Unusable, activate, limits, reading, runtime
 
 ANY = Scope(gives="any value")
 STRING = Scope(gives="a string")
@@ -185,8 +185,21 @@ def test_what_several_expressions_read_is_put_together() -> None:
     both = expressions.together([one, other])
 
     assert both.data == {"a": {"b": None, "c": None}}
+    assert both.targets == {}
     assert both.headers == {"x-shop"}
     assert both.variables == {"data", "headers", "event"}
+
+
+def test_of_targets_only_the_parts_that_are_named_are_read() -> None:
+    one = expressions.compile("targets.a.body.x", ANSWER_BODY).reads
+    other = expressions.compile("has(targets.b.status) ? targets['a'].status : 0", ANSWER_BODY).reads
+    every = expressions.compile("targets.map(name, targets[name].status)", ANSWER_BODY).reads
+
+    assert expressions.together([one, other]).targets == {
+        "a": {"body": {"x": None}, "status": None},
+        "b": {"status": None},
+    }
+    assert every.targets is None
 
 
 def test_data_are_only_parsed_when_they_are_read() -> None:

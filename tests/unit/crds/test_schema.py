@@ -64,6 +64,7 @@ def test_every_list_has_an_end_and_a_way_to_merge() -> None:
         ".spec.targets[].compensate.request.headers",
         ".spec.finally",
         ".spec.finally[].request.headers",
+        ".spec.respond.headers",
         ".status.conditions",
         ".status.targets",
     }

@@ -11,6 +11,7 @@ from fanout_dispatcher.ingress.engine import Route
 from fanout_dispatcher.ingress.port import Port
 from fanout_dispatcher.ingress.protocol import Connection
 from fanout_dispatcher.ingress.settings import Settings
+from fanout_dispatcher.policies.shape import Shape, shaped
 from fanout_dispatcher.policies.turnstile import Turnstile
 from fanout_dispatcher.values.answers import Accepted, AcceptedAll, Answered, Reply, ReplyAll, Tell, Turned
 from fanout_dispatcher.values.desk import RouteMeter
@@ -27,6 +28,7 @@ class StubRoute(msgspec.Struct, frozen=True):
     forward_prefixes: tuple[bytes, ...] = ()
     meter: RouteMeter = msgspec.field(default_factory=lambda: RouteMeter(route="shop/orders"))
     turnstile: Turnstile | None = None
+    shape: Shape | None = None
 
 
 def route(
@@ -52,7 +54,7 @@ def route(
     )
     names = frozenset(one.encode() for one in forward if not one.endswith("*"))
     prefixes = tuple(one[:-1].encode() for one in forward if one.endswith("*"))
-    return StubRoute(plan, names, prefixes)
+    return StubRoute(plan, names, prefixes, shape=shaped(respond))
 
 
 class StubCaller:

@@ -21,6 +21,7 @@ class Route(msgspec.Struct, frozen=True):
     forward_prefixes: tuple[bytes, ...] = ()
     meter: RouteMeter = msgspec.field(default_factory=lambda: RouteMeter(route="shop/order-placed"))
     turnstile: None = None
+    shape: None = None
 
 
 ROUTE: typing.Final = Route(some_plan())

@@ -1,0 +1,56 @@
+"""Targets as expressions see them: what became of each that was waited for, and what it answered.
+
+    {"pricing": {"state": "Delivered", "status": 200, "headers": {…}, "truncated": False, "body": {"amount": 7}}}
+
+A target that has not answered has a state, and a reason where there is one, and nothing else. Of an answer that was cut
+off there is no body: half of one would be taken for the whole.
+"""
+
+import typing
+
+import msgspec
+
+from fanout_crds.expressions import Parts
+from fanout_dispatcher.values.answer import Captured
+from fanout_dispatcher.values.answers import Heard
+from fanout_dispatcher.values.event import State
+from fanout_dispatcher.values.media import is_json
+
+
+def targets(heard: typing.Iterable[Heard], reads: Parts) -> dict[str, object]:
+    """Give those that are read; a body is only parsed where something of it is."""
+    return {one.target: _seen(one, _of(reads, one.target)) for one in heard if reads is None or one.target in reads}
+
+
+def _of(reads: Parts, key: str) -> Parts:
+    return None if reads is None else reads[key]
+
+
+def _seen(one: Heard, reads: Parts) -> dict[str, object]:
+    seen: dict[str, object] = {"state": State.NAMES[one.state]}
+    if one.reason:
+        seen["reason"] = one.reason
+    if (kept := one.answer) is None:
+        return seen
+    seen |= {"status": kept.status, "headers": dict(kept.headers), "truncated": kept.truncated}
+    if not kept.truncated and (reads is None or "body" in reads):
+        seen["body"] = body(kept)
+    return seen
+
+
+def body(kept: Captured) -> object:
+    """Give a body that says it is JSON, and is, parsed; else text where it is UTF-8, else bytes; None without any."""
+    if not kept.body:
+        return None
+    headers = dict(kept.headers)
+    if "content-encoding" in headers:
+        return kept.body
+    if is_json(headers.get("content-type", "").encode("latin-1")):
+        try:
+            return typing.cast(object, msgspec.json.decode(kept.body))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            pass  # whatever it is, it is not what it says
+    try:
+        return kept.body.decode()
+    except UnicodeDecodeError:
+        return kept.body
