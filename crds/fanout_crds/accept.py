@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 
 from fanout_crds import texts
+from fanout_crds.expressions import KEY, ExpressionText
 from fanout_crds.kinds import Duration, Enum, Integer, Quantity
 from fanout_crds.objects import Object
 from fanout_crds.rules import Rule
@@ -75,6 +76,12 @@ class Idempotency(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             lambda it: it.ttl is None or it.ttl <= LONGEST_TTL,
         ),
     )
+    key_expression: Annotated[
+        str | None,
+        ExpressionText(KEY),
+        "The key as an expression in CEL over event, data and headers that gives a string, in place of header and id."
+        " Where it gives none for a request, that one is answered 422. Unset: the header, or source and id.",
+    ] = None
     ttl: Annotated[
         float | None, Duration(), "How long an event is known again, from its acceptance on, up to 168h. Unset: 24h."
     ] = None

@@ -220,7 +220,9 @@ def idempotency(said: accept.Idempotency | None) -> plan.Idempotency | None:
     """Fill what nobody said of keys; without the block there are none."""
     if said is None:
         return None
-    return plan.Idempotency(ttl=_or(said.ttl, 24 * HOUR), max_keys=_or(said.max_keys, 1_000_000))
+    return plan.Idempotency(
+        ttl=_or(said.ttl, 24 * HOUR), max_keys=_or(said.max_keys, 1_000_000), key_expression=said.key_expression
+    )
 
 
 def _ordering(said: policy.Ordering | None) -> plan.Ordering | None:

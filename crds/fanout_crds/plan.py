@@ -258,6 +258,7 @@ class Idempotency(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     ttl: float
     max_keys: int
+    key_expression: str | None = None  # None = the Idempotency-Key header, or the event's source and id
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -293,6 +294,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     def expressions(self) -> typing.Iterator[tuple[str, str, Scope]]:
         """Every expression in it: the path to its field, the text, and what it is for."""
+        if self.idempotency is not None and self.idempotency.key_expression is not None:
+            yield "spec.accept.idempotency.keyExpression", self.idempotency.key_expression, KEY
         for target in self.everybody:
             for path, text, scope in _expressions(target):
                 if text is not None:

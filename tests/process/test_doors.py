@@ -2,6 +2,8 @@
 
 import asyncio
 
+import httpx
+
 from tests.process.conftest import Bench
 
 SOON = 15.0  # seconds: a test that waits longer has failed
@@ -53,3 +55,27 @@ async def test_several_workers_refuse_a_route_with_keys_and_say_why(bench: Bench
     assert answer.status_code == 404
     (why,) = [line["why"] for line in process.said("route.refused")]
     assert "spec.accept.idempotency: each worker would know its own keys alone" in why
+
+
+async def test_a_key_that_an_expression_finds_in_the_data_holds_across_a_kill(bench: Bench) -> None:
+    a = await bench.target("a")
+    bench.route(a, accept={"idempotency": {"keyExpression": "headers['x-tenant'] + data.order"}})
+    process = await bench.started()
+
+    async def place(order: str, total: int = 1) -> httpx.Response:
+        body = {"order": order, "total": total}
+        return await bench.client.post(f"{process.listen}/shop/order-placed", json=body, headers={"X-Tenant": "acme"})
+
+    first = await place("7")
+    process.kill()
+    await process.start()
+    again, other, changed = await place("7"), await place("8"), await place("7", total=2)
+    nameless = await bench.client.post(f"{process.listen}/shop/order-placed", json={})
+    async with asyncio.timeout(SOON):
+        while len({got.event for got in a.got}) < 2:  # noqa: ASYNC110 (what is waited for comes from another process)
+            await asyncio.sleep(0.02)
+
+    assert again.json() == first.json() != other.json()
+    assert [one.status_code for one in (first, again, other, changed, nameless)] == [202, 202, 202, 422, 422]
+    assert nameless.json()["type"] == "https://fanout.dev/problems/no-idempotency-key"
+    assert "x-tenant" not in a.got[0].headers, "to be read is not to be forwarded"

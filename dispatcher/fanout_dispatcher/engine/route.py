@@ -3,6 +3,7 @@
 import msgspec
 
 from fanout_crds import expressions
+from fanout_crds.expressions import Expression
 from fanout_crds.plan import Plan
 from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.caller import NOBODY, Waits
@@ -34,6 +35,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     waits: Waits | None = None  # what callers wait for, where they do
     shape: Shape | None = None  # of their answers; None: what every target said
     turnstile: Turnstile | None
+    keyed_by: Expression | None = None  # gives an event's idempotency key; None: what it came with does
 
     @property
     def everybody(self) -> tuple[Lane, ...]:
@@ -84,6 +86,12 @@ def forwarding(plan: Plan) -> tuple[frozenset[bytes], tuple[bytes, ...]]:
 def _read(plan: Plan) -> frozenset[str]:
     """The headers that the expressions of a plan read."""
     return expressions.together(expressions.compile(text, scope).reads for _, text, scope in plan.expressions()).headers
+
+
+def keyed_by(plan: Plan) -> Expression | None:
+    """Compile what gives an event's idempotency key, which was checked; None where no expression does."""
+    text = plan.idempotency.key_expression if plan.idempotency is not None else None
+    return None if text is None else expressions.compile(text, expressions.KEY)
 
 
 def waits(plan: Plan, book: Book, lanes: tuple[Lane, ...], *, durable: bool) -> Waits | None:

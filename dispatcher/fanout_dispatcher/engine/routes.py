@@ -21,7 +21,7 @@ from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.filters import Filters, filters
 from fanout_dispatcher.engine.lane import Lane
 from fanout_dispatcher.engine.order import orders
-from fanout_dispatcher.engine.route import Route, forwarding, graph_of, waits
+from fanout_dispatcher.engine.route import Route, forwarding, graph_of, keyed_by, waits
 from fanout_dispatcher.engine.works import Works
 from fanout_dispatcher.policies.shape import shaped
 from fanout_dispatcher.policies.turnstile import turnstile
@@ -204,6 +204,7 @@ class Routes:
             waits=waits(plan, book, lanes, durable=book is self.durable),
             shape=shaped(plan.respond),
             turnstile=turnstile(plan.rate, before.turnstile if before else None, self.works.loop.time()),
+            keyed_by=keyed_by(plan),
         )
 
     def _lane(self, book: Book, plan: plans.Plan, target: plans.Target, credentials: plans.Credentials) -> Lane:

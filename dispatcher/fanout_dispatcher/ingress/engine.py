@@ -2,6 +2,7 @@
 
 import typing
 
+from fanout_crds.expressions import Expression
 from fanout_crds.plan import Plan
 from fanout_dispatcher.policies.shape import Shape
 from fanout_dispatcher.policies.turnstile import Turnstile
@@ -38,6 +39,10 @@ class Route(typing.Protocol):
     @property
     def turnstile(self) -> Turnstile | None:
         """What limits how fast events come in; None without a limit."""
+
+    @property
+    def keyed_by(self) -> Expression | None:
+        """What gives an event's idempotency key; None: what it came with does."""
 
 
 class Caller(typing.Protocol):

@@ -3,32 +3,40 @@
 The key is the Idempotency-Key header (draft-ietf-httpapi-idempotency-key-header-07), quoted as the draft has it or bare
 as most clients send it. A CloudEvent without the header has a key all the same: its source and id, by which CloudEvents
 1.0 §3.1.1 lets a consumer know a duplicate. A plain request with neither is refused: taken, it would be what its route
-says cannot happen.
+says cannot happen. A route may say itself, by an expression, what the key is; then none of this counts.
 
 The fingerprint is of the body and, where there are any, of the attributes that make the event this one. What changes
-from one sending to the next (a trace, a time) is not in it.
+from one sending to the next (a trace, a time) is not in it; nor, under an expression, are id and source: that is there
+for producers that make new ones at each try.
 """
 
 import re
 import typing
 
+import msgspec
+
+from fanout_crds.expressions import Expression, Failed
 from fanout_dispatcher.ingress import cloudevents, problems
 from fanout_dispatcher.ingress.engine import Route
 from fanout_dispatcher.ingress.problems import Refusal
 from fanout_dispatcher.ingress.request import Request
 from fanout_dispatcher.values.event import Head
+from fanout_dispatcher.values.facts import facts
 from fanout_dispatcher.values.keyed import Keyed, digest, door
 
 HEADER: typing.Final = b"idempotency-key"
 _QUOTED: typing.Final = re.compile(rb'"((?:[ !#-\[\]-~]|\\["\\])+)"(?:[ ]*;.*)?')  # RFC 9651 §3.3.3, with parameters
 _BARE: typing.Final = re.compile(rb"[!#-~][ -~]*")
+_ID: typing.Final = re.compile(rb"^ce-id:[^\r]*\r\n", re.MULTILINE)
 _ESCAPED: typing.Final = re.compile(rb'\\(["\\])')
 
 
 def keyed(request: Request, head: Head, body: bytes, route: Route) -> Keyed | Refusal:
     """Find the key of an event that was read from *request*."""
-    said = request.fields.get(HEADER)
     event = _is_event(request)
+    if route.keyed_by is not None:
+        return _worked_out(route.keyed_by, head if event else _nameless(head), body, route)
+    said = request.fields.get(HEADER)
     if said is None:
         if not event:
             return problems.IDEMPOTENCY_KEY("this route takes an event once: send an Idempotency-Key, or a CloudEvent")
@@ -39,6 +47,23 @@ def keyed(request: Request, head: Head, body: bytes, route: Route) -> Keyed | Re
         return problems.IDEMPOTENCY_KEY('the Idempotency-Key must be a string such as "8e03978e-40d5-43e8"')
     name = (head.id, head.source, head.type) if event else ()
     return Keyed(door(route.plan.key), key, digest(body, *(one.encode() for one in name)))
+
+
+def _worked_out(expression: Expression, head: Head, body: bytes, route: Route) -> Keyed | Refusal:
+    """Find the key that the route's own expression gives."""
+    try:
+        key = str(expression.value(facts(expression.reads, head, body)))
+    except Failed as why:
+        return problems.NO_KEY(f"accept.idempotency.keyExpression: {why}")
+    if not key:
+        return problems.NO_KEY("accept.idempotency.keyExpression: it gives an empty string, which is no key")
+    at = route.plan.key
+    return Keyed(door(at), digest(b"expression", at.encode(), key.encode()), digest(body, head.type.encode()))
+
+
+def _nameless(head: Head) -> Head:
+    """Take away the id that we made: it is another one for each try, so as a key it would never be known again."""
+    return msgspec.structs.replace(head, attributes=_ID.sub(b"", head.attributes, count=1))
 
 
 def _is_event(request: Request) -> bool:

@@ -46,6 +46,7 @@ MALFORMED: typing.Final = Problem("malformed-request", 400, "Malformed request",
 INVALID_EVENT: typing.Final = Problem("invalid-event", 400, "Not a valid CloudEvent")
 INVALID_JSON: typing.Final = Problem("invalid-json", 400, "Not valid JSON")
 IDEMPOTENCY_KEY: typing.Final = Problem("idempotency-key", 400, "Idempotency-Key needed")
+NO_KEY: typing.Final = Problem("no-idempotency-key", 422, "No idempotency key in the event")
 NO_ROUTE: typing.Final = Problem("no-route", 404, "No route listens here")
 NO_EVENT: typing.Final = Problem("no-event", 404, "No such event")
 METHOD: typing.Final = Problem("method-not-allowed", 405, "Method not allowed")
@@ -70,6 +71,7 @@ ALL: typing.Final = (
     INVALID_EVENT,
     INVALID_JSON,
     IDEMPOTENCY_KEY,
+    NO_KEY,
     NO_ROUTE,
     NO_EVENT,
     METHOD,

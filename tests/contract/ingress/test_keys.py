@@ -5,6 +5,7 @@ import typing
 import msgspec
 import pytest
 
+from fanout_crds import expressions
 from fanout_crds.plan import Idempotency
 from fanout_dispatcher.values.keyed import Keyed, door
 from tests.contract.ingress.client import Answer, post
@@ -28,6 +29,29 @@ async def ask(serve: Serve, engine: StubEngine) -> Asked:
         return await client.ask(post(body, *headers))
 
     return asked
+
+
+Asking = typing.Callable[[str], typing.Awaitable[Asked]]
+
+
+@pytest.fixture
+def by(serve: Serve, engine: StubEngine) -> Asking:
+    """Post to a route that finds its keys by an expression, which may read the header x-tenant."""
+
+    async def asking(text: str) -> Asked:
+        made = route(forward=("x-tenant",))
+        rule = Idempotency(ttl=60.0, max_keys=9, key_expression=text)
+        plan = msgspec.structs.replace(made.plan, idempotency=rule)
+        keyed_by = expressions.compile(text, expressions.KEY)
+        engine.routes = {plan.path: msgspec.structs.replace(made, plan=plan, keyed_by=keyed_by)}
+        client = await serve()
+
+        async def asked(body: bytes, *headers: str) -> Answer:
+            return await client.ask(post(body, *headers))
+
+        return asked
+
+    return asking
 
 
 async def keys(ask: Asked, engine: StubEngine, *requests: tuple[bytes, tuple[str, ...]]) -> list[Keyed]:
@@ -99,3 +123,64 @@ async def test_a_route_without_keys_looks_at_none(serve: Serve, engine: StubEngi
 
     assert (await client.ask(post(b"x", "Idempotency-Key: k"))).status == 202
     assert engine.keyed == []
+
+
+JSON = "Content-Type: application/json"
+
+
+async def test_an_expression_gives_the_key_and_the_header_has_no_say(by: Asking, engine: StubEngine) -> None:
+    ask = await by("headers['x-tenant'] + '/' + data.order")
+
+    found = await keys(
+        ask,
+        engine,
+        (b'{"order": "7"}', (JSON, "X-Tenant: acme")),
+        (b'{"order": "7"}', (JSON, "X-Tenant: acme", "Idempotency-Key: other")),
+        (b'{"order": "7"}', (JSON, "X-Tenant: zeta")),
+        (b'{"order": "8"}', (JSON, "X-Tenant: acme")),
+    )
+
+    assert found[0] == found[1]
+    assert len({one.key for one in found}) == 3
+
+
+async def test_under_an_expression_an_event_with_a_new_id_is_the_same_and_one_of_another_type_is_not(
+    by: Asking, engine: StubEngine
+) -> None:
+    ask = await by("data.order")
+    again = tuple(one.replace("ce-id: 7", "ce-id: 8") for one in EVENT)
+    other = tuple(one.replace("placed", "cancelled") for one in EVENT)
+
+    found = await keys(ask, engine, *((b'{"order": "7"}', (JSON, *one)) for one in (EVENT, again, other)))
+
+    assert found[0] == found[1]
+    assert found[0].key == found[2].key
+    assert found[0].fingerprint != found[2].fingerprint
+
+
+@pytest.mark.parametrize(
+    ("text", "headers", "says"),
+    [
+        ("data.order", (JSON,), 'there is no "order"; has() asks whether there is'),
+        ("string(data.n / 0)", (JSON,), "divide by zero"),
+        ("''", (JSON,), "it gives an empty string, which is no key"),
+        ("data.n", (JSON,), "it must give a string, it gave an int"),
+        ("event.id", (JSON,), 'there is no "id"; has() asks whether there is'),
+    ],
+)
+async def test_an_event_that_the_expression_gives_no_key_is_refused_with_the_reason(
+    by: Asking, engine: StubEngine, text: str, headers: tuple[str, ...], says: str
+) -> None:
+    answer = await (await by(text))(b'{"n": 1}', *headers)
+
+    assert (answer.status, answer.json["type"].rpartition("/")[2]) == (422, "no-idempotency-key")
+    assert answer.json["detail"] == f"accept.idempotency.keyExpression: {says}"
+    assert engine.taken == []
+
+
+async def test_an_id_of_the_producers_can_be_the_key(by: Asking, engine: StubEngine) -> None:
+    ask = await by("event.source + event.id")
+
+    found = await keys(ask, engine, (b"1", EVENT), (STRUCTURED, ("Content-Type: application/cloudevents+json",)))
+
+    assert found[0].key == found[1].key

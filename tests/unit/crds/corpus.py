@@ -72,6 +72,8 @@ OUTBOX_URL: Json = {"urlSecret": {"name": "shop-db", "key": "uri"}}
 RETRY = f"{T}.policy.retry"
 BREAKER = f"{T}.policy.circuitBreaker"
 HEADER = f"{T}.request.headers[0]"
+KEY_EXPRESSION = "spec.accept.idempotency.keyExpression"
+UNKNOWN_NAME = 'at 1:1: unknown name events; did you mean "event"?'
 TOKEN = f"{T}.authentication.bearer.secretRef"
 DURATION = 'expected a duration such as "250ms" or "1m30s" (h, m, s, ms), got '
 HOST = "needs a host in plain ASCII (other scripts in their xn-- form) and a port, if any, from 1 to 65535"
@@ -205,7 +207,8 @@ CORPUS: typing.Final = [
     ),
     _rule("spec.accept.idempotency", {"ttl": "169h"}, "ttl must not be longer than 168h"),
     _shape("spec.accept.idempotency.maxKeys", 0, "expected a whole number from 1 to 10000000, got 0"),
-    _shape("spec.accept.idempotency.keyExpression", "event.id", "unknown field; known here: ttl, maxKeys"),
+    Bad("a key that is none", KEY_EXPRESSION, "1", KEY_EXPRESSION, "must give a string, it gives an int", By.FILES),
+    Bad("a key of nothing", KEY_EXPRESSION, "events.id", KEY_EXPRESSION, UNKNOWN_NAME, By.FILES),
     _rate("no requests", {}, "requests", "is required"),
     _rate("no request at all", {"requests": 0}, "requests", "expected a whole number from 1 to 1000000, got 0"),
     _rate("in no time", {"requests": 1, "per": "0s"}, "per", ZERO, By.RULE),

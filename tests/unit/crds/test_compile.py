@@ -59,11 +59,20 @@ def test_without_saying_so_a_body_may_have_a_mebibyte() -> None:
     [
         ({}, plan.Idempotency(ttl=86400.0, max_keys=1_000_000)),
         ({"ttl": "1h", "maxKeys": 5}, plan.Idempotency(ttl=3600.0, max_keys=5)),
+        ({"keyExpression": "data.id"}, plan.Idempotency(ttl=86400.0, max_keys=1_000_000, key_expression="data.id")),
     ],
 )
 def test_keys_are_kept_where_a_route_asks_for_it(said: Json, meant: plan.Idempotency) -> None:
     assert compiled(parse(changed(good(), "spec.accept.idempotency", said))).plan.idempotency == meant
     assert compiled(parse(good())).plan.idempotency is None
+
+
+def test_the_expression_that_gives_the_key_is_one_of_the_plans() -> None:
+    made = compiled(parse(changed(good(), "spec.accept.idempotency", {"keyExpression": "data.id"}))).plan
+
+    assert [(path, text) for path, text, _ in made.expressions()] == [
+        ("spec.accept.idempotency.keyExpression", "data.id")
+    ]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import collections
 
 import msgspec
 
+from fanout_crds.expressions import Expression
 from fanout_crds.plan import Plan, Respond
 from fanout_dispatcher.ingress.accept import Acceptor
 from fanout_dispatcher.ingress.engine import Route
@@ -29,6 +30,7 @@ class StubRoute(msgspec.Struct, frozen=True):
     meter: RouteMeter = msgspec.field(default_factory=lambda: RouteMeter(route="shop/orders"))
     turnstile: Turnstile | None = None
     shape: Shape | None = None
+    keyed_by: Expression | None = None
 
 
 def route(

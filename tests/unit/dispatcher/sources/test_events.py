@@ -22,6 +22,7 @@ class Route(msgspec.Struct, frozen=True):
     meter: RouteMeter = msgspec.field(default_factory=lambda: RouteMeter(route="shop/order-placed"))
     turnstile: None = None
     shape: None = None
+    keyed_by: None = None
 
 
 ROUTE: typing.Final = Route(some_plan())
