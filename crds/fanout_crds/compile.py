@@ -83,7 +83,14 @@ def compile(route: FanoutRoute, installation: Installation, refs: Refs, revision
             for one, said, policy in zip(resolved, route.spec.targets, policies, strict=True)
         ),
         behind=tuple(
-            plan.Behind(role=role, of=of, target=one.target(builtin.patient(said.policy, route.spec.durability)))
+            plan.Behind(
+                role=role,
+                of=of,
+                target=one.target(
+                    builtin.patient(said.policy, route.spec.durability),
+                    compensates=of if role == "Compensation" else "",
+                ),
+            )
             for role, of, one, said in behind
         ),
         respond=respond,
@@ -178,7 +185,9 @@ class _Resolved:
         if ca := ca_key(said, home):
             self._credential("ca", refs.secret(ca))
 
-    def target(self, policy: plan.Policy, said: Target | None = None, *, capture: int = 0) -> plan.Target:
+    def target(
+        self, policy: plan.Policy, said: Target | None = None, *, capture: int = 0, compensates: str = ""
+    ) -> plan.Target:
         """Make the plan's target. A handle stands in it only when its credential is there."""
         why = self.unresolved[0] if self.unresolved else None
         request = self.said.request or Request()
@@ -195,6 +204,7 @@ class _Resolved:
             policy=policy,
             capture=capture,
             mapping=_mapping(request),
+            compensates=compensates,
         )
         if said is None:
             return made

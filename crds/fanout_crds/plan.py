@@ -206,6 +206,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     capture: int = 0  # bytes of its answer that are kept for whoever waits for it; 0 = nothing
     depends_on: tuple[str, ...] = ()  # names of targets that have to be through before it
     on_dead: OnDead = "Fail"
+    compensates: str = ""  # of a compensation: the target that it undoes, whose key it is sent with
 
 
 class Respond(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -10,6 +10,7 @@ import typing
 import httpx
 import pytest
 from aiohttp import web
+from multidict import CIMultiDictProxy
 
 from tests.support.dispatcher import Process
 
@@ -25,6 +26,7 @@ class Services:
 
     def __init__(self, *refuses: str, hangs: str = "") -> None:
         self.asked: list[str] = []
+        self.heads: dict[str, CIMultiDictProxy[str]] = {}  # of the last request for each path
         self.audited = asyncio.Event()
         self.hanging = asyncio.Event()
         self.refuses = set(refuses)
@@ -47,6 +49,7 @@ class Services:
         await request.read()
         path = request.path.strip("/")
         self.asked.append(path)
+        self.heads[path] = request.headers
         if path == self._hangs and not self.hanging.is_set():
             self.hanging.set()
             await self._over.wait()
@@ -113,6 +116,10 @@ async def test_an_order_that_fails_is_undone_in_reverse(tmp_path: pathlib.Path) 
     assert sorted(services.asked[4:6]) == ["cancellations", "releases"]
     assert services.asked[6:] == ["refunds", "audit"]
     assert {one["target"]: one["state"] for one in became}["confirmation"] == "Dead"
+    undone = {"refunds": "charges", "releases": "reservations", "cancellations": "bookings"}
+    for undoing, original in undone.items():
+        assert services.heads[undoing]["Fanout-Compensates"] == services.heads[original]["Idempotency-Key"]
+    assert "Fanout-Compensates" not in services.heads["charges"]
 
 
 STEPS = ("charges", "reservations", "bookings", "confirmations", "releases", "cancellations", "refunds", "audit")

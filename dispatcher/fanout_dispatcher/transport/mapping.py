@@ -4,6 +4,9 @@ The one kind of template besides the plain one, and only for targets that ask fo
 data, and data must not change what is asked for: a path is percent-encoded, so that no value brings a query, another
 segment or a step upwards; a header's value holds what a header may hold; a body is JSON. What cannot be made so is
 Unmade: the delivery is dead with a sentence, and nobody is asked.
+
+A compensation is written here too, whatever is mapped: it names in `Fanout-Compensates` the Idempotency-Key of what it
+undoes, so that its target knows an original again that comes late.
 """
 
 import binascii
@@ -31,6 +34,7 @@ LONGEST: typing.Final = 8192  # bytes of a request target, as servers take it
 _PLAIN: typing.Final = "!$&'()*+,;=:@"  # what a segment may hold besides letters, digits and -._~ (RFC 3986 §3.3)
 _OTHERS_DATA: typing.Final = re.compile(rb"^(?:content-type|ce-dataschema):[^\r]*\r\n", re.MULTILINE)
 _NO_BODY: typing.Final = frozenset({"GET", "DELETE"})
+AS_IT_CAME: typing.Final = Mapping(method="POST")  # of a compensation whose manifest maps nothing
 _JSON: typing.Final = b"content-type: application/json\r\n"
 
 
@@ -42,10 +46,10 @@ class Mapped:
     """One target's mapping, compiled. Raises Illegal when its own headers cannot be sent, and Unusable."""
 
     __slots__ = ("_blocks", "_body", "_bodyless", "_fixed", "_headers", "_key", "_method", "_path", "_plain", "_query",
-                 "_reads", "_url")  # fmt: skip
+                 "_reads", "_undone", "_url")  # fmt: skip
 
     def __init__(self, target: Target, origin: Origin, *, token: bytes | None, blocks: Blocks) -> None:
-        mapping = typing.cast(Mapping, target.mapping)
+        mapping = target.mapping or AS_IT_CAME
         self._plain = Template(_named(target, mapping), origin, token=token, blocks=blocks)  # forwards, and checks
         self._blocks = blocks
         self._method = mapping.method.encode()
@@ -58,6 +62,9 @@ class Mapped:
         self._body = _compiled(mapping.body, expressions.BODY)
         self._fixed = _fixed(target, origin, token)
         self._key = hashlib.blake2b(target.name.encode(), digest_size=KEY_BYTES)
+        self._undone = (
+            hashlib.blake2b(target.compensates.encode(), digest_size=KEY_BYTES) if target.compensates else None
+        )
         asked = [self._path, self._body, *(one for _, one in self._query), *(one for _, one in self._headers)]
         self._reads = expressions.together(one.reads for one in asked if one is not None)
 
@@ -121,10 +128,18 @@ class Mapped:
         return attributes, body
 
     def _tail(self, identity: bytes, number: int, body: bytes) -> bytes:
-        key = self._key.copy()
-        key.update(identity)
+        lines = b"fanout-attempt: %d\r\nidempotency-key: %b\r\n" % (number, _derived(self._key, identity))
+        if self._undone is not None:
+            lines += b"fanout-compensates: %b\r\n" % _derived(self._undone, identity)
         length = b"" if self._bodyless and not body else b"content-length: %d\r\n" % len(body)
-        return b"fanout-attempt: %d\r\nidempotency-key: %b\r\n%b\r\n" % (number, binascii.hexlify(key.digest()), length)
+        return b"%b%b\r\n" % (lines, length)
+
+
+def _derived(key: "hashlib.blake2b", identity: bytes) -> bytes:
+    """The Idempotency-Key of an event, for the target whose name *key* has digested (as in `request`)."""
+    made = key.copy()
+    made.update(identity)
+    return binascii.hexlify(made.digest())
 
 
 def _named(target: Target, mapping: Mapping) -> Target:

@@ -46,7 +46,7 @@ class HttpSenders:
         origin = self._origin(target)
         token = _credential(target.bearer, credentials, "bearer token")
         try:
-            kind = Template if target.mapping is None else Mapped
+            kind = Mapped if target.mapping is not None or target.compensates else Template
             template = kind(target, origin, token=token, blocks=self._blocks)
         except (Illegal, Unusable) as why:
             raise Unsendable(str(why)) from None

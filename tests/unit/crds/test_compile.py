@@ -75,6 +75,18 @@ def test_the_expression_that_gives_the_key_is_one_of_the_plans() -> None:
     ]
 
 
+def test_a_compensation_knows_whom_it_undoes_and_a_callback_undoes_nobody() -> None:
+    undo = {"url": "https://billing.example.com/refunds"}
+    spec = changed(good(), "spec.targets[0].compensate", undo)
+    made = compiled(parse(changed(spec, "spec.finally", [{"name": "audit"} | undo]))).plan
+
+    assert {one.name: one.compensates for one in made.everybody} == {
+        "billing": "",
+        "billing.compensate": "billing",
+        "audit.finally": "",
+    }
+
+
 @pytest.mark.parametrize(
     ("said", "meant"),
     [

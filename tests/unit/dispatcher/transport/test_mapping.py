@@ -13,6 +13,7 @@ from fanout_crds.plan import Mapping, Value
 from fanout_dispatcher.transport.headers import Blocks, Illegal
 from fanout_dispatcher.transport.mapping import Mapped, Unmade
 from fanout_dispatcher.transport.origin import parse
+from fanout_dispatcher.transport.request import Template
 from fanout_dispatcher.values.jsonvalue import NotJson, written
 from tests.unit.dispatcher.transport.support import event, target
 
@@ -33,6 +34,12 @@ def mapped(
     said = target(URL, headers=literal, forward=forward)
     said = msgspec.structs.replace(said, mapping=Mapping(**{"method": "POST"} | mapping))
     return Mapped(said, parse(URL), token=b"s3cret", blocks=Blocks())
+
+
+def head_of(request: bytes) -> dict[bytes, bytes]:
+    """The header lines, and under no name the first line."""
+    first, *lines = request.partition(b"\r\n\r\n")[0].split(b"\r\n")
+    return {b"": first, **{name: value for name, _, value in (line.partition(b": ") for line in lines)}}
 
 
 def asked(made: Mapped, body: bytes = BODY, **more: typing.Any) -> bytes:
@@ -67,6 +74,18 @@ def test_a_mapped_request_reads_like_this() -> None:
     assert lines[9] == b"fanout-attempt: 3"
     assert lines[11:] == [b"content-length: 27", b"", b""]
     assert json.loads(rest) == {"amount": 7, "type": "/shop"}
+
+
+def test_a_compensation_names_the_key_of_what_it_undoes() -> None:
+    undo = msgspec.structs.replace(target(URL, name="payment.compensate"), compensates="payment")
+    original = Template(target(URL, name="payment"), parse(URL), token=None, blocks=Blocks())
+
+    asked = head_of(Mapped(undo, parse(URL), token=None, blocks=Blocks()).render(event(BODY), 1)[0])
+    before = head_of(original.render(event(BODY), 2)[0])
+
+    assert asked[b"fanout-compensates"] == before[b"idempotency-key"] != asked[b"idempotency-key"]
+    assert b"fanout-compensates" not in before
+    assert asked[b""] == before[b""] == b"POST /charges?x=1 HTTP/1.1", "all else is as the event came"
 
 
 def test_what_is_not_mapped_is_as_it_came() -> None:
