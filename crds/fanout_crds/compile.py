@@ -255,6 +255,7 @@ def _mapping(request: Request) -> plan.Mapping | None:
             if one.value_expression is not None
         ),
         body=request.body_expression,
+        structured=request.mode == "Structured",
     )
     return None if made == plan.Mapping(method="POST") else made
 

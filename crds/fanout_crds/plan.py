@@ -185,6 +185,7 @@ class Mapping(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     query: tuple[Value, ...] = ()
     headers: tuple[Value, ...] = ()  # by expressions; those that stand as they are, are the target's own
     body: str | None = None  # expression; None = the event's
+    structured: bool = False  # the event as one JSON object, not its attributes as headers
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -16,6 +16,8 @@ from fanout_crds.rules import Rule
 
 Method = Literal["POST", "PUT", "PATCH", "DELETE", "GET"]
 
+Mode = Literal["Binary", "Structured"]
+
 ONE_VALUE = Rule(
     "has(self.value) != has(self.valueExpression)",
     "exactly one of value and valueExpression is needed",
@@ -69,11 +71,27 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             "a GET has no body: leave bodyExpression out, or choose another method",
             lambda request: request.body_expression is None or request.method != "GET",
         ),
+        Rule(
+            "!has(self.mode) || self.mode != 'Structured' || !has(self.bodyExpression)",
+            "with mode Structured the body is the event: leave bodyExpression out, or mode",
+            lambda request: request.mode != "Structured" or request.body_expression is None,
+        ),
+        Rule(
+            "!has(self.mode) || self.mode != 'Structured' || !has(self.method) || !(self.method in ['GET', 'DELETE'])",
+            "mode Structured goes with a method that has a body: POST, PUT or PATCH",
+            lambda request: request.mode != "Structured" or request.method not in {"GET", "DELETE"},
+        ),
     )
     method: Annotated[
         Method | None,
         Enum(Method),
         "Method of the request. GET and DELETE are sent without the event's body. Unset: POST.",
+    ] = None
+    mode: Annotated[
+        Mode | None,
+        Enum(Mode),
+        "Binary: attributes as ce-… headers, data as body. Structured: one JSON object (CloudEvents JSON format 1.0.2),"
+        " in which data that are JSON stand byte for byte, others as data_base64. Unset: Binary.",
     ] = None
     path_expression: Annotated[
         str | None,

@@ -1,6 +1,7 @@
 """The front door of a route by the real command: batches, and what several workers refuse."""
 
 import asyncio
+import json
 
 import httpx
 
@@ -79,3 +80,26 @@ async def test_a_key_that_an_expression_finds_in_the_data_holds_across_a_kill(be
     assert [one.status_code for one in (first, again, other, changed, nameless)] == [202, 202, 202, 422, 422]
     assert nameless.json()["type"] == "https://fanout.dev/problems/no-idempotency-key"
     assert "x-tenant" not in a.got[0].headers, "to be read is not to be forwarded"
+
+
+async def test_a_target_that_takes_structured_events_gets_what_came_byte_for_byte(bench: Bench) -> None:
+    a = await bench.target("a")
+    bench.route({"name": "a", "url": a.url, "request": {"mode": "Structured"}})
+    process = await bench.started()
+    data = b'{ "total":\t99.00 }'
+    event = b'{"id":"7","specversion":"1.0","source":"/s","type":"t","n":3,"data":%b}' % data
+
+    answers = [
+        await bench.client.post(f"{process.listen}/shop/order-placed", content=content, headers={"content-type": kind})
+        for content, kind in ((event, "application/cloudevents+json"), (b"\xff", "image/png"))
+    ]
+    async with asyncio.timeout(SOON):
+        while len(a.got) < 2:  # noqa: ASYNC110 (what is waited for comes from another process)
+            await asyncio.sleep(0.02)
+
+    told = sorted((got.body for got in a.got), key=len)
+    assert [one.status_code for one in answers] == [202, 202]
+    assert {got.headers["content-type"] for got in a.got} == {"application/cloudevents+json"}
+    assert b'"data":' + data + b"}" in told[0] + told[1]
+    assert sorted(json.loads(one).get("n", "") for one in told) == ["", "3"]
+    assert [json.loads(one).get("data_base64") for one in told if b"data_base64" in one] == ["/w=="]

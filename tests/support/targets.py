@@ -12,7 +12,7 @@ import msgspec
 
 
 class Got(msgspec.Struct):
-    """One request: which event, when (loop time), in which life of the dispatcher, and the status it was answered."""
+    """One request: which event, if it is binary, when (loop time), in which life of the dispatcher, and its status."""
 
     event: str
     life: int
@@ -111,7 +111,7 @@ class _Connection(asyncio.Protocol):
         head = {name.decode(): value.decode() for name, value in self.headers.items()}
         loop, target = asyncio.get_running_loop(), self.target
         number, key = int(head["fanout-attempt"]), head["idempotency-key"]
-        got = Got(head["ce-id"], target.life, number, key, self.body, head, at=loop.time())
+        got = Got(head.get("ce-id", ""), target.life, number, key, self.body, head, at=loop.time())
         self.headers, self.body = {}, b""
         target.got.append(got)
         target.busy += 1

@@ -24,6 +24,7 @@ from fanout_crds.plan import Mapping, Target, Value
 from fanout_dispatcher.transport.headers import Blocks, Illegal, is_name
 from fanout_dispatcher.transport.origin import Origin
 from fanout_dispatcher.transport.request import KEY_BYTES, Request, Template, bearer, literal
+from fanout_dispatcher.transport.structured import structured
 from fanout_dispatcher.values.event import Event
 from fanout_dispatcher.values.facts import facts
 from fanout_dispatcher.values.fieldtext import NotAHeader, header, text
@@ -46,7 +47,7 @@ class Mapped:
     """One target's mapping, compiled. Raises Illegal when its own headers cannot be sent, and Unusable."""
 
     __slots__ = ("_blocks", "_body", "_bodyless", "_fixed", "_headers", "_key", "_method", "_path", "_plain", "_query",
-                 "_reads", "_undone", "_url")  # fmt: skip
+                 "_reads", "_structured", "_undone", "_url")  # fmt: skip
 
     def __init__(self, target: Target, origin: Origin, *, token: bytes | None, blocks: Blocks) -> None:
         mapping = target.mapping or AS_IT_CAME
@@ -61,6 +62,7 @@ class Mapped:
         self._headers = [_header(one) for one in mapping.headers]
         self._body = _compiled(mapping.body, expressions.BODY)
         self._fixed = _fixed(target, origin, token)
+        self._structured = mapping.structured
         self._key = hashlib.blake2b(target.name.encode(), digest_size=KEY_BYTES)
         self._undone = (
             hashlib.blake2b(target.compensates.encode(), digest_size=KEY_BYTES) if target.compensates else None
@@ -123,6 +125,8 @@ class Mapped:
             if len(body) > LARGEST:
                 raise Unmade(f"{field}: it makes a body of {len(body)} bytes, {LARGEST} may be")
             return _OTHERS_DATA.sub(b"", attributes) + _JSON, body
+        if self._structured:
+            return structured(attributes, body)
         if self._bodyless:
             return _OTHERS_DATA.sub(b"", attributes), b""
         return attributes, body

@@ -23,7 +23,7 @@ _CONTENT_TYPE: typing.Final = re.compile(rb"^content-type: ([^\r]*)", re.MULTILI
 
 def facts(reads: Reads, head: Head, body: bytes, targets: dict[str, object] | None = None) -> Activation:
     """Hand in what *reads* names of an event, and of *targets* that have answered. Raises Failed with a sentence."""
-    fields = _fields(head) if reads.headers or "event" in reads.variables else NOTHING
+    fields = _fields(head.attributes) if reads.headers or "event" in reads.variables else NOTHING
     return activate(
         reads,
         event=_attributes(fields) if "event" in reads.variables else NOTHING,
@@ -33,9 +33,14 @@ def facts(reads: Reads, head: Head, body: bytes, targets: dict[str, object] | No
     )
 
 
-def _fields(head: Head) -> dict[str, str]:
+def attributes_of(block: bytes) -> dict[str, str]:
+    """Give the attributes that an event's own header block has, as text; datacontenttype is one of them."""
+    return _attributes(_fields(block))
+
+
+def _fields(block: bytes) -> dict[str, str]:
     """Give the event's own header block as names and values."""
-    lines = head.attributes.decode("latin-1").split("\r\n")
+    lines = block.decode("latin-1").split("\r\n")
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines if line)}
 
 

@@ -397,6 +397,23 @@ CORPUS: typing.Final = [
         "a GET has no body: leave bodyExpression out, or choose another method",
         By.RULE,
     ),
+    Bad(
+        "a structured event by GET",
+        f"{T}.request",
+        {"method": "GET", "mode": "Structured"},
+        f"{T}.request",
+        "mode Structured goes with a method that has a body: POST, PUT or PATCH",
+        By.RULE,
+    ),
+    Bad(
+        "a structured event of another body",
+        f"{T}.request",
+        {"bodyExpression": "data", "mode": "Structured"},
+        f"{T}.request",
+        "with mode Structured the body is the event: leave bodyExpression out, or mode",
+        By.RULE,
+    ),
+    _shape(f"{T}.request.mode", "Batched", 'expected one of Binary, Structured, got "Batched"'),
     _shape(f"{T}.request.method", "HEAD", 'expected one of POST, PUT, PATCH, DELETE, GET, got "HEAD"'),
     Bad(
         "a control character",

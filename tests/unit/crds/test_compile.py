@@ -75,6 +75,13 @@ def test_the_expression_that_gives_the_key_is_one_of_the_plans() -> None:
     ]
 
 
+@pytest.mark.parametrize(("mode", "structured"), [("Binary", None), ("Structured", True)])
+def test_a_target_may_take_its_events_in_structured_mode(mode: str, structured: bool | None) -> None:
+    (target,) = compiled(parse(changed(good(), "spec.targets[0].request", {"mode": mode}))).plan.targets
+
+    assert (target.mapping and target.mapping.structured) == structured
+
+
 def test_a_compensation_knows_whom_it_undoes_and_a_callback_undoes_nobody() -> None:
     undo = {"url": "https://billing.example.com/refunds"}
     spec = changed(good(), "spec.targets[0].compensate", undo)
