@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from fanout_crds import builtin, graph, outbox, plan, shape
+from fanout_crds import answers, builtin, graph, outbox, plan, shape
 from fanout_crds.accept import Accept
 from fanout_crds.faults import Fault, Faults, Invalid
 from fanout_crds.inherit import merge, recheck
@@ -64,6 +64,7 @@ def compile(route: FanoutRoute, installation: Installation, refs: Refs, revision
     behind = [(role, of, _Resolved(name, one, home, refs), one) for role, of, name, one in _behind(route)]
     respond = _respond(route)
     source = outbox.resolve(route, refs)
+    kept = answers.kept(route)
     made = plan.Plan(
         format=plan.FORMAT,
         revision=revision,
@@ -79,7 +80,12 @@ def compile(route: FanoutRoute, installation: Installation, refs: Refs, revision
         durability=route.spec.durability,
         suspend=route.spec.suspend,
         targets=tuple(
-            one.target(policy, said, capture=_capture(route, respond, one.name))
+            one.target(
+                policy,
+                said,
+                capture=_capture(route, respond, one.name),
+                keep=answers.SIZE if one.name in kept else 0,
+            )
             for one, said, policy in zip(resolved, route.spec.targets, policies, strict=True)
         ),
         behind=tuple(
@@ -139,6 +145,7 @@ def _policies(route: FanoutRoute, installation: Installation) -> list[plan.Polic
         _check_delay(target, out[-1].timeouts.total, f"spec.targets[{place}].delay", faults)
     orders = [policy.ordering is not None for policy in out]
     graph.check(route, [policy.timeouts.total for policy in out], orders, faults)
+    answers.check(route, faults)
     faults.check()
     return out
 
@@ -186,7 +193,13 @@ class _Resolved:
             self._credential("ca", refs.secret(ca))
 
     def target(
-        self, policy: plan.Policy, said: Target | None = None, *, capture: int = 0, compensates: str = ""
+        self,
+        policy: plan.Policy,
+        said: Target | None = None,
+        *,
+        capture: int = 0,
+        keep: int = 0,
+        compensates: str = "",
     ) -> plan.Target:
         """Make the plan's target. A handle stands in it only when its credential is there."""
         why = self.unresolved[0] if self.unresolved else None
@@ -203,6 +216,7 @@ class _Resolved:
             ca=self._handle("ca"),
             policy=policy,
             capture=capture,
+            keep=keep,
             mapping=_mapping(request),
             compensates=compensates,
         )

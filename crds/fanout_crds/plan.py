@@ -208,6 +208,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     depends_on: tuple[str, ...] = ()  # names of targets that have to be through before it
     on_dead: OnDead = "Fail"
     compensates: str = ""  # of a compensation: the target that it undoes, whose key it is sent with
+    keep: int = 0  # bytes of its answer that are kept with the event, for expressions that read it; 0 = nothing
 
 
 class Respond(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -154,9 +154,10 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     when: Annotated[
         str | None,
         ExpressionText(WHEN),
-        "Which events it gets: an expression in CEL over event, data and headers that gives true or false, asked once,"
-        " as the event is accepted. false: the delivery is Skipped, which costs no attempt. Where it fails for an"
-        " event, the delivery becomes a dead letter (ExpressionFailed). Unset: all events.",
+        "Which events it gets: an expression in CEL over event, data, headers and the targets that it depends on, which"
+        " gives true or false; asked once, as the event is accepted or as its turn comes. false: the delivery is"
+        " Skipped, which costs no attempt. Where it fails for an event, the delivery becomes a dead letter"
+        " (ExpressionFailed). Unset: all events.",
     ] = None
     depends_on: Annotated[
         tuple[str, ...],

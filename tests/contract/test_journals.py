@@ -5,6 +5,7 @@ import pathlib
 import typing
 from collections.abc import Callable, Iterator
 
+import msgspec
 import pytest
 
 from fanout_dispatcher.journal.memory import MemoryJournal
@@ -20,11 +21,14 @@ from fanout_dispatcher.journal.protocol import (
     Journal,
     JournalFault,
     JournalFull,
+    KeptRow,
     Place,
     Rank,
     Recovered,
     Replayed,
 )
+from fanout_dispatcher.values.answer import Captured
+from fanout_dispatcher.values.earlier import Kept
 from fanout_dispatcher.values.event import Frozen, State
 from fanout_dispatcher.values.graph import Role, Step
 from fanout_dispatcher.values.views import DeadLetterFilter
@@ -967,3 +971,82 @@ class TestStuck:
         assert bench.journal.stuck([1], 0, 9) == []
         [pulled], _ = bench.journal.pull((1, False), 7.0, 9, ())
         assert pulled.due == DueRow(1, 1, 7.0, 0, HISTORY)
+
+
+READ = msgspec.structs.replace(GRAPH, number=4, graph=(Step(keep=9), Step(after=(0,), keep=9), GRAPH.graph[2]))
+SAID = Kept(Captured(201, (("location", "/b/7"), ("etag", "\xe4")), b"\x00\xff{", truncated=True))
+GAVE_UP = Kept(reason="AttemptsExhausted")
+
+
+class TestKept:
+    """What later positions of an event read of earlier ones."""
+
+    def owed(self, bench: Bench, *seqs: int) -> None:
+        """Events whose second position is next, each with what its first one answered."""
+        events = [an_event(seq, frozen=READ) for seq in seqs]
+        states = bytes([State.settled(State.DELIVERED, 1), State.PENDING, State.BLOCKED])
+        bench.journal.commit(Batch(frozen=[READ], events=events))
+        bench.journal.commit(
+            Batch(progress=[(seq, states) for seq in seqs], kept=[KeptRow(seq, 0, SAID) for seq in seqs])
+        )
+
+    def test_it_comes_with_the_event_also_after_a_restart(self, bench: Bench) -> None:
+        self.owed(bench, 1, 2)
+        bench.journal.commit(Batch(kept=[KeptRow(2, 1, GAVE_UP)]))
+
+        bench.reopen()
+        pulled, _ = bench.journal.pull((2, False), math.inf, 9, ())
+
+        assert [dict(one.kept) for one in pulled] == [{0: SAID}, {0: SAID, 1: GAVE_UP}]
+        assert [dict(one.kept) for one in bench.journal.oldest(2, 9, ())] == [{0: SAID}, {0: SAID, 1: GAVE_UP}]
+        stored = bench.journal.event(2)
+        assert stored is not None
+        assert dict(stored.kept) == {0: SAID, 1: GAVE_UP}
+
+    def test_it_goes_with_the_event_and_no_other(self, bench: Bench) -> None:
+        self.owed(bench, 1, 2)
+        states = bytes([State.DELIVERED, State.DEAD, State.NOT_NEEDED])
+        finished = [Finished(1, READ.number, 1.1, states)]
+
+        bench.journal.commit(Batch(kept=[KeptRow(1, 1, GAVE_UP)], read=[1], finished=finished))
+        bench.journal.commit(Batch(frozen=[READ], events=[an_event(3, frozen=READ)]))
+
+        bench.reopen()
+        pulled, _ = bench.journal.pull((2, False), math.inf, 9, ())
+        assert [(one.event.seq, dict(one.kept)) for one in pulled] == [(2, {0: SAID}), (3, {})]
+
+    def test_a_settling_that_is_committed_again_says_it_again_and_of_an_event_that_is_gone_nothing(
+        self, bench: Bench
+    ) -> None:
+        self.owed(bench, 1)
+
+        bench.journal.commit(Batch(kept=[KeptRow(1, 0, SAID), KeptRow(77, 0, SAID)], read=[77]))
+
+        stored = bench.journal.event(1)
+        assert stored is not None
+        assert dict(stored.kept) == {0: SAID}
+
+    def test_of_an_event_that_is_taken_back_nothing_stays(self, bench: Bench) -> None:
+        self.owed(bench, 1)
+
+        bench.journal.repair([1])
+
+        bench.journal.commit(Batch(events=[an_event(1, frozen=READ)]))
+        stored = bench.journal.event(1)
+        assert stored is not None
+        assert dict(stored.kept) == {}
+
+    def test_a_dead_letter_has_what_its_target_could_read_and_a_replay_has_it_in_its_head(self, bench: Bench) -> None:
+        bench.journal.commit(Batch(events=[an_event(1)]))
+        bench.journal.commit(Batch(dead=[msgspec.structs.replace(a_dead(1), earlier=b"known")]))
+        again = an_event(2)
+        again = msgspec.structs.replace(again, head=msgspec.structs.replace(again.head, earlier=b"known"))
+        bench.journal.commit(Batch(events=[again]))
+
+        bench.reopen()
+
+        [letter] = bench.journal.dead_letters(ALL)
+        assert letter.row.earlier == b"known"
+        stored = bench.journal.event(2)
+        assert stored is not None
+        assert stored.event == again

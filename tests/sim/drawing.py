@@ -97,12 +97,18 @@ def a_breaker(chance: random.Random) -> dict[str, object]:
 
 
 def a_graph(chance: random.Random, name: str) -> Plan:
-    """A route whose targets depend on earlier ones, some of which can be undone, with callbacks at the end."""
-    targets = []
+    """A route whose targets depend on earlier ones, some of which can be undone, with callbacks at the end.
+
+    What some of them answer is read by those that come after.
+    """
+    targets: list[Target] = []
+    read = {one for one in NAMES if chance.random() < 0.6}
     for place, target in enumerate(NAMES[: chance.randrange(2, 5)]):
         after = tuple(one for one in NAMES[:place] if chance.random() < 0.5)
         on_dead = "Continue" if chance.random() < 0.15 else "Fail"
-        targets.append(a_step(chance, name, target, depends_on=after, on_dead=on_dead))
+        when = _reading(sorted(read & set(after))) if chance.random() < 0.7 else None
+        keep = 64 if target in read else 0
+        targets.append(a_step(chance, name, target, depends_on=after, on_dead=on_dead, when=when, keep=keep))
     behind = [a_compensation(chance, name, one.name) for one in targets if chance.random() < 0.75]
     behind += [
         Behind(role="Final", of="", target=a_step(chance, name, f"finally.{final}", patient=True))
@@ -117,6 +123,12 @@ def a_graph(chance: random.Random, name: str) -> Plan:
         uid=name,
         behind=tuple(behind),
     )
+
+
+def _reading(names: list[str]) -> str | None:
+    """A condition that holds where these targets have answered what they say: with who they are."""
+    parts = (f"(targets.{one}.state != 'Delivered' || targets.{one}.body.startsWith('{one} '))" for one in names)
+    return " && ".join(parts) or None
 
 
 def a_compensation(chance: random.Random, route: str, of: str) -> Behind:

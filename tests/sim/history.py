@@ -93,6 +93,7 @@ class Sent(msgspec.Struct, kw_only=True):
     ended: float | None = None
     outcome: Outcome | None = None
     cancelled: bool = False
+    saw: tuple[tuple[str, str, bytes | None], ...] = ()  # of earlier targets: name, state, body of the answer
 
     @property
     def yes(self) -> bool:

@@ -13,6 +13,8 @@ from fanout_crds.plan import Target
 from fanout_dispatcher.transport.memory import Reply
 from fanout_dispatcher.transport.protocol import Flight
 from fanout_dispatcher.values.answer import Captured
+from fanout_dispatcher.values.answers import Heard
+from fanout_dispatcher.values.event import State
 from fanout_dispatcher.values.outcome import Delivered, Failed, Outcome, Refused
 from tests.sim.history import Landed, Sent, Started
 
@@ -26,14 +28,19 @@ class Lost(msgspec.Struct, frozen=True):
     reply: Reply
 
 
-def saying(outcome: Outcome, target: str, flight: Flight) -> Outcome:
-    """The same with a body, where the flight keeps one and the script says none: whose answer it is, and to what."""
+def saying(outcome: Outcome, sent: Sent, flight: Flight) -> Outcome:
+    """The same with a body, where the flight keeps one and the script says none: no two attempts have the same."""
     if not flight.capture or isinstance(outcome, Refused) or outcome.answer is not None:
         return outcome
     if isinstance(outcome, Failed) and outcome.fault is not None:
         return outcome
-    body = f"{target} {flight.event.head.id} {flight.number}".encode()[: flight.capture]
+    body = f"{sent.target} {sent.event} {sent.number} {sent.n}".encode()[: flight.capture]
     return msgspec.structs.replace(outcome, answer=Captured(outcome.status, (), body))
+
+
+def _saw(one: Heard) -> tuple[str, str, bytes | None]:
+    """What a request could be made of: an earlier target as the flight shows it."""
+    return one.target, State.NAMES[one.state], None if one.answer is None else one.answer.body
 
 
 class WorldSender:
@@ -56,7 +63,7 @@ class WorldSender:
         sent = self._note(flight, done)
         timer = None
         if reply.outcome is not None:
-            outcome = saying(reply.outcome, self._target.name, flight)
+            outcome = saying(reply.outcome, sent, flight)
             timer = self._life.loop.call_later(reply.latency, self._land, flight, outcome)
         self._flying[flight] = sent, timer
 
@@ -94,6 +101,7 @@ class WorldSender:
             url=self._target.url,
             number=flight.number,
             did=done,
+            saw=tuple(_saw(one) for one in flight.earlier.heard),
         )
         life.history.sent.append(sent)
         life.history.log.append(Started(sent.at, sent.n))

@@ -322,3 +322,13 @@ def test_a_caller_whose_event_is_not_on_disk_in_time_gets_no_receipt() -> None:
 
     assert (said.ending, said.receipt) == (Ending.TIMEOUT, None)
     assert 2.0 <= at <= 2.005
+
+
+def test_a_caller_is_shown_as_much_as_its_route_says_although_more_is_kept_for_others() -> None:
+    first, second = a_target("a", capture=2, keep=64), a_target("b", depends_on=("a",))
+    world = World(a_plan(first, second, respond=a_wait("a")), lambda target, flight, now: says(200, b"01234"))
+
+    said, _ = told(world)
+
+    assert [one.answer for one in said.heard] == [Captured(200, (), b"01", truncated=True)]
+    assert [one.saw for one in world.history.sent if one.target == "b"] == [(("a", "Delivered", b"01234"),)]

@@ -15,10 +15,13 @@ Gives = typing.Literal[
 
 VARIABLES: typing.Final = ("event", "data", "headers", "path", "query", "targets")
 OF_AN_EVENT: typing.Final = frozenset({"event", "data", "headers"})
+OF_ITS_TURN: typing.Final = OF_AN_EVENT | {
+    "targets"
+}  # of which targets, the check of the whole route sees (answers.py)
 _ELSEWHERE: typing.Final = {
     "path": "this version has no path templates",
     "query": "this version keeps nothing of the query that an event was sent with",
-    "targets": "the answers of other targets are there for one that depends on them (dependsOn), and this one does not",
+    "targets": "no target has answered yet when an event is accepted",
 }
 
 
@@ -35,10 +38,10 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-WHEN: typing.Final = Scope(gives="true or false")
-PATH: typing.Final = Scope(gives="a string or a list of strings")
-VALUE: typing.Final = Scope(gives="a string, a number, a boolean or null")
-BODY: typing.Final = Scope(gives="any value")
+WHEN: typing.Final = Scope(gives="true or false", variables=OF_ITS_TURN)
+PATH: typing.Final = Scope(gives="a string or a list of strings", variables=OF_ITS_TURN)
+VALUE: typing.Final = Scope(gives="a string, a number, a boolean or null", variables=OF_ITS_TURN)
+BODY: typing.Final = Scope(gives="any value", variables=OF_ITS_TURN)
 KEY: typing.Final = Scope(gives="a string")
 
 _OF_AN_ANSWER: typing.Final = OF_AN_EVENT | {"targets"}

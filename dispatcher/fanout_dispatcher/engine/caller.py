@@ -74,6 +74,7 @@ class Waits(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     names: tuple[str, ...]
     places: tuple[int, ...]
     silence: tuple[Heard, ...]  # what is heard of each of these to begin with
+    captures: tuple[int, ...]  # bytes of its answer that a caller is shown
     durable: bool
 
 
@@ -238,7 +239,7 @@ class Caller:
             self.meter.late += 1
             return
         if answer is not None and answer.body:
-            answer = self.callers.keep(answer)
+            answer = self.callers.keep(answer.cut(self.waits.captures[place]))
             self.bytes += len(answer.body)
         heard = Heard(self.waits.names[place], state, reason, detail, answer)
         if self.waits.durable:

@@ -15,6 +15,7 @@ import typing
 
 import msgspec
 
+from fanout_dispatcher.engine.collected import empty, joined
 from fanout_dispatcher.engine.linger import Linger
 from fanout_dispatcher.engine.pending import Pending
 from fanout_dispatcher.journal.disk import Disk
@@ -25,6 +26,7 @@ from fanout_dispatcher.journal.protocol import (
     Fetched,
     Finished,
     JournalAmbiguous,
+    KeptRow,
     KeyRow,
     Rank,
     Replayed,
@@ -157,6 +159,16 @@ class Committer:
         self.rest.passed.append((lane, seq))
         self._soon()
 
+    def keep(self, row: KeptRow) -> None:
+        """Keep what became of a position, for later ones to read; with the commit of its settling."""
+        self.rest.kept.append(row)
+        self._soon()
+
+    def forget_kept(self, seq: int) -> None:
+        """The event is settled: nobody will read what was kept of its positions."""
+        self.rest.read.append(seq)
+        self._soon()
+
     def bury(self, row: DeadRow) -> None:
         """Keep a dead letter."""
         self.rest.dead.append(row)
@@ -200,7 +212,7 @@ class Committer:
 
     async def flushed(self) -> None:
         """Wait until nothing is left to commit. Only ends when no new work comes in: for shutting down."""
-        while self.busy or self.appends or self.touched or self.trouble is not None or _any(self.rest):
+        while self.busy or self.appends or self.touched or self.trouble is not None or not empty(self.rest):
             await self.written()
 
     def _soon(self) -> None:
@@ -273,6 +285,8 @@ class Committer:
             undue=rest.undue,
             passed=rest.passed,
             progress=progress,
+            kept=rest.kept,
+            read=rest.read,
             dead=rest.dead + [row for one in appends if one.dead for row in one.dead],
             finished=finished,
             replayed=[one.replayed for one in appends if one.replayed is not None],
@@ -302,7 +316,7 @@ class Committer:
             call()
         if self.appends:
             self._wait()
-        elif self.touched or self.after or _any(self.rest):
+        elif self.touched or self.after or not empty(self.rest):
             self._soon()
 
     def _failed(self, group: Group, fault: Exception) -> None:
@@ -314,7 +328,7 @@ class Committer:
             else:
                 pending.touched = True
                 self.touched.append(pending)
-        self.rest = _join(group.rest, self.rest)
+        self.rest = joined(group.rest, self.rest)
         self.after = group.after + self.after
         refused = group.appends + self.appends
         self.appends = []
@@ -339,23 +353,3 @@ class Committer:
             lambda journal: journal.repair(repair),
             lambda answer: self._again(repair) if isinstance(answer, Exception) else self._commit(),
         )
-
-
-def _any(rest: Batch) -> bool:
-    settles = rest.due or rest.undue or rest.passed or rest.dead or rest.removed
-    return bool(settles or rest.plans or rest.lanes or rest.frozen or rest.forgotten)
-
-
-def _join(first: Batch, then: Batch) -> Batch:
-    """Both, in order; only the lists that ``Committer.rest`` ever fills."""
-    return Batch(
-        lanes=first.lanes + then.lanes,
-        frozen=first.frozen + then.frozen,
-        plans=first.plans + then.plans,
-        forgotten=first.forgotten + then.forgotten,
-        due=first.due + then.due,
-        undue=first.undue + then.undue,
-        passed=first.passed + then.passed,
-        dead=first.dead + then.dead,
-        removed=first.removed + then.removed,
-    )

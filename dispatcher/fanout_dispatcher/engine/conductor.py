@@ -17,12 +17,14 @@ import msgspec
 from fanout_dispatcher.engine.conditions import Conditions
 from fanout_dispatcher.engine.flow import Moves, flow_of
 from fanout_dispatcher.engine.pending import Course, Delivery, Pending
-from fanout_dispatcher.journal.protocol import DeadRow, DueRow, Fetched, KeyRow, Rank, Replayed
+from fanout_dispatcher.journal.protocol import DeadRow, DueRow, Fetched, KeptRow, KeyRow, Rank, Replayed
+from fanout_dispatcher.values.answer import Captured
 from fanout_dispatcher.values.answers import Accepted, Answered, Reply, Turned
 from fanout_dispatcher.values.desk import RouteMeter
+from fanout_dispatcher.values.earlier import Kept, earlier, packed
 from fanout_dispatcher.values.event import Event, Frozen, State
 from fanout_dispatcher.values.graph import Role
-from fanout_dispatcher.values.outcome import Dead, Failed, Fault, Outcome, Reason, Refused
+from fanout_dispatcher.values.outcome import Dead, Delivered, Failed, Fault, Outcome, Reason, Refused
 
 if typing.TYPE_CHECKING:
     from fanout_dispatcher.engine.book import Book
@@ -105,9 +107,9 @@ class Conductor:
         return f"<Conductor {len(self.lanes)} lanes>"
 
     @staticmethod
-    def course(frozen: Frozen) -> Course | None:
-        """What an event needs in memory for its graph; None: it has none."""
-        return Course(flow_of(frozen.graph)) if frozen.graph else None
+    def course(frozen: Frozen, kept: typing.Mapping[int, Kept]) -> Course | None:
+        """What an event needs in memory for its graph, with what the journal has *kept*; None: it has none."""
+        return Course(flow_of(frozen.graph), kept=dict(kept)) if frozen.graph else None
 
     # --- the front door ----------------------------------------------------------------------------------------------
 
@@ -123,10 +125,10 @@ class Conductor:
     ) -> Pending:
         """Write an event, and let go what depends on nothing."""
         flow = flow_of(event.frozen.graph)
-        conditions = Conditions(event)
+        conditions = Conditions(event, {})
         states, moves = flow.begin(conditions.hold)
         pending = Pending(event=event, states=states, left=State.left(states), course=Course(flow))
-        dead = [self._baffled(event, place, conditions) for place in moves.baffled]
+        dead = [self._baffled(pending, place, conditions) for place in moves.baffled]
         for place in moves.freed:
             self._owe(pending, place)
         self.book.live[event.seq] = pending
@@ -182,6 +184,8 @@ class Conductor:
         if _unknown(outcome):
             state |= State.UNKNOWN
         pending.states[place] = state
+        if type(outcome) is Delivered:
+            self._keep(pending, place, Kept(outcome.answer or Captured(outcome.status)))
 
     def called_off(self, pending: Pending, place: int) -> bool:
         """Whether a delivery that would be tried again is not wanted any more: its saga has failed meanwhile."""
@@ -191,7 +195,10 @@ class Conductor:
     def sticks(self, pending: Pending, place: int, reason: Reason) -> bool:
         """Whether a delivery that is given up waits for people instead: a compensation, unless people said so."""
         over = reason in {Reason.ROUTE_DELETED, Reason.TARGET_REMOVED, Reason.SAGA_ABANDONED}
-        return not over and _course(pending).flow.role(place) is Role.COMPENSATION
+        if not over and _course(pending).flow.role(place) is Role.COMPENSATION:
+            return True
+        self._keep(pending, place, Kept(reason=reason.value))
+        return False
 
     def settled(self, pending: Pending, place: int, before: int) -> None:
         """A position was settled, as its state says; *before* is its state until then: carry out what follows.
@@ -201,9 +208,11 @@ class Conductor:
         course = _course(pending)
         unknown = bool(before & State.UNKNOWN) or (bool(before & State.STARTED) and place not in course.flying)
         course.flying.discard(place)
-        conditions = Conditions(pending.event)
+        conditions = Conditions(pending.event, course.kept)
         moves = course.flow.settled(pending.states, place, unknown=unknown, flying=course.flying, ask=conditions.hold)
         self._carry_out(pending, moves, conditions)
+        if not pending.left and course.kept:
+            self.book.committer.forget_kept(pending.event.seq)
 
     # --- what follows ------------------------------------------------------------------------------------------------
 
@@ -230,7 +239,7 @@ class Conductor:
                 caller.passed_over(place, pending.states[place])
             for place in moves.baffled:
                 caller.died(place, Dead(Reason.EXPRESSION_FAILED, conditions.failed[place]))
-        dead = [self._baffled(pending.event, place, conditions) for place in moves.baffled]
+        dead = [self._baffled(pending, place, conditions) for place in moves.baffled]
         for row in dead:
             self.book.committer.bury(row)
         self.count(pending, moves.skipped, dead)
@@ -243,22 +252,36 @@ class Conductor:
             else:
                 self._orphaned(pending, place)
 
-    def _baffled(self, event: Event, place: int, conditions: Conditions) -> DeadRow:
+    def _baffled(self, pending: Pending, place: int, conditions: Conditions) -> DeadRow:
         """A dead letter because its condition has no value for the event."""
-        why = conditions.failed[place]
-        reason, number = Reason.EXPRESSION_FAILED.value, event.frozen.lanes[place]
-        return DeadRow(number, event.seq, self.now(), reason, why, 0, (), len(event.body))
+        return self._stillborn(pending, place, Reason.EXPRESSION_FAILED, conditions.failed[place])
 
     def _orphaned(self, pending: Pending, place: int) -> None:
         """Its turn has come, and its target is in no plan any more."""
         event = pending.event
-        number, size = event.frozen.lanes[place], len(event.body)
-        row = DeadRow(number, event.seq, self.now(), Reason.TARGET_REMOVED.value, "", 0, (), size)
+        row = self._stillborn(pending, place, Reason.TARGET_REMOVED)
         pending.states[place] = State.DEAD
         pending.left -= 1
+        self._keep(pending, place, Kept(reason=Reason.TARGET_REMOVED.value))
         self.book.committer.bury(row)
         self.book.mourn(event.frozen.route, event.frozen.targets[place], row)
         self.settled(pending, place, State.BLOCKED)
+
+    def _stillborn(self, pending: Pending, place: int, reason: Reason, why: str = "") -> DeadRow:
+        """A dead letter that was never a delivery."""
+        event = pending.event
+        known = packed(earlier(event.frozen, pending.states, _course(pending).kept))
+        size = len(event.body) + len(known)
+        return DeadRow(event.frozen.lanes[place], event.seq, self.now(), reason.value, why, 0, (), size, known)
+
+    def _keep(self, pending: Pending, place: int, kept: Kept) -> None:
+        """Keep what became of a position, if expressions read it, in the commit that settles it."""
+        event = pending.event
+        most = event.frozen.graph[place].keep
+        if most:
+            kept = Kept(kept.answer.whole(most), kept.reason) if kept.answer is not None else kept
+            _course(pending).kept[place] = kept
+            self.book.committer.keep(KeptRow(event.seq, place, kept))
 
     def _owe(self, pending: Pending, place: int) -> None:
         """From now on it is owed; the reference is the delivery's that is to come."""

@@ -15,6 +15,7 @@ from fanout_dispatcher.engine.tally import Tally
 from fanout_dispatcher.engine.works import Works
 from fanout_dispatcher.journal.protocol import DeadRow, Journal, Pruned
 from fanout_dispatcher.telemetry.seam import DeliveryDead
+from fanout_dispatcher.values.earlier import earlier, packed
 from fanout_dispatcher.values.outcome import Dead
 
 
@@ -33,7 +34,9 @@ class DeadLetters:
 
     def row(self, delivery: Delivery, dead: Dead, now: float) -> DeadRow:
         """What the journal keeps of a delivery that is given up."""
-        event = delivery.pending.event
+        pending = delivery.pending
+        event, course = pending.event, pending.course
+        known = b"" if course is None else packed(earlier(event.frozen, pending.states, course.kept))
         return DeadRow(
             self.number,
             event.seq,
@@ -42,7 +45,8 @@ class DeadLetters:
             dead.detail,
             delivery.attempts,
             delivery.history,
-            len(event.body),
+            len(event.body) + len(known),
+            known,
         )
 
     def mourn(self, row: DeadRow, policy: plan.DeadLetters) -> None:

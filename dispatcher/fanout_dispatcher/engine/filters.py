@@ -2,7 +2,8 @@
 
 Asked once, at acceptance, before anything of the event is written: what a later plan says changes nothing for it. A
 filter that has no value for an event must not decide by that who gets it: the delivery becomes a dead letter with the
-reason, to be replayed once the manifest or the producer is mended. A route without any filter has no Filters.
+reason, to be replayed once the manifest or the producer is mended. A route without any filter has no Filters. One that
+reads what other targets answered is not asked here: its turn comes later (conditions.py).
 """
 
 import typing
@@ -46,11 +47,14 @@ def filters(plan: Plan) -> Filters | None:
             expressions.compile(text, scope)
         except expressions.Unusable as wrong:
             raise expressions.Unusable(f"{path}: {wrong}") from None
-    if all(target.when is None for target in plan.targets):
-        return None
-    return Filters(
-        tuple(None if one.when is None else expressions.compile(one.when, expressions.WHEN) for one in plan.targets)
-    )
+    found = tuple(_at_once(target.when) for target in plan.targets)
+    return None if found.count(None) == len(found) else Filters(found)
+
+
+def _at_once(when: str | None) -> Expression | None:
+    """Compile a filter that can be asked as the event is accepted."""
+    made = None if when is None else expressions.compile(when, expressions.WHEN)
+    return made if made is not None and made.reads.targets == {} else None
 
 
 def _ask(one: Expression, activation: Activation) -> bool | str:

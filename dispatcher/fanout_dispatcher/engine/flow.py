@@ -25,7 +25,8 @@ import msgspec
 from fanout_dispatcher.values.event import State
 from fanout_dispatcher.values.graph import Graph, Role
 
-Ask = typing.Callable[[int], bool | None]  # whether a position's condition holds; None: it could not be told
+# Whether a position's condition holds, with the states as they are; None: it could not be told.
+Ask = typing.Callable[[int, bytearray], bool | None]
 
 
 class Moves(msgspec.Struct, eq=False):
@@ -40,7 +41,7 @@ class Moves(msgspec.Struct, eq=False):
 class Flow:
     """The rules for one graph. It keeps nothing of any event."""
 
-    __slots__ = ("_compensated", "_doers", "_fallback", "_finals", "_later", "_steps", "_undo", "saga")
+    __slots__ = ("_compensated", "_doers", "_fallback", "_finals", "_later", "_steps", "_undo", "keeps", "saga")
 
     def __init__(self, graph: Graph) -> None:
         self._steps = graph
@@ -52,6 +53,7 @@ class Flow:
         self._compensated = tuple(self._undo)
         self._later = _descendants(graph)
         self.saga = bool(self._undo)
+        self.keeps = any(step.keep for step in graph)  # expressions read what became of some of them
 
     def __repr__(self) -> str:
         return f"<Flow {len(self._steps)} steps{' saga' if self.saga else ''}>"
@@ -176,7 +178,7 @@ class Flow:
                 moves.freed.append(place)
 
     def _release(self, states: bytearray, place: int, ask: Ask, moves: Moves) -> None:
-        held = self._steps[place].when is None or ask(place)
+        held = self._steps[place].when is None or ask(place, states)
         if held:
             states[place] = State.PENDING
             moves.freed.append(place)

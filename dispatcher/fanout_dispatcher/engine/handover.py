@@ -15,6 +15,8 @@ from fanout_dispatcher.engine.tally import Tally
 from fanout_dispatcher.engine.works import Works
 from fanout_dispatcher.journal.protocol import FOREVER, DeadRow
 from fanout_dispatcher.telemetry.seam import SagaStuck
+from fanout_dispatcher.transport.protocol import Flight
+from fanout_dispatcher.values.earlier import earlier
 from fanout_dispatcher.values.event import State
 from fanout_dispatcher.values.outcome import Dead
 
@@ -85,6 +87,14 @@ class Handover:
             self._fresh.push(delivery)
             lane.soon()
 
+    def brief(self, flight: Flight, delivery: Delivery) -> None:
+        """Say what became of the targets before, and how much is to be kept of what this one answers."""
+        pending = delivery.pending
+        frozen, course = pending.event.frozen, pending.course
+        if course is not None and course.flow.keeps:
+            flight.capture = max(flight.capture, frozen.graph[delivery.index].keep)
+            flight.earlier = earlier(frozen, pending.states, course.kept)
+
     def resume(self, delivery: Delivery) -> None:
         """Take back a delivery whose start was being noted: it is the next to go."""
         (self._tried if delivery.attempts else self._fresh).give_back(delivery)
@@ -97,6 +107,17 @@ class Handover:
         else:
             delivery.claims.discard(delivery.pending.event.seq)
         self._lane.book.release(delivery.pending)
+
+    def spares(self, delivery: Delivery, dead: Dead) -> bool:
+        """Whether one that is given up becomes no dead letter: called off while it waited, or it waits for people."""
+        pending, place = delivery.pending, delivery.index
+        if pending.states[place] & State.MASK:
+            self.drop(delivery)
+            return True
+        if self._lane.book.conductor.sticks(pending, place, dead.reason):
+            self.stick(delivery, dead)
+            return True
+        return False
 
     def stick(self, delivery: Delivery, dead: Dead) -> None:
         """A compensation that is given up waits for people: dropped, nobody would know what is left undone."""

@@ -80,7 +80,7 @@ class Index:
         pending = self.book.live.get(seq)
         if pending is None:
             event = row.event
-            course = self.book.conductor.course(event.frozen)
+            course = self.book.conductor.course(event.frozen, row.kept)
             pending = Pending(event=event, states=bytearray(row.states), left=State.left(row.states), course=course)
             self.book.live[seq] = pending
         pending.refs += 1

@@ -191,6 +191,8 @@ class Lane:
             capture=self.target.capture,
             sender=sender,
         )
+        if delivery.pending.course is not None:
+            self.handover.brief(flight, delivery)
         self.gates.enter(flight, now)
         self.tally.meter.in_flight += 1
         if self.rules.attempt:
@@ -285,15 +287,12 @@ class Lane:
         return self.index.put_back(delivery, at)
 
     def _give_up(self, delivery: Delivery, dead: Dead, now: float) -> None:
-        pending = delivery.pending
-        if pending.course is not None and pending.states[delivery.index] & State.MASK:
-            return self.handover.drop(delivery)  # called off while it waited
-        if pending.course is not None and self.book.conductor.sticks(pending, delivery.index, dead.reason):
-            return self.handover.stick(delivery, dead)
+        if delivery.pending.course is not None and self.handover.spares(delivery, dead):
+            return
         row = self.dead.row(delivery, dead, now)
         self.book.committer.bury(row)
         self._settle(delivery, State.settled(State.DEAD, delivery.attempts))
-        return self.mourn(row)
+        self.mourn(row)
 
     def _settle(self, delivery: Delivery, state: int) -> None:
         pending = delivery.pending

@@ -108,6 +108,8 @@ class Letters:
         answer: asyncio.Future[Answered] = self.acceptance.clock.loop.create_future()
         frozen = book.freeze(lane.route, letter.event.frozen.generation, (lane.target.name,))
         head, body = letter.event.head, letter.event.body
+        if letter.row.earlier:  # what its target reads of those before it: the replay has nobody to ask
+            head = msgspec.structs.replace(head, earlier=letter.row.earlier)
         keys, judged = (None, None) if lane.order is None else Orders([lane.order]).keys(head, body, None)
         reply = answer.set_result
         self.acceptance.take(frozen, (lane,), head, body, reply=reply, replayed=number, judged=judged, keys=keys)

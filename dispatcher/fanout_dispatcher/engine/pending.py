@@ -10,6 +10,7 @@ import typing
 import msgspec
 
 from fanout_dispatcher.engine.flow import Flow
+from fanout_dispatcher.values.earlier import Kept
 from fanout_dispatcher.values.event import Attempt, Event
 from fanout_dispatcher.values.outcome import Dead, Outcome, Verdict
 
@@ -36,6 +37,7 @@ class Course(msgspec.Struct, eq=False):
     flow: Flow
     flying: set[int] = msgspec.field(default_factory=set)  # positions in flight, or about to be
     noted: set[int] = msgspec.field(default_factory=set)  # of those, the ones whose start is on disk
+    kept: dict[int, Kept] = msgspec.field(default_factory=dict)  # of positions that expressions read, once settled
 
 
 class Pending(msgspec.Struct, kw_only=True, eq=False):

@@ -65,6 +65,7 @@ def graph_of(plan: Plan) -> Graph:
             after=tuple(sorted(places[name] for name in target.depends_on)),
             vital=target.on_dead == "Fail",
             when=target.when,
+            keep=target.keep,
         )
         for target in plan.targets
     )
@@ -107,5 +108,6 @@ def waits(plan: Plan, book: Book, lanes: tuple[Lane, ...], *, durable: bool) -> 
         names=names,
         places=tuple(names.index(one.name) if one.name in names else NOBODY for one in plan.everybody),
         silence=tuple(Heard(target=name) for name in names),
+        captures=tuple(target.capture for target in plan.targets if target.name in names),
         durable=durable,
     )

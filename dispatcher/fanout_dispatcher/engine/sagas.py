@@ -81,7 +81,7 @@ class Sagas:
             row = next((row for row in stored.due if row.lane == event.frozen.lanes[place]), None)
             known = live is None or live.states[place] == state
             if state == State.STUCK and known and lane and row and not lane.index.claimed(event.seq):
-                found.append((lane, Pulled(row, event, stored.states)))
+                found.append((lane, Pulled(row, event, stored.states, stored.kept)))
         return found
 
     def _query(self, book: Book, wanted: SagaFilter, limit: int) -> typing.Callable[[Journal], Rows] | None:

@@ -22,6 +22,7 @@ import typing
 
 import msgspec
 
+from fanout_dispatcher.values.earlier import Kept
 from fanout_dispatcher.values.event import Attempt, Event, Frozen
 from fanout_dispatcher.values.views import DeadLetterFilter
 
@@ -85,6 +86,15 @@ class DeadRow(msgspec.Struct, frozen=True, gc=False):
     attempts: int
     history: tuple[Attempt, ...]
     size: int
+    earlier: bytes = b""  # what its target could read of those before it (values.earlier, packed): for a replay
+
+
+class KeptRow(msgspec.Struct, frozen=True, gc=False):
+    """What is kept of position *place* of event *seq* for later ones to read; committed with its settling."""
+
+    seq: int
+    place: int
+    kept: Kept
 
 
 class Finished(msgspec.Struct, frozen=True, gc=False):
@@ -140,6 +150,8 @@ class Batch(msgspec.Struct, kw_only=True):
     ranks: list[Rank] = msgspec.field(default_factory=list)  # of events in this batch, in their order
     passed: list[tuple[int, int]] = msgspec.field(default_factory=list)  # (lane, seq): so does the rank
     progress: list[tuple[int, bytes]] = msgspec.field(default_factory=list)  # (seq, states) of unfinished events
+    kept: list[KeptRow] = msgspec.field(default_factory=list)
+    read: list[int] = msgspec.field(default_factory=list)  # events of which nobody will read any more what was kept
     dead: list[DeadRow] = msgspec.field(default_factory=list)
     finished: list[Finished] = msgspec.field(default_factory=list)
     replayed: list[Replayed] = msgspec.field(default_factory=list)
@@ -183,6 +195,7 @@ class Pulled(msgspec.Struct, frozen=True, gc=False):
     due: DueRow
     event: Event
     states: bytes
+    kept: typing.Mapping[int, Kept] = {}  # what was kept of its positions
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
@@ -207,6 +220,7 @@ class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
     due: tuple[DueRow, ...] = ()
     dead: tuple[DeadRow, ...] = ()
     replays: dict[int, int] = msgspec.field(default_factory=dict)  # lane -> seq of the replay
+    kept: typing.Mapping[int, Kept] = {}  # as in Pulled; not in lists
 
 
 Pruned = tuple[int, int, int]  # dead letters that were dropped, the bytes of their bodies, how many of them held others

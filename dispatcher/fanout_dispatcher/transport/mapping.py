@@ -25,6 +25,7 @@ from fanout_dispatcher.transport.headers import Blocks, Illegal, is_name
 from fanout_dispatcher.transport.origin import Origin
 from fanout_dispatcher.transport.request import KEY_BYTES, Request, Template, bearer, literal
 from fanout_dispatcher.transport.structured import structured
+from fanout_dispatcher.values.earlier import NOTHING_YET, Earlier, unpacked
 from fanout_dispatcher.values.event import Event
 from fanout_dispatcher.values.facts import facts
 from fanout_dispatcher.values.fieldtext import NotAHeader, header, text
@@ -47,7 +48,7 @@ class Mapped:
     """One target's mapping, compiled. Raises Illegal when its own headers cannot be sent, and Unusable."""
 
     __slots__ = ("_blocks", "_body", "_bodyless", "_fixed", "_headers", "_key", "_method", "_path", "_plain", "_query",
-                 "_reads", "_structured", "_undone", "_url")  # fmt: skip
+                 "_reads", "_structured", "_told", "_undone", "_url")  # fmt: skip
 
     def __init__(self, target: Target, origin: Origin, *, token: bytes | None, blocks: Blocks) -> None:
         mapping = target.mapping or AS_IT_CAME
@@ -69,13 +70,16 @@ class Mapped:
         )
         asked = [self._path, self._body, *(one for _, one in self._query), *(one for _, one in self._headers)]
         self._reads = expressions.together(one.reads for one in asked if one is not None)
+        self._told = "targets" in self._reads.variables
 
-    def render(self, event: Event, number: int) -> Request:
+    def render(self, event: Event, number: int, earlier: Earlier = NOTHING_YET) -> Request:
         """Write the request for attempt *number* of *event*. Raises Unmade, or Illegal as a Template does."""
         head = event.head
         self._blocks.check(head.attributes)
+        if self._told and head.earlier:
+            earlier = unpacked(head.earlier)
         try:
-            activation = facts(self._reads, head, event.body)
+            activation = facts(self._reads, head, event.body, earlier.read(self._reads.targets))
         except Failed as why:
             raise Unmade(f"request: {why}") from None
         attributes, body = self._content(head.attributes, event.body, activation)

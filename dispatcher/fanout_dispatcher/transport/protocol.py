@@ -5,6 +5,7 @@ import typing
 import msgspec
 
 from fanout_crds.plan import Credentials, Target
+from fanout_dispatcher.values.earlier import NOTHING_YET, Earlier
 from fanout_dispatcher.values.event import Event
 from fanout_dispatcher.values.outcome import Outcome
 
@@ -30,6 +31,7 @@ class Flight(msgspec.Struct, kw_only=True, eq=False):
     entered: float = 0.0  # the same moment in engine time, s, for the gates
     delivery: object = None  # the lane's own
     capture: int = 0  # bytes of the answer's body to keep; 0: nothing of the answer but what it means
+    earlier: Earlier = NOTHING_YET  # what became of the targets before, where expressions read it
     epoch: int = 0  # the circuit's, at the time of asking
     probe: bool = False
     landed: bool = False

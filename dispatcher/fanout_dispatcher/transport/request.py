@@ -13,6 +13,7 @@ from fanout_crds.headers import settable
 from fanout_crds.plan import Target
 from fanout_dispatcher.transport.headers import Blocks, Illegal, is_name, is_value
 from fanout_dispatcher.transport.origin import Origin
+from fanout_dispatcher.values.earlier import NOTHING_YET, Earlier
 from fanout_dispatcher.values.event import Event
 
 Request = tuple[bytes, bytes]  # what is sent first (head, and body when small), and the rest of the body
@@ -40,8 +41,11 @@ class Template:
         # The name first, so that hashing it is paid once; identities are of one length, so no two pairs read alike.
         self._key = hashlib.blake2b(target.name.encode(), digest_size=KEY_BYTES)
 
-    def render(self, event: Event, number: int) -> Request:
-        """Write the request for attempt *number* of *event*. Raises Illegal when the event's headers cannot be sent."""
+    def render(self, event: Event, number: int, _: Earlier = NOTHING_YET) -> Request:
+        """Write the request for attempt *number* of *event*. Raises Illegal when the event's headers cannot be sent.
+
+        What became of earlier targets is for whoever maps: this is the event as it came.
+        """
         head = event.head
         attributes = head.attributes
         self._blocks.check(attributes)

@@ -115,7 +115,7 @@ class HttpSender:
 
     def _render(self, flight: Flight) -> Request | None:
         try:
-            return self._template.render(flight.event, flight.number)
+            return self._template.render(flight.event, flight.number, flight.earlier)
         except Unmade as why:
             self._land_soon(flight, Refused(str(why), Reason.EXPRESSION_FAILED))
             return None

@@ -24,3 +24,15 @@ class Captured(msgspec.Struct, frozen=True, gc=False):
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
     truncated: bool = False
+
+    def cut(self, most: int) -> "Captured":
+        """The same with *most* bytes of its body: somebody else may have asked for more of it."""
+        if len(self.body) <= most:
+            return self
+        return msgspec.structs.replace(self, body=self.body[:most], truncated=True)
+
+    def whole(self, most: int) -> "Captured":
+        """The same, but without its body where *most* bytes are not all of it: nobody reads a part of one."""
+        if not self.truncated and len(self.body) <= most:
+            return self
+        return msgspec.structs.replace(self, body=b"", truncated=True)

@@ -17,7 +17,8 @@ class Head(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ``attributes`` is a block of complete header lines (``ce-id: 7\\r\\n…``) that go to every target: CloudEvents
     attributes, content type, W3C trace context, X-Request-Id. ``forwarded`` are the producer's own headers that at
     least one target asked for; each target takes from them what its plan names. ``identity`` is a digest of route,
-    source and id, from which every target's Idempotency-Key is derived.
+    source and id, from which every target's Idempotency-Key is derived. ``earlier`` is, of a replay, what became of the
+    targets before (values.earlier, packed): its own event has no others.
     """
 
     id: str
@@ -26,6 +27,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     identity: bytes
     attributes: bytes
     forwarded: tuple[tuple[bytes, bytes], ...] = ()
+    earlier: bytes = b""
 
 
 class Frozen(msgspec.Struct, frozen=True, kw_only=True):

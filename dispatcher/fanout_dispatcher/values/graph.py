@@ -22,6 +22,7 @@ class Step(msgspec.Struct, frozen=True, array_like=True):
     vital: bool = True  # a target with onDead Fail
     when: str | None = None  # its condition, asked as its turn comes; None: there is none
     covered: bool = False  # a target with a static fallback: given up, it counts as delivered
+    keep: int = 0  # bytes of its answer that are kept, for expressions that read it; 0: nothing of what became of it
 
 
 Graph = tuple[Step, ...]

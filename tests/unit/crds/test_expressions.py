@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanout_crds import expressions
-from fanout_crds.expressions import ANSWER_BODY, WHEN, Failed, Scope, Unusable, activate, limits, reading, runtime
+from fanout_crds.expressions import ANSWER_BODY, KEY, WHEN, Failed, Scope, Unusable, activate, limits, reading, runtime
 
 ANY = Scope(gives="any value")
 STRING = Scope(gives="a string")
@@ -55,11 +55,6 @@ def value(text: str, data: object = None, scope: Scope = ANY, **event: str) -> o
         ),
         ("headers['ce-id'] == ''", 'the header ce-id is an attribute of the event: write event["id"]'),
         (
-            "targets.a.status == 200",
-            "targets is not at hand: the answers of other targets are there for one that depends on them (dependsOn),"
-            " and this one does not",
-        ),
-        (
             "data.a.all(a, a.all(b, b.all(c, c.all(d, d))))",
             "loops (all, exists, map, filter …) are nested more than 3 deep",
         ),
@@ -73,6 +68,13 @@ def test_what_cannot_work_is_refused_with_its_position_and_the_nearest_name(text
         expressions.compile(text, WHEN)
 
     assert str(refused.value) == says
+
+
+def test_where_no_target_has_answered_yet_none_is_at_hand() -> None:
+    with pytest.raises(Unusable) as refused:
+        expressions.compile("targets.a.body", KEY)
+
+    assert str(refused.value) == "targets is not at hand: no target has answered yet when an event is accepted"
 
 
 # --- values -----------------------------------------------------------------------------------------------------------

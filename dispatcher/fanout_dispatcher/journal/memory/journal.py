@@ -259,7 +259,7 @@ class MemoryJournal:
 
     def _pulled(self, row: DueRow) -> Pulled:
         event = self._store.events[row.seq]
-        return Pulled(row, event, self._store.states(event))
+        return Pulled(row, event, self._store.states(event), dict(self._store.kept.get(row.seq, {})))
 
 
 def _without_body(stored: StoredEvent) -> StoredEvent:

@@ -23,6 +23,7 @@ from fanout_dispatcher.journal.protocol import (
     Finished,
     StoredEvent,
 )
+from fanout_dispatcher.values.earlier import Kept
 from fanout_dispatcher.values.event import Event, Frozen, State
 
 EVENT_BYTES = 512  # what an event takes besides its body, generously
@@ -38,6 +39,7 @@ class Store:
         self.plans: dict[str, bytes] = {}
         self.events: dict[int, Event] = {}
         self.progress: dict[int, bytes] = {}
+        self.kept: dict[int, dict[int, Kept]] = {}  # seq -> position -> what later ones may read of it
         self.letters = Letters()
         self.ranks = Ranks()
         self.done: dict[int, tuple[float, Finished]] = {}  # seq -> when it finished; in that order
@@ -79,7 +81,7 @@ class Store:
         for row in batch.due:
             self.index(row.lane).put(row)
         self._moves(batch)
-        self.progress.update(batch.progress)
+        self._progress(batch)
         for dead in batch.dead:
             self._bury(dead)
         for past in batch.finished:
@@ -99,6 +101,15 @@ class Store:
             self._set_due(rank.lane, rank.seq)
         for lane, seq in batch.passed:
             self._pass(lane, seq)
+
+    def _progress(self, batch: Batch) -> None:
+        """How far unfinished events have come, and what later positions of them may read of earlier ones."""
+        self.progress.update(batch.progress)
+        for one in batch.kept:
+            if one.seq in self.events:
+                self.kept.setdefault(one.seq, {})[one.place] = one.kept
+        for seq in batch.read:
+            self.kept.pop(seq, None)
 
     def recover(self, now: float) -> None:
         """Give every pending delivery that was in a window a row, due *now*."""
@@ -189,6 +200,7 @@ class Store:
                 due=tuple(row for row in rows if row is not None),
                 dead=dead,
                 replays=replays,
+                kept=dict(self.kept.get(seq, {})),
             )
         if seq not in self.done:
             return None
@@ -255,6 +267,7 @@ class Store:
 
     def _drop_event(self, seq: int) -> None:
         self.progress.pop(seq, None)
+        self.kept.pop(seq, None)
         event = self.events.pop(seq, None)
         if event is not None:
             self._used -= weight(event)

@@ -9,6 +9,8 @@ import typing
 import msgspec
 
 from fanout_dispatcher.journal.protocol import SLOT, DeadRow, DueRow, Finished
+from fanout_dispatcher.values.answer import Captured
+from fanout_dispatcher.values.earlier import Kept
 from fanout_dispatcher.values.event import Attempt, Event, Frozen, Head
 from fanout_dispatcher.values.graph import Graph
 
@@ -31,6 +33,7 @@ class StoredHead(msgspec.Struct, frozen=True, array_like=True, gc=False):
     identity: bytes
     attributes: bytes
     forwarded: tuple[tuple[bytes, bytes], ...] = ()
+    earlier: bytes = b""
 
 
 class StoredDelivery(msgspec.Struct, frozen=True, array_like=True):
@@ -46,6 +49,17 @@ class StoredCause(msgspec.Struct, frozen=True, array_like=True):
     detail: str
     attempts: int
     history: tuple[Attempt, ...] = ()
+    earlier: bytes = b""
+
+
+class StoredKept(msgspec.Struct, frozen=True, array_like=True):
+    """`kept.value`; a status of 0 is none."""
+
+    reason: str
+    status: int = 0
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    truncated: bool = False
 
 
 class StoredFrozen(msgspec.Struct, frozen=True, array_like=True):
@@ -72,6 +86,7 @@ class Past(msgspec.Struct, frozen=True, array_like=True, gc=False):
 _head: typing.Final = msgspec.msgpack.Decoder(StoredHead)
 _delivery: typing.Final = msgspec.msgpack.Decoder(StoredDelivery)
 _cause: typing.Final = msgspec.msgpack.Decoder(StoredCause)
+_kept: typing.Final = msgspec.msgpack.Decoder(StoredKept)
 _frozen: typing.Final = msgspec.msgpack.Decoder(StoredFrozen)
 _pasts: typing.Final = msgspec.msgpack.Decoder(list[Past])
 
@@ -79,7 +94,8 @@ _pasts: typing.Final = msgspec.msgpack.Decoder(list[Past])
 def head_bytes(event: Event) -> bytes:
     """The head of an event, as a bare tuple: this runs once per event accepted."""
     head = event.head
-    return _encode((event.accepted, head.id, head.source, head.type, head.identity, head.attributes, head.forwarded))
+    stored = (event.accepted, head.id, head.source, head.type, head.identity, head.attributes, head.forwarded)
+    return _encode((*stored, head.earlier) if head.earlier else stored)
 
 
 def event_of(seq: int, frozen: Frozen, head: bytes, body: bytes) -> Event:
@@ -96,6 +112,7 @@ def event_of(seq: int, frozen: Frozen, head: bytes, body: bytes) -> Event:
             identity=stored.identity,
             attributes=stored.attributes,
             forwarded=stored.forwarded,
+            earlier=stored.earlier,
         ),
         body=body,
     )
@@ -116,13 +133,29 @@ def due_of(lane: int, seq: int, at: float, delivery: bytes) -> DueRow:
 
 def cause_bytes(row: DeadRow) -> bytes:
     """How a delivery died, besides its reason."""
-    return _encode((row.detail, row.attempts, row.history))
+    stored = (row.detail, row.attempts, row.history)
+    return _encode((*stored, row.earlier) if row.earlier else stored)
 
 
 def dead_of(key: tuple[int, int], at: float, reason: str, cause: bytes, size: int) -> DeadRow:
     """A dead row out of its columns; *key* is lane and seq."""
     stored = _cause.decode(cause)
-    return DeadRow(*key, at, reason, stored.detail, stored.attempts, stored.history, size)
+    return DeadRow(*key, at, reason, stored.detail, stored.attempts, stored.history, size, stored.earlier)
+
+
+def kept_bytes(kept: Kept) -> bytes:
+    """What later positions may read of one."""
+    answer = kept.answer
+    if answer is None:
+        return _encode((kept.reason,))
+    return _encode((kept.reason, answer.status, answer.headers, answer.body, answer.truncated))
+
+
+def kept_of(value: bytes) -> Kept:
+    """The same, back."""
+    stored = _kept.decode(value)
+    answer = Captured(stored.status, stored.headers, stored.body, stored.truncated) if stored.status else None
+    return Kept(answer, stored.reason)
 
 
 def frozen_bytes(frozen: Frozen, resting: float | None = None) -> bytes:

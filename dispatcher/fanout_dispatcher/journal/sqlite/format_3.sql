@@ -1,11 +1,18 @@
 -- Format 2 → 3: events that a source has fetched are remembered until it has checked them off; idempotency keys; ranks of
--- deliveries whose target keeps order.
+-- deliveries whose target keeps order; what later positions of a graph may read of earlier ones.
 CREATE TABLE fetched (
     source TEXT    NOT NULL,
     key    TEXT    NOT NULL,
     seq    INTEGER NOT NULL,
     PRIMARY KEY (source, key)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE kept (
+    seq      INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    value    BLOB    NOT NULL,
+    PRIMARY KEY (seq, position)
+) STRICT;
 
 CREATE TABLE idem (
     seq         INTEGER PRIMARY KEY,

@@ -24,6 +24,7 @@ def take_back(sql: Statements, seqs: Sequence[int]) -> None:
     sql.among("drop_fetched_of_events", seqs)
     sql.among("drop_ranks_of_events", seqs)
     sql.among("drop_progress", seqs)
+    sql.among("drop_kept", seqs)
     sql.among("drop_events", seqs)
     sql.among("drop_keys", seqs)
     gone = frozenset(seqs)

@@ -12,6 +12,7 @@ import msgspec
 
 from fanout_dispatcher.journal.protocol import DueRow, Kind, Pulled
 from fanout_dispatcher.journal.sqlite import coding
+from fanout_dispatcher.journal.sqlite.reading import keeps, kept_of
 from fanout_dispatcher.journal.sqlite.statements import Bindings, Statements, numbers
 from fanout_dispatcher.values.event import Event, Frozen
 
@@ -72,6 +73,8 @@ class Pulling:
 
     def _pulled(self, lane: int, page: Page, count: int) -> list[Pulled]:
         events = self._wanted([row[1] for row in page.rows[:count]])
+        keeping = [seq for seq, event in events.items() if keeps(event.frozen)]
+        kept = kept_of(self._sql, keeping) if keeping else {}
         pulled: list[Pulled] = []
         d = s = 0
         for at, seq, _, of_delivery, of_states in page.rows[:count]:
@@ -82,7 +85,7 @@ class Pulling:
                 else DueRow(lane, seq, at)
             )
             states = bytes(len(event.frozen.lanes)) if of_states < 0 else page.states[s : s + of_states]
-            pulled.append(Pulled(due, event, states))
+            pulled.append(Pulled(due, event, states, kept.get(seq, {})))
             d, s = d + of_delivery, s + max(0, of_states)
         return pulled
 

@@ -134,6 +134,21 @@ INSERT INTO progress (seq, states)
 SELECT column1, column2 FROM (VALUES (?, ?)) WHERE column1 IS NOT NULL
 ON CONFLICT (seq) DO UPDATE SET states = excluded.states;
 
+-- name: put_kept
+-- What later positions may read. A settle that is committed again may be of an event that is gone.
+INSERT INTO kept (seq, position, value)
+SELECT column1, column2, column3 FROM (VALUES (?, ?, ?))
+WHERE column1 IS NOT NULL AND EXISTS (SELECT 1 FROM event WHERE event.seq = column1)
+ON CONFLICT (seq, position) DO UPDATE SET value = excluded.value;
+
+-- name: kept_of
+-- What was kept of some events.
+SELECT seq, position, value FROM kept WHERE seq IN (SELECT value FROM carray(?));
+
+-- name: drop_kept
+-- Goes with its event.
+DELETE FROM kept WHERE seq IN (SELECT value FROM carray(?));
+
 -- name: drop_events
 -- All deliveries are settled.
 DELETE FROM event WHERE seq IN (SELECT value FROM carray(?));

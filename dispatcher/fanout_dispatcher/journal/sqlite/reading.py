@@ -11,6 +11,7 @@ import msgspec
 from fanout_dispatcher.journal.protocol import FOREVER, DeadLetter, DeadRow, StoredEvent
 from fanout_dispatcher.journal.sqlite import coding
 from fanout_dispatcher.journal.sqlite.statements import Statements, numbers
+from fanout_dispatcher.values.earlier import Kept
 from fanout_dispatcher.values.event import Frozen
 from fanout_dispatcher.values.views import DeadLetterFilter
 
@@ -48,6 +49,7 @@ class Reading:
             due=tuple(coding.due_of(lane, seq, at, delivery) for lane, at, delivery in due),
             dead=dead,
             replays=replays,
+            kept=kept_of(self._sql, [seq]).get(seq, {}) if keeps(event.frozen) else {},
         )
 
     def _finished(self, seq: int) -> StoredEvent | None:
@@ -164,6 +166,19 @@ class Reading:
             dropped.append(number)
             freed += size
         return dropped, freed
+
+
+def keeps(frozen: Frozen) -> bool:
+    """Whether anything is kept of what becomes of such an event's positions."""
+    return any(step.keep for step in frozen.graph)
+
+
+def kept_of(sql: Statements, seqs: Collection[int]) -> dict[int, dict[int, Kept]]:
+    """What was kept of the positions of some events, by seq and position."""
+    found: dict[int, dict[int, Kept]] = {}
+    for seq, place, value in sql.rows("kept_of", (numbers(seqs),)):
+        found.setdefault(seq, {})[place] = coding.kept_of(value)
+    return found
 
 
 def done_rows(sql: Statements, bucket: int) -> list[tuple[int, bytes]]:

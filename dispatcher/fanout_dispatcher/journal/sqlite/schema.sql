@@ -77,6 +77,15 @@ CREATE TABLE progress (
     states BLOB NOT NULL
 ) STRICT;
 
+-- What later positions of an event may read of earlier ones, of those that expressions read: written with the settling of the
+-- position, removed with the event. Of a graph only.
+CREATE TABLE kept (
+    seq      INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    value    BLOB    NOT NULL,                  -- reason, and the answer: status, headers, body, truncated
+    PRIMARY KEY (seq, position)                 -- a position is settled once, however often that is committed again
+) STRICT;
+
 -- The idempotency keys of accepted events, finished ones too, until they are past their time or too many. Keys and
 -- fingerprints are digests of 16 bytes, door is one of the route's name: its keys are counted together.
 CREATE TABLE idem (

@@ -20,8 +20,8 @@ def write(sql: Statements, batch: Batch) -> None:
         _due(sql, batch.due)
     if batch.undue or batch.ranks or batch.passed:
         _moves(sql, batch)
-    if batch.progress:
-        sql.put("put_progress", [value for pair in dict(batch.progress).items() for value in pair], 2)
+    if batch.progress or batch.kept or batch.read:
+        _progress(sql, batch)
     if batch.dead:
         _dead(sql, batch.dead)
     if batch.finished:
@@ -87,6 +87,17 @@ def _ranks(sql: Statements, ranks: list[Rank]) -> None:
         values += (rank.lane, rank.key, rank.seq, rank.ready)
     sql.put("put_ranks", values, 4)
     sql.among("block", [rank.lane << coding.SEQ_BITS | rank.seq for rank in ranks])
+
+
+def _progress(sql: Statements, batch: Batch) -> None:
+    """How far unfinished events have come, and what later positions of them may read of earlier ones."""
+    sql.put("put_progress", [value for pair in dict(batch.progress).items() for value in pair], 2)
+    values: list[Value] = []
+    for row in batch.kept:
+        values += (row.seq, row.place, coding.kept_bytes(row.kept))
+    sql.put("put_kept", values, 3)
+    if batch.read:
+        sql.among("drop_kept", batch.read)
 
 
 def _dead(sql: Statements, dead: list[DeadRow]) -> None:

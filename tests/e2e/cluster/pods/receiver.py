@@ -1,4 +1,4 @@
-"""A target in a pod: takes every request, answers 204, and tells at GET /seen what came to which name.
+"""A target in a pod: takes every request, says so in JSON, and tells at GET /seen what came to which name.
 
 Run by the image's own Python from a ConfigMap; it serves every Service name of its namespace, told apart by Host.
 """
@@ -19,7 +19,7 @@ class Handler(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         host = self.headers["Host"].partition(".")[0]
         seen.append((host, self.headers["ce-id"], self.headers.get("Authorization", "")))
-        self._answer(204, b"")
+        self._answer(200, b'{"id": "r-7", "status": "captured"}')  # for those who read what others answered
 
     def do_GET(self) -> None:
         """Tell what came."""
@@ -27,6 +27,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self, status: int, body: bytes) -> None:
         self.send_response(status)
+        self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

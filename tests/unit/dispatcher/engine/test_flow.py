@@ -81,7 +81,7 @@ class Played:
             else:
                 self.land()
 
-    def ask(self, place: int) -> bool | None:
+    def ask(self, place: int, states: bytearray) -> bool | None:
         self.log.append(("asked whether", place))
         return self.drawn.holds[place]
 

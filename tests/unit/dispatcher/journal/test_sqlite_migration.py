@@ -101,7 +101,7 @@ def test_a_journal_of_format_2_gets_the_tables_that_it_has_not(tmp_path: pathlib
     db = apsw.Connection(str(path))
     for trigger in ("dead_lets_go", "dead_gives_its_place", "dead_takes_it_back"):
         db.execute(f"DROP TRIGGER {trigger}")
-    db.execute("DROP TABLE idem; DROP TABLE fetched; DROP TABLE rank; PRAGMA user_version = 2")
+    db.execute("DROP TABLE idem; DROP TABLE fetched; DROP TABLE rank; DROP TABLE kept; PRAGMA user_version = 2")
     db.close()
 
     after = a_journal(path)

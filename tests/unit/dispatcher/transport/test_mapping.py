@@ -14,6 +14,10 @@ from fanout_dispatcher.transport.headers import Blocks, Illegal
 from fanout_dispatcher.transport.mapping import Mapped, Unmade
 from fanout_dispatcher.transport.origin import parse
 from fanout_dispatcher.transport.request import Template
+from fanout_dispatcher.values.answer import Captured
+from fanout_dispatcher.values.answers import Heard
+from fanout_dispatcher.values.earlier import Earlier, packed
+from fanout_dispatcher.values.event import State
 from fanout_dispatcher.values.jsonvalue import NotJson, written
 from tests.unit.dispatcher.transport.support import event, target
 
@@ -251,3 +255,37 @@ def test_no_data_change_how_a_request_is_framed_or_what_it_asks_for(text: str) -
     assert (method, version) == (b"POST", b"HTTP/1.1")
     assert (path.count(b"/"), query.count(b"&"), query.count(b"=")) == (2, 1, 2)
     assert first.count(b"\r\n\r\n") == 1
+
+
+# --- what earlier targets answered ------------------------------------------------------------------------------------
+
+ANSWERED = Captured(201, (("content-type", "application/json"), ("location", "/r/7")), b'{"id": "r/7"}')
+EARLIER = Earlier((Heard("reserve", State.DELIVERED, answer=ANSWERED), Heard("mail", State.DEAD, "Expired")))
+READING: dict[str, typing.Any] = {
+    "path": "['charges', targets.reserve.body.id]",
+    "query": (Value(name="s", expression="targets.reserve.status"),),
+    "headers": (Value(name="x-for", expression="targets.reserve.headers.location"),),
+    "body": "{'mail': targets.mail.reason}",
+}
+
+
+def test_a_request_is_made_of_what_earlier_targets_answered() -> None:
+    first, rest = mapped(**READING).render(event(BODY), 1, EARLIER)
+
+    assert first.startswith(b"POST /charges/r%2F7?x=1&s=201 HTTP/1.1\r\n")
+    assert b"\r\nx-for: /r/7\r\n" in first
+    assert rest == b'{"mail":"Expired"}'
+
+
+def test_a_replay_is_made_of_what_its_dead_letter_could_read() -> None:
+    came = event(BODY)
+    came = msgspec.structs.replace(came, head=msgspec.structs.replace(came.head, earlier=packed(EARLIER)))
+
+    assert mapped(**READING).render(came, 1) == mapped(**READING).render(event(BODY), 1, EARLIER)
+
+
+def test_without_the_answer_that_it_reads_nobody_is_asked() -> None:
+    with pytest.raises(Unmade, match=r'request\.bodyExpression: there is no "mail"; has'):
+        mapped(**READING).render(event(BODY), 1)
+    with pytest.raises(Unmade, match=r'request\.bodyExpression: there is no "body"; has'):
+        mapped(body="targets.mail.body").render(event(BODY), 1, EARLIER)

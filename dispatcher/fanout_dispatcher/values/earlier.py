@@ -1,0 +1,68 @@
+"""What became of the targets before: ``targets.<name>`` in the expressions of those that come later.
+
+A target that is settled has its ``state``; one that was given up or skipped a ``reason``, where there is one; one that
+was delivered its answer (targets.py). It is kept with the event, and a dead letter takes it along for its replay.
+"""
+
+import typing
+
+import msgspec
+
+from fanout_crds.expressions import Parts
+from fanout_dispatcher.values.answer import Captured
+from fanout_dispatcher.values.answers import Heard
+from fanout_dispatcher.values.event import Frozen, State
+from fanout_dispatcher.values.targets import targets
+
+
+class Kept(msgspec.Struct, frozen=True, gc=False):
+    """What is kept with an event of one target that was settled: its answer, or the reason why it was given up."""
+
+    answer: Captured | None = None
+    reason: str = ""
+
+
+class Earlier(msgspec.Struct, frozen=True):
+    """What became of the targets of one event up to one moment: those that are settled, and that expressions read."""
+
+    heard: tuple[Heard, ...] = ()
+
+    def read(self, parts: Parts) -> dict[str, object]:
+        """Give what *parts* names of them, as an expression reads it."""
+        return targets(self.heard, parts)
+
+
+NOTHING_YET: typing.Final = Earlier()
+_encode: typing.Final = msgspec.msgpack.Encoder().encode
+_decode: typing.Final = msgspec.msgpack.Decoder(Earlier).decode
+
+
+def packed(known: Earlier) -> bytes:
+    """Write it down, for a dead letter and whatever is made of that; nothing, where there is nothing to be read."""
+    return _encode(known) if known.heard else b""
+
+
+def unpacked(text: bytes) -> Earlier:
+    """The same, back."""
+    return _decode(text) if text else NOTHING_YET
+
+
+def earlier(frozen: Frozen, states: bytes | bytearray, kept: typing.Mapping[int, Kept]) -> Earlier:
+    """Say what became of an event's targets; *kept* has, by position, what was kept of those that expressions read."""
+    return Earlier(
+        tuple(
+            _heard(frozen.targets[place], states[place], kept.get(place))
+            for place, step in enumerate(frozen.graph)
+            if step.keep and states[place] & State.MASK
+        )
+    )
+
+
+def _heard(target: str, byte: int, kept: Kept | None) -> Heard:
+    state = byte & State.MASK
+    if state == State.SKIPPED:
+        return Heard(target, state, State.WHY_SKIPPED.get(byte, ""))
+    if kept is None:
+        # All who give up a delivery keep the reason; where a condition had no value there was no delivery yet.
+        return Heard(target, state, "ExpressionFailed" if state == State.DEAD else "")
+    return Heard(target, state, kept.reason, answer=kept.answer)

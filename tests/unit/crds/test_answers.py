@@ -1,0 +1,112 @@
+"""Answers of earlier targets in expressions: which are at hand where, what is said of the rest, and which are kept."""
+
+import pytest
+
+from fanout_crds.answers import SIZE
+from tests.unit.crds.corpus import Json
+from tests.unit.crds.test_graph import compiled, faults_of, targets
+
+PAY = "spec.targets[1].request.bodyExpression"
+
+
+def chain(body: str, **pay: object) -> Json:
+    """Reserve, then pay, with this body, then ship; mail is by itself."""
+    return targets(
+        {"name": "reserve"},
+        {"name": "pay", "dependsOn": ["reserve"], "request": {"bodyExpression": body}, **pay},
+        {"name": "ship", "dependsOn": ["pay"]},
+        {"name": "mail"},
+    )
+
+
+def keeps(document: Json) -> dict[str, int]:
+    """Of whose answers how much is kept."""
+    return {one.name: one.keep for one in compiled(document).plan.targets if one.keep}
+
+
+def test_only_the_answers_that_somebody_reads_are_kept() -> None:
+    assert keeps(chain("data")) == {}
+    assert keeps(chain("{'for': targets.reserve.body.id}")) == {"reserve": SIZE}
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"pathExpression": "['charges', targets.reserve.body.id]"},
+        {"query": [{"name": "for", "valueExpression": "targets['reserve'].status"}]},
+        {"headers": [{"name": "x-for", "valueExpression": "targets.reserve.headers.location"}]},
+        {"bodyExpression": "has(targets.reserve.body) ? targets.reserve.body : {}"},
+    ],
+)
+def test_every_part_of_a_request_may_read_them(request_: Json) -> None:
+    assert keeps(chain("data", request=request_)) == {"reserve": SIZE}
+
+
+def test_a_condition_may_read_them_and_so_may_whoever_comes_after_in_more_than_one_step() -> None:
+    document = chain("data", when="targets.reserve.status == 201")
+    document["spec"]["targets"][2]["when"] = "targets.reserve.body.express && targets.pay.state == 'Delivered'"
+
+    assert keeps(document) == {"reserve": SIZE, "pay": SIZE}
+
+
+def test_a_compensation_reads_what_its_own_target_answered_and_a_callback_all_of_them() -> None:
+    undo = {"url": "https://pay.example.com/", "request": {"pathExpression": "['charges', targets.pay.body.id]"}}
+    document = chain("data", compensate=undo)
+    assert keeps(document) == {"pay": SIZE}
+
+    done = {"name": "audit", "url": "https://audit.example.com/", "request": {"bodyExpression": "targets"}}
+    document["spec"]["finally"] = [done]
+    assert keeps(document) == dict.fromkeys(("reserve", "pay", "ship", "mail"), SIZE)
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (
+            "targets.mail.body",
+            "targets.mail: its answer need not be there by then: add mail to spec.targets[1].dependsOn",
+        ),
+        (
+            "targets.ship.body",
+            "targets.ship: its answer need not be there by then: add ship to spec.targets[1].dependsOn",
+        ),
+        ("targets.resrve.body", 'no target is named resrve; did you mean "reserve"?'),
+        ("targets.pay.body", "targets.pay: its own answer is not there before it is asked"),
+        ("targets", 'answers are read one by one and by name here, such as targets["reserve"].body'),
+        (
+            "targets.map(name, targets[name].state)",
+            'answers are read one by one and by name here, such as targets["reserve"].body',
+        ),
+    ],
+)
+def test_an_answer_that_need_not_be_there_is_refused_with_what_to_do(body: str, says: str) -> None:
+    assert faults_of(chain(body)) == [f"{PAY}: {says}"]
+
+
+def test_a_compensation_cannot_read_what_need_not_have_been_asked() -> None:
+    undo = {"url": "https://pay.example.com/", "request": {"bodyExpression": "targets.ship.body"}}
+
+    assert faults_of(chain("data", compensate=undo)) == [
+        "spec.targets[1].compensate.request.bodyExpression: targets.ship: its answer need not be there by then: add"
+        " ship to spec.targets[1].dependsOn"
+    ]
+
+
+def test_a_circle_is_said_as_one_whatever_is_read_around_it() -> None:
+    document = chain("targets.ship.body", dependsOn=["ship"])
+
+    assert faults_of(document) == ["spec.targets: dependsOn goes in a circle: pay → ship → pay"]
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ("targets.reserve.bdy", 'targets.reserve has no bdy; did you mean "body"?'),
+        (
+            "targets.reserve.headers['x-etag']",
+            'of the headers of targets.reserve x-etag is not kept; did you mean "etag"?',
+        ),
+    ],
+)
+def test_what_there_is_not_of_an_answer_is_refused_where_it_is_read(body: str, says: str) -> None:
+    assert faults_of(chain(body)) == [f"{PAY}: {says}"]
