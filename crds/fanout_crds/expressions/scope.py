@@ -15,9 +15,7 @@ Gives = typing.Literal[
 
 VARIABLES: typing.Final = ("event", "data", "headers", "path", "query", "targets")
 OF_AN_EVENT: typing.Final = frozenset({"event", "data", "headers"})
-OF_ITS_TURN: typing.Final = OF_AN_EVENT | {
-    "targets"
-}  # of which targets, the check of the whole route sees (answers.py)
+WITH_ANSWERS: typing.Final = OF_AN_EVENT | {"targets"}  # of which ones, whoever knows the whole route sees to
 _ELSEWHERE: typing.Final = {
     "path": "this version has no path templates",
     "query": "this version keeps nothing of the query that an event was sent with",
@@ -38,13 +36,12 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-WHEN: typing.Final = Scope(gives="true or false", variables=OF_ITS_TURN)
-PATH: typing.Final = Scope(gives="a string or a list of strings", variables=OF_ITS_TURN)
-VALUE: typing.Final = Scope(gives="a string, a number, a boolean or null", variables=OF_ITS_TURN)
-BODY: typing.Final = Scope(gives="any value", variables=OF_ITS_TURN)
+WHEN: typing.Final = Scope(gives="true or false", variables=WITH_ANSWERS)
+PATH: typing.Final = Scope(gives="a string or a list of strings", variables=WITH_ANSWERS)
+VALUE: typing.Final = Scope(gives="a string, a number, a boolean or null", variables=WITH_ANSWERS)
+BODY: typing.Final = Scope(gives="any value", variables=WITH_ANSWERS)
 KEY: typing.Final = Scope(gives="a string")
 
-_OF_AN_ANSWER: typing.Final = OF_AN_EVENT | {"targets"}
-ANSWER_STATUS: typing.Final = Scope(gives="a whole number", variables=_OF_AN_ANSWER)
-ANSWER_VALUE: typing.Final = Scope(gives="a string, a number, a boolean or null", variables=_OF_AN_ANSWER)
-ANSWER_BODY: typing.Final = Scope(gives="any value", variables=_OF_AN_ANSWER)
+ANSWER_STATUS: typing.Final = Scope(gives="a whole number", variables=WITH_ANSWERS)
+ANSWER_VALUE: typing.Final = Scope(gives="a string, a number, a boolean or null", variables=WITH_ANSWERS)
+ANSWER_BODY: typing.Final = Scope(gives="any value", variables=WITH_ANSWERS)

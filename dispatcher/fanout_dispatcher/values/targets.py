@@ -1,9 +1,9 @@
-"""Targets as expressions see them: what became of each that was waited for, and what it answered.
+"""Targets as expressions see them: what became of each, and what it answered.
 
     {"pricing": {"state": "Delivered", "status": 200, "headers": {…}, "truncated": False, "body": {"amount": 7}}}
 
-A target that has not answered has a state, and a reason where there is one, and nothing else. Of an answer that was cut
-off there is no body: half of one would be taken for the whole.
+A target that has not answered has a state, and a reason where there is one, and nothing else. An empty body is not
+there, so that `has` tells; nor is one that was cut off: half of it would be taken for the whole.
 """
 
 import typing
@@ -33,15 +33,13 @@ def _seen(one: Heard, reads: Parts) -> dict[str, object]:
     if (kept := one.answer) is None:
         return seen
     seen |= {"status": kept.status, "headers": dict(kept.headers), "truncated": kept.truncated}
-    if not kept.truncated and (reads is None or "body" in reads):
+    if kept.body and not kept.truncated and (reads is None or "body" in reads):
         seen["body"] = body(kept)
     return seen
 
 
 def body(kept: Captured) -> object:
-    """Give a body that says it is JSON, and is, parsed; else text where it is UTF-8, else bytes; None without any."""
-    if not kept.body:
-        return None
+    """Give a body that says it is JSON, and is, parsed; else text where it is UTF-8, else bytes."""
     headers = dict(kept.headers)
     if "content-encoding" in headers:
         return kept.body

@@ -60,11 +60,14 @@ def test_an_answer_is_read_by_its_parts() -> None:
         (answer(b'{"id": 7}', ()), '{"id": 7}'),
         (answer(b"<html>"), "<html>"),
         (answer(b"\xff\xfe", ()), b"\xff\xfe"),
-        (answer(b""), None),
     ],
 )
 def test_a_body_is_json_where_it_says_so_and_is_else_a_text_else_bytes(known: Earlier, wanted: object) -> None:
     assert value("targets.a.body", known) == wanted
+
+
+def test_an_answer_without_a_body_has_none() -> None:
+    assert value("has(targets.a.body)", answer(b"")) is False
 
 
 def test_what_is_cut_off_says_so_and_is_not_taken_for_the_whole() -> None:

@@ -69,9 +69,8 @@ def test_a_body_is_sent_as_what_it_is(text: str, content_type: bytes, content: b
     ("text", "wanted"),
     [
         ("[targets.a.state, targets.b.state, targets.c.state]", b'["Delivered","Dead","Pending"]'),
-        ("[has(targets.b.body), has(targets.c.body), has(targets.c.status)]", b"[true,false,false]"),
+        ("[has(targets.b.body), has(targets.c.body), has(targets.c.status)]", b"[false,false,false]"),
         ("[has(targets.a.reason), has(targets.b.reason)]", b"[false,true]"),
-        ("targets.b.body", b"null"),
         ("targets.filter(n, targets[n].state == 'Delivered').map(n, targets[n].body.amount)", b"[7.5]"),
         ("has(targets.c.body) ? targets.c.body.amount : 0", b"0"),
     ],
