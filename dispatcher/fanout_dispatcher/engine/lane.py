@@ -20,7 +20,9 @@ from fanout_dispatcher.engine.ending import Ending
 from fanout_dispatcher.engine.expiry import Expiry
 from fanout_dispatcher.engine.gates import Gates
 from fanout_dispatcher.engine.handover import Handover
+from fanout_dispatcher.engine.herald import CIRCUIT_OPEN, Herald
 from fanout_dispatcher.engine.index import Index
+from fanout_dispatcher.engine.judging import judge
 from fanout_dispatcher.engine.order import Order, order
 from fanout_dispatcher.engine.pending import Delivery, Pending
 from fanout_dispatcher.engine.tally import Tally
@@ -28,15 +30,12 @@ from fanout_dispatcher.engine.turns import Turns
 from fanout_dispatcher.engine.window import Window
 from fanout_dispatcher.engine.works import Works
 from fanout_dispatcher.journal.protocol import BLOCKED, DeadRow
-from fanout_dispatcher.policies.circuit import CircuitState
-from fanout_dispatcher.policies.decide import DONE, Rules, Standing, decide
-from fanout_dispatcher.telemetry.seam import CircuitChanged
+from fanout_dispatcher.policies.decide import DONE, Rules
 from fanout_dispatcher.transport.protocol import Flight, Sender
 from fanout_dispatcher.values.event import HISTORY, Attempt, State
 from fanout_dispatcher.values.outcome import Again, Dead, Delivered, Done, Failed, Fault, Outcome, Reason, Verdict
 
 QUANTUM: typing.Final = 64  # attempts that a lane starts in one turn of the loop; then the other lanes have theirs
-CIRCUIT_OPEN: typing.Final = "CircuitOpen"  # why a lane holds what it has, beside what a plan says
 STALE: typing.Final = 5  # seconds after which what waits in memory is written into the index too
 
 
@@ -55,7 +54,8 @@ class Lane:
         windows = (self.fresh, self.tried)
         self.index = Index(self.number, book=book, windows=windows, woken=self.soon, ranked=backlog.ranked)
         self.order: Order | None = None
-        self.gates = Gates(target.policy, self._circuit_changed, works.pool)
+        self.herald = Herald(self)
+        self.gates = Gates(target.policy, self.herald.circuit_changed, works.pool)
         self.circuit = self.gates.circuit
         self.turns = Turns(self.index, self.gates)
         self.dead = DeadLetters(self.number, book=book, works=works, tally=self.tally, freed=self.index.freed)
@@ -226,7 +226,7 @@ class Lane:
             verdict: Verdict = DONE
         else:
             failed_probe = flight.probe and self.circuit.evidence(outcome) is True
-            verdict = self._judge(delivery, outcome, failed_probe, now)
+            verdict = judge(self, delivery, outcome, failed_probe, now)
             if type(outcome) is Failed:
                 delivery.history = (*delivery.history, Attempt(now, str(outcome), round(seconds, 4)))[-HISTORY:]
         if delivery.pending.course is not None:
@@ -237,18 +237,6 @@ class Lane:
         fresh, tried = self.fresh, self.tried
         if fresh.ready or tried.ready or fresh.next_due <= now or tried.next_due <= now or self.ending is not None:
             self.soon()
-
-    def _judge(self, delivery: Delivery, outcome: Outcome, failed_probe: bool, now: float) -> Verdict:
-        standing = Standing(delivery.attempts, delivery.pending.event.accepted, failed_probe, self.clock.wall(now))
-        verdict = decide(standing, outcome, self.rules, now, self.rng)
-        if self.ending is not None and type(verdict) is Again:
-            return Dead(self.ending, spent=verdict.spent)
-        probed = self.circuit.probe_at
-        waiting = self.fresh.ready or self.tried.ready
-        if type(verdict) is Again and failed_probe and not verdict.spent and probed is not None and waiting:
-            another = 2 * probed - now  # as long after the next probe as that is from now: it is another one's turn
-            return Again(max(verdict.at, another), spent=False)
-        return verdict
 
     # --- settling --------------------------------------------------------------------------------------------------
 
@@ -323,13 +311,6 @@ class Lane:
         if self.fresh.next_due <= now or self.tried.next_due <= now or self.ending is not None:
             self.soon()
 
-    def report(self) -> None:
-        """Tell the outside how much is pending, if it does not know."""
-        pending = self.tally.meter.pending
-        if pending != self.tally.reported:
-            self.tally.reported = pending
-            self.works.changed(self.route)
-
     def why_held(self) -> str | None:
         """Why nothing is sent, in a word; None while the lane is free to send."""
         return self.held or (CIRCUIT_OPEN if self.circuit.holds else None)
@@ -338,22 +319,3 @@ class Lane:
         """Come back at *at* (engine time); an earlier timer is left to fire."""
         if at < BLOCKED:
             self.alarm.set(at)
-
-    def _circuit_changed(self, state: CircuitState) -> None:
-        meter = self.tally.meter
-        before, meter.circuit = meter.circuit, self.circuit.shown.value
-        probed = self.circuit.probe_at
-        why = (self.tally.last_error or "") if state is CircuitState.OPEN else ""  # it is no reason to close
-        self.works.seam.tell(
-            CircuitChanged(
-                route=self.route,
-                target=meter.target,
-                before=before,
-                after=state.value,
-                why=why,
-                opens_for=None if probed is None else probed - self.clock.now(),
-            )
-        )
-        if self.circuit.holds:
-            self.works.callers.held(self.route, meter.target, CIRCUIT_OPEN)
-        self.works.changed(self.route)

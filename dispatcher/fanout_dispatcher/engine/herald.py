@@ -1,0 +1,59 @@
+"""What a lane tells the outside by itself: that its circuit has changed, and how much is pending."""
+
+import typing
+
+from fanout_dispatcher.engine.clock import Clock
+from fanout_dispatcher.engine.tally import Tally
+from fanout_dispatcher.engine.works import Works
+from fanout_dispatcher.policies.circuit import Circuit, CircuitState
+from fanout_dispatcher.telemetry.seam import CircuitChanged
+
+CIRCUIT_OPEN: typing.Final = "CircuitOpen"  # why a lane holds what it has, beside what a plan says
+
+
+class Lane(typing.Protocol):
+    """What this asks of its lane."""
+
+    circuit: Circuit
+    clock: Clock
+    route: str
+    tally: Tally
+    works: Works
+
+
+class Herald:
+    """Speaks for one lane."""
+
+    __slots__ = ("_lane",)
+
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
+
+    def report(self) -> None:
+        """Tell how much is pending, if that is not known outside."""
+        lane = self._lane
+        pending = lane.tally.meter.pending
+        if pending != lane.tally.reported:
+            lane.tally.reported = pending
+            lane.works.changed(lane.route)
+
+    def circuit_changed(self, state: CircuitState) -> None:
+        """Tell that the circuit has become another, and those who wait for the target if it is open."""
+        lane = self._lane
+        meter = lane.tally.meter
+        before, meter.circuit = meter.circuit, lane.circuit.shown.value
+        probed = lane.circuit.probe_at
+        why = (lane.tally.last_error or "") if state is CircuitState.OPEN else ""  # it is no reason to close
+        lane.works.seam.tell(
+            CircuitChanged(
+                route=lane.route,
+                target=meter.target,
+                before=before,
+                after=state.value,
+                why=why,
+                opens_for=None if probed is None else probed - lane.clock.now(),
+            )
+        )
+        if lane.circuit.holds:
+            lane.works.callers.held(lane.route, meter.target, CIRCUIT_OPEN)
+        lane.works.changed(lane.route)

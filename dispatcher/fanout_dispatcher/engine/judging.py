@@ -1,0 +1,44 @@
+"""What a lane makes of an outcome: the verdict, but for what only the lane knows.
+
+A lane that ends tries nothing again. Where a probe has failed and others wait, the next probe is another one's turn, so
+that one event which its target does not take keeps no circuit open.
+"""
+
+import random
+import typing
+
+from fanout_dispatcher.engine.clock import Clock
+from fanout_dispatcher.engine.pending import Delivery
+from fanout_dispatcher.engine.window import Window
+from fanout_dispatcher.policies.circuit import Circuit
+from fanout_dispatcher.policies.decide import Rules, Standing, decide
+from fanout_dispatcher.values.outcome import Again, Dead, Outcome, Reason, Verdict
+
+
+class Lane(typing.Protocol):
+    """What this asks of a lane."""
+
+    circuit: Circuit
+    clock: Clock
+    ending: Reason | None
+    fresh: Window
+    rules: Rules
+    tried: Window
+
+    @property
+    def rng(self) -> random.Random:
+        """Chance."""
+
+
+def judge(lane: Lane, delivery: Delivery, outcome: Outcome, failed_probe: bool, now: float) -> Verdict:
+    """What becomes of *delivery*."""
+    standing = Standing(delivery.attempts, delivery.pending.event.accepted, failed_probe, lane.clock.wall(now))
+    verdict = decide(standing, outcome, lane.rules, now, lane.rng)
+    if lane.ending is not None and type(verdict) is Again:
+        return Dead(lane.ending, spent=verdict.spent)
+    probed = lane.circuit.probe_at
+    waiting = lane.fresh.ready or lane.tried.ready
+    if type(verdict) is Again and failed_probe and not verdict.spent and probed is not None and waiting:
+        another = 2 * probed - now  # as long after the next probe as that is from now: it is another one's turn
+        return Again(max(verdict.at, another), spent=False)
+    return verdict
