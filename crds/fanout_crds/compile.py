@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from fanout_crds import answers, builtin, graph, outbox, plan, shape
+from fanout_crds import answers, builtin, graph, listen, outbox, plan, shape
 from fanout_crds.accept import Accept
 from fanout_crds.faults import Fault, Faults, Invalid
 from fanout_crds.inherit import merge, recheck
@@ -101,7 +101,11 @@ def compile(route: FanoutRoute, installation: Installation, refs: Refs, revision
         ),
         respond=respond,
         postgres_outbox=source.plan,
+        methods=(route.spec.listen and route.spec.listen.methods) or ("POST",),
     )
+    faults = Faults()
+    listen.check(made, faults)
+    faults.check()
     everybody = [*resolved, *(one for _, _, one, _ in behind)]
     credentials = {handle: value for one in everybody for handle, value in one.credentials.items()}
     credentials |= source.credentials

@@ -63,7 +63,7 @@ class Manifests:
         self.notices: list[Fault] = []
         self.turned: dict[str, Fault] = {}
         self._by_key: dict[str, Sourced] = {}
-        self._by_path: dict[str, Sourced] = {}
+        self._by_claim: dict[str, Sourced] = {}
         self._secret_places: dict[tuple[str, str], str] = {}
 
     def __repr__(self) -> str:
@@ -119,13 +119,14 @@ class Manifests:
         faults = Faults(lines)
         if there := self._by_key.get(route.key):
             faults.add(join(at, "metadata.name"), f"route {route.key} is already written at {there.file}:{there.line}")
-        elif there := self._by_path.get(route.path):
+        elif there := self._by_claim.get(route.claim):
             says = f"path {route.path} is already that of route {there.route.key} at {there.file}:{there.line}"
+            says += "" if there.route.path == route.path else f", {there.route.path}: names in braces tell none apart"
             faults.add(join(at, "spec.listen.path"), says)
         faults.check()
         taken = Sourced(route, lines.file, lines.line(at), lines, at, document)
         self.routes.append(taken)
-        self._by_key[route.key] = self._by_path[route.path] = taken
+        self._by_key[route.key] = self._by_claim[route.claim] = taken
 
     def _take_secret(self, value: dict[str, object], at: str, lines: Lines) -> None:
         faults = Faults(lines)

@@ -18,6 +18,7 @@ import msgspec
 from fanout_crds.accept import KeyType
 from fanout_crds.breaker import CircuitMode, WindowType
 from fanout_crds.expressions import BODY, KEY, PATH, VALUE, WHEN, Scope
+from fanout_crds.listen import claim
 from fanout_crds.policy import AfterDeath, DeadLettersFull, QueueFull
 from fanout_crds.request import Method
 from fanout_crds.retry import BackoffType, Jitter
@@ -284,6 +285,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     idempotency: Idempotency | None = None  # None = what comes twice is accepted twice
     behind: tuple[Behind, ...] = ()
     postgres_outbox: PostgresOutbox | None = None
+    methods: tuple[Method, ...] = ("POST",)
+
+    @property
+    def claim(self) -> str:
+        """What no other route may claim: the path, whatever its names in braces."""
+        return claim(self.path)
 
     @property
     def everybody(self) -> tuple[Target, ...]:

@@ -13,6 +13,7 @@ from fanout_crds.accept import UNATTENDED, Accept
 from fanout_crds.expressions import WHEN, ExpressionText
 from fanout_crds.faults import Faults, Invalid, Lines, show
 from fanout_crds.kinds import Duration, Enum, Flag, Port, Text
+from fanout_crds.listen import ANSWERED, ASKED_ANEW, UNFETCHED, Listen, claim
 from fanout_crds.nearest import hint
 from fanout_crds.objects import ListOf, Object, join
 from fanout_crds.policy import POLICY, EndpointTimeouts, Policy
@@ -190,16 +191,6 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 Asked = Target | Endpoint | Callback
 
 
-class Listen(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Where events come in."""
-
-    path: Annotated[
-        str | None,
-        texts.ListenPath,
-        "Path that events are posted to. Unset: /<namespace>/<name>. In a cluster it must start with /<namespace>/.",
-    ] = None
-
-
 class Defaults(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What holds for every target that does not say otherwise."""
 
@@ -214,7 +205,7 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class Spec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What a route asks for."""
 
-    RULES: ClassVar = (KNOWN, ENOUGH, JOURNALLED, UNATTENDED)
+    RULES: ClassVar = (KNOWN, ENOUGH, JOURNALLED, UNATTENDED, ANSWERED, UNFETCHED, ASKED_ANEW)
     class_name: Annotated[str, texts.ClassName, "Which installation serves the route. Unset: fanout."] = CLASS_NAME
     suspend: Annotated[bool, Flag(), "true: events are accepted and kept, nothing is delivered. Unset: false."] = False
     listen: Annotated[Listen | None, Object(Listen), "Where events come in. Unset: as each field says."] = None
@@ -280,6 +271,11 @@ class FanoutRoute(msgspec.Struct, frozen=True, kw_only=True):
         """Where its events come in."""
         listen = self.spec.listen
         return listen.path if listen and listen.path is not None else f"/{self.key}"
+
+    @property
+    def claim(self) -> str:
+        """What no other route may claim: the path, whatever its names in braces."""
+        return claim(self.path)
 
 
 def parse(document: object, *, lines: Lines | None = None, at: str = "") -> FanoutRoute:

@@ -35,15 +35,26 @@ ClassName = Text(what='the name of an installation, such as "fanout"', longest=6
 
 # --- paths and URLs ---------------------------------------------------------------------------------------------------
 
+
+def _each_once(path: str) -> bool:
+    named = re.findall(r"\{[^}]*\}", path)
+    return len(set(named)) == len(named)
+
+
 ListenPath = Text(
     what="a path",
     longest=512,
     rules=(
         matches(r"^/.*$", 'must start with "/"'),
-        lacks(r"[{}]", "path templates ({name}) are not known to this version"),
         lacks(r"^/-(/|$)", "paths under /-/ are Fanout's own"),
         matches(
-            r"^(/[A-Za-z0-9._~!$&'()*+,;=:@-]+)+$",
+            r"^(/([^/{}]*|\{[A-Za-z_][A-Za-z0-9_]{0,31}\}))+$",
+            "braces hold a whole segment, and in it a name such as {id}: letters, digits and _, up to 32",
+        ),
+        lacks(r"(\{.*){9}", "must not have more than 8 segments in braces"),
+        Rule(None, "must not have the same name in braces twice", _each_once),
+        matches(
+            r"^(/[A-Za-z0-9._~!$&'()*+,;=:@{}-]+)+$",
             'must be made of segments of plain characters, without empty ones, a "/" at the end, a query or "%"',
         ),
         lacks(r"/[.][.]?(/|$)", 'must not hold "." or ".." as a segment'),

@@ -71,8 +71,12 @@ class Door:
         self.events = events
 
     def route_at(self, path: str) -> Route | None:
-        """The route that listens at *path*."""
+        """The route that listens at *path*, as it is written out."""
         return self.engine.route_at(path)
+
+    def route_like(self, path: str) -> Route | None:
+        """The route whose path with names in braces fits *path*."""
+        return self.engine.route_like(path)
 
     def accept(self, route: RouteAtDoor, head: Head, body: bytes, reply: Reply) -> None:
         """Take an event."""

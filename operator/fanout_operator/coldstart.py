@@ -1,6 +1,7 @@
 """Who gets which path when an operator starts: whoever has it in force, then the oldest. Only here does age decide."""
 
 from fanout_crds.faults import Invalid
+from fanout_crds.listen import claim
 from fanout_crds.route import parse
 from fanout_operator import plans
 from fanout_operator.claims import Claims, Holder
@@ -13,7 +14,7 @@ def claim_paths(claims: Claims, routes: Routes, inventory: plans.Inventory, rule
     in_force = {plan.route: plan for plan in inventory}
     for key in routes.by_age():
         if key in in_force:
-            claims.take(in_force[key].path, Holder(key, in_force[key].route_uid))
+            claims.take(claim(in_force[key].path), Holder(key, in_force[key].route_uid))
     for key in routes.by_age():
         known = routes.get(key)
         if known and key not in in_force and (path := _path(known, rules)):
@@ -28,4 +29,4 @@ def _path(known: Known, rules: Rules) -> str | None:
         route = parse(known.document())
     except Invalid:
         return None
-    return route.path if rules.permits(route) else None
+    return route.claim if rules.permits(route) else None

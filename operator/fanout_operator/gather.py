@@ -85,7 +85,7 @@ async def gather(key: str, known: Known, sources: Sources, rules: Rules) -> Obse
     )
     if route is None or not rules.permits(route):
         return observed
-    holder = sources.claims.take(route.path, Holder(key, known.uid))
+    holder = sources.claims.take(route.claim, Holder(key, known.uid))
     return msgspec.structs.replace(observed, holder=holder)
 
 

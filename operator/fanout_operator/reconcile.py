@@ -11,6 +11,7 @@ import msgspec
 import structlog
 
 from fanout_crds.compile import Installation
+from fanout_crds.listen import claim
 from fanout_crds.references import service_key
 from fanout_operator import plans
 from fanout_operator.apply import apply, withdraw
@@ -127,11 +128,11 @@ class Reconciler:
         self._sources.credentials.drop(plan)
 
     def _settle_claims(self, observed: Observed, outcome: Rendered | Said | None) -> None:
-        paths = {observed.plan.path} if observed.plan and not isinstance(outcome, Rendered) else set()
+        paths = {claim(observed.plan.path)} if observed.plan and not isinstance(outcome, Rendered) else set()
         if observed.route is not None:
             holds = observed.holder is not None and observed.holder.route == observed.key
             if isinstance(outcome, Rendered) or not holds:
-                paths.add(observed.route.path)  # it has it, or waits for it
+                paths.add(observed.route.claim)  # it has it, or waits for it
         self._release(observed.key, frozenset(paths))
 
     def _release(self, key: str, keeps: frozenset[str]) -> None:

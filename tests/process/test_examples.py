@@ -199,6 +199,43 @@ async def test_each_target_gets_what_concerns_it_as_the_request_that_it_understa
     assert letter["detail"] == 'request.pathExpression: there is no "id"; has() asks whether there is'
 
 
+async def test_a_get_is_answered_with_what_three_services_were_asked_for_by_get(tmp_path: pathlib.Path) -> None:
+    came: list[tuple[str, str]] = []
+
+    async def take(request: web.Request) -> web.Response:
+        came.append((request.method, request.raw_path))
+        return web.json_response({"of": request.match_info["kind"]})
+
+    app = web.Application()
+    app.router.add_get("/{kind}/{rest:.*}", take)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    folder = moved(tmp_path, "11-api-orchestration", "127.0.0.1:912[1-3]", runner.addresses[0][1])
+    process = Process(tmp_path, folder)
+    try:
+        await process.start()
+        async with httpx.AsyncClient(trust_env=False, base_url=process.listen, timeout=SOON) as http:
+            answer = await http.get("/shop/products/4711?currency=CHF")
+            asked, came[:] = sorted(came), []
+            short = await http.get("/shop/products/a%2Fb?reviews=no")
+            posted = await http.post("/shop/products/4711", json={})
+    finally:
+        process.stop()
+        await runner.cleanup()
+
+    bodies = {name: one["body"] for name, one in answer.json()["targets"].items()}
+    assert bodies == {"price": {"of": "prices"}, "stock": {"of": "stock"}, "reviews": {"of": "products"}}
+    assert asked == [
+        ("GET", "/prices/4711?currency=CHF"),
+        ("GET", "/products/4711/reviews?limit=5"),
+        ("GET", "/stock/4711"),
+    ]
+    assert sorted(came) == [("GET", "/prices/a%2Fb?currency=EUR"), ("GET", "/stock/a%2Fb")]
+    assert short.json()["targets"]["reviews"] == {"state": "Skipped"}
+    assert (posted.status_code, posted.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
+
+
 async def settled(http: httpx.AsyncClient, process: Process, order: dict[str, typing.Any]) -> dict[str, str]:
     """Post *order*, and give what became of each of its deliveries."""
     answer = await http.post(f"{process.listen}/shop/orders", json=order)

@@ -8,6 +8,7 @@ import typing
 
 import httpx
 import pytest
+from aiohttp import web
 
 from tests.process.conftest import Bench
 from tests.process.test_dispatcher import eventually, view
@@ -138,3 +139,42 @@ async def test_fanout_send_has_its_receipt_at_once_also_where_others_wait(bench:
 
     assert sent.returncode == 0
     assert json.loads(said)["settled"] is True
+
+
+@pytest.mark.parametrize("flags", [(), ("--workers", "2")])
+async def test_path_and_query_of_a_get_outlive_a_crash(bench: Bench, flags: tuple[str, ...]) -> None:
+    """Accepted while the target cannot be asked, killed, and asked by the next process as the caller asked."""
+    came: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+
+    async def take(request: web.Request) -> web.Response:
+        came.put_nowait((request.method, request.raw_path))
+        return web.json_response({"left": 3})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", take)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    asked: dict[str, typing.Any] = {"method": "GET", "pathExpression": "['stock', path.id]"}
+    asked["query"] = [{"name": "at", "valueExpression": "query.at"}]
+    stock = {"name": "stock", "url": f"http://127.0.0.1:{runner.addresses[0][1]}/", "request": asked}
+    listen = {"path": "/shop/products/{id}", "methods": ["GET"]}
+    bench.route(stock, respond=SETTLED, listen=listen, suspend=True)
+    process = await bench.started(*flags)
+    try:
+        path = f"{process.listen}/shop/products/4711%2Fb?at=Hamburg+Ost&token=secret"
+        held = await bench.client.get(path, headers={"prefer": "respond-async"})
+        process.kill()
+        bench.route(stock, respond=SETTLED, listen=listen)
+        await process.start()
+        first = await came.get()
+        answer = await bench.client.get(f"{process.listen}/shop/products/7?at=x", timeout=20)
+        elsewhere = await bench.client.get(f"{process.listen}/shop/products/", timeout=20)
+    finally:
+        process.stop()
+        await runner.cleanup()
+
+    assert held.status_code == 202
+    assert first == ("GET", "/stock/4711%2Fb?at=Hamburg%20Ost")
+    assert (answer.status_code, answer.json()["targets"]["stock"]["body"]) == (200, {"left": 3})
+    assert elsewhere.status_code == 404

@@ -49,6 +49,8 @@ def an_event(seq: int, *, frozen: Frozen = ORDER, body: bytes | None = None) -> 
         identity=seq.to_bytes(16, "big"),
         attributes=f"ce-id: {seq}\r\n".encode(),
         forwarded=((b"x-shop", b"\x00\xff"),),
+        path=(("id", f"ü/{seq}"),),
+        query=(("q", ""),),
     )
     body = f"body \x00 {seq}".encode() if body is None else body
     return Event(seq=seq, frozen=frozen, accepted=seq + 0.1, head=head, body=body)

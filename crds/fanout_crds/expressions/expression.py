@@ -12,6 +12,7 @@ from fanout_crds.expressions.scope import Gives, Scope
 from fanout_crds.expressions.sentences import Unusable
 
 _KNOWN: typing.Final = 4096  # expressions kept compiled, at some 4 KB each: plans come back by each resync
+NOTHING: typing.Final[dict[str, str]] = {}
 _KINDS: typing.Final[dict[Gives, frozenset[str]]] = {
     "true or false": frozenset({"BOOL"}),
     "a string": frozenset({"STRING"}),
@@ -90,22 +91,25 @@ def activate(
     headers: dict[str, str],
     data: typing.Callable[[], object],
     targets: dict[str, object] | None = None,
+    path: dict[str, str] = NOTHING,
+    query: dict[str, str] = NOTHING,
 ) -> Activation:
     """Hand in what *reads* names; *data* is only asked for when it is read. Raises Failed."""
     variables: dict[str, object] = {}
-    length = size = 0
+    measured = _Measured()
     if "event" in reads.variables:
         variables["event"] = event
     if "headers" in reads.variables:
         variables["headers"] = {name: value for name, value in headers.items() if name in reads.headers}
-    if "data" in reads.variables or "targets" in reads.variables:
-        measured = _Measured()
-        if "data" in reads.variables:
-            variables["data"] = measured.taken(data(), reads.data, 0)
-        if "targets" in reads.variables:
-            variables["targets"] = measured.taken(targets or {}, reads.targets, 0)
-        length, size = measured.length, measured.size
-    return Activation(runtime.bind(variables), length, size)
+    if "data" in reads.variables:
+        variables["data"] = measured.taken(data(), reads.data, 0)
+    if "path" in reads.variables:
+        variables["path"] = measured.taken(path, reads.path, 0)
+    if "query" in reads.variables:
+        variables["query"] = measured.taken(query, reads.query, 0)
+    if "targets" in reads.variables:
+        variables["targets"] = measured.taken(targets or {}, reads.targets, 0)
+    return Activation(runtime.bind(variables), measured.length, measured.size)
 
 
 class _Measured:

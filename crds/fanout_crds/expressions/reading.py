@@ -2,7 +2,7 @@
 
 A variable is converted as a whole when it is read: a millisecond for some hundred keys. So of `data` only the parts
 that expressions name are handed in, and of a producer's headers only those are kept with an event. A header can
-therefore only be read by its name.
+therefore only be read by its name. So it is with the query that an event was sent with, which may be read whole too.
 """
 
 import typing
@@ -17,12 +17,14 @@ Parts = dict[str, "Parts"] | None  # of a mapping: the keys that are read, and w
 
 
 class Reads(msgspec.Struct, frozen=True, kw_only=True):
-    """*data* and *targets* are empty mappings when nothing of them is read; *headers* are lower-case names."""
+    """What is read of each variable: an empty mapping when nothing is; *headers* are lower-case names."""
 
     variables: frozenset[str] = frozenset()
     data: Parts = {}
     headers: frozenset[str] = frozenset()
     targets: Parts = {}
+    path: Parts = {}
+    query: Parts = {}
 
 
 def together(all_reads: typing.Iterable[Reads]) -> Reads:
@@ -31,12 +33,16 @@ def together(all_reads: typing.Iterable[Reads]) -> Reads:
     names: frozenset[str] = frozenset()
     data: Parts = {}
     targets: Parts = {}
+    path: Parts = {}
+    query: Parts = {}
     for one in all_reads:
         variables |= one.variables
         names |= one.headers
         data = _joined(data, one.data)
         targets = _joined(targets, one.targets)
-    return Reads(variables=variables, data=data, headers=names, targets=targets)
+        path = _joined(path, one.path)
+        query = _joined(query, one.query)
+    return Reads(variables=variables, data=data, headers=names, targets=targets, path=path, query=query)
 
 
 def of(tree: Node) -> Reads:
@@ -44,7 +50,12 @@ def of(tree: Node) -> Reads:
     seen = _Seen()
     seen.walk(tree, frozenset())
     return Reads(
-        variables=frozenset(seen.variables), data=seen.data, headers=frozenset(seen.headers), targets=seen.targets
+        variables=frozenset(seen.variables),
+        data=seen.data,
+        headers=frozenset(seen.headers),
+        targets=seen.targets,
+        path=seen.path,
+        query=seen.query,
     )
 
 
@@ -56,9 +67,13 @@ class _Seen:
         self.headers: set[str] = set()
         self.data: Parts = {}
         self.targets: Parts = {}
+        self.path: Parts = {}
+        self.query: Parts = {}
 
     def walk(self, node: Node, bound: frozenset[str]) -> None:
         """See *node*, where a loop has *bound* names to its own values."""
+        if (asked := _asked(node)) is not None and asked[0] not in bound:
+            return self._variable(asked[0], (asked[1],))
         path, root = _path(node)
         if isinstance(root, Name) and root.name not in bound:
             self._variable(root.name, path)
@@ -66,6 +81,7 @@ class _Seen:
             self.walk(root, bound)
         for inner, names in _inside(node, bound):
             self.walk(inner, names)
+        return None
 
     def _variable(self, name: str, path: tuple[str, ...]) -> None:
         self.variables.add(name)
@@ -73,6 +89,10 @@ class _Seen:
             self.data = _joined(self.data, _only(path))
         if name == "targets":
             self.targets = _joined(self.targets, _only(path))
+        if name == "path":
+            self.path = _joined(self.path, _only(path))
+        if name == "query":
+            self.query = _joined(self.query, _only(path))
         if name == "headers":
             self._header(path)
 
@@ -87,6 +107,15 @@ class _Seen:
         if name not in headers.CARRIED and not headers.settable(name.encode()):
             raise Unusable(f"the header {name} is not at hand: it is a credential, the connection's, or Fanout's own")
         self.headers.add(name)
+
+
+def _asked(node: Node) -> tuple[str, str] | None:
+    """Take ``"key" in variable`` apart, where the variable holds texts by name: no more than the key is read of it."""
+    match node:
+        case Call(function="@in", over=(Constant(value=str(key)), Name(name="headers" | "path" | "query" as name))):
+            return name, key
+        case _:
+            return None
 
 
 def _path(node: Node) -> tuple[tuple[str, ...], Node]:

@@ -14,11 +14,9 @@ Gives = typing.Literal[
 ]
 
 VARIABLES: typing.Final = ("event", "data", "headers", "path", "query", "targets")
-OF_AN_EVENT: typing.Final = frozenset({"event", "data", "headers"})
+OF_AN_EVENT: typing.Final = frozenset({"event", "data", "headers", "path", "query"})
 WITH_ANSWERS: typing.Final = OF_AN_EVENT | {"targets"}  # of which ones, whoever knows the whole route sees to
 _ELSEWHERE: typing.Final = {
-    "path": "this version has no path templates",
-    "query": "this version keeps nothing of the query that an event was sent with",
     "targets": "no target has answered yet when an event is accepted",
 }
 

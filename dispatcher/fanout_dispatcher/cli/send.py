@@ -1,4 +1,4 @@
-"""``fanout send``: post one event, as a producer would, and if asked wait until it is settled."""
+"""``fanout send``: send one event, as a producer would, and if asked wait until it is settled."""
 
 import json
 import pathlib
@@ -17,11 +17,13 @@ from fanout_dispatcher.cli.output import fail
 ROUTE: typing.Final = re.compile(r"[a-z0-9.-]+/[a-z0-9.-]+")
 WILDCARD: typing.Final = frozenset({"0.0.0.0", "::"})
 SOURCE: typing.Final = "/fanout/cli"
+METHODS: typing.Final = ("POST", "PUT", "PATCH", "DELETE", "GET")
 
 
 @click.command()
 @click.argument("to", metavar="URL|NAMESPACE/NAME")
 @click.option("--data", "-d", default="{}", show_default=True, metavar="TEXT|@FILE|-", help="The event's data.")
+@click.option("--method", type=click.Choice(METHODS), default="POST", show_default=True, help="GET sends no data.")
 @click.option("--type", "type_", help="CloudEvents type; any of type, source and id makes it a CloudEvent.")
 @click.option("--source", help=f"CloudEvents source. Default {SOURCE}.")
 @click.option("--id", "ident", help="CloudEvents id. Default random.")
@@ -30,8 +32,8 @@ SOURCE: typing.Final = "/fanout/cli"
 @click.option("--timeout", type=click.FloatRange(0), default=60.0, show_default=True, help="How long to wait, seconds.")
 @admin_option
 @output.formats
-def send(to: str, admin: str | None, form: str, *, wait: bool, timeout: float, **what: typing.Any) -> None:
-    """Post an event to a URL or to a route by name, and print its receipt.
+def send(to: str, admin: str | None, form: str, *, method: str, wait: bool, timeout: float, **what: typing.Any) -> None:
+    """Send an event to a URL or to a route by name, and print its receipt.
 
     A route is looked up at the admin port. Without --type, --source or --id the data is posted as it is and the
     dispatcher makes an event of it.
@@ -42,10 +44,10 @@ def send(to: str, admin: str | None, form: str, *, wait: bool, timeout: float, *
       fanout send http://127.0.0.1:8080/shop/order-placed --data @order.json
     """
     url = to if "://" in to else _url_of(to, admin)
-    body = _read(what["data"])
+    body = b"" if method == "GET" else _read(what["data"])
     headers = _headers(body, what)
     with client("", {}) as http:
-        accepted = answer(lambda: http.post(url, content=body, headers=headers))
+        accepted = answer(lambda: http.request(method, url, content=body, headers=headers))
         if "receipt" not in accepted:
             raise fail(f"{url} answered without a receipt: is it a route of a dispatcher?")
         if form != "json":
@@ -78,6 +80,8 @@ def _url_of(route: str, admin: str | None) -> str:
     found = api.get(f"/v1/routes/{route}")
     if not found["path"]:
         raise fail(f"{route} is not in force: {output.plain(found['refused'] or '')}")
+    if "{" in found["path"]:
+        raise fail(f"{found['path']} has names in braces: send to its URL, with something in their place")
     url = found.get("url") or (api.place.listen + found["path"] if api.place.listen else None)
     if url is None:
         raise fail(f"the dispatcher does not say where its data port is: send to its URL, ending in {found['path']}")
@@ -97,7 +101,9 @@ def _read(data: str) -> bytes:
 
 
 def _headers(body: bytes, what: typing.Mapping[str, typing.Any]) -> dict[str, str]:
-    made = {"content-type": _content_type(body), "prefer": "respond-async"}  # a receipt, not what targets answer
+    made = {"prefer": "respond-async"}  # a receipt, not what targets answer
+    if body:
+        made["content-type"] = _content_type(body)
     if what["type_"] or what["source"] or what["ident"]:
         made["ce-specversion"] = "1.0"
         made["ce-type"] = what["type_"] or "dev.fanout.request"

@@ -91,8 +91,12 @@ class Engine:
     # --- the front door ---------------------------------------------------------------------------------------------
 
     def route_at(self, path: str) -> Route | None:
-        """The route that listens at *path*."""
-        return self.table.by_path.get(path)
+        """The route that listens at *path*, as it is written out."""
+        return self.table.paths.at(path)
+
+    def route_like(self, path: str) -> Route | None:
+        """The route whose path with names in braces is like *path*, percent-encoded as it came."""
+        return self.table.paths.like(path)
 
     def accept(self, route: Route, head: Head, body: bytes, reply: Reply) -> None:
         """Take an event; *reply* is called once, on the loop. Never raises."""

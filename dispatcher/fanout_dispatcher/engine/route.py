@@ -2,8 +2,8 @@
 
 import msgspec
 
-from fanout_crds import expressions
-from fanout_crds.expressions import Expression
+from fanout_crds import expressions, listen
+from fanout_crds.expressions import Expression, Reads
 from fanout_crds.plan import Plan
 from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.caller import NOBODY, Waits
@@ -16,6 +16,7 @@ from fanout_dispatcher.values.answers import Heard
 from fanout_dispatcher.values.desk import RouteMeter
 from fanout_dispatcher.values.event import Frozen, Head
 from fanout_dispatcher.values.graph import Graph, Role, Step
+from fanout_dispatcher.values.parameters import Parameters
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -32,6 +33,9 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     orders: Orders | None  # None: no target keeps order
     forwardable: frozenset[bytes]
     forward_prefixes: tuple[bytes, ...]
+    posted: bool = True  # POST is one of its methods
+    source: str | None  # of an event that has none: its path, unless that has names in braces
+    parameters: Parameters | None = None  # what is kept of path and query; None: nothing
     waits: Waits | None = None  # what callers wait for, where they do
     shape: Shape | None = None  # of their answers; None: what every target said
     turnstile: Turnstile | None
@@ -73,20 +77,30 @@ def graph_of(plan: Plan) -> Graph:
     return (*targets, *behind)
 
 
-def forwarding(plan: Plan) -> tuple[frozenset[bytes], tuple[bytes, ...]]:
+def forwarding(plan: Plan, asked: Reads) -> tuple[frozenset[bytes], tuple[bytes, ...]]:
     """Which of the producer's headers at least one target asks for: exact names, and prefixes.
 
     A header that an expression reads is asked for too: it is kept with the event, and sent to nobody for that.
     """
-    asked = {name.lower() for target in plan.everybody for name in target.forward_headers} | _read(plan)
-    exact = frozenset(name.encode() for name in asked if not name.endswith("*"))
-    prefixes = tuple(sorted(name[:-1].encode() for name in asked if name.endswith("*")))
+    wanted = {name.lower() for target in plan.everybody for name in target.forward_headers} | asked.headers
+    exact = frozenset(name.encode() for name in wanted if not name.endswith("*"))
+    prefixes = tuple(sorted(name[:-1].encode() for name in wanted if name.endswith("*")))
     return exact, prefixes
 
 
-def _read(plan: Plan) -> frozenset[str]:
-    """The headers that the expressions of a plan read."""
-    return expressions.together(expressions.compile(text, scope).reads for _, text, scope in plan.expressions()).headers
+def reads(plan: Plan) -> Reads:
+    """What the expressions of a plan read."""
+    return expressions.together(expressions.compile(text, scope).reads for _, text, scope in plan.expressions())
+
+
+def parameters(plan: Plan, asked: Reads) -> Parameters | None:
+    """What is kept of path and query; None where no expression reads either."""
+    named = listen.names(plan.path) if "path" in asked.variables else ()
+    segments = plan.path[1:].split("/")
+    query = None if asked.query is None else frozenset(asked.query)
+    if not named and query == frozenset():
+        return None
+    return Parameters(segments=tuple((name, segments.index(f"{{{name}}}")) for name in named), query=query)
 
 
 def keyed_by(plan: Plan) -> Expression | None:

@@ -21,7 +21,8 @@ from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.filters import Filters, filters
 from fanout_dispatcher.engine.lane import Lane
 from fanout_dispatcher.engine.order import orders
-from fanout_dispatcher.engine.route import Route, forwarding, graph_of, keyed_by, waits
+from fanout_dispatcher.engine.paths import Paths
+from fanout_dispatcher.engine.route import Route, forwarding, graph_of, keyed_by, parameters, reads, waits
 from fanout_dispatcher.engine.works import Works
 from fanout_dispatcher.policies.shape import shaped
 from fanout_dispatcher.policies.turnstile import turnstile
@@ -60,7 +61,7 @@ class Routes:
         self.memory = memory
         self._books = (durable, memory)
         self.by_key: dict[str, Route] = {}
-        self.by_path: dict[str, Route] = {}
+        self.paths = Paths()
         self.lanes: dict[LaneKey, Lane] = {}
         self.made: dict[LaneKey, Wanted] = {}
         self.refused: dict[str, str] = {}
@@ -75,7 +76,7 @@ class Routes:
         whole, plan = plan, self.share(plan)
         key = plan.key
         before = self.by_key.get(key)
-        holder = self.by_path.get(plan.path)
+        holder = self.paths.holder(plan)
         if holder is not None and holder is not before:
             why = f"spec.listen.path: {plan.path} belongs to the route {holder.plan.key}: choose another path"
             self.refuse(key, why)
@@ -84,9 +85,10 @@ class Routes:
         self.refused.pop(key, None)
         route = self._route(plan, whole, credentials, before, filtering)
         if before is not None:
-            del self.by_path[before.plan.path]
+            self.paths.leave(before)
             self._part(before, plan)
-        self.by_key[key] = self.by_path[plan.path] = route
+        self.by_key[key] = route
+        self.paths.enter(route)
         self._returned(key, plan)
         self._left_behind(plan, credentials)
         if before is None or before.plan.revision != plan.revision:
@@ -120,7 +122,7 @@ class Routes:
             if forgotten is not None:
                 self.works.changed(key)
             return
-        del self.by_path[route.plan.path]
+        self.paths.leave(route)
         self._keep(msgspec.structs.replace(route.whole, path=""))
         timer = self.works.loop.call_later(DRAIN, self._end, key)
         self.retiring[key] = (route, timer)
@@ -188,7 +190,8 @@ class Routes:
         for other, target in itertools.product(self._books, everybody):
             if other is not book and (other, plan.key, target.name) in self.lanes:
                 self._lane(other, plan, target, credentials)  # it still owes what came in under the other durability
-        exact, prefixes = forwarding(plan)
+        asked = reads(plan)
+        exact, prefixes = forwarding(plan, asked)
         return Route(
             plan=plan,
             whole=whole,
@@ -201,6 +204,9 @@ class Routes:
             orders=orders(plan),
             forwardable=exact,
             forward_prefixes=prefixes,
+            posted="POST" in plan.methods,
+            source=None if "{" in plan.path else plan.path,
+            parameters=parameters(plan, asked),
             waits=waits(plan, book, lanes, durable=book is self.durable),
             shape=shaped(plan.respond),
             turnstile=turnstile(plan.rate, before.turnstile if before else None, self.works.loop.time()),

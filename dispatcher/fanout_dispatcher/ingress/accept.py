@@ -9,7 +9,7 @@ import asyncio
 import typing
 import urllib.parse
 
-from fanout_dispatcher.ingress import answer, batches, cloudevents, idempotency, limiting, prefer, problems
+from fanout_dispatcher.ingress import answer, batches, cloudevents, idempotency, limiting, methods, prefer, problems
 from fanout_dispatcher.ingress.answer import STATUS
 from fanout_dispatcher.ingress.attributes import Invalid
 from fanout_dispatcher.ingress.cloudevents import HeadAndBody, NotJson
@@ -20,11 +20,11 @@ from fanout_dispatcher.ingress.request import Request
 from fanout_dispatcher.ingress.settled import Shaping
 from fanout_dispatcher.values.answers import AcceptedAll, Turned
 from fanout_dispatcher.values.event import Head
+from fanout_dispatcher.values.parameters import Unreadable
 from fanout_dispatcher.values.render import render
 from fanout_dispatcher.values.views import EventView
 
 OURS: typing.Final = "/-/"
-_ALLOW_POST: typing.Final = ((b"allow", b"POST"),)
 _ALLOW_GET: typing.Final = ((b"allow", b"GET, HEAD"),)
 _NO_STORE: typing.Final = ((b"cache-control", b"no-store"),)
 _IDENTITY: typing.Final = ((b"accept-encoding", b"identity"),)
@@ -46,17 +46,25 @@ class Acceptor:
         """Judge the head: set ``route`` and ``limit``, or say no before the body is read."""
         if request.path.startswith(OURS):
             return _judge_ours(request)
-        route = request.route = self.engine.route_at(_decoded(request.path) if "%" in request.path else request.path)
-        if route is None:
+        route = self.engine.route_at(_decoded(request.path) if "%" in request.path else request.path)
+        if route is None and (route := self.engine.route_like(request.path)) is None:
             return problems.NO_ROUTE(f"no route listens at {request.path}")
-        if request.method != b"POST":
-            return problems.METHOD("events are sent here by POST", headers=_ALLOW_POST)
+        request.route = route
+        if request.method != b"POST" or not route.posted:
+            refusal = methods.judge(request, route)
+            if refusal is not None or request.route is None:
+                return refusal
         if (refusal := _judge_coding(request, batches_too=route.plan.batches)) is not None:
             return refusal
         limit = request.limit = route.plan.max_body_size
         length = request.length
         if length is not None and length > limit:
             return problems.BODY_TOO_LARGE(f"the body has {length} bytes; this route takes {limit}")
+        if route.parameters is not None:
+            try:
+                request.parameters = route.parameters.read(request.path, request.query)
+            except Unreadable as wrong:
+                return problems.INVALID_QUERY(f"{wrong}")
         if route.turnstile is not None:
             return limiting.ask(request, route.turnstile, route.meter, self.loop.time())
         return None
@@ -68,7 +76,7 @@ class Acceptor:
         if request.refusal is not None:
             exchange.refuse(request.refusal)
         elif route is None:
-            self._tell(exchange)
+            self._aside(exchange)
         else:
             try:
                 if route.plan.batches and batches.is_batch(request.fields.get(b"content-type", b"")):
@@ -103,6 +111,13 @@ class Acceptor:
             exchange.refuse(keyed)
         else:
             self.engine.accept_once(route, keyed, head, body, exchange.reply)
+
+    def _aside(self, exchange: Exchange) -> None:
+        """Answer what is no event."""
+        if exchange.request.method == b"OPTIONS":
+            exchange.respond(answer.nothing(exchange.request))
+        else:
+            self._tell(exchange)
 
     def _tell(self, exchange: Exchange) -> None:
         """Say what became of an event; the journal may have to be asked, so this alone is a task."""

@@ -52,7 +52,13 @@ def accepted(request: Request, outcome: Accepted) -> Answer:
 def settled(request: Request, receipt: str, body: bytes, more: bytes = b"") -> Answer:
     """Write the 200 to a caller that waited; *more*: further header lines."""
     name = receipt.encode("ascii")
-    return Answer(_SETTLED % (name, name, len(body), more, request.echo), body)
+    head = _SETTLED % (name, name, len(body), more, request.echo)
+    return Answer(head, b"" if request.method == b"HEAD" else body)
+
+
+def nothing(request: Request) -> Answer:
+    """Write the 204 to OPTIONS; what is allowed is among the lines that the request is answered with anyway."""
+    return Answer(_LINES[204] + request.echo, b"")
 
 
 def shaped(request: Request, receipt: str, made: Shaped, body: bytes, more: bytes = b"") -> Answer:

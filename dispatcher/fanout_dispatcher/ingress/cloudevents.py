@@ -1,9 +1,9 @@
 """From a request to the event in it: binary, structured or plain.
 
 Binary mode keeps its ``ce-`` headers as they came, byte for byte; they are decoded only to be checked and named.
-Structured mode is turned into binary. Anything else is an event of ours: type ``dev.fanout.request``, source the
-route's path, and an id that is handed in. What leaves is the Head: one block of header lines for every target, the
-producer's headers that some target asks for, and the digest that every Idempotency-Key derives from.
+Structured mode is turned into binary. Anything else is an event of ours: type ``dev.fanout.request``, source the path
+that it was sent to, and an id that is handed in. What leaves is the Head: one block of header lines for every target,
+the producer's headers that some target asks for, and the digest that every Idempotency-Key derives from.
 """
 
 import hashlib
@@ -51,7 +51,7 @@ class Reader(msgspec.Struct, frozen=True):
         return self._plain(request, route, content_type)
 
     def _plain(self, request: Request, route: Route, content_type: bytes) -> HeadAndBody:
-        path, ident = route.plan.path, self.ids()
+        path, ident = route.source or request.path, self.ids()
         block = b"ce-specversion: 1.0\r\nce-id: %b\r\nce-source: %b\r\nce-type: dev.fanout.request\r\n%b" % (
             ident.encode("ascii"),
             attributes.encode(path),
@@ -104,7 +104,7 @@ def _event(request: Request, route: Route, name: tuple[str, str, str], block: by
     if not CARRIED.isdisjoint(request.fields):
         block += b"".join(b"%b: %b\r\n" % line for line in request.lines if line[0] in CARRIED)
     ident, source, kind = name
-    return Head(
+    head = Head(
         id=ident,
         source=source,
         type=kind,
@@ -112,6 +112,10 @@ def _event(request: Request, route: Route, name: tuple[str, str, str], block: by
         attributes=block,
         forwarded=_forwarded(request, route) if route.forwardable or route.forward_prefixes else (),
     )
+    if request.parameters is None:
+        return head
+    path, query = request.parameters
+    return msgspec.structs.replace(head, path=path, query=query)
 
 
 def _forwarded(request: Request, route: Route) -> tuple[tuple[bytes, bytes], ...]:

@@ -10,6 +10,7 @@ from fanout_dispatcher.values.answers import Reply, ReplyAll, Tell, Turned
 from fanout_dispatcher.values.desk import RouteMeter
 from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.keyed import Keyed
+from fanout_dispatcher.values.parameters import Parameters
 from fanout_dispatcher.values.views import EventView
 
 
@@ -27,6 +28,18 @@ class Route(typing.Protocol):
     @property
     def forward_prefixes(self) -> tuple[bytes, ...]:
         """Lower-case prefixes of such names."""
+
+    @property
+    def posted(self) -> bool:
+        """Whether it is asked by POST; its plan says by what else."""
+
+    @property
+    def source(self) -> str | None:
+        """The source of an event that comes without one; None: the path that it was sent to."""
+
+    @property
+    def parameters(self) -> Parameters | None:
+        """What is kept of path and query; None: nothing."""
 
     @property
     def meter(self) -> RouteMeter:
@@ -56,7 +69,13 @@ class Engine(typing.Protocol):
     """The engine as the data port sees it."""
 
     def route_at(self, path: str) -> Route | None:
-        """The route that listens at *path*, None when there is none."""
+        """The route that listens at *path*, written out; None when there is none."""
+
+    def route_like(self, path: str) -> Route | None:
+        """The route whose path with names in braces fits *path*, percent-encoded as it came; None when there is none.
+
+        Asked when nobody listens at the path as it is written out.
+        """
 
     def accept(self, route: Route, head: Head, body: bytes, reply: Reply) -> None:
         """Take an event; *reply* is called once, on the loop, perhaps before this returns. Never raises."""

@@ -12,7 +12,7 @@ APPLIED: typing.Final = b"preference-applied: respond-async\r\n"
 
 def asynchronous(request: Request) -> bool:
     """Whether the client wants its 202 at once; it is told that it gets it."""
-    if b"prefer" not in request.fields:
+    if b"prefer" not in request.fields or request.method == b"HEAD":  # whose answer would be that of the GET
         return False
     wanted = b",".join(value for name, value in request.lines if name == b"prefer")
     if not any(_token(one) == b"respond-async" for one in wanted.split(b",")):

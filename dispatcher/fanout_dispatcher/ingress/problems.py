@@ -45,6 +45,7 @@ class Problem(msgspec.Struct, frozen=True):
 MALFORMED: typing.Final = Problem("malformed-request", 400, "Malformed request", fatal=True)
 INVALID_EVENT: typing.Final = Problem("invalid-event", 400, "Not a valid CloudEvent")
 INVALID_JSON: typing.Final = Problem("invalid-json", 400, "Not valid JSON")
+INVALID_QUERY: typing.Final = Problem("invalid-query", 400, "The query cannot be read")
 IDEMPOTENCY_KEY: typing.Final = Problem("idempotency-key", 400, "Idempotency-Key needed")
 NO_KEY: typing.Final = Problem("no-idempotency-key", 422, "No idempotency key in the event")
 NO_ROUTE: typing.Final = Problem("no-route", 404, "No route listens here")
@@ -70,6 +71,7 @@ ALL: typing.Final = (
     MALFORMED,
     INVALID_EVENT,
     INVALID_JSON,
+    INVALID_QUERY,
     IDEMPOTENCY_KEY,
     NO_KEY,
     NO_ROUTE,

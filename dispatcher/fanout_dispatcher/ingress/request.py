@@ -14,6 +14,7 @@ import msgspec
 from fanout_dispatcher.ingress import problems
 from fanout_dispatcher.ingress.engine import Route
 from fanout_dispatcher.ingress.problems import Refusal
+from fanout_dispatcher.values.parameters import Texts
 
 Lines = list[tuple[bytes, bytes]]
 
@@ -22,6 +23,7 @@ SINGLE: typing.Final = frozenset(
     b"traceparent x-request-id idempotency-key max-forwards referer user-agent".split()
 )
 _NEVER: typing.Final = frozenset({b"CONNECT", b"TRACE"})
+_WITH_BODY: typing.Final = frozenset({b"POST", b"PUT", b"PATCH"})
 _HOST: typing.Final = re.compile(rb"(?:\[[0-9A-Fa-f:.%A-Za-z]+\]|[A-Za-z0-9._~!$&'()*+;=%-]*)(?::[0-9]*)?")
 _ECHOED: typing.Final = re.compile(rb"[A-Za-z0-9._:/+=@~-]{1,128}")
 
@@ -40,6 +42,8 @@ class Request(msgspec.Struct, eq=False):
     route: Route | None = None
     refusal: Refusal | None = None
     limit: int = 0  # of the body, in bytes
+    query: bytes = b""  # nobody repeats it: it may hold secrets
+    parameters: tuple[Texts, Texts] | None = None  # what is kept of path and query, where anything is
     peer: str = ""  # whom it comes from, as the port counts connections; empty for a Unix socket
 
     @property
@@ -58,8 +62,11 @@ def unread() -> Request:
 def read(method: bytes, target: bytes, version: str, lines: Lines, *, keep_alive: bool, peer: str = "") -> Request:
     """Make a request of what the parser found; ``refusal`` is set when the head breaks a rule."""
     fields = dict(lines)
-    path = target.partition(b"?")[0] if b"?" in target else target  # a query may hold secrets and names no route
+    path, query = target, b""
+    if b"?" in target:
+        path, _, query = target.partition(b"?")
     request = Request(method, path.decode("ascii", "replace"), lines, fields, keep_alive, version == "1.0")
+    request.query = query
     request.peer = peer
     request.refusal = _fault(method, target, version, request)
     if b"x-request-id" in fields and _ECHOED.fullmatch(fields[b"x-request-id"]):
@@ -94,8 +101,9 @@ def _badly_framed(request: Request) -> Refusal | None:
     fields = request.fields
     coding = fields.get(b"transfer-encoding")
     if coding is None:
-        if request.old and request.method == b"POST" and b"content-length" not in fields:  # RFC 1945 §8.3
-            return problems.MALFORMED("a POST in HTTP/1.0 needs a Content-Length: without it its body has no end")
+        if request.old and request.method in _WITH_BODY and b"content-length" not in fields:  # RFC 1945 §8.3
+            method = request.method.decode("ascii")
+            return problems.MALFORMED(f"a {method} in HTTP/1.0 needs a Content-Length: without it its body has no end")
         return None
     if request.old:
         return problems.MALFORMED("HTTP/1.0 knows no Transfer-Encoding")

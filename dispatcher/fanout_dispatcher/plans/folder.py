@@ -16,6 +16,7 @@ import msgspec
 from fanout_crds.compile import Compiled, Installation
 from fanout_crds.faults import Fault, Invalid
 from fanout_crds.manifests import Manifests, Secrets, Sourced, load, shown
+from fanout_crds.plan import Plan
 from fanout_crds.references import ServiceKey
 from fanout_dispatcher.plans.aside import aside
 from fanout_dispatcher.plans.census import CONFIRM, Absences, Census
@@ -34,10 +35,10 @@ MANY_GONE: typing.Final = (
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """A route that this source put in force: the file it came from, its path and its targets."""
+    """A route that this source put in force: the file it came from, what its path claims, and its targets."""
 
     file: str
-    path: str
+    claim: str
     targets: frozenset[str]
 
 
@@ -141,11 +142,11 @@ class FolderSource:
         return self._settling.wait(one.file, now) if before and before.targets - names else 0.0
 
     async def _adopt_all(self, made: typing.Mapping[str, tuple[Sourced, Compiled]]) -> None:
-        owners = {one.path: route for route, one in self._standing.items()}
-        rooms, ordered = turns({route: one.plan.path for route, (_, one) in made.items()}, owners)
+        owners = {one.claim: route for route, one in self._standing.items()}
+        rooms, ordered = turns({route: one.plan.claim for route, (_, one) in made.items()}, owners)
         for route in rooms:  # it is back before the loop turns: nothing that was accepted notices
             self._sink.retire(route)
-            del owners[self._standing.pop(route).path]
+            del owners[self._standing.pop(route).claim]
         for number, route in enumerate(ordered):
             if number % TOGETHER == 0 and not rooms:
                 await asyncio.sleep(0)
@@ -155,17 +156,17 @@ class FolderSource:
         """Put a plan in force; *owners* says whose each path is, and is kept true."""
         route, plan = one.route.key, made.plan
         try:
-            self._check_path(plan.path, route, owners)
+            self._check_path(plan, owners)
             self._sink.adopt(plan, made.credentials)
         except PlanRefused as why:
             self._refuse(route, f"{one.file}:{one.line}: {why}")
             return
         before = self._standing.get(route)
-        if before is not None and before.path != plan.path:
-            del owners[before.path]
-        owners[plan.path] = route
+        if before is not None and before.claim != plan.claim:
+            del owners[before.claim]
+        owners[plan.claim] = route
         targets = frozenset(target.name for target in plan.targets)
-        self._standing[route] = Standing(file=one.file, path=plan.path, targets=targets)
+        self._standing[route] = Standing(file=one.file, claim=plan.claim, targets=targets)
 
     def _refuse(self, route: str, why: str) -> None:
         self._refused.add(route)
@@ -178,10 +179,10 @@ class FolderSource:
                 self._sink.retire(route)
             self._seam.tell(PlansMended(source=SOURCE, of=route))
 
-    def _check_path(self, path: str, route: str, owners: typing.Mapping[str, str]) -> None:
-        incumbent = owners.get(path, route)
-        if incumbent != route:
-            raise PlanRefused(f"path {path} belongs to {incumbent} ({self._standing[incumbent].file})")
+    def _check_path(self, plan: Plan, owners: typing.Mapping[str, str]) -> None:
+        incumbent = owners.get(plan.claim, plan.key)
+        if incumbent != plan.key:
+            raise PlanRefused(f"path {plan.path} belongs to {incumbent} ({self._standing[incumbent].file})")
 
     def _spoilt(self, found: Manifests, served: typing.Mapping[str, Sourced]) -> dict[str, str]:
         """Give the routes of which there is only a faulty manifest, and those that a file which is faulty now lacks."""

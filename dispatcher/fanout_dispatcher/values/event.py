@@ -9,6 +9,7 @@ import typing
 import msgspec
 
 from fanout_dispatcher.values.graph import Graph
+from fanout_dispatcher.values.parameters import Texts
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -18,7 +19,8 @@ class Head(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     attributes, content type, W3C trace context, X-Request-Id. ``forwarded`` are the producer's own headers that at
     least one target asked for; each target takes from them what its plan names. ``identity`` is a digest of route,
     source and id, from which every target's Idempotency-Key is derived. ``earlier`` is, of a replay, what became of the
-    targets before (values.earlier, packed): its own event has no others.
+    targets before (values.earlier, packed): its own event has no others. ``path`` and ``query`` are what is kept of the
+    address that the event was sent to: names with their values.
     """
 
     id: str
@@ -28,6 +30,8 @@ class Head(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     attributes: bytes
     forwarded: tuple[tuple[bytes, bytes], ...] = ()
     earlier: bytes = b""
+    path: Texts = ()
+    query: Texts = ()
 
 
 class Frozen(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""An event as expressions read it: its attributes, its data, and the producer's headers.
+"""An event as expressions read it: its attributes, its data, the producer's headers, and where it was sent.
 
 Made from what the journal keeps, so that an expression gives the same value at acceptance and at an attempt days later.
 Nothing is taken apart that no expression reads.
@@ -30,6 +30,8 @@ def facts(reads: Reads, head: Head, body: bytes, targets: dict[str, object] | No
         headers=_headers(fields, head) if reads.headers else NOTHING,
         data=functools.partial(_data, head.attributes, body),
         targets=targets,
+        path=dict(head.path) if "path" in reads.variables else NOTHING,
+        query=dict(head.query) if "query" in reads.variables else NOTHING,
     )
 
 

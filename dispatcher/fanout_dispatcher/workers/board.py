@@ -28,7 +28,7 @@ class Board:
         self._seam = seam
         self._post = post
         self._in_force: dict[str, Adopt] = {}
-        self._by_path: dict[str, str] = {}
+        self._by_claim: dict[str, str] = {}
         self._changes: list[Adopt | Retire] = []
         self._posting: asyncio.Handle | None = None
         self.refused: dict[str, str] = {}  # route -> why its newest plan is not in force
@@ -63,7 +63,7 @@ class Board:
             self._tell_watchers(route)
         before = self._in_force.pop(route, None)
         if before is not None:
-            del self._by_path[before.plan.path]
+            del self._by_claim[before.plan.claim]
             self._add(Retire(route=route))
 
     def routes(self) -> typing.Iterable[str]:
@@ -117,7 +117,7 @@ class Board:
         return f"<Board {len(self._in_force)} in force, {len(self.refused)} refused, known={self.known}>"
 
     def _check_path(self, plan: plans.Plan) -> None:
-        holder = self._by_path.get(plan.path)
+        holder = self._by_claim.get(plan.claim)
         if holder is not None and holder != plan.key:
             raise PlanRefused(f"spec.listen.path: {plan.path} belongs to the route {holder}: choose another path")
 
@@ -126,9 +126,9 @@ class Board:
         if before is not None:
             if (before.plan.revision, before.credentials) == (plan.revision, credentials):
                 return
-            del self._by_path[before.plan.path]
+            del self._by_claim[before.plan.claim]
         adopt = self._in_force[plan.key] = Adopt(plan=plan, credentials=dict(credentials))
-        self._by_path[plan.path] = plan.key
+        self._by_claim[plan.claim] = plan.key
         self._add(adopt)
 
     def _outdated(self, route: str, text: bytes) -> bool:
@@ -136,7 +136,7 @@ class Board:
         if adopt is None:
             return route not in self.refused  # what is refused was not deleted: its backlog stays
         try:
-            return plans.decode(text).path != adopt.plan.path
+            return plans.decode(text).claim != adopt.plan.claim
         except ValueError:
             return False  # the worker could not read it either
 

@@ -47,6 +47,16 @@ async def test_every_answer_tells_what_is_left(serve: Serve, engine: StubEngine)
     assert [one.headers["ratelimit"].partition(";t=")[0] for one in answers] == ['"route";r=2', '"route";r=1']
 
 
+async def test_whoever_asks_what_is_allowed_spends_nothing(serve: Serve, engine: StubEngine) -> None:
+    limited(engine)
+    client = await serve()
+
+    options = await client.ask(b"OPTIONS /shop/orders HTTP/1.1\r\nHost: x\r\n\r\n", bodiless=True)
+
+    assert (options.status, "ratelimit" in options.headers) == (204, False)
+    assert (await client.ask(post())).status == 202
+
+
 async def test_the_connection_lives_on_after_a_429(serve: Serve, engine: StubEngine) -> None:
     limited(engine)
     client = await serve()

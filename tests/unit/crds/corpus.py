@@ -83,6 +83,7 @@ FRAMES = "this header belongs to the connection or frames the message (RFC 9110)
 CREDENTIAL = "credentials never stand in a manifest or come from a producer: use authentication"
 OURS = "Fanout sends this header itself, with every delivery"
 RESERVED = "headers ce-… (CloudEvents) and fanout-… are set by Fanout itself"
+BRACES = "braces hold a whole segment, and in it a name such as {id}: letters, digits and _, up to 32"
 SEGMENTS = 'must be made of segments of plain characters, without empty ones, a "/" at the end, a query or "%"'
 LABEL = 'expected a name of lower-case letters, digits and "-" (RFC 1123 label, up to 63), got '
 USER = "must not hold a user or password: use authentication, which takes them from a Secret"
@@ -221,7 +222,24 @@ CORPUS: typing.Final = [
         'expected a header name such as "x-tenant" (RFC 9110 token), got "x a"',
     ),
     _path("path without slash", "shop/x", 'must start with "/"'),
-    _path("path template", "/shop/{id}", "path templates ({name}) are not known to this version"),
+    _path("a name beside something", "/shop/order-{id}", BRACES),
+    _path("braces without a name", "/shop/{}", BRACES),
+    _path("a name with a hyphen", "/shop/{order-id}", BRACES),
+    _path("a brace too many", "/shop/{id}}", BRACES),
+    _path("nine names", "/{a}/{b}/{c}/{d}/{e}/{f}/{g}/{h}/{i}", "must not have more than 8 segments in braces"),
+    _path("a name twice", "/{a}/b/{a}", "must not have the same name in braces twice")._replace(by=By.FILES),
+    _shape("spec.listen.methods", ["HEAD"], "expected one of POST, PUT")._replace(path="spec.listen.methods[0]"),
+    _rule("spec.listen.methods", ["POST", "POST"], "each method may be named once"),
+    _rule(
+        "spec",
+        good()["spec"] | {"listen": {"methods": ["POST", "GET"]}},
+        "listen.methods other than POST need respond.mode Settled: who sends them wants an answer, not a receipt",
+    ),
+    _rule(
+        "spec",
+        good()["spec"] | {"listen": {"path": "/shop/{id}"}, "sources": {"postgresOutbox": OUTBOX_URL}},
+        "sources need a listen.path without names in braces: what is fetched was sent to no path",
+    ),
     _path("our own paths", "/-/events", "paths under /-/ are Fanout's own"),
     _path("our own path", "/-", "paths under /-/ are Fanout's own"),
     _path("empty segment", "/a//b", SEGMENTS),

@@ -274,3 +274,27 @@ def test_one_that_costs_too_much_with_the_least_data_is_refused(text: str) -> No
 
 def test_an_expression_says_what_it_is() -> None:
     assert repr(expressions.compile("event.id", STRING)) == "Expression('event.id')"
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("'x-shop' in headers", {"x-shop"}),
+        ("'x-shop' in headers && headers['x-shop'] == '7'", {"x-shop"}),
+        ("[{'x-shop': 7}].all(headers, 'x-shop' in headers)", set()),
+    ],
+)
+def test_to_ask_for_a_name_reads_no_other(text: str, wanted: set[str]) -> None:
+    reads = expressions.compile(text, expressions.WHEN).reads
+
+    assert reads.headers == wanted
+
+
+def test_of_path_and_query_the_names_are_known_that_are_read() -> None:
+    reads = expressions.compile("'page-size' in query && query.q == path.id", expressions.WHEN).reads
+
+    assert (reads.query, reads.path) == ({"page-size": None, "q": None}, {"id": None})
+
+
+def test_a_query_that_is_looked_through_is_read_as_a_whole() -> None:
+    assert expressions.compile("query.exists(name, name == 'q')", expressions.WHEN).reads.query is None

@@ -1,5 +1,7 @@
 """An event as expressions read it, made from what the journal keeps of it."""
 
+import typing
+
 import pytest
 
 from fanout_crds import expressions
@@ -10,14 +12,14 @@ from fanout_dispatcher.values.facts import facts
 ANY = Scope(gives="any value")
 
 
-def value(text: str, body: bytes = b"", *lines: bytes, forwarded: tuple[tuple[bytes, bytes], ...] = ()) -> object:
+def value(text: str, body: bytes = b"", *lines: bytes, **more: typing.Any) -> object:
     head = Head(
         id="7",
         source="/x",
         type="t",
         identity=b"",
         attributes=b"".join(line + b"\r\n" for line in lines),
-        forwarded=forwarded,
+        **more,
     )
     expression = expressions.compile(text, ANY)
     return expression.value(facts(expression.reads, head, body))
@@ -73,3 +75,23 @@ def test_headers_are_those_that_were_kept_and_one_that_came_twice_is_a_list() ->
 
 def test_what_no_expression_reads_is_not_taken_apart() -> None:
     assert value("1 + 1", b"{", b"content-type: application/json") == 2
+
+
+def test_path_and_query_are_texts_by_name() -> None:
+    found = value("[path.id, query['q'], has(query.page)]", path=(("id", "7/8"),), query=(("q", "a b"),))
+
+    assert found == ["7/8", "a b", False]
+
+
+def test_a_parameter_that_was_not_there_is_a_failure() -> None:
+    with pytest.raises(Failed, match=r'^there is no "q"; has\(\) asks whether there is$'):
+        value("query.q")
+
+
+def test_an_event_without_an_address_has_neither() -> None:
+    assert value("[size(path), size(query)]") == [0, 0]
+
+
+def test_what_a_query_brings_is_measured_as_data_are() -> None:
+    with pytest.raises(Failed, match=r"^the data it reads have 65536 bytes"):
+        value("query.q.replace('a', query.q)", query=(("q", "a" * 65535),))

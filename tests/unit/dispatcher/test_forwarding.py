@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from fanout_crds import headers
 from fanout_crds.faults import Faults
 from fanout_crds.texts import ForwardHeader
-from fanout_dispatcher.engine.route import forwarding
+from fanout_dispatcher.engine.route import forwarding, reads
 from fanout_dispatcher.ingress.cloudevents import Reader
 from fanout_dispatcher.ingress.request import read
 from fanout_dispatcher.transport.headers import Blocks
@@ -63,4 +63,4 @@ def test_the_rule_in_code_is_the_rule_of_the_api(name: str) -> None:
 def test_a_header_that_an_expression_reads_is_kept_with_the_event_and_sent_to_nobody() -> None:
     plan = a_plan(a_target("a", when="headers['x-tenant'] == 'acme'"), a_target("b"))
 
-    assert forwarding(plan)[0] == {b"x-tenant"}
+    assert forwarding(plan, reads(plan))[0] == {b"x-tenant"}

@@ -216,20 +216,23 @@ async def test_an_invalid_spec_changes_nothing_and_the_plan_in_force_is_named() 
     assert scene.findings[KEY].in_force is not None
 
 
+@pytest.mark.parametrize("path", ["/elsewhere", "/{namespace}/orders", "/{shop}"])
 @pytest.mark.parametrize(("rules", "reason"), [(Rules(), "PathNotAllowed"), (Rules(any_path=True), None)])
-async def test_a_path_outside_the_namespace_is_for_the_installer_to_allow(rules: Rules, reason: str | None) -> None:
+async def test_a_path_outside_the_namespace_is_for_the_installer_to_allow(
+    rules: Rules, reason: str | None, path: str
+) -> None:
     scene = Scene(rules)
-    scene.put(route("orders", listen={"path": "/elsewhere"}))
+    scene.put(route("orders", listen={"path": path}))
     await scene.reconcile(KEY)
 
     assert scene.reason() == reason
 
 
-async def test_of_two_routes_with_one_path_the_second_waits_until_the_first_moves() -> None:
+@pytest.mark.parametrize(("path", "same"), [("/shop/x", "/shop/x"), ("/shop/{id}/x", "/shop/{name}/x")])
+async def test_of_two_routes_with_one_path_the_second_waits_until_the_first_moves(path: str, same: str) -> None:
     scene = Scene()
-    listen = {"path": "/shop/x"}
-    await scene.made(route("first", listen=listen))
-    scene.put(route("second", listen=listen))
+    await scene.made(route("first", listen={"path": path}))
+    scene.put(route("second", listen={"path": same}))
     await scene.reconcile("shop/second")
     contested = scene.reason("shop/second")
     await scene.made(route("first"))

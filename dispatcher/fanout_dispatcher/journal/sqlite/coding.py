@@ -13,6 +13,7 @@ from fanout_dispatcher.values.answer import Captured
 from fanout_dispatcher.values.earlier import Kept
 from fanout_dispatcher.values.event import Attempt, Event, Frozen, Head
 from fanout_dispatcher.values.graph import Graph
+from fanout_dispatcher.values.parameters import Texts
 
 SEQ_BITS = (
     43  # of a key that packs something with a seq: 8.8e12 events, and 2^20 lanes or slots (30 years of them) above
@@ -34,6 +35,8 @@ class StoredHead(msgspec.Struct, frozen=True, array_like=True, gc=False):
     attributes: bytes
     forwarded: tuple[tuple[bytes, bytes], ...] = ()
     earlier: bytes = b""
+    path: Texts = ()
+    query: Texts = ()
 
 
 class StoredDelivery(msgspec.Struct, frozen=True, array_like=True):
@@ -94,8 +97,10 @@ _pasts: typing.Final = msgspec.msgpack.Decoder(list[Past])
 def head_bytes(event: Event) -> bytes:
     """The head of an event, as a bare tuple: this runs once per event accepted."""
     head = event.head
-    stored = (event.accepted, head.id, head.source, head.type, head.identity, head.attributes, head.forwarded)
-    return _encode((*stored, head.earlier) if head.earlier else stored)
+    said = (event.accepted, head.id, head.source, head.type, head.identity, head.attributes, head.forwarded)
+    if head.path or head.query:
+        return _encode((*said, head.earlier, head.path, head.query))
+    return _encode((*said, head.earlier) if head.earlier else said)
 
 
 def event_of(seq: int, frozen: Frozen, head: bytes, body: bytes) -> Event:
@@ -113,6 +118,8 @@ def event_of(seq: int, frozen: Frozen, head: bytes, body: bytes) -> Event:
             attributes=stored.attributes,
             forwarded=stored.forwarded,
             earlier=stored.earlier,
+            path=stored.path,
+            query=stored.query,
         ),
         body=body,
     )

@@ -95,6 +95,8 @@ def _weight(batch: Batch) -> int:
         size += len(event.body) + 2 * len(head.attributes)  # id, source and type are there, and once more by themselves
         for name, value in head.forwarded:
             size += len(name) + len(value)
+        for called, text in (*head.path, *head.query):
+            size += len(called) + 4 * len(text)  # UTF-8
     for row in batch.dead:
         size += row.size + LETTER_BYTES
     return size

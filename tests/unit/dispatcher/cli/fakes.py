@@ -41,7 +41,7 @@ class FakeDispatcher:
     async def open(self) -> list[Listening]:
         data = web.Application()
         data.router.add_get("/-/events/r1", self.status)
-        data.router.add_post("/{path:.*}", self.accept)
+        data.router.add_route("*", "/{path:.*}", self.accept)
         port = await listen(data, LOOPBACK)
         self.listen = f"http://{port.address}"
         admin = await listen(

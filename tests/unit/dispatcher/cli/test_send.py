@@ -37,6 +37,24 @@ def test_a_route_is_looked_up_at_the_admin_port(fanout: Run, dispatcher: FakeDis
     assert dispatcher.got[0][0] == "/somewhere/else"
 
 
+def test_a_get_asks_and_brings_nothing(fanout: Run, dispatcher: FakeDispatcher) -> None:
+    found = fanout("send", f"{dispatcher.listen}/shop/products/7?page=2", "--method", "GET", "--data", "{}")
+
+    ((path, headers, body),) = dispatcher.got
+    assert (found.exit_code, path, body) == (0, "/shop/products/7", b"")
+    assert not {"Content-Type", "Content-Length"} & headers.keys()
+
+
+def test_a_path_with_names_in_braces_is_no_place_to_send_to(fanout: Run, dispatcher: FakeDispatcher) -> None:
+    dispatcher.desk.change(route_view(path="/shop/products/{id}"))
+
+    found = fanout("send", "shop/order", "--admin", dispatcher.admin)
+
+    assert found.exit_code == 1
+    assert "/shop/products/{id} has names in braces: send to its URL, with something in their place" in found.stderr
+    assert dispatcher.got == []
+
+
 def test_any_attribute_makes_it_a_cloud_event_with_the_others_filled_in(
     fanout: Run, dispatcher: FakeDispatcher
 ) -> None:

@@ -57,6 +57,17 @@ def test_a_duplicate_route_and_a_contested_path_name_both_places(fanout: Run, tm
     assert len(found.stdout.splitlines()) == 2
 
 
+def test_paths_that_differ_by_the_names_in_their_braces_are_one(fanout: Run, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a.yaml").write_text(manifest("a", spec="  listen: {path: '/shop/{id}'}"))
+    (tmp_path / "b.yaml").write_text(manifest("b", spec="  listen: {path: '/shop/{name}'}"))
+
+    found = fanout("validate", str(tmp_path))
+
+    assert found.exit_code == 1
+    said = f"path /shop/{{name}} is already that of route shop/a at {tmp_path}/a.yaml:2, /shop/{{id}}:"
+    assert said in found.stdout
+
+
 def test_json_carries_the_same_faults(fanout: Run, tmp_path: pathlib.Path) -> None:
     (tmp_path / "a.yaml").write_text(manifest("a", url="ftp://x/"))
 

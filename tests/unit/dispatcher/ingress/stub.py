@@ -18,6 +18,7 @@ from fanout_dispatcher.values.answers import Accepted, AcceptedAll, Answered, Re
 from fanout_dispatcher.values.desk import RouteMeter
 from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.keyed import Keyed
+from fanout_dispatcher.values.parameters import Parameters
 from fanout_dispatcher.values.views import EventView
 
 WALL = 1_795_395_840.0  # Mon, 23 Nov 2026 02:24:00 GMT
@@ -31,6 +32,9 @@ class StubRoute(msgspec.Struct, frozen=True):
     turnstile: Turnstile | None = None
     shape: Shape | None = None
     keyed_by: Expression | None = None
+    posted: bool = True
+    source: str | None = "/shop/orders"
+    parameters: Parameters | None = None
 
 
 def route(
@@ -86,6 +90,9 @@ class StubEngine:
 
     def route_at(self, path: str) -> StubRoute | None:
         return self.routes.get(path)
+
+    def route_like(self, path: str) -> StubRoute | None:
+        return next((one for one in self.routes.values() if "{" in one.plan.path), None)
 
     def accept(self, route: Route, head: Head, body: bytes, reply: Reply) -> None:
         self.taken.append((head, body))

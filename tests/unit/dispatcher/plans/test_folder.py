@@ -265,11 +265,14 @@ async def test_a_second_file_with_the_same_route_changes_nothing_and_both_are_na
     assert str(tmp_path / "b.yaml") in setup.sink.refused["shop/a"]
 
 
-async def test_a_contested_path_stays_with_the_incumbent_whatever_the_files_are_called(tmp_path: pathlib.Path) -> None:
-    (tmp_path / "z.yaml").write_text(manifest("old", spec="  listen: {path: /orders}"))
+@pytest.mark.parametrize(("path", "same"), [("/orders", "/orders"), ("/orders/{id}", "/orders/{number}")])
+async def test_a_contested_path_stays_with_the_incumbent_whatever_the_files_are_called(
+    tmp_path: pathlib.Path, path: str, same: str
+) -> None:
+    (tmp_path / "z.yaml").write_text(manifest("old", spec=f"  listen: {{path: '{path}'}}"))
     setup = Setup(tmp_path)
     await setup.load()
-    (tmp_path / "a.yaml").write_text(manifest("new", spec="  listen: {path: /orders}"))
+    (tmp_path / "a.yaml").write_text(manifest("new", spec=f"  listen: {{path: '{same}'}}"))
     await setup.load()
 
     assert list(setup.sink.plans) == ["shop/old"]

@@ -23,6 +23,9 @@ class Route(msgspec.Struct, frozen=True):
     turnstile: None = None
     shape: None = None
     keyed_by: None = None
+    posted: bool = True
+    source: str | None = "/shop/order-placed"
+    parameters: None = None
 
 
 ROUTE: typing.Final = Route(some_plan())

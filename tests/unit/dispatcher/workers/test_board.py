@@ -60,13 +60,14 @@ async def test_the_same_revision_again_changes_nothing_but_its_credentials_do() 
     assert (len(first), again, len(await told.words())) == (1, [], 1)
 
 
-async def test_a_contested_path_is_refused_at_once_and_the_incumbent_stays() -> None:
+@pytest.mark.parametrize(("path", "same"), [("/x", "/x"), ("/x/{id}", "/x/{name}")])
+async def test_a_contested_path_is_refused_at_once_and_the_incumbent_stays(path: str, same: str) -> None:
     told = Told()
-    told.board.adopt(a_plan(name="a", path="/x"), {})
+    told.board.adopt(a_plan(name="a", path=path), {})
     await told.words()
 
-    with pytest.raises(PlanRefused, match=r"^spec\.listen\.path: /x belongs to the route shop/a"):
-        told.board.adopt(a_plan(name="b", path="/x"), {})
+    with pytest.raises(PlanRefused, match=rf"^spec\.listen\.path: {same} belongs to the route shop/a"):
+        told.board.adopt(a_plan(name="b", path=same), {})
 
     assert await told.words() == []
     assert told.seam.changes == [], "whoever asked knows where it came from, and says that too"

@@ -1,0 +1,78 @@
+"""Paths with names in braces: what they claim, and which names expressions may read."""
+
+import pytest
+
+from fanout_crds import compile as compiling
+from fanout_crds.compile import Installation, Refs
+from fanout_crds.faults import Invalid
+from fanout_crds.listen import claim, names
+from fanout_crds.plan import Plan
+from fanout_crds.route import parse
+from tests.unit.crds.corpus import Json, good
+
+SETTLED: Json = {"mode": "Settled"}
+
+
+def compiled(**spec: Json) -> Plan:
+    document = good()
+    return compiling.compile(parse(document | {"spec": document["spec"] | spec}), Installation(), Refs(), "r1").plan
+
+
+def faults_of(**spec: Json) -> list[str]:
+    with pytest.raises(Invalid) as refused:
+        compiled(**spec)
+    return [str(one) for one in refused.value.faults]
+
+
+def mapped(expression: str) -> Json:
+    target = {"name": "stock", "url": "https://stock.example.com/"}
+    return [target | {"request": {"method": "GET", "pathExpression": expression}}]
+
+
+@pytest.mark.parametrize(
+    ("path", "wanted"),
+    [("/shop/orders", "/shop/orders"), ("/shop/{shop}/orders/{id}", "/shop/{}/orders/{}")],
+)
+def test_names_in_braces_tell_no_two_paths_apart(path: str, wanted: str) -> None:
+    assert claim(path) == wanted
+
+
+def test_names_are_given_in_the_order_in_which_they_stand() -> None:
+    assert names("/shop/{shop}/orders/{id}") == ("shop", "id")
+
+
+def test_a_route_that_says_nothing_of_methods_takes_post() -> None:
+    assert compiled().methods == ("POST",)
+
+
+def test_methods_are_in_the_plan_as_they_were_said() -> None:
+    assert compiled(listen={"methods": ["GET", "DELETE"]}, respond=SETTLED).methods == ("GET", "DELETE")
+
+
+def test_an_expression_may_read_any_name_of_the_path() -> None:
+    plan = compiled(listen={"path": "/shop/products/{id}"}, targets=mapped("['stock', path.id, path['id']]"))
+
+    assert plan.path == "/shop/products/{id}"
+
+
+def test_a_name_that_the_path_has_not_is_refused_with_the_nearest_one() -> None:
+    said = faults_of(listen={"path": "/shop/{product}"}, targets=mapped("['stock', path.prodct]"))
+
+    assert said == [
+        'spec.targets[0].request.pathExpression: listen.path has no segment {prodct}; did you mean "product"?'
+    ]
+
+
+def test_on_a_path_without_names_there_is_nothing_to_read() -> None:
+    said = faults_of(targets=mapped("['stock', path.id]"))
+
+    assert said == [
+        "spec.targets[0].request.pathExpression: path is not at hand: the route's listen.path has no segment in braces,"
+        " such as {id}"
+    ]
+
+
+def test_what_is_no_text_cannot_be_made_of_a_segment() -> None:
+    said = faults_of(listen={"path": "/shop/{id}"}, targets=mapped("['stock', path.id + 1]"))
+
+    assert "+ does not take (string, int)" in said[0]
