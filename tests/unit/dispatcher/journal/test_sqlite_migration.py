@@ -4,6 +4,7 @@ import pathlib
 from collections.abc import Iterator
 
 import apsw
+import msgspec
 import pytest
 
 from fanout_dispatcher.journal.protocol import Backlog, Batch, DueRow
@@ -51,7 +52,9 @@ def test_due_rows_are_of_the_kind_that_they_were_all_along(old: SqliteJournal) -
     assert [row.due for row in fresh] == [spilled, probe, *(DueRow(1, seq, 20.0) for seq in (3, 6, 7))]
     assert [row.due for row in tried] == [a_due(2, 3.25)]
     assert [row.due for row in other] == [DueRow(2, 3, 30.0, 1, HISTORY[:1])]
-    assert fresh[0].event == an_event(1, body=b"body 1")
+    event = an_event(1, body=b"body 1")
+    head = msgspec.structs.replace(event.head, path=(), query=())  # nobody kept them then
+    assert fresh[0].event == msgspec.structs.replace(event, head=head)
     assert tried[0].states == b"\x00\x05"
 
 
