@@ -3,11 +3,13 @@
 import pytest
 
 from fanout_crds import compile as compiling
+from fanout_crds.accept import Accept, Idempotency
 from fanout_crds.compile import Installation, Refs
 from fanout_crds.faults import Invalid
-from fanout_crds.listen import claim, names
+from fanout_crds.listen import ASKED_ANEW, Listen, claim, names
 from fanout_crds.plan import Plan
-from fanout_crds.route import parse
+from fanout_crds.request import Method
+from fanout_crds.route import Spec, parse
 from tests.unit.crds.corpus import Json, good
 
 SETTLED: Json = {"mode": "Settled"}
@@ -76,3 +78,10 @@ def test_what_is_no_text_cannot_be_made_of_a_segment() -> None:
     said = faults_of(listen={"path": "/shop/{id}"}, targets=mapped("['stock', path.id + 1]"))
 
     assert "+ does not take (string, int)" in said[0]
+
+
+@pytest.mark.parametrize(("methods", "holds"), [(("GET", "PUT"), False), (("PUT", "DELETE"), True), (None, True)])
+def test_a_question_has_no_first_answer_to_be_given_again(methods: tuple[Method, ...] | None, holds: bool) -> None:
+    spec = Spec(targets=(), listen=Listen(methods=methods), accept=Accept(idempotency=Idempotency()))
+
+    assert ASKED_ANEW.holds(spec) is holds
