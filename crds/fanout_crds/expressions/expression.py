@@ -30,8 +30,8 @@ class Activation(msgspec.Struct, frozen=True, eq=False):
     """An event's values as expressions read them. Several expressions share one: each value is converted once."""
 
     bindings: runtime.Bindings
-    length: int  # of the longest list or map of the data
-    size: int  # bytes of text in the data
+    length: int  # of the longest list or map in them
+    size: int  # bytes of text in them
 
 
 class Expression:
@@ -98,9 +98,10 @@ def activate(
     variables: dict[str, object] = {}
     measured = _Measured()
     if "event" in reads.variables:
-        variables["event"] = event
+        variables["event"] = measured.texts(event)
     if "headers" in reads.variables:
-        variables["headers"] = {name: value for name, value in headers.items() if name in reads.headers}
+        read = {name: value for name, value in headers.items() if name in reads.headers}
+        variables["headers"] = measured.texts(read)
     if "data" in reads.variables:
         variables["data"] = measured.taken(data(), reads.data, 0)
     if "path" in reads.variables:
@@ -113,12 +114,17 @@ def activate(
 
 
 class _Measured:
-    """Takes the parts that are read out of parsed JSON, and measures them."""
+    """Takes the parts that are read out of an event and of answers, and measures them."""
 
     def __init__(self) -> None:
         self.length = 0
         self.size = 0
         self._values = 0
+
+    def texts(self, found: dict[str, str]) -> dict[str, str]:
+        """Give *found*, which came as headers: they are few, and hold no NUL."""
+        self.size += sum(map(len, found.values()))
+        return found
 
     def taken(self, value: object, parts: reading.Parts, depth: int) -> object:
         """Give *value* with only *parts* of it. Raises Failed when there is too much of it."""

@@ -95,3 +95,16 @@ def test_an_event_without_an_address_has_neither() -> None:
 def test_what_a_query_brings_is_measured_as_data_are() -> None:
     with pytest.raises(Failed, match=r"^the data it reads have 65536 bytes"):
         value("query.q.replace('a', query.q)", query=(("q", "a" * 65535),))
+
+
+@pytest.mark.parametrize("text", ["headers['x-a'].replace('a', headers['x-a'])", "event.a.replace('a', event.a)"])
+def test_what_headers_and_attributes_bring_is_measured_too(text: str) -> None:
+    """20,000 characters would have taken six seconds of the loop."""
+    long = b"a" * 20_000
+
+    with pytest.raises(Failed, match=r"^the data it reads have 20\d\d\d bytes; with this expression 4096 may be"):
+        value(text, b"", b"ce-a: " + long, forwarded=((b"x-a", long),))
+
+
+def test_headers_that_no_expression_reads_are_not_measured() -> None:
+    assert value("headers['x-b'] + 'x'", forwarded=((b"x-a", b"a" * 20_000), (b"x-b", b"7"))) == "7x"
