@@ -27,6 +27,7 @@ from tests.sim.history import (
 )
 
 SLOW = 0.25  # seconds that a commit takes on a disk that is ill
+GRAIN = 1e-6  # seconds: a view's time, less what a wall clock shows, is no more exact than that
 WIDE = 32  # a bulkhead that nobody waits for
 Chain = tuple[Delivery, str]  # of which event, to which target
 
@@ -114,12 +115,12 @@ def target_at(reading: Reading, route: str, target: str, at: float) -> list[Targ
     """
     found: list[Target] = []
     for adopted in reading.plans.get(route, ()):
-        if adopted.at > at + 1e-9:
+        if adopted.at > at + GRAIN:
             break
         named = target_of(adopted.plan, target)
         if named is None:
             continue
-        if adopted.at < at - 1e-9:
+        if adopted.at < at - GRAIN:
             found.clear()
         found.append(named)
     return found
