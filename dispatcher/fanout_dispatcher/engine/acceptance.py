@@ -122,7 +122,7 @@ class Acceptance:
         """Take an event whose caller waits for targets; None when it was turned away, which *tell* has said."""
         assert route.waits is not None, f"nobody waits for the targets of {route.plan.key}"
         judged, keys = route.judge(head, body)
-        turned = self.turned(route, len(body), judged) or callers.turned(route.plan.key)
+        turned = self.turned(route, len(body), judged) or callers.turned(route.meter.route)
         if turned is not None:
             tell(count(route.meter, turned))
             return None

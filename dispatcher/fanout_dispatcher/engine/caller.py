@@ -18,7 +18,7 @@ from fanout_dispatcher.values.answer import Captured
 from fanout_dispatcher.values.answers import Answered, Ending, Heard, Settled, Tell, Told, Turned
 from fanout_dispatcher.values.desk import RouteMeter
 from fanout_dispatcher.values.event import State
-from fanout_dispatcher.values.outcome import Dead, Done, Outcome, Reason, Refused, Verdict
+from fanout_dispatcher.values.outcome import Dead, Delivered, Failed, Outcome, Reason, Verdict
 
 NOBODY: typing.Final = -1
 
@@ -143,20 +143,22 @@ class Caller:
         """Hear what can be known before anything is sent: what is dead at birth, and what is held."""
         pending, waits = self.pending, self.waits
         assert pending is not None, f"{self!r} is told of an event that it does not follow"
-        for index, place in enumerate(waits.places):
-            if place == NOBODY:
-                continue
-            state, _ = State.read(pending.states[index])
-            if state == State.SKIPPED:
-                self.busy[place] = True
-                self._note(place, self._skipped(place, pending.states[index]))
-            elif state == State.DEAD:
-                self.busy[place] = True
-                self._note(place, self._born_dead(place, index))
-            elif (why := waits.lanes[place].why_held()) is not None:
+        if any(pending.states):
+            self._look_at(pending.states)
+        for place, lane in enumerate(waits.lanes):
+            if (why := lane.why_held()) is not None and not self.busy[place]:
                 self._note(place, Heard(target=waits.names[place], reason=why))
         if self.lost or self.asked < len(self.heard):
             self._judge()
+
+    def _look_at(self, states: bytearray) -> None:
+        """Not all of its deliveries are owed."""
+        for index, place in enumerate(self.waits.places):
+            state, _ = State.read(states[index])
+            if place != NOBODY and state in {State.SKIPPED, State.DEAD}:
+                self.busy[place] = True
+                skipped = state == State.SKIPPED
+                self._note(place, self._skipped(place, states[index]) if skipped else self._born_dead(place, index))
 
     def _born_dead(self, place: int, index: int) -> Heard:
         """Why a delivery died before it was owed: its filter had no value for the event, or its queue was full."""
@@ -176,19 +178,19 @@ class Caller:
         if place != NOBODY:
             self.busy[place] = True
 
-    def landed(self, index: int, outcome: Outcome, verdict: Verdict, held: str | None) -> None:
-        """It has landed; *held*: why nothing more is sent now."""
+    def landed(self, index: int, outcome: Outcome, verdict: Verdict) -> None:
+        """It has landed."""
         place = self.waits.places[index]
         if place == NOBODY:
             return
-        answer = None if isinstance(outcome, Refused) else outcome.answer
-        if type(verdict) is Done:
-            self._settled(place, State.DELIVERED, "", "", answer)
+        if type(outcome) is Delivered:
+            self._settled(place, State.DELIVERED, "", "", outcome.answer)
         elif type(verdict) is Dead:
+            answer = outcome.answer if type(outcome) is Failed else None
             self._settled(place, State.DEAD, verdict.reason.value, verdict.detail, answer)
         else:
             self.busy[place] = False
-            if held is not None:
+            if (held := self.waits.lanes[place].why_held()) is not None:
                 self._hear(place, Heard(self.waits.names[place], reason=held))
 
     def died(self, index: int, dead: Dead) -> None:
@@ -248,13 +250,15 @@ class Caller:
             self._hear(place, heard)
 
     def _hear(self, place: int, heard: Heard) -> None:
-        if not self.over:
-            self._note(place, heard)
-            self._judge()
+        if self.over:
+            return
+        self._note(place, heard)
+        if self.succeeded >= self.waits.rule.quorum or self.lost or self.asked < len(self.heard):
+            self._judge()  # else it goes on: none is lost, and too few have succeeded
 
     def _note(self, place: int, heard: Heard) -> None:
         """Replace what was heard of a target: one that was lost may succeed after all."""
-        self.lost += heard.lost - self.heard[place].lost
+        self.lost += bool(heard.reason) - bool(self.heard[place].reason)
         self.succeeded += heard.state == State.DELIVERED
         self.asked -= heard.state == State.SKIPPED and not heard.lost
         self.heard[place] = heard

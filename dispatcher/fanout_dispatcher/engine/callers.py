@@ -50,7 +50,11 @@ class Callers:
         """Let one more caller wait; its time runs from now on."""
         caller = Caller(self, waits, meter, tell)
         self.deadlines.add(caller, self.loop.time() + waits.rule.timeout)
-        self.by_route.setdefault(meter.route, {})[caller] = None
+        others = self.by_route.get(meter.route)
+        if others is None:
+            self.by_route[meter.route] = {caller: None}
+        else:
+            others[caller] = None
         self.count += 1
         meter.waiting += 1
         return caller
@@ -58,13 +62,14 @@ class Callers:
     def left(self, caller: Caller) -> None:
         """One caller less."""
         self.deadlines.drop(caller)
-        route = caller.meter.route
-        del self.by_route[route][caller]
-        if not self.by_route[route]:
-            del self.by_route[route]
+        meter = caller.meter
+        others = self.by_route[meter.route]
+        del others[caller]
+        if not others:
+            del self.by_route[meter.route]
         self.count -= 1
         self.bytes -= caller.bytes
-        caller.meter.waiting -= 1
+        meter.waiting -= 1
 
     def keep(self, answer: Captured) -> Captured:
         """Account for what is kept for a caller; without its body, and marked so, when there is no room for that."""

@@ -233,7 +233,7 @@ class Lane:
             self.book.conductor.landed(delivery.pending, delivery.index, outcome)
         self._carry_out(delivery, verdict, now)
         if (caller := delivery.pending.caller) is not None:
-            caller.landed(delivery.index, outcome, verdict, self.why_held())
+            caller.landed(delivery.index, outcome, verdict)
         fresh, tried = self.fresh, self.tried
         if fresh.ready or tried.ready or fresh.next_due <= now or tried.next_due <= now or self.ending is not None:
             self.soon()

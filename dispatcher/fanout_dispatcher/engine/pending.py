@@ -21,8 +21,8 @@ class Caller(typing.Protocol):
     def flies(self, index: int) -> None:
         """An attempt is under way."""
 
-    def landed(self, index: int, outcome: Outcome, verdict: Verdict, held: str | None) -> None:
-        """It has landed; *held*: why nothing more is sent to that target now."""
+    def landed(self, index: int, outcome: Outcome, verdict: Verdict) -> None:
+        """It has landed."""
 
     def died(self, index: int, dead: Dead) -> None:
         """The delivery was given up without an attempt."""
