@@ -66,7 +66,8 @@ class Idempotency(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     The key is the Idempotency-Key header (draft-ietf-httpapi-idempotency-key-header); a CloudEvent without it is known
     by its source and id, and any other request without it is answered 400. The same key with another event is answered
-    422. Keys are written with their event, so they hold across a crash. A dispatcher of several workers refuses this.
+    422; with respond.mode Settled, one whose first request waits still 409, and later what that was answered. Keys are
+    written with their event, so they hold across a crash. A dispatcher of several workers refuses this.
     """
 
     RULES: ClassVar = (
@@ -125,12 +126,11 @@ class Accept(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     ] = None
 
 
-UNATTENDED = Rule(  # of a whole spec: a repetition and a batch are answered with receipts, not with what targets said
+UNATTENDED = Rule(  # of a whole spec: a batch is answered with receipts, not with what targets said
     "!has(self.accept) || !has(self.respond) || !has(self.respond.mode) || self.respond.mode != 'Settled'"
-    " || (!has(self.accept.idempotency) && (!has(self.accept.batches) || self.accept.batches == 'Refuse'))",
-    "accept.idempotency and batches: Accept go with respond.mode Accepted only",
+    " || !has(self.accept.batches) || self.accept.batches == 'Refuse'",
+    "accept.batches: Accept goes with respond.mode Accepted only",
     lambda spec: (
-        not (spec.accept and spec.respond and spec.respond.mode == "Settled")
-        or (spec.accept.idempotency is None and spec.accept.batches != "Accept")
+        not (spec.accept and spec.respond and spec.respond.mode == "Settled") or spec.accept.batches != "Accept"
     ),
 )

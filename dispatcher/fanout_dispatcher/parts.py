@@ -40,7 +40,7 @@ from fanout_dispatcher.transport.guard import Guard
 from fanout_dispatcher.transport.names import Names
 from fanout_dispatcher.transport.senders import HttpSenders
 from fanout_dispatcher.values.address import bracketed
-from fanout_dispatcher.values.answers import Reply, ReplyAll, Tell, Turned
+from fanout_dispatcher.values.answers import Client, Reply, ReplyAll, Tell, Turned
 from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.ids import Ids
 from fanout_dispatcher.values.keyed import Keyed
@@ -89,6 +89,12 @@ class Door:
     def accept_once(self, route: RouteAtDoor, keyed: Keyed, head: Head, body: bytes, reply: Reply) -> None:
         """Take an event unless its key was taken before."""
         self.engine.accept_once(typing.cast(Route, route), keyed, head, body, reply)
+
+    def accept_waiting_once(
+        self, route: RouteAtDoor, keyed: Keyed, head: Head, body: bytes, client: Client
+    ) -> Caller | None:
+        """Take an event whose caller waits, unless its key was taken before."""
+        return self.engine.accept_waiting_once(typing.cast(Route, route), keyed, head, body, client)
 
     def accept_all(self, route: RouteAtDoor, events: list[tuple[Head, bytes]], reply: ReplyAll) -> None:
         """Take all of some events, or none."""

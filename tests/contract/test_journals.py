@@ -13,6 +13,7 @@ from fanout_dispatcher.journal.protocol import (
     BLOCKED,
     FOREVER,
     START,
+    AnswerRow,
     Backlog,
     Batch,
     DueRow,
@@ -668,6 +669,40 @@ class TestKeys:
         bench.journal.repair([2])
 
         assert bench.journal.keys([b"a", b"b"]) == [a_key(1, b"a")]
+
+    def test_an_answer_is_kept_with_its_key_and_goes_with_it(self, bench: Bench) -> None:
+        bench.journal.commit(Batch(events=[an_event(1), an_event(2)], keys=[a_key(1, b"a"), a_key(2, b"b")]))
+        bench.journal.commit(Batch(answers=[AnswerRow(1, b"\x00told"), AnswerRow(99, b"of no key")]))
+        bench.reopen()
+
+        told = bench.journal.keys([b"a", b"b"])
+        bench.journal.commit(Batch(events=[an_event(3)], keys=[a_key(3, b"a")]))
+
+        assert sorted((row.key, row.answer) for row in told) == [(b"a", b"\x00told"), (b"b", None)]
+        assert bench.journal.keys([b"a"]) == [a_key(3, b"a")], "a key that comes again begins anew"
+        assert bench.journal.forget_answers(0, 9) == 0
+
+    def test_the_oldest_answers_are_forgotten_and_their_keys_stay(self, bench: Bench) -> None:
+        rows = [a_key(seq, b"%d" % seq) for seq in range(1, 7)]
+        bench.journal.commit(Batch(events=[an_event(seq) for seq in range(1, 7)], keys=rows))
+        bench.journal.commit(Batch(answers=[AnswerRow(seq, b"x" * 100) for seq in (6, 2, 4, 1)]))
+
+        gone = [bench.journal.forget_answers(most, limit) for most, limit in ((400, 9), (350, 9), (0, 1), (100, 9))]
+
+        assert gone == [0, 1, 1, 1]
+        left = {row.seq: row.answer for row in bench.journal.keys([row.key for row in rows])}
+        assert {seq for seq, answer in left.items() if answer is not None} == {6}
+        assert len(left) == 6
+
+    def test_answers_are_left_out_where_there_is_no_room_and_all_else_is_written(self, bench: Bench) -> None:
+        bench.journal.commit(Batch(events=[an_event(1)], keys=[a_key(1, b"a")]))
+
+        bench.journal.commit(Batch(answers=[AnswerRow(1, bytes(1 << 21))], due=[DueRow(1, 1, 9.0, 1)]))
+
+        assert bench.journal.keys([b"a"]) == [a_key(1, b"a")]
+        stored = bench.journal.event(1)
+        assert stored is not None
+        assert [row.at for row in stored.due] == [9.0]
 
 
 class TestRepairing:

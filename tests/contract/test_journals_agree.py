@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from fanout_dispatcher.journal.memory import MemoryJournal
 from fanout_dispatcher.journal.protocol import (
     START,
+    AnswerRow,
     Batch,
     DueRow,
     Finished,
@@ -154,9 +155,15 @@ class Agreement(RuleBasedStateMachine):
         self.both(lambda journal: journal.forget_keys(door, before, limit))
         self.last_group = []
 
+    @rule(picks=PICKS, size=st.integers(0, 300), most=st.integers(0, 900), limit=st.integers(1, 4))
+    def answers_are_kept_and_forgotten(self, picks: list[int], size: int, most: int, limit: int) -> None:
+        self.commit(Batch(answers=[AnswerRow(self.seq - pick, b"a" * size) for pick in picks]))
+        self.both(lambda journal: journal.forget_answers(most, limit))
+
     @invariant()
     def keys_agree(self) -> None:
-        self.both(lambda journal: sorted(row.key for row in journal.keys([b"%d" % number for number in range(9)])))
+        every = [b"%d" % number for number in range(9)]
+        self.both(lambda journal: sorted((row.key, row.answer or b"none") for row in journal.keys(every)))
 
     @rule(before=st.floats(min_value=0.0, max_value=5000.0))
     def history_is_forgotten(self, before: float) -> None:

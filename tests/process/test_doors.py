@@ -4,8 +4,10 @@ import asyncio
 import json
 
 import httpx
+import pytest
 
 from tests.process.conftest import Bench
+from tests.support.dispatcher import Process
 
 SOON = 15.0  # seconds: a test that waits longer has failed
 BATCH = {"content-type": "application/cloudevents-batch+json"}
@@ -103,3 +105,80 @@ async def test_a_target_that_takes_structured_events_gets_what_came_byte_for_byt
     assert b'"data":' + data + b"}" in told[0] + told[1]
     assert sorted(json.loads(one).get("n", "") for one in told) == ["", "3"]
     assert [json.loads(one).get("data_base64") for one in told if b"data_base64" in one] == ["/w=="]
+
+
+async def test_a_caller_that_waits_has_the_same_answer_again_also_after_a_kill(bench: Bench) -> None:
+    a = await bench.target("a")
+    a.says = b'{ "amount":\t7.00 }'
+    bench.route(a, accept={"idempotency": {}}, respond={"mode": "Settled"})
+    process = await bench.started()
+
+    async def pay(**headers: str) -> httpx.Response:
+        url = f"{process.listen}/shop/order-placed"
+        return await bench.client.post(url, json={}, headers={"Idempotency-Key": "k"} | headers, timeout=SOON)
+
+    first, again = await pay(), await pay()
+    await committed(bench, process)
+    process.kill()
+    await process.start()
+    after = await pay()
+
+    assert [one.status_code for one in (first, again, after)] == [200, 200, 200]
+    assert first.content == again.content == after.content
+    assert b'{ "amount":\t7.00 }' in after.content
+    assert first.headers["fanout-receipt"] == after.headers["fanout-receipt"]
+    assert [got.key for got in a.got].count(a.got[0].key) == 1
+
+
+async def test_while_a_caller_waits_its_key_is_in_use_and_after_a_kill_its_receipt_is_there(bench: Bench) -> None:
+    a = await bench.target("a")
+    a.freeze()
+    bench.route(a, accept={"idempotency": {}}, respond={"mode": "Settled", "timeout": "60s"})
+    process = await bench.started()
+
+    async def pay() -> httpx.Response:
+        url = f"{process.listen}/shop/order-placed"
+        return await bench.client.post(url, json={}, headers={"Idempotency-Key": "k"}, timeout=60)
+
+    first = asyncio.create_task(pay())
+    while not a.connections:  # noqa: ASYNC110 (what is waited for comes from another process)
+        await asyncio.sleep(0.02)
+    busy = await pay()
+    process.kill()
+    with pytest.raises(httpx.TransportError):
+        await first
+    a.cut()
+    await process.start()
+    again = await pay()
+
+    assert (busy.status_code, busy.headers["retry-after"]) == (409, "1")
+    assert busy.json()["type"] == "https://fanout.dev/problems/idempotency-key-in-use"
+    assert (again.status_code, again.headers["fanout-answer"]) == (202, "not-kept")
+    view = await bench.client.get(process.listen + again.headers["location"])
+    assert view.json()["receipt"] == again.json()["receipt"]
+
+
+async def committed(bench: Bench, process: Process) -> None:
+    """Post something else and have its receipt: whatever was on its way to the disk before is there."""
+    headers = {"Idempotency-Key": "other", "Prefer": "respond-async"}
+    answer = await bench.client.post(f"{process.listen}/shop/order-placed", json={}, headers=headers, timeout=SOON)
+    assert answer.status_code == 202
+
+
+async def test_an_answer_in_a_shape_of_the_routes_own_is_told_again_as_it_was(bench: Bench) -> None:
+    a = await bench.target("a")
+    a.says = b'{"amount": 7}'
+    shape = {"status": 201, "bodyExpression": "{'id': event.id, 'paid': targets.a.body.amount}"}
+    bench.route(a, accept={"idempotency": {}}, respond={"mode": "Settled"} | shape)
+    process = await bench.started()
+
+    first, again = [
+        await bench.client.post(
+            f"{process.listen}/shop/order-placed", json={}, headers={"Idempotency-Key": "k", "X-Request-Id": one}
+        )
+        for one in ("one", "two")
+    ]
+
+    assert (first.status_code, first.json()["paid"]) == (201, 7)
+    assert first.content == again.content, "the id is one of ours, and of the first request"
+    assert (again.status_code, again.headers["x-request-id"]) == (201, "two")

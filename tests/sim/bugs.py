@@ -71,8 +71,8 @@ BUGS: typing.Final = (
         promise="P2",
         family="ailing",
         file=f"{ENGINE}/committer.py",
-        old="self.rest = _join(group.rest, self.rest)",
-        new="self.rest = _join(Batch(), self.rest)",
+        old="self.rest = joined(group.rest, self.rest)",
+        new="self.rest = joined(Batch(), self.rest)",
     ),
     Bug(
         name="an ambiguous commit is not taken back",

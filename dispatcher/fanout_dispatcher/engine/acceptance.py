@@ -133,6 +133,20 @@ class Acceptance:
         caller.follow(took, judged)
         return caller
 
+    def accept_for(self, caller: Caller, route: Route, head: Head, body: bytes, reply: Reply, keyed: Keyed) -> None:
+        """Take an event with its key for *caller*, who waits already; *reply* is called once, with its acceptance."""
+        judged, keys = route.judge(head, body)
+        turned = self.turned(route, len(body), judged)
+        if turned is not None:
+            return reply(count(route.meter, turned))
+        meter = route.meter
+        took = self.take(
+            route.frozen, route.lanes, head, body, reply=reply, meter=meter, judged=judged, keys=keys, keyed=keyed
+        )
+        if not caller.over:
+            caller.follow(took, judged)
+        return None
+
     def fetch(self, route: Route, key: str, head: Head, body: bytes, reply: Reply) -> None:
         """Take an event that *route*'s own source has fetched, and remember *key*, its name there, in the same commit.
 

@@ -134,7 +134,7 @@ class Caller:
             return
         if isinstance(said, Turned):
             self.tell(said)
-            self._end()
+            self.dismiss()
             return
         self.receipt = said.receipt
         self._look()
@@ -225,6 +225,11 @@ class Caller:
         """The caller has hung up. Its event stays."""
         if not self.over:
             self._close(Ending.GONE)
+
+    def dismiss(self) -> None:
+        """It waits for nothing of its own: it was turned away, or its event was known before."""
+        if not self.over:
+            self._end()
 
     def late(self) -> None:
         """Time is up."""

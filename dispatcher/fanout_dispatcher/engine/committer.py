@@ -20,6 +20,7 @@ from fanout_dispatcher.engine.linger import Linger
 from fanout_dispatcher.engine.pending import Pending
 from fanout_dispatcher.journal.disk import Disk
 from fanout_dispatcher.journal.protocol import (
+    AnswerRow,
     Batch,
     DeadRow,
     DueRow,
@@ -199,6 +200,11 @@ class Committer:
         self.rest.forgotten += [(source, key) for key in keys]
         self._soon()
 
+    def keep_answer(self, row: AnswerRow) -> None:
+        """Keep what a caller was told, with the key of its event."""
+        self.rest.answers.append(row)
+        self._soon()
+
     def once_written(self, then: After) -> None:
         """Call *then* once everything collected up to now is committed."""
         self.after.append(then)
@@ -280,6 +286,7 @@ class Committer:
             fetched=[one.fetched for one in appends if one.fetched is not None],
             forgotten=rest.forgotten,
             keys=[one.key for one in appends if one.key is not None],
+            answers=rest.answers,
             due=rest.due + [row for one in appends if one.spilled for row in one.spilled],
             ranks=[rank for one in appends if one.ranks for rank in one.ranks],
             undue=rest.undue,

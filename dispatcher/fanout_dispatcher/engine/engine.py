@@ -15,6 +15,7 @@ import msgspec
 from fanout_crds import plan as plans
 from fanout_dispatcher.engine import together
 from fanout_dispatcher.engine.acceptance import Acceptance
+from fanout_dispatcher.engine.awaited import Awaited
 from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.caller import Caller
 from fanout_dispatcher.engine.clock import Clock
@@ -29,7 +30,7 @@ from fanout_dispatcher.journal.disk import Disk
 from fanout_dispatcher.journal.protocol import Recovered
 from fanout_dispatcher.telemetry.seam import JournalDegraded, JournalRecovered, Seam
 from fanout_dispatcher.transport.protocol import SenderFactory
-from fanout_dispatcher.values.answers import Reply, ReplyAll, Tell
+from fanout_dispatcher.values.answers import Client, Reply, ReplyAll, Tell
 from fanout_dispatcher.values.desk import RouteMeter
 from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.keyed import Keyed
@@ -109,6 +110,12 @@ class Engine:
     def accept_once(self, route: Route, keyed: Keyed, head: Head, body: bytes, reply: Reply) -> None:
         """Take an event unless its key was taken before; *reply* is called once, on the loop. Never raises."""
         self.once[route.book].accept(route, keyed, head, body, reply)
+
+    def accept_waiting_once(
+        self, route: Route, keyed: Keyed, head: Head, body: bytes, client: Client
+    ) -> Awaited | None:
+        """Take an event whose caller waits, unless its key was taken before; *client* is told once. Never raises."""
+        return self.once[route.book].accept_waiting(route, keyed, head, body, client, self.works.callers)
 
     def accept_all(self, route: Route, events: list[tuple[Head, bytes]], reply: ReplyAll) -> None:
         """Take all of some events, or none; *reply* is called once, on the loop. Never raises."""

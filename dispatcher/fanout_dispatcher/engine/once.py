@@ -8,8 +8,10 @@ From the first request with a key until its answer there is a *ticket* in memory
 the key. Whoever brings the same key meanwhile joins it and is answered with it, so there are never two for one key on
 their way. When the commit fails all of them are refused, and the next one begins anew.
 
-What is kept is bounded by time and by number, for each route (its *door*), and the oldest go first. Deleting happens
-some rows at a time, between two commits.
+Where callers wait for targets the key is in use for longer than that, and the answer is kept with it (`awaited`).
+
+What is kept is bounded by time and by number, for each route (its *door*), and answers by their bytes; the oldest go
+first. Deleting happens some rows at a time, between two commits.
 """
 
 import functools
@@ -20,10 +22,12 @@ import msgspec
 
 from fanout_crds import plan
 from fanout_dispatcher.engine.acceptance import Acceptance, count, journal_trouble
+from fanout_dispatcher.engine.awaited import Awaited
 from fanout_dispatcher.engine.book import Book
+from fanout_dispatcher.engine.callers import Callers
 from fanout_dispatcher.engine.route import Route
 from fanout_dispatcher.journal.protocol import KeyRow
-from fanout_dispatcher.values.answers import Accepted, Answered, Reply, Turned
+from fanout_dispatcher.values.answers import Accepted, Answered, Client, Repeated, Reply, Turned
 from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.keyed import Keyed
 
@@ -35,6 +39,14 @@ REUSED: typing.Final = Turned(
     reason="IdempotencyKeyReused",
     detail="another event came with this Idempotency-Key before: a new event needs a new key",
 )
+IN_USE: typing.Final = Turned(
+    status=409,
+    reason="IdempotencyKeyInUse",
+    detail="the first request with this Idempotency-Key waits for its answer still: ask again later",
+    retry_after=1,
+)
+ANSWERS_SHARE: typing.Final = 8  # all answers that are kept may have an eighth of the journal
+ANSWERS_STEP: typing.Final = 50  # of these forgotten at a time, of 64 KiB at most
 
 
 class Ticket(msgspec.Struct, eq=False):
@@ -45,6 +57,7 @@ class Ticket(msgspec.Struct, eq=False):
     head: Head
     body: bytes
     replies: list[Reply]
+    awaited: Awaited | None = None  # of the first, where its caller waits for targets
     renews: bool = False  # it takes the place of a key that is past its time
 
 
@@ -57,11 +70,14 @@ class Once:
         self.kept = dict(kept)
         self.rules: dict[int, plan.Idempotency] = {}  # by door, of the routes whose keys came since the start
         self.tickets: dict[bytes, Ticket] = {}
+        self.awaited: dict[bytes, Awaited] = {}
+        self.most = book.max_bytes // ANSWERS_SHARE
+        self.grown = self.most if self.kept else 0  # bytes of answers kept since it was last seen how many there are
         self.wanted: list[Ticket] = []  # to be looked up together in the next turn of the loop
         self.forgetting: set[int] = set()
 
     def __repr__(self) -> str:
-        return f"<Once kept={sum(self.kept.values())} tickets={len(self.tickets)}>"
+        return f"<Once kept={sum(self.kept.values())} tickets={len(self.tickets)} awaited={len(self.awaited)}>"
 
     def accept(self, route: Route, keyed: Keyed, head: Head, body: bytes, reply: Reply) -> None:
         """Take an event unless its key was taken before; *reply* is called once."""
@@ -73,11 +89,29 @@ class Once:
         barred = self.acceptance.barred(route.book)
         if barred is not None:
             return reply(count(route.meter, barred))
-        self.tickets[keyed.key] = ticket = Ticket(route, keyed, head, body, [reply])
-        if not self.wanted:
-            self.book.loop.call_soon(self._look)
-        self.wanted.append(ticket)
+        self._want(Ticket(route, keyed, head, body, [reply]))
         return None
+
+    def accept_waiting(
+        self, route: Route, keyed: Keyed, head: Head, body: bytes, client: Client, callers: Callers
+    ) -> Awaited | None:
+        """Take an event whose caller waits, unless its key was taken before; *client* is told once.
+
+        Who is turned away, or knows the answer already, is told before this returns None.
+        """
+        busy = self.awaited.get(keyed.key) or self.tickets.get(keyed.key)
+        if busy is not None:
+            client.tell(self._busy(busy, keyed))
+            return None
+        turned = self.acceptance.barred(route.book) or callers.turned(route.plan.key)
+        if turned is not None:
+            client.tell(count(route.meter, turned))
+            return None
+        assert route.waits is not None, f"nobody waits for the targets of {route.plan.key}"
+        awaited = self.awaited[keyed.key] = Awaited(route, keyed, client, over=self._over, kept=self._grew)
+        awaited.caller = callers.wait(route.waits, route.meter, awaited.told)
+        self._want(Ticket(route, keyed, head, body, [awaited.caller.taken], awaited))
+        return awaited
 
     def sweep(self) -> None:
         """Forget the oldest keys of doors that have more than they may."""
@@ -85,6 +119,8 @@ class Once:
             over = self.kept.get(door, 0) - rule.max_keys
             if over > 0:
                 self._forget(door, math.inf, over)
+        if self.grown > self.most // 16:
+            self._forget_answers()
 
     def keep_house(self, now: float) -> None:
         """Forget the keys that are past their time."""
@@ -93,6 +129,12 @@ class Once:
             self._forget(door, now - (rule.ttl if rule is not None else LONGEST), None)
 
     # --- a ticket's way ----------------------------------------------------------------------------------------------
+
+    def _want(self, ticket: Ticket) -> None:
+        self.tickets[ticket.keyed.key] = ticket
+        if not self.wanted:
+            self.book.loop.call_soon(self._look)
+        self.wanted.append(ticket)
 
     def _look(self) -> None:
         tickets, self.wanted = self.wanted, []
@@ -114,13 +156,24 @@ class Once:
         keyed = ticket.keyed
         if row is None or rule is None or row.at + rule.ttl <= self.acceptance.clock.now():
             ticket.renews = row is not None
-            reply = functools.partial(self._accepted, ticket)
-            self.acceptance.accept(ticket.route, ticket.head, ticket.body, reply, keyed)
+            self._begin(ticket)
         elif row.fingerprint != keyed.fingerprint:
             self._end(ticket, count(ticket.route.meter, REUSED))
         else:
             ticket.route.meter.repeated += 1
-            self._end(ticket, Accepted(self.book.receipts.make(row.seq)))
+            receipt = self.book.receipts.make(row.seq)
+            if ticket.awaited is not None:
+                ticket.awaited.known(Repeated(receipt, row.answer))
+            self._end(ticket, Accepted(receipt))
+
+    def _begin(self, ticket: Ticket) -> None:
+        """The key is new: the event is taken."""
+        route, head, body, keyed = ticket.route, ticket.head, ticket.body, ticket.keyed
+        reply = functools.partial(self._accepted, ticket)
+        if ticket.awaited is None:
+            self.acceptance.accept(route, head, body, reply, keyed)
+        else:
+            self.acceptance.accept_for(ticket.awaited.caller, route, head, body, reply, keyed)
 
     def _accepted(self, ticket: Ticket, answer: Answered) -> None:
         door, rule = ticket.keyed.door, ticket.route.plan.idempotency
@@ -141,6 +194,26 @@ class Once:
             elif place:
                 meter.repeated += 1
             reply(answer)
+
+    # --- where callers wait ------------------------------------------------------------------------------------------
+
+    def _busy(self, busy: Awaited | Ticket, keyed: Keyed) -> Repeated | Turned:
+        """What somebody is told who brings a key that is in use."""
+        meter = busy.route.meter
+        if busy.keyed.fingerprint != keyed.fingerprint:
+            return count(meter, REUSED)
+        if isinstance(busy, Ticket) or busy.answer is None:
+            return count(meter, IN_USE)
+        meter.repeated += 1
+        return busy.answer
+
+    def _over(self, awaited: Awaited) -> None:
+        """The key is not in use any more."""
+        if self.awaited.get(awaited.keyed.key) is awaited:
+            del self.awaited[awaited.keyed.key]
+
+    def _grew(self, size: int) -> None:
+        self.grown += size
 
     # --- forgetting -------------------------------------------------------------------------------------------------
 
@@ -165,3 +238,13 @@ class Once:
                 self.book.loop.call_later(PAUSE, self._forget, door, before, more)
 
         self.book.disk.run(lambda journal: journal.forget_keys(door, before, some), forgotten)
+
+    def _forget_answers(self) -> None:
+        """Have the journal drop the oldest answers beyond their share; their keys stay."""
+        self.grown = 0
+
+        def forgotten(answer: int | Exception) -> None:
+            if answer == ANSWERS_STEP:
+                self.book.loop.call_later(PAUSE, self._forget_answers)
+
+        self.book.disk.run(lambda journal: journal.forget_answers(self.most, ANSWERS_STEP), forgotten)

@@ -92,8 +92,7 @@ class Acceptor:
                 elif route.plan.respond is None or prefer.asynchronous(request):
                     self.engine.accept(route, head, body, exchange.reply)
                 else:
-                    if route.shape is not None:
-                        exchange.shaping = Shaping(route.shape, head, body)
+                    _shape(exchange, route, head, body)
                     exchange.caller = self.engine.accept_waiting(route, head, body, exchange.tell)
         return None
 
@@ -109,8 +108,11 @@ class Acceptor:
         keyed = idempotency.keyed(exchange.request, head, body, route)
         if isinstance(keyed, Refusal):
             exchange.refuse(keyed)
-        else:
+        elif route.plan.respond is None or prefer.asynchronous(exchange.request):
             self.engine.accept_once(route, keyed, head, body, exchange.reply)
+        else:
+            _shape(exchange, route, head, body)
+            exchange.caller = self.engine.accept_waiting_once(route, keyed, head, body, exchange)
 
     def _aside(self, exchange: Exchange) -> None:
         """Answer what is no event."""
@@ -137,6 +139,12 @@ class Acceptor:
 
     async def _view(self, request: Request) -> EventView | Turned | None:
         return await self.engine.event(request.path.removeprefix(STATUS))
+
+
+def _shape(exchange: Exchange, route: Route, head: Head, body: bytes) -> None:
+    """Have the answer that the exchange is going to wait for in the shape that its route gives it."""
+    if route.shape is not None:
+        exchange.shaping = Shaping(route.shape, head, body)
 
 
 def _show(exchange: Exchange, view: EventView | Turned | None) -> None:

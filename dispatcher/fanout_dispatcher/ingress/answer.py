@@ -42,6 +42,10 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     body: bytes
 
 
+_encode: typing.Final = msgspec.msgpack.Encoder().encode
+_decode: typing.Final = msgspec.msgpack.Decoder(Answer).decode
+
+
 def accepted(request: Request, outcome: Accepted) -> Answer:
     """Write the 202: the receipt, and where to ask what became of the event."""
     receipt = outcome.receipt.encode("ascii")
@@ -76,6 +80,24 @@ def accepted_all(request: Request, outcome: AcceptedAll) -> Answer:
     """Write the 202 to a batch: as above, for each of its events in their order."""
     written = b",".join([_RECEIPT % (one, one) for one in map(str.encode, outcome.receipts)])
     return answer(request, 202, b'{"events":[%b]}' % written)
+
+
+def known(request: Request, receipt: str) -> Answer:
+    """Write the 202 to somebody whose event is known by its key, and what its targets said is not kept."""
+    name = receipt.encode("ascii")
+    headers = ((b"location", b"/-/events/%b" % name), (b"fanout-receipt", name), (b"fanout-answer", b"not-kept"))
+    return answer(request, 202, _RECEIPT % (name, name), headers=headers)
+
+
+def kept(request: Request, said: Answer) -> bytes:
+    """Write *said* as it is kept: without what is of *request* alone, its own id and what a limit has left."""
+    return _encode(Answer(said.head.removesuffix(request.echo), said.body))
+
+
+def again(request: Request, written: bytes) -> Answer:
+    """Read what was kept, as the answer to another request."""
+    said = _decode(written)
+    return Answer(said.head + request.echo, said.body)
 
 
 def answer(

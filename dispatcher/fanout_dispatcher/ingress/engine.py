@@ -6,7 +6,7 @@ from fanout_crds.expressions import Expression
 from fanout_crds.plan import Plan
 from fanout_dispatcher.policies.shape import Shape
 from fanout_dispatcher.policies.turnstile import Turnstile
-from fanout_dispatcher.values.answers import Reply, ReplyAll, Tell, Turned
+from fanout_dispatcher.values.answers import Client, Reply, ReplyAll, Tell, Turned
 from fanout_dispatcher.values.desk import RouteMeter
 from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.keyed import Keyed
@@ -88,6 +88,12 @@ class Engine(typing.Protocol):
 
     def accept_once(self, route: Route, keyed: Keyed, head: Head, body: bytes, reply: Reply) -> None:
         """Take an event unless its key was taken before: then *reply* gets the first answer. Else as `accept`."""
+
+    def accept_waiting_once(self, route: Route, keyed: Keyed, head: Head, body: bytes, client: Client) -> Caller | None:
+        """Take an event whose caller waits, unless its key was taken before; *client* is told once. Never raises.
+
+        Who is turned away, or knows the answer already, is told before this returns None.
+        """
 
     def accept_all(self, route: Route, events: list[tuple[Head, bytes]], reply: ReplyAll) -> None:
         """Take all of some events, or none: heads with their bodies, one at least. Else as `accept`."""

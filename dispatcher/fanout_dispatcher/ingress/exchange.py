@@ -10,7 +10,16 @@ from fanout_dispatcher.ingress.engine import Caller
 from fanout_dispatcher.ingress.problems import Refusal
 from fanout_dispatcher.ingress.request import Request
 from fanout_dispatcher.ingress.settled import Shaping
-from fanout_dispatcher.values.answers import Accepted, AcceptedAll, Answered, AnsweredAll, Told, Turned
+from fanout_dispatcher.values.answers import (
+    Accepted,
+    AcceptedAll,
+    Answered,
+    AnsweredAll,
+    Repeated,
+    Settled,
+    Told,
+    Turned,
+)
 
 
 class Line(typing.Protocol):
@@ -32,19 +41,35 @@ class Exchange(msgspec.Struct, eq=False):
     caller: Caller | None = None  # who waits in the engine for this answer
     shaping: Shaping | None = None  # how it is written, where the route says so
 
-    def tell(self, told: Told) -> None:
+    def tell(self, told: Told | Repeated) -> None:
         """Take what became of the targets that the caller waits for."""
         self.caller = None
-        if isinstance(told, Turned):
-            self.refuse(problems.turned(told))
-        elif (refusal := settled.refusal(told)) is not None:
-            self.refuse(refusal)
-        elif self.shaping is None:
-            self.respond(settled.answered(self.request, told))
-        elif isinstance(said := settled.shaped(self.request, told, self.shaping), Refusal):
-            self.refuse(said)
-        else:
-            self.respond(said)
+        match told:
+            case Turned():
+                self.refuse(problems.turned(told))
+            case Settled():
+                self.respond(self._written(told))
+            case Repeated():
+                self.respond(self._again(told))
+
+    def write(self, told: Settled) -> bytes:
+        """Write what became of them as it is kept for whoever brings the key again."""
+        return answer.kept(self.request, self._written(told))
+
+    def _again(self, told: Repeated) -> Answer:
+        if told.answer is None:
+            return answer.known(self.request, told.receipt)
+        return answer.again(self.request, told.answer)
+
+    def _written(self, told: Settled) -> Answer:
+        said: Answer | Refusal | None = settled.refusal(told)
+        if said is None:
+            shaping, request = self.shaping, self.request
+            said = settled.answered(request, told) if shaping is None else settled.shaped(request, told, shaping)
+        if isinstance(said, Refusal):
+            self.line.refused(said)
+            return answer.refused(self.request, said)
+        return said
 
     def leave(self) -> None:
         """The client is gone: nobody waits any more."""

@@ -109,7 +109,8 @@ class Finished(msgspec.Struct, frozen=True, gc=False):
 class KeyRow(msgspec.Struct, frozen=True, gc=False):
     """The idempotency key that event *seq* was accepted under; it takes the place of an older row with the same key.
 
-    ``door`` is whose keys are counted together, ``fingerprint`` of what came with it. See `values.keyed`.
+    ``door`` is whose keys are counted together, ``fingerprint`` of what came with it. See `values.keyed`. ``answer`` is
+    what its caller was told, once that is kept.
     """
 
     seq: int
@@ -117,6 +118,14 @@ class KeyRow(msgspec.Struct, frozen=True, gc=False):
     key: bytes
     fingerprint: bytes
     at: float
+    answer: bytes | None = None
+
+
+class AnswerRow(msgspec.Struct, frozen=True, gc=False):
+    """What the caller of event *seq* was told, kept with its idempotency key for as long as that is kept."""
+
+    seq: int
+    answer: bytes
 
 
 class Replayed(msgspec.Struct, frozen=True, gc=False):
@@ -145,6 +154,7 @@ class Batch(msgspec.Struct, kw_only=True):
     events: list[Event] = msgspec.field(default_factory=list)
     fetched: list[Fetched] = msgspec.field(default_factory=list)
     keys: list[KeyRow] = msgspec.field(default_factory=list)  # of events in the same batch
+    answers: list[AnswerRow] = msgspec.field(default_factory=list)  # left out where there is no room for them
     due: list[DueRow] = msgspec.field(default_factory=list)
     undue: list[tuple[int, int]] = msgspec.field(default_factory=list)  # (lane, seq): the due row goes
     ranks: list[Rank] = msgspec.field(default_factory=list)  # of events in this batch, in their order
@@ -297,8 +307,11 @@ class Journal(typing.Protocol):
     def forget_keys(self, door: int, before: float, limit: int) -> int:
         """Drop the first *limit* idempotency keys of *door*, as far as they are from before *before*; how many went.
 
-        They go by seq, the oldest first.
+        They go by seq, the oldest first, and what was kept with them.
         """
+
+    def forget_answers(self, most: int, limit: int) -> int:
+        """Drop kept answers, the oldest first, until all have *most* bytes together; how many went, up to *limit*."""
 
     def referred(self, after: Place, limit: int) -> tuple[frozenset[int], Place | None]:
         """Numbers of the frozen values that unfinished events refer to, then dead letters: *limit* rows at a time.

@@ -73,6 +73,26 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ending: Ending
     heard: tuple[Heard, ...]  # in the order in which the route names them
 
+    @property
+    def lasting(self) -> bool:
+        """Whether it holds for who asks again too: targets have spoken, and none is merely late, held or left alone."""
+        match self.ending:
+            case Ending.ANSWERED | Ending.PARTIAL:
+                return True
+            case Ending.FAILED:
+                return all(one.state == State.DEAD for one in self.heard if one.lost)
+            case Ending.TIMEOUT | Ending.DRAINING | Ending.GONE:
+                return False
+            case _:
+                typing.assert_never(self.ending)
+
+
+class Repeated(msgspec.Struct, frozen=True, gc=False):
+    """The event is known by its key. ``answer``: what was written to whoever brought it; None: that is not kept."""
+
+    receipt: str
+    answer: bytes | None
+
 
 class AcceptedAll(msgspec.Struct, frozen=True, gc=False):
     """All events of a batch, as Accepted; the receipts in their order."""
@@ -85,4 +105,16 @@ AnsweredAll = AcceptedAll | Turned
 Reply = typing.Callable[[Answered], None]
 Told = Settled | Turned  # what a caller that waits is told
 Tell = typing.Callable[[Told], None]
+
+
+class Client(typing.Protocol):
+    """Somebody who brings an event under a key and waits for its targets."""
+
+    def write(self, told: Settled) -> bytes:
+        """The answer as it is kept, and told to whoever brings the key again. Asked once at most."""
+
+    def tell(self, told: Told | Repeated) -> None:
+        """The answer is there. Called once."""
+
+
 ReplyAll = typing.Callable[[AnsweredAll], None]

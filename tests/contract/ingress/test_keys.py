@@ -6,9 +6,12 @@ import msgspec
 import pytest
 
 from fanout_crds import expressions
-from fanout_crds.plan import Idempotency
+from fanout_crds.plan import Idempotency, Respond
+from fanout_dispatcher.values.answer import Captured
+from fanout_dispatcher.values.answers import Ending, Heard, Repeated, Settled, Turned
+from fanout_dispatcher.values.event import State
 from fanout_dispatcher.values.keyed import Keyed, door
-from tests.contract.ingress.client import Answer, post
+from tests.contract.ingress.client import Answer, Wire, post, until
 from tests.contract.ingress.conftest import Serve
 from tests.unit.dispatcher.ingress.stub import StubEngine, route
 
@@ -184,3 +187,82 @@ async def test_an_id_of_the_producers_can_be_the_key(by: Asking, engine: StubEng
     found = await keys(ask, engine, (b"1", EVENT), (STRUCTURED, ("Content-Type: application/cloudevents+json",)))
 
     assert found[0].key == found[1].key
+
+
+# --- where callers wait -----------------------------------------------------------------------------------------------
+
+Waiting = typing.Callable[..., typing.Awaitable[Wire]]
+KEY_1 = "Idempotency-Key: k"
+SAID = Settled(
+    receipt="r1",
+    ending=Ending.ANSWERED,
+    heard=(Heard("a", State.DELIVERED, answer=Captured(200, (("content-type", "application/json"),), b'{"n": 1.0}')),),
+)
+NO = Settled(
+    receipt="r1",
+    ending=Ending.FAILED,
+    heard=(Heard("a", State.DEAD, "TargetRejected", "the target answered 402", Captured(402)),),
+)
+
+
+@pytest.fixture
+async def wait(serve: Serve, engine: StubEngine) -> Waiting:
+    """Bring an event under the key k, and wait for its targets."""
+    made = route(respond=Respond(wait_for=("a",), quorum=1, timeout=10.0, partial=False))
+    plan = msgspec.structs.replace(made.plan, idempotency=Idempotency(ttl=60.0, max_keys=9))
+    engine.routes = {plan.path: msgspec.structs.replace(made, plan=plan)}
+    client = await serve()
+
+    async def waiting(*headers: str) -> Wire:
+        before = len(engine.clients)
+        wire = await client.connect()
+        await wire.send(post(b"hi", KEY_1, *headers))
+        await until(lambda: len(engine.clients) > before)
+        return wire
+
+    return waiting
+
+
+@pytest.mark.parametrize(("said", "status"), [(SAID, 200), (NO, 502)])
+async def test_what_is_kept_is_told_again_byte_for_byte_but_for_what_is_of_a_request_alone(
+    wait: Waiting, engine: StubEngine, said: Settled, status: int
+) -> None:
+    first, again = await wait("X-Request-Id: one"), await wait("X-Request-Id: two")
+
+    kept = engine.clients[0].write(said)
+    answers = []
+    for client, wire in zip(engine.clients, (first, again), strict=True):
+        client.tell(Repeated("r1", kept))
+        answers.append(await wire.answer())
+
+    assert [one.status for one in answers] == [status, status]
+    assert answers[0].body == answers[1].body
+    assert [one.headers.pop("x-request-id") for one in answers] == ["one", "two"]
+    assert answers[0].headers | {"date": ""} == answers[1].headers | {"date": ""}
+    assert answers[1].headers["fanout-receipt"] == "r1"
+
+
+async def test_where_no_answer_is_kept_the_receipt_is_given_and_said_to_be_all_there_is(
+    wait: Waiting, engine: StubEngine
+) -> None:
+    wire = await wait()
+
+    engine.clients[0].tell(Repeated("r1", None))
+    answer = await wire.answer()
+
+    assert (answer.status, answer.headers["fanout-answer"]) == (202, "not-kept")
+    assert answer.headers["location"] == "/-/events/r1"
+    assert answer.json == {"receipt": "r1", "status": "/-/events/r1"}
+
+
+async def test_who_would_rather_have_the_receipt_waits_for_nobody(wait: Waiting, engine: StubEngine) -> None:
+    wire = await wait()
+    engine.clients[0].tell(Turned(status=409, reason="IdempotencyKeyInUse", detail="later", retry_after=1))
+    busy = await wire.answer()
+    await wire.send(post(b"hi", KEY_1, "Prefer: respond-async"))
+    answer = await wire.answer()
+
+    assert (busy.status, busy.headers["retry-after"]) == (409, "1")
+    assert busy.json["type"].endswith("/idempotency-key-in-use")
+    assert (answer.status, answer.headers["preference-applied"]) == (202, "respond-async")
+    assert len(engine.clients) == 1

@@ -254,13 +254,8 @@ CORPUS: typing.Final = [
     _rule("spec.respond", {"quorum": 1}, WAITING),
     _rule(
         "spec",
-        good()["spec"] | {"respond": {"mode": "Settled"}, "accept": {"idempotency": {}}},
-        "accept.idempotency and batches: Accept go with respond.mode Accepted only",
-    ),
-    _rule(
-        "spec",
         good()["spec"] | {"respond": {"mode": "Settled"}, "accept": {"batches": "Accept"}},
-        "accept.idempotency and batches: Accept go with respond.mode Accepted only",
+        "accept.batches: Accept goes with respond.mode Accepted only",
     ),
     _rule("spec.respond", {"mode": "Accepted", "waitFor": ["billing"]}, WAITING),
     _rule("spec.respond", {"headers": []}, WAITING),

@@ -110,6 +110,9 @@ class MemoryJournal:
         if mishap is Mishap.FULL:
             raise JournalFull("this journal in memory is full, by a mishap; nothing was written")
         size = sum(weight(event) for event in batch.events) + KEY_BYTES * len(batch.keys)
+        told = sum(len(one.answer) for one in batch.answers)
+        if told and self._max_bytes is not None and self._store.used + size + told > self._max_bytes:
+            batch = msgspec.structs.replace(batch, answers=[])
         if size and self._max_bytes is not None and self._store.used + size > self._max_bytes:
             raise JournalFull(f"this journal in memory has reached its bound of {self._max_bytes} bytes")
         if mishap is not Mishap.LOST:
@@ -206,6 +209,10 @@ class MemoryJournal:
     def forget_keys(self, door: int, before: float, limit: int) -> int:
         """Drop the oldest idempotency keys of a door."""
         return self._ready().keys.forget(door, before, limit)
+
+    def forget_answers(self, most: int, limit: int) -> int:
+        """Drop the oldest kept answers."""
+        return self._ready().keys.forget_answers(most, limit)
 
     def referred(self, after: Place, limit: int) -> tuple[frozenset[int], Place | None]:
         """Which frozen values the next events refer to, then dead letters, and where to go on."""

@@ -52,8 +52,8 @@ class Store:
 
     @property
     def used(self) -> int:
-        """Bytes, keys included."""
-        return self._used + KEY_BYTES * len(self.keys)
+        """Bytes, keys and kept answers included."""
+        return self._used + KEY_BYTES * len(self.keys) + self.keys.answer_bytes
 
     def index(self, lane: int) -> LaneIndex:
         """The due rows of a lane."""
@@ -77,6 +77,8 @@ class Store:
             self._used += weight(event)
         for key in batch.keys:
             self.keys.put(key)
+        for told in batch.answers:
+            self.keys.answer(told)
         self.fetched.update({(one.source, one.key): one.seq for one in batch.fetched})
         for row in batch.due:
             self.index(row.lane).put(row)

@@ -19,10 +19,12 @@ CREATE TABLE idem (
     door        INTEGER NOT NULL,
     key         BLOB    NOT NULL UNIQUE,
     fingerprint BLOB    NOT NULL,
-    at          REAL    NOT NULL
+    at          REAL    NOT NULL,
+    answer      BLOB
 ) STRICT;
 
 CREATE INDEX idem_door ON idem (door);
+CREATE INDEX idem_told ON idem (seq, length(answer)) WHERE answer IS NOT NULL;
 
 CREATE TABLE rank (
     lane  INTEGER NOT NULL,

@@ -176,6 +176,10 @@ class SqliteJournal:
         """Drop the first *limit* idempotency keys of *door*, as far as they are from before *before*."""
         return self._changing(lambda: self._ready().forget_keys(door, before, limit))
 
+    def forget_answers(self, most: int, limit: int) -> int:
+        """Drop kept answers, the oldest first, until all have *most* bytes together."""
+        return self._changing(lambda: self._ready().forget_answers(most, limit))
+
     def referred(self, after: Place, limit: int) -> tuple[frozenset[int], Place | None]:
         """Numbers of the frozen values that events and dead letters refer to, *limit* rows at a time."""
         return self._looking(lambda session: tidying.referred(session.sql, after, limit))

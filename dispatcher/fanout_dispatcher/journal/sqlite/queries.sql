@@ -207,7 +207,23 @@ SELECT column1, column2, column3, column4, column5 FROM (VALUES (?, ?, ?, ?, ?))
 
 -- name: keys
 -- Those that are kept.
-SELECT seq, door, key, fingerprint, at FROM idem WHERE key IN (SELECT value FROM carray(?));
+SELECT seq, door, key, fingerprint, at, answer FROM idem WHERE key IN (SELECT value FROM carray(?));
+
+-- name: put_answers
+-- What callers were told, with the keys of their events.
+UPDATE idem SET answer = told.column2 FROM (VALUES (?, ?)) AS told WHERE idem.seq = told.column1;
+
+-- name: answer_bytes
+-- Of all kept answers.
+SELECT coalesce(sum(length(answer)), 0) FROM idem WHERE answer IS NOT NULL;
+
+-- name: oldest_answers
+-- The first ones by seq, and their bytes.
+SELECT seq, length(answer) FROM idem WHERE answer IS NOT NULL ORDER BY seq LIMIT ?;
+
+-- name: drop_answers
+-- The key stays.
+UPDATE idem SET answer = NULL WHERE seq IN (SELECT value FROM carray(?));
 
 -- name: keys_by_door
 -- How many there are.

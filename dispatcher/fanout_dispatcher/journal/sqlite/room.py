@@ -56,10 +56,10 @@ class Room:
         db.execute(f"PRAGMA journal_size_limit = {self._log_bytes}")  # a large batch must not keep what it took
 
     def admit(self, sql: Statements, batch: Batch) -> None:
-        """Raise JournalFull when the events of *batch* do not fit; a batch without events always passes."""
+        """Raise JournalFull when events or answers of *batch* do not fit; a batch without them always passes."""
         size = _weight(batch)
         self._appended += size
-        if batch.events and (2 * size > self._left or self._appended > MEASURE_EVERY):
+        if (batch.events or batch.answers) and (2 * size > self._left or self._appended > MEASURE_EVERY):
             self._measure(sql, size)
         self._left -= size
 
@@ -90,6 +90,7 @@ def _weight(batch: Batch) -> int:
     """What *batch* takes in the file, generously."""
     rows = ROW_BYTES * (len(batch.due) + len(batch.ranks))
     size = EVENT_BYTES * len(batch.events) + rows + KEY_BYTES * len(batch.keys)
+    size += sum(len(one.answer) for one in batch.answers)
     for event in batch.events:
         head = event.head
         size += len(event.body) + 2 * len(head.attributes)  # id, source and type are there, and once more by themselves

@@ -93,10 +93,12 @@ CREATE TABLE idem (
     door        INTEGER NOT NULL,
     key         BLOB    NOT NULL UNIQUE,        -- a key is taken once
     fingerprint BLOB    NOT NULL,
-    at          REAL    NOT NULL
+    at          REAL    NOT NULL,
+    answer      BLOB                            -- what a caller that waited was told, while it is kept
 ) STRICT;
 
 CREATE INDEX idem_door ON idem (door);          -- and by seq within: the oldest of a door go first
+CREATE INDEX idem_told ON idem (seq, length(answer)) WHERE answer IS NOT NULL;  -- the oldest answers, and their bytes
 
 -- The index of deliveries that are not in a window, or came out of here. A million of them are counted at a start, so
 -- that a row says itself what its body weighs, and says nothing that is not so: delivery is empty until there is a history.

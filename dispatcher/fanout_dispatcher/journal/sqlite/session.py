@@ -67,7 +67,7 @@ class Session:
         """Write *batch*; with a *clock*, note it. What is known afterwards."""
         if batch.at >= self._look_at:
             self._look(batch.at)
-        self._admit(batch)
+        batch = self._admitted(batch)
         last_seq = max((event.seq for event in batch.events), default=0)
         known = msgspec.structs.replace(known, last_seq=max(known.last_seq, last_seq))
         if clock is not None:
@@ -114,6 +114,19 @@ class Session:
         """Drop the oldest idempotency keys of a door."""
         gone: list[tuple[int]] = []
         self._transact(lambda: gone.extend(self.sql.rows("forget_keys", (door, limit, before))))
+        return len(gone)
+
+    def forget_answers(self, most: int, limit: int) -> int:
+        """Drop the oldest kept answers until they have *most* bytes together; how many went."""
+        over = self.sql.value("answer_bytes") - most
+        gone: list[int] = []
+        for seq, size in self.sql.rows("oldest_answers", (limit,)) if over > 0 else ():
+            if over <= 0:
+                break
+            gone.append(seq)
+            over -= size
+        if gone:
+            self._transact(lambda: self.sql.among("drop_answers", gone))
         return len(gone)
 
     def rest(self, since: Mapping[int, float | None]) -> None:
@@ -196,6 +209,17 @@ class Session:
                 raise
             self.checkpoint(apsw.SQLITE_CHECKPOINT_RESTART)
         transact(self.db, write)
+
+    def _admitted(self, batch: Batch) -> Batch:
+        """*batch*, without its answers where the journal has no room: those are a service, and nobody's promise."""
+        try:
+            self._admit(batch)
+        except JournalFull:
+            if not batch.answers:
+                raise
+            batch = msgspec.structs.replace(batch, answers=[])
+            self._admit(batch)
+        return batch
 
     def _admit(self, batch: Batch) -> None:
         try:

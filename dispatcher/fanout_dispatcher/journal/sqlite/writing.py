@@ -14,7 +14,7 @@ def write(sql: Statements, batch: Batch) -> None:
     """Write *batch*; the caller has begun a transaction."""
     if batch.lanes or batch.frozen or batch.plans or batch.forgotten:
         _settings(sql, batch)
-    if batch.events:
+    if batch.events or batch.answers:
         _events(sql, batch)
     if batch.due:
         _due(sql, batch.due)
@@ -62,6 +62,7 @@ def _events(sql: Statements, batch: Batch) -> None:
         for row in batch.keys:
             rows += (row.seq, row.door, row.key, row.fingerprint, row.at)
         sql.put("put_keys", rows, 5)
+    sql.put("put_answers", [value for one in batch.answers for value in (one.seq, one.answer)], 2)
 
 
 def _due(sql: Statements, due: list[DueRow]) -> None:

@@ -14,7 +14,7 @@ from fanout_dispatcher.ingress.protocol import Connection
 from fanout_dispatcher.ingress.settings import Settings
 from fanout_dispatcher.policies.shape import Shape, shaped
 from fanout_dispatcher.policies.turnstile import Turnstile
-from fanout_dispatcher.values.answers import Accepted, AcceptedAll, Answered, Reply, ReplyAll, Tell, Turned
+from fanout_dispatcher.values.answers import Accepted, AcceptedAll, Answered, Client, Reply, ReplyAll, Tell, Turned
 from fanout_dispatcher.values.desk import RouteMeter
 from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.keyed import Keyed
@@ -83,6 +83,7 @@ class StubEngine:
         self.replies: collections.deque[Reply] = collections.deque()
         self.callers: list[StubCaller] = []
         self.keyed: list[Keyed] = []
+        self.clients: list[Client] = []
         self.holding = False
         self.outcome: Answered | None = None
         self.views: dict[str, EventView | Turned] = {}
@@ -110,6 +111,12 @@ class StubEngine:
     def accept_once(self, route: Route, keyed: Keyed, head: Head, body: bytes, reply: Reply) -> None:
         self.keyed.append(keyed)
         self.accept(route, head, body, reply)
+
+    def accept_waiting_once(self, route: Route, keyed: Keyed, head: Head, body: bytes, client: Client) -> "StubCaller":
+        self.keyed.append(keyed)
+        self.clients.append(client)
+        self.taken.append((head, body))
+        return StubCaller(client.tell)
 
     def accept_all(self, route: Route, events: list[tuple[Head, bytes]], reply: ReplyAll) -> None:
         self.taken += events
