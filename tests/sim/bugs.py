@@ -116,6 +116,31 @@ BUGS: typing.Final = (
         new="ticket = None",
         also=("del self.tickets[ticket.keyed.key]", "self.tickets.pop(ticket.keyed.key, None)"),
     ),
+    Bug(
+        name="an answer is told and not kept",
+        promise="P17",
+        family="recalling",
+        file=f"{ENGINE}/committer.py",
+        old="answers=rest.answers,",
+        new="answers=[],",
+    ),
+    Bug(
+        name="a key stays in use when time was up",
+        promise="P17",
+        family="recalling",
+        file=f"{ENGINE}/awaited.py",
+        old="            self.over(self)\n            return self._tell(told)",
+        new="            return self._tell(told)",
+    ),
+    Bug(
+        name="who comes again waits for the event beside the first",
+        promise="P17",
+        family="recalling",
+        file=f"{ENGINE}/once.py",
+        old="busy = self.awaited.get(keyed.key) or self.tickets.get(keyed.key)",
+        new="busy = None",
+        also=("del self.tickets[ticket.keyed.key]", "self.tickets.pop(ticket.keyed.key, None)"),
+    ),
     # --- stopping ---------------------------------------------------------------------------------------------------
     Bug(
         name="what waits is dropped on SIGTERM",

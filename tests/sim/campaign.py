@@ -46,6 +46,8 @@ EXPECTED: typing.Final = (
     "caller Partial",
     "caller Timeout",
     "caller Draining",
+    "answer told again",
+    "receipt in place of an answer",
     "target lost",
     "target resets",
     "target hanging",

@@ -165,6 +165,20 @@ def waiting(seed: int, chance: random.Random) -> Scenario:
     return scenario(seed, chance, "waiting", plans, heal=heal, acts=acts)
 
 
+def recalling(seed: int, chance: random.Random) -> Scenario:
+    """Callers wait, and come again under their key: meanwhile, afterwards, and after crashes and failing commits."""
+    heal = chance.uniform(2.0, 6.0)
+    rule = Idempotency(ttl=86400.0, max_keys=1_000_000)
+    drawn = (_waited_for(chance, plan) for plan in some_routes(chance, most=2))
+    plans = tuple(msgspec.structs.replace(plan, idempotency=rule) for plan in drawn)
+    acts = [
+        *(_asked(chance, one) for one in repeats(chance, posts(chance, plans, heal, chance.randrange(10, 30)), heal)),
+        *ends(chance, heal, chance.choice([0, 1, 2, 3]), ["power", "crash", "crash", "sigterm"]),
+        *troubles(chance, heal, chance.choice([0, 0, 1])),
+    ]
+    return scenario(seed, chance, "recalling", plans, heal=heal, acts=acts, embedded=chance.random() < 0.3)
+
+
 def _waited_for(chance: random.Random, plan: Plan) -> Plan:
     names = [one.name for one in plan.targets]
     wanted = tuple(sorted(chance.sample(names, max(1, len(names) - chance.choice([0, 0, 1, 2])))))
@@ -375,6 +389,7 @@ FAMILIES: typing.Final[dict[str, Draw]] = {
     "stopping": stopping,
     "breaking": breaking,
     "waiting": waiting,
+    "recalling": recalling,
     "crossing": crossing,
     "backlog": backlog,
     "dying": dying,
@@ -393,6 +408,7 @@ WEIGHTS: typing.Final = {
     "stopping": 10,
     "breaking": 8,
     "waiting": 8,
+    "recalling": 6,
     "crossing": 8,
     "backlog": 5,
     "dying": 12,

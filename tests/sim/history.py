@@ -60,6 +60,8 @@ class Served(msgspec.Struct, tag=True):
     receipt: str | None = None
     hears: tuple[Hears, ...] = ()
     reason: str | None = None
+    again: bool = False  # somebody else was told before, under the same key; ended Known: only the receipt was left
+    written: str = ""  # a digest of the answer as it is kept, under a key
 
 
 class Answered(msgspec.Struct, tag=True):

@@ -140,7 +140,7 @@ class Player:
             return  # 404
         body = post.event.encode().ljust(post.size, b".")
         if post.waits and route.waits is not None:
-            life.ask(post.event, body, route)
+            life.wait(post.event, body, route, key=post.key)
             return
         if post.slow:
             self.bodies = max(self.bodies, self.world.script_time() + post.slow + 0.1)

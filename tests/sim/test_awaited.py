@@ -8,7 +8,7 @@ import pytest
 
 from fanout_crds import plan
 from fanout_dispatcher.engine import awaited
-from fanout_dispatcher.engine.once import ANSWERS_SHARE, Once
+from fanout_dispatcher.engine.once import ANSWERS_MOST, ANSWERS_SHARE, Once
 from fanout_dispatcher.transport.memory import NEVER, Reply, status
 from fanout_dispatcher.values.answer import Captured
 from fanout_dispatcher.values.answers import Accepted, Answered, Ending, Repeated, Settled, Told, Turned
@@ -296,6 +296,7 @@ def test_the_oldest_answers_go_when_they_have_more_than_their_share() -> None:
 
     async def story(life: Life) -> None:
         once = once_of(life)
+        assert once.most == min(once.book.max_bytes // ANSWERS_SHARE, ANSWERS_MOST)
         once.most = 100_000
         for number in range(60):
             await told(life, f"k{number}")
@@ -305,7 +306,6 @@ def test_the_oldest_answers_go_when_they_have_more_than_their_share() -> None:
         there = [isinstance(one, Repeated) and one.answer is not None for one in kept]
         assert there == sorted(there), "the oldest went first"
         assert 5 <= sum(there) <= 10
-        assert once.book.max_bytes // ANSWERS_SHARE > once.most
 
     world.live(story)
 

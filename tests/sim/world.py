@@ -6,12 +6,14 @@ kept in a ``History``.
 """
 
 import asyncio
+import hashlib
 import random
 import typing
 
 import msgspec
 
 from fanout_crds.plan import Plan
+from fanout_dispatcher.engine.awaited import Awaited
 from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.caller import Caller
 from fanout_dispatcher.engine.clock import Clock
@@ -25,7 +27,7 @@ from fanout_dispatcher.journal.protocol import Batch
 from fanout_dispatcher.telemetry.seam import Change, JournalDegraded, Recorder
 from fanout_dispatcher.transport.memory import Reply
 from fanout_dispatcher.transport.protocol import Flight
-from fanout_dispatcher.values.answers import Accepted, Answered, Told, Turned
+from fanout_dispatcher.values.answers import Accepted, Answered, Repeated, Settled, Told, Turned
 from fanout_dispatcher.values.event import Head, State
 from fanout_dispatcher.values.keyed import Keyed, door
 from fanout_dispatcher.values.sink import PlanRefused
@@ -39,9 +41,23 @@ from tests.sim.storage import MemoryStorage, Storage
 
 Behave = typing.Callable[[str, Flight, float], Reply | Lost]  # (target, flight, world time) -> what the target does
 
+Hear = typing.Callable[[Told | Repeated], None]
+
 COMMIT = (0.0001, 0.004)  # seconds that a call to the journal takes
 JSON = b"content-type: application/json\r\n"
 WALL = 1_800_000_000.0  # what the wall clock says when the world begins
+
+
+class Writer:
+    """Somebody who waits under a key, and writes an answer in a way of the simulation's own."""
+
+    def __init__(self, tell: Hear) -> None:
+        self.tell = tell
+        self.wrote = False
+
+    def write(self, told: Settled) -> bytes:
+        self.wrote = True
+        return msgspec.msgpack.encode(told)
 
 
 class Life:
@@ -52,7 +68,7 @@ class Life:
         self.world = world
         self.number = number
         self.history = world.history
-        self.callers: dict[str, Caller | None] = {}  # who waits, by event
+        self.callers: dict[str, Caller | Awaited | None] = {}  # who waits, by event
         journal = world.storage.journal()
         recovered = journal.open()
         scratch = MemoryJournal(key=b"scratch")
@@ -156,32 +172,58 @@ class Life:
         told: asyncio.Future[Told] = self.loop.create_future()
         asked = route or self.engine.route_at(self.world.plan.path)
         assert asked is not None
-        head = Head(id=ident, source="/sim", type="sim", identity=ident.encode(), attributes=b"")
-        self.history.log.append(records.Posted(self.now(), self.number, ident, asked.plan, body, waits=True))
 
-        def tell(said: Told) -> None:
-            self._served(ident, asked.book, said)
-            if not told.done():  # a second answer is for the checkers
+        def hear(said: Told | Repeated) -> None:
+            if not told.done() and not isinstance(said, Repeated):  # a second answer is for the checkers
                 told.set_result(said)
 
-        self.callers[ident] = self.engine.accept_waiting(asked, head, body, tell)
+        self.wait(ident, body, asked, hear=hear)
         return told
 
-    def _served(self, ident: str, book: Book, said: Told) -> None:
+    def wait(
+        self, ident: str, body: bytes, route: Route, *, key: str | None = None, hear: Hear = lambda said: None
+    ) -> None:
+        """An event whose caller waits for targets, and is told by *hear*. With a *key*, as `post`."""
+        head = Head(id=ident, source="/sim", type="sim", identity=ident.encode(), attributes=b"")
+        self.history.log.append(records.Posted(self.now(), self.number, ident, route.plan, body, waits=True, key=key))
+
+        def tell(said: Told | Repeated) -> None:
+            self._served(ident, route.book, said, client if key is not None else None)
+            hear(said)
+
+        client = Writer(tell)
+        if key is None:
+            self.callers[ident] = self.engine.accept_waiting(route, head, body, tell)
+        else:
+            keyed = Keyed(door(route.plan.key), f"{route.plan.key} {key}".encode(), key.encode())
+            self.callers[ident] = self.engine.accept_waiting_once(route, keyed, head, body, client)
+
+    def _served(self, ident: str, book: Book, said: Told | Repeated, client: "Writer | None") -> None:
         served = records.Served(self.now(), self.number, ident)
         self.history.log.append(served)
         if isinstance(said, Turned):
             served.reason = said.reason
             self._answered(ident, book, said, keyed=False)
             return
-        self.history.fire(f"caller {said.ending.value}")
+        if isinstance(said, Repeated):
+            served.again = client is not None and not client.wrote
+            if served.again:
+                self.history.fire("receipt in place of an answer" if said.answer is None else "answer told again")
+            if said.answer is None:
+                served.ended, served.receipt = "Known", said.receipt
+                self._answered(ident, book, Accepted(said.receipt), keyed=True)
+                return
+            served.written = hashlib.blake2b(said.answer, digest_size=8).hexdigest()
+            said = msgspec.msgpack.decode(said.answer, type=Settled)
+        if not served.again:
+            self.history.fire(f"caller {said.ending.value}")
         served.ended, served.receipt = said.ending.value, said.receipt
         served.hears = tuple(
             records.Hears(one.target, State.NAMES[one.state], one.reason, one.answer.body if one.answer else None)
             for one in said.heard
         )
         if said.receipt is not None:
-            self._answered(ident, book, Accepted(said.receipt), keyed=False)
+            self._answered(ident, book, Accepted(said.receipt), keyed=client is not None)
 
     def _answered(self, ident: str, book: Book, answered: Answered, *, keyed: bool) -> None:
         said = records.Answered(self.now(), self.number, ident)

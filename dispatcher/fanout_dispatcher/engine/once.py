@@ -45,7 +45,8 @@ IN_USE: typing.Final = Turned(
     detail="the first request with this Idempotency-Key waits for its answer still: ask again later",
     retry_after=1,
 )
-ANSWERS_SHARE: typing.Final = 8  # all answers that are kept may have an eighth of the journal
+ANSWERS_SHARE: typing.Final = 8  # all answers that are kept may have an eighth of the journal …
+ANSWERS_MOST: typing.Final = 64 << 20  # … and so many bytes, of which there are not too many to be counted
 ANSWERS_STEP: typing.Final = 50  # of these forgotten at a time, of 64 KiB at most
 
 
@@ -71,7 +72,7 @@ class Once:
         self.rules: dict[int, plan.Idempotency] = {}  # by door, of the routes whose keys came since the start
         self.tickets: dict[bytes, Ticket] = {}
         self.awaited: dict[bytes, Awaited] = {}
-        self.most = book.max_bytes // ANSWERS_SHARE
+        self.most = min(book.max_bytes // ANSWERS_SHARE, ANSWERS_MOST)
         self.grown = self.most if self.kept else 0  # bytes of answers kept since it was last seen how many there are
         self.wanted: list[Ticket] = []  # to be looked up together in the next turn of the loop
         self.forgetting: set[int] = set()

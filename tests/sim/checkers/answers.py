@@ -40,6 +40,8 @@ def _caller(reading: Reading, posted: Posted, served: list[Served]) -> list[str]
         return wrong
     if first.at > deadline + GRAIN:
         wrong.append(f"{posted.event}: answered at {first.at:.4f}, due by {deadline:.4f}")
+    if first.again:
+        return wrong  # P17 says what that has to be
     wrong += _ended(reading, posted, first, deadline)
     for hears in first.hears:
         wrong += [f"{posted.event} → {hears.target}: {why}" for why in _heard(reading, first, hears)]
