@@ -182,3 +182,27 @@ async def test_an_answer_in_a_shape_of_the_routes_own_is_told_again_as_it_was(be
     assert (first.status_code, first.json()["paid"]) == (201, 7)
     assert first.content == again.content, "the id is one of ours, and of the first request"
     assert (again.status_code, again.headers["x-request-id"]) == (201, "two")
+
+
+async def test_the_same_key_for_another_resource_is_another_request(bench: Bench) -> None:
+    a = await bench.target("a")
+    listen = {"path": "/shop/orders/{id}", "methods": ["PUT", "DELETE"]}
+    bench.route(a, listen=listen, accept={"idempotency": {}}, respond={"mode": "Settled"})
+    process = await bench.started()
+
+    async def ask(method: str, path: str) -> int:
+        answer = await bench.client.request(method, process.listen + path, headers={"Idempotency-Key": "k"})
+        return answer.status_code
+
+    said = [
+        await ask(method, path)
+        for method, path in (
+            ("PUT", "/shop/orders/1"),
+            ("PUT", "/shop/orders/1"),
+            ("PUT", "/shop/orders/2"),
+            ("DELETE", "/shop/orders/1"),
+        )
+    ]
+
+    assert said == [200, 200, 422, 422]
+    assert len(a.got) == 1

@@ -5,9 +5,9 @@ as most clients send it. A CloudEvent without the header has a key all the same:
 1.0 §3.1.1 lets a consumer know a duplicate. A plain request with neither is refused: taken, it would be what its route
 says cannot happen. A route may say itself, by an expression, what the key is; then none of this counts.
 
-The fingerprint is of the body and, where there are any, of the attributes that make the event this one. What changes
-from one sending to the next (a trace, a time) is not in it; nor, under an expression, are id and source: that is there
-for producers that make new ones at each try.
+The fingerprint is of method, path and body, of what expressions read of the query, and of the attributes that make an
+event this one. What changes from one sending to the next (a trace, a time) is not in it; nor, under an expression, are
+id and source: that is there for producers that make new ones at each try.
 """
 
 import re
@@ -35,7 +35,10 @@ def keyed(request: Request, head: Head, body: bytes, route: Route) -> Keyed | Re
     """Find the key of an event that was read from *request*."""
     event = _is_event(request)
     if route.keyed_by is not None:
-        return _worked_out(route.keyed_by, head if event else _nameless(head), body, route)
+        key = _worked_out(route.keyed_by, head if event else _nameless(head), body, route)
+        if isinstance(key, Refusal):
+            return key
+        return Keyed(door(route.plan.key), key, _fingerprint(request, head, body, head.type))
     said = request.fields.get(HEADER)
     if said is None:
         if not event:
@@ -45,11 +48,17 @@ def keyed(request: Request, head: Head, body: bytes, route: Route) -> Keyed | Re
         key = digest(b"key", route.plan.key.encode(), bare)
     else:
         return problems.IDEMPOTENCY_KEY('the Idempotency-Key must be a string such as "8e03978e-40d5-43e8"')
-    name = (head.id, head.source, head.type) if event else ()
-    return Keyed(door(route.plan.key), key, digest(body, *(one.encode() for one in name)))
+    name = (head.id, head.source, head.type) if event else (head.source,)  # of a plain request, its path
+    return Keyed(door(route.plan.key), key, _fingerprint(request, head, body, *name))
 
 
-def _worked_out(expression: Expression, head: Head, body: bytes, route: Route) -> Keyed | Refusal:
+def _fingerprint(request: Request, head: Head, body: bytes, *name: str) -> bytes:
+    """Digest what must come again under the key: the body, what names the event, and what it was asked for."""
+    asked = (part for pair in (*head.path, *head.query) for part in pair)
+    return digest(request.method, body, *(one.encode() for one in name), b"", *(one.encode() for one in asked))
+
+
+def _worked_out(expression: Expression, head: Head, body: bytes, route: Route) -> bytes | Refusal:
     """Find the key that the route's own expression gives."""
     try:
         key = str(expression.value(facts(expression.reads, head, body)))
@@ -57,8 +66,7 @@ def _worked_out(expression: Expression, head: Head, body: bytes, route: Route) -
         return problems.NO_KEY(f"accept.idempotency.keyExpression: {why}")
     if not key:
         return problems.NO_KEY("accept.idempotency.keyExpression: it gives an empty string, which is no key")
-    at = route.plan.key
-    return Keyed(door(at), digest(b"expression", at.encode(), key.encode()), digest(body, head.type.encode()))
+    return digest(b"expression", route.plan.key.encode(), key.encode())
 
 
 def _nameless(head: Head) -> Head:
