@@ -49,6 +49,7 @@ def complete(said: policy.Policy, durability: str) -> plan.Policy:
         bulkhead=_bulkhead(said.bulkhead or policy.Bulkhead()),
         rate_limit=_rate_limit(said.rate_limit),
         ordering=_ordering(said.ordering),
+        hedge=_hedge(said.hedge),
         queue=_queue(said.queue or policy.Queue()),
         dead_letter=_dead_letter(said.dead_letter or policy.DeadLetter()),
     )
@@ -233,6 +234,12 @@ def _ordering(said: policy.Ordering | None) -> plan.Ordering | None:
         key_expression=said.key_expression,
         after_death=_or(said.after_death, "Block"),
     )
+
+
+def _hedge(said: policy.Hedge | None) -> plan.Hedge | None:
+    if said is None or said.delay is None or said.mode == "Disabled":  # without delay: a fault, told elsewhere
+        return None
+    return plan.Hedge(delay=said.delay, max_extra=_or(said.max_extra, 1))
 
 
 def _queue(said: policy.Queue) -> plan.Queue:

@@ -13,8 +13,8 @@ import msgspec
 from fanout_crds import answers, builtin, graph, listen, outbox, plan, shape
 from fanout_crds.accept import Accept
 from fanout_crds.faults import Fault, Faults, Invalid
-from fanout_crds.inherit import merge, recheck
-from fanout_crds.policy import Policy
+from fanout_crds.inherit import MERGED, merge, recheck
+from fanout_crds.policy import Policy, hedges
 from fanout_crds.references import Outside as Outside
 from fanout_crds.references import References as References
 from fanout_crds.references import Refs as Refs
@@ -23,7 +23,7 @@ from fanout_crds.references import ServiceKey as ServiceKey
 from fanout_crds.references import Unresolved as Unresolved
 from fanout_crds.references import bearer_key, ca_key, service_key
 from fanout_crds.references import references as references
-from fanout_crds.route import CLASS_NAME, Asked, Callback, Endpoint, FanoutRoute, Request, Target
+from fanout_crds.route import CLASS_NAME, UNDONE_ONCE, Asked, Callback, Endpoint, FanoutRoute, Request, Target
 
 MOST_BYTES: typing.Final = 900_000  # a ConfigMap holds 1 MiB, labels and annotations included
 MOST_CREDENTIALS: typing.Final = 1 << 20  # what the values of a Secret may have together
@@ -147,6 +147,7 @@ def _policies(route: FanoutRoute, installation: Installation) -> list[plan.Polic
         recheck(said, f"spec.targets[{place}].policy", faults)
         out.append(builtin.complete(said, route.spec.durability))
         _check_delay(target, out[-1].timeouts.total, f"spec.targets[{place}].delay", faults)
+        _check_hedge(target, said, out[-1], f"spec.targets[{place}].policy.hedge", faults)
     orders = [policy.ordering is not None for policy in out]
     graph.check(route, [policy.timeouts.total for policy in out], orders, faults)
     answers.check(route, faults)
@@ -158,6 +159,18 @@ def _check_delay(target: Target, total: float, path: str, faults: Faults) -> Non
     """A delivery that expires before its first attempt would be one that nobody meant."""
     if target.delay and 0 < total <= target.delay:
         faults.add(path, f"must be shorter than the policy's timeouts.total, {total:g}s, which runs from acceptance on")
+
+
+def _check_hedge(target: Target, said: Policy, policy: plan.Policy, path: str, faults: Faults) -> None:
+    """What only the whole policy shows: a delay beyond an attempt's usual time, a hedge that is inherited by a saga."""
+    if policy.hedge is None:
+        return
+    attempt = policy.timeouts.attempt
+    by_default = said.timeouts is None or said.timeouts.attempt is None
+    if by_default and 0 < attempt <= policy.hedge.delay:
+        faults.add(f"{path}.delay", f"must be shorter than the policy's timeouts.attempt, {attempt:g}s")
+    if target.compensate and not (target.policy and hedges(target.policy)):  # its own was looked at before
+        faults.add(path, UNDONE_ONCE + MERGED)
 
 
 def _capture(route: FanoutRoute, respond: plan.Respond | None, target: str) -> int:

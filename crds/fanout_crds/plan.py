@@ -142,6 +142,13 @@ class Ordering(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     key_expression: str | None = None
 
 
+class Hedge(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """After how many seconds without an answer one more try of an attempt is sent, and how many of them at most."""
+
+    delay: float
+    max_extra: int
+
+
 class Queue(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """How many bytes of events one target may keep waiting; None = a quarter of the journal."""
 
@@ -168,6 +175,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     dead_letter: DeadLetters
     rate_limit: RateLimit | None = None
     ordering: Ordering | None = None
+    hedge: Hedge | None = None  # None = an attempt is one try
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -180,6 +180,38 @@ class Ordering(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     ] = None
 
 
+class Hedge(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A second try of a delivery while the first is slow; whoever succeeds first counts, the other is cancelled.
+
+    Asking for it says that the target is idempotent: it may get both, with the same Idempotency-Key. A hedge waits for
+    nothing: it is sent where the circuit is closed, a slot is free and the retry budget has one left, or not at all.
+    Source: "The Tail at Scale" (Dean and Barroso, 2013); gRPC's hedging and Polly's.
+    """
+
+    COMPLETE: ClassVar = (
+        Rule(
+            None,
+            "delay is needed: how long the first try may take before there is a second",
+            lambda it: it.delay is not None or it.mode == "Disabled",
+        ),
+    )
+    mode: Annotated[Switch | None, Enum(Switch), "Disabled: none, whatever is inherited. Unset: Enabled."] = None
+    delay: Annotated[
+        float | None,
+        Duration(),
+        "How long a try may take before the next is sent beside it; the target's p95 is a good one. Unset: only where"
+        " inherited.",
+    ] = None
+    max_extra: Annotated[
+        int | None, Integer(1, 3), "Tries of one attempt besides the first, each a delay after the last. Unset: 1."
+    ] = None
+
+
+def hedges(policy: "Policy") -> bool:
+    """Say whether *policy* asks for hedges."""
+    return policy.hedge is not None and policy.hedge.mode != "Disabled"
+
+
 class Queue(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What one target may keep waiting. Our own."""
 
@@ -206,9 +238,39 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     ] = None
 
 
-class Policy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Timeouts, retries, circuit breaker, bulkhead, rate limit, order, queue and dead letters of a target."""
+_HEDGES_NOT = "!has(self.hedge) || (has(self.hedge.mode) && self.hedge.mode == 'Disabled')"
 
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Timeouts, retries, circuit breaker, bulkhead, rate limit, order, hedges, queue, dead letters of a target."""
+
+    RULES: ClassVar = (
+        Rule(
+            f"{_HEDGES_NOT} || !has(self.ordering) || (has(self.ordering.mode) && self.ordering.mode == 'Disabled')",
+            "hedge does not go with ordering: a try that was cancelled may still arrive, after the next one of its key",
+            lambda it: not hedges(it) or it.ordering is None or it.ordering.mode == "Disabled",
+        ),
+        Rule(
+            f"{_HEDGES_NOT} || !has(self.retry) || !has(self.retry.budget) || !has(self.retry.budget.mode)"
+            " || self.retry.budget.mode != 'Disabled'",
+            "hedge needs retry.budget: it bounds what hedges add while the target is slow for everybody",
+            lambda it: (
+                not hedges(it) or it.retry is None or it.retry.budget is None or it.retry.budget.mode != "Disabled"
+            ),
+        ),
+        Rule(
+            f"{_HEDGES_NOT} || !has(self.hedge.delay) || !has(self.timeouts) || !has(self.timeouts.attempt)"
+            " || duration(self.timeouts.attempt) == duration('0s')"
+            " || duration(self.hedge.delay) < duration(self.timeouts.attempt)",
+            "hedge.delay must be shorter than timeouts.attempt, after which all tries are over",
+            lambda it: (
+                not hedges(it)
+                or None in (it.hedge.delay, it.timeouts, it.timeouts and it.timeouts.attempt)
+                or it.timeouts.attempt == 0
+                or it.hedge.delay < it.timeouts.attempt
+            ),
+        ),
+    )
     timeouts: Annotated[
         Timeouts | None,
         Object(Timeouts),
@@ -239,6 +301,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         Ordering | None,
         Object(Ordering, whole=True),
         "Which deliveries go one after the other; inherited as a whole. Unset: none waits for another.",
+    ] = None
+    hedge: Annotated[
+        Hedge | None,
+        Object(Hedge),
+        "A second try while the first is slow, of a target that is idempotent. Unset: none.",
     ] = None
     queue: Annotated[Queue | None, Object(Queue), "What the target may keep waiting. Unset: as each field says."] = None
     dead_letter: Annotated[

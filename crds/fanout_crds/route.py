@@ -16,7 +16,7 @@ from fanout_crds.kinds import Duration, Enum, Flag, Port, Text
 from fanout_crds.listen import ANSWERED, ASKED_ANEW, UNFETCHED, Listen, claim
 from fanout_crds.nearest import hint
 from fanout_crds.objects import ListOf, Object, join
-from fanout_crds.policy import POLICY, EndpointTimeouts, Policy
+from fanout_crds.policy import POLICY, EndpointTimeouts, Policy, hedges
 from fanout_crds.request import Request as Request
 from fanout_crds.respond import ENOUGH, KNOWN, Respond
 from fanout_crds.retry import Retry
@@ -123,10 +123,21 @@ class Callback(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     policy: Annotated[Patience | None, Object(Patience), "How patiently it is told. Unset: as each field says."] = None
 
 
+UNDONE_ONCE = "hedge does not go with compensate: a try that was cancelled may still be carried out after the undoing"
+
+
 class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One receiver: where it is, how it is asked, and how patiently."""
 
-    RULES: ClassVar = _WHERE
+    RULES: ClassVar = (
+        *_WHERE,
+        Rule(
+            "!has(self.compensate) || !has(self.policy) || !has(self.policy.hedge)"
+            " || (has(self.policy.hedge.mode) && self.policy.hedge.mode == 'Disabled')",
+            UNDONE_ONCE,
+            lambda it: it.compensate is None or it.policy is None or not hedges(it.policy),
+        ),
+    )
     name: Annotated[
         str, texts.Label, "Name of the target, once in a route: in status, metrics, logs and replays (RFC 1123 label)."
     ]

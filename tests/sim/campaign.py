@@ -60,6 +60,7 @@ EXPECTED: typing.Final = (
     "target rejecting",
     "target poisoned",
     "target large",
+    "hedge",
 )
 BATCH = 20  # seeds handed to a process at a time
 SHOWN = 20  # violations of one seed that are printed

@@ -9,7 +9,7 @@ import typing
 
 import msgspec
 
-from fanout_crds.plan import Idempotency, Ordering, Plan, Target
+from fanout_crds.plan import Budget, Hedge, Idempotency, Ordering, Plan, Target
 from fanout_crds.policy import AfterDeath
 from tests.sim import drawing
 from tests.sim.scenario import Act, Adopt, Mood, Post, Scenario, Temper
@@ -27,7 +27,7 @@ from tests.sim.timelines import (
     some_routes,
     troubles,
 )
-from tests.support.plans import a_plan, a_target, a_wait
+from tests.support.plans import a_plan, a_target, a_wait, changed
 
 Draw = typing.Callable[[int, random.Random], Scenario]
 
@@ -205,6 +205,51 @@ def _clipped(act: Act) -> Act:
 def _asked(chance: random.Random, act: Act) -> Act:
     """Most of those who post wait; the others prefer not to."""
     return msgspec.structs.replace(act, waits=True) if isinstance(act, Post) and chance.random() < 0.8 else act
+
+
+def hedged(seed: int, chance: random.Random) -> Scenario:
+    """Targets of every temper that are asked once more while they are slow, with few slots and little to spare.
+
+    In the end each has one slot: whoever has kept one is in the way of all that is still owed.
+    """
+    heal = chance.uniform(3.0, 8.0)
+    storm = chance.random() < 0.3  # everything is slow, and there is next to nothing to pay a hedge with
+    targets = [_hedged_target(chance, name, storm=storm) for name in ("a", "b")]
+    plan = a_plan(*targets, namespace="sim", name="r1", path="/sim/r1")
+    kinds = ["slow", "slow", "slow", "late", "late", "hanging", "failing", "lost", "resets", "rejecting"]
+    tempers: dict[str, Temper] = {
+        key: (Mood(kind=chance.choice(["slow", "hanging", "late"]), until=heal),)
+        if storm
+        else tuple(drawing.a_mood(chance, chance.choice(kinds), heal * part / 3) for part in (1, 2, 3))
+        for key in keys_of((plan,))
+    }
+    acts = [
+        *posts(chance, (plan,), heal, 200 if storm else chance.randrange(40, 120)),
+        *ends(chance, heal, chance.choice([0, 1, 2]), ["crash", "sigterm", "sigterm"]),
+        *edits(chance, (plan,), heal, chance.choice([0, 0, 2])),
+        Adopt(at=heal * 0.99, plan=changed(plan, {"targets": tuple(map(_narrowed, targets)), "revision": "narrow"})),
+    ]
+    return scenario(seed, chance, "hedged", (plan,), heal=heal, acts=acts, tempers=tempers)
+
+
+def _hedged_target(chance: random.Random, name: str, *, storm: bool) -> Target:
+    breaker = {**drawing.a_breaker(chance), "open_duration": chance.choice([0.2, 0.5])}
+    made = drawing.a_drawn_target(
+        chance,
+        "r1",
+        name,
+        hedge=Hedge(delay=chance.choice([0.03, 0.2, 0.6]), max_extra=chance.choice([1, 1, 2, 3])),
+        timeouts={"attempt": chance.choice([1.0, 2.5]), "total": 86400.0},
+        circuit_breaker={**breaker, "enabled": not storm},
+    )
+    if not storm:
+        return made
+    poor = {"retry": {"budget": Budget(percent=0, min_retries_per_second=1)}, "bulkhead": {"max_concurrent": 64}}
+    return changed(made, {"policy": poor | {"rate_limit": None, "hedge": Hedge(delay=0.03, max_extra=3)}})
+
+
+def _narrowed(target: Target) -> Target:
+    return changed(target, {"policy": {"bulkhead": {"max_concurrent": 1}}})
 
 
 # --- queues -----------------------------------------------------------------------------------------------------------
@@ -390,6 +435,7 @@ FAMILIES: typing.Final[dict[str, Draw]] = {
     "breaking": breaking,
     "waiting": waiting,
     "recalling": recalling,
+    "hedged": hedged,
     "crossing": crossing,
     "backlog": backlog,
     "dying": dying,
@@ -409,6 +455,7 @@ WEIGHTS: typing.Final = {
     "breaking": 8,
     "waiting": 8,
     "recalling": 6,
+    "hedged": 8,
     "crossing": 8,
     "backlog": 5,
     "dying": 12,

@@ -79,7 +79,8 @@ class Sent(msgspec.Struct, kw_only=True):
     """One attempt as its target saw it; *did*: the target has done what it was asked, whatever we heard of that.
 
     ``outcome`` is what came back, at ``ended``. Both are None while it is in flight, and after a crash. An attempt that
-    the engine gave up by its deadline has ended ``cancelled``.
+    the engine gave up, by its deadline or because a hedge was faster, has ended ``cancelled``. A hedge is *of* the one
+    that its attempt began with.
     """
 
     n: int
@@ -96,6 +97,7 @@ class Sent(msgspec.Struct, kw_only=True):
     outcome: Outcome | None = None
     cancelled: bool = False
     saw: tuple[tuple[str, str, bytes | None], ...] = ()  # of earlier targets: name, state, body of the answer
+    of: int | None = None
 
     @property
     def yes(self) -> bool:

@@ -88,6 +88,14 @@ class WorldSender:
         sent.ended, sent.outcome = self._life.now(), outcome
         self._life.history.log.append(Landed(sent.ended, sent.n))
 
+    def _beside(self, flight: Flight) -> int | None:
+        """The first of the tries that this one is sent beside, where the policy asks for such; None: this is it."""
+        if self._target.policy.hedge is not None:
+            for other, (sent, _) in self._flying.items():
+                if other.event is flight.event and other.number == flight.number:
+                    return sent.n if sent.of is None else sent.of
+        return None
+
     def _note(self, flight: Flight, done: bool) -> Sent:
         life, event = self._life, flight.event
         sent = Sent(
@@ -102,7 +110,10 @@ class WorldSender:
             number=flight.number,
             did=done,
             saw=tuple(_saw(one) for one in flight.earlier.heard),
+            of=self._beside(flight),
         )
         life.history.sent.append(sent)
+        if sent.of is not None:
+            life.history.fire("hedge")
         life.history.log.append(Started(sent.at, sent.n))
         return sent

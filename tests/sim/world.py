@@ -285,7 +285,8 @@ class Life:
 
     def journal_of(self, flight: Flight) -> str:
         """Which journal a flight's event is in."""
-        return self._named(typing.cast(typing.Any, flight.landing).book)
+        landing = typing.cast(typing.Any, flight.landing)
+        return self._named(getattr(landing, "lane", landing).book)  # of a hedged attempt its tries land with another
 
     def _named(self, book: Book) -> str:
         """The journal on disk outlives its process, the one in memory begins anew with each."""

@@ -45,6 +45,7 @@ def test_what_came_later_is_off_in_a_plan_of_the_version_before() -> None:
     assert (found.rate, found.idempotency, found.batches) == (None, None, False)
     policy = target.policy
     assert (policy.retry.budget, policy.rate_limit, policy.bulkhead.adaptive, target.delay) == (None, None, None, 0)
+    assert policy.hedge is None
     assert target.when is None
     assert (policy.circuit_breaker.mode, policy.circuit_breaker.slow_call_duration) == ("Auto", 0)
     assert policy.retry.backoff.schedule == ()
@@ -67,6 +68,7 @@ def test_the_version_before_reads_the_plan_of_today() -> None:
         (f"{POLICY}.rateLimit", {"requests": 5, "per": "1s"}),
         (f"{POLICY}.bulkhead.adaptive", {"min": 1, "initial": 2, "max": 4}),
         ("spec.targets[0].delay", "5s"),
+        (f"{POLICY}.hedge", {"delay": "50ms"}),
         ("spec.accept.rateLimit", {"requests": 5}),
         ("spec.accept.idempotency", {}),
         ("spec.accept.batches", "Accept"),

@@ -216,6 +216,7 @@ class Engine:
         self.works.callers.close()
         self.table.close()
         self.works.wheel.close()
+        self.works.hedges.close()
 
     def watch(self, changed: typing.Callable[[str], None]) -> typing.Callable[[], None]:
         """Call *changed* with a route's key whenever what it shows may differ; returns how to stop."""

@@ -85,6 +85,18 @@ class Gates:
         """When the next retry may go, as far as that is not asked of first attempts too."""
         return now if self.budget is None else self.budget.opens_at(now)
 
+    def spare(self, now: float) -> bool:
+        """Whether one more may go that nobody waits for: a hedge, to a target that is well, and paid for as a retry."""
+        well = self.circuit.state is CircuitState.CLOSED
+        return well and self.opens_at(now) <= now and self.retries_at(now) <= now
+
+    def enter_spare(self, flight: Crossing, now: float) -> None:
+        """A hedge starts: ``spare`` said yes in the same step."""
+        for gate in self.asked:
+            gate.enter(flight, now)
+        if self.budget is not None:
+            self.budget.spend(now)
+
     def enter(self, flight: Crossing, now: float) -> None:
         """The flight starts: all said yes, and nothing has to be handed back."""
         for gate in self.told:

@@ -19,6 +19,7 @@ from fanout_crds import plan as plans
 from fanout_crds.expressions import Unusable
 from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.filters import Filters, filters
+from fanout_dispatcher.engine.hedging import hedged
 from fanout_dispatcher.engine.lane import Lane
 from fanout_dispatcher.engine.order import orders
 from fanout_dispatcher.engine.paths import Paths
@@ -243,7 +244,7 @@ class Routes:
         if lane.sender is not None and self.made.get(where) == wanted:
             return lane.sender, None
         try:
-            sender = self.senders(target, credentials)
+            sender = hedged(self.senders(target, credentials), target.policy, lane)
         except Unsendable as error:
             lane.tally.last_error = str(error)
             return lane.sender, "Unsendable"

@@ -18,8 +18,9 @@ GRACE: typing.Final = 1.0  # seconds after a standstill in which answers that li
 class Wheel:
     """Tells each flight's landing that it is late when its deadline (loop time) has passed and it is still in."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, tick: float = TICK) -> None:
         self.loop = loop
+        self.tick = tick
         self.slots: dict[int, dict[Flight, None]] = {}  # in order: a set's would differ from run to run
         self.order: list[int] = []
         self.timer: asyncio.Handle | None = None
@@ -27,7 +28,7 @@ class Wheel:
 
     def add(self, flight: Flight, at: float) -> None:
         """Watch *flight* until *at*."""
-        number = int(at / TICK) + 1
+        number = int(at / self.tick) + 1
         flight.slot = number
         slot = self.slots.get(number)
         if slot is None:
@@ -51,7 +52,7 @@ class Wheel:
         self.order.clear()
 
     def _arm(self) -> None:
-        first = self.order[0] * TICK
+        first = self.order[0] * self.tick
         if self.timer is not None:
             if self.expected <= first:
                 return
@@ -67,7 +68,7 @@ class Wheel:
         now = self.loop.time()
         if now - self.expected > STALLED:
             self._spare(now + GRACE)  # stopped, suspended or starved: no target is to blame for that
-        passed = int(now / TICK + 1e-6)
+        passed = int(now / self.tick + 1e-6)
         while self.order and self.order[0] <= passed:
             for flight in list(self.slots.pop(heapq.heappop(self.order))):
                 flight.landing.late(flight)
@@ -77,7 +78,7 @@ class Wheel:
     def _spare(self, until: float) -> None:
         """Put off what would be late before *until*: moved, so that what is started meanwhile wakes nothing early."""
         spared: list[Flight] = []
-        while self.order and self.order[0] <= until / TICK:
+        while self.order and self.order[0] <= until / self.tick:
             spared.extend(self.slots.pop(heapq.heappop(self.order)))
         for flight in spared:
             self.add(flight, until)

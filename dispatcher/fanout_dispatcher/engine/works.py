@@ -1,4 +1,4 @@
-"""What all lanes share: clock, wheel of deadlines, stock, pool, callers, and one list of lanes with something to do.
+"""What all lanes share: clock, wheels of deadlines, stock, pool, callers, and one list of lanes with something to do.
 
 A lane asks to be pumped whenever something may have changed, often many times in one turn of the loop; the list makes
 one pump of it, in the next turn. So a burst of landings is looked at once, and no lane calls into another.
@@ -13,6 +13,8 @@ from fanout_dispatcher.engine.stock import Stock
 from fanout_dispatcher.engine.wheel import Wheel
 from fanout_dispatcher.policies.ration import Pool
 from fanout_dispatcher.telemetry.seam import Seam
+
+HEDGE_TICK: typing.Final = 0.002  # seconds; a hedge is there to save a few of them
 
 
 class Pumped(typing.Protocol):
@@ -34,6 +36,7 @@ class Works:
         self.seed = seed
         self.changed = changed
         self.wheel = Wheel(clock.loop)
+        self.hedges = Wheel(clock.loop, HEDGE_TICK)
         self.stock = Stock()
         self.pool = Pool()
         self.callers = Callers(clock)

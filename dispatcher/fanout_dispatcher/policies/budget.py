@@ -59,6 +59,10 @@ class Budget:
             empty = full
         self.empty = empty - self.share if flight.number == 1 else empty + self.each
 
+    def spend(self, now: float) -> None:
+        """A hedge takes one too, whatever the number of its attempt."""
+        self.empty = max(self.empty, now - self.depth) + self.each
+
     def leave(self, flight: Crossing, outcome: Outcome, now: float) -> None:
         """A delivery that succeeds puts one in."""
         if type(outcome) is Delivered:

@@ -76,7 +76,7 @@ def decide(standing: Standing, outcome: Outcome, rules: Rules, now: float, rng: 
 
 
 def _failed(standing: Standing, failed: Failed, rules: Rules, now: float, rng: random.Random) -> Verdict:
-    if not _worth_another_try(failed, rules):
+    if not worth_another_try(failed, rules):
         return Dead(Reason.TARGET_REJECTED, _sentence(failed))
     if standing.probe:
         # the circuit is open again: held, in its place unless the target named a time, and nothing is spent
@@ -91,7 +91,8 @@ def _failed(standing: Standing, failed: Failed, rules: Rules, now: float, rng: r
     return Again(at)
 
 
-def _worth_another_try(failed: Failed, rules: Rules) -> bool:
+def worth_another_try(failed: Failed, rules: Rules) -> bool:
+    """Whether a failure of this kind is tried again."""
     if failed.fault is not None:
         return failed.fault in rules.on_fault
     return failed.status in rules.on_status

@@ -139,6 +139,14 @@ def _circuit(one: LaneMeter, labels: str) -> str:
     return "".join([f'fanout_circuit_state{{{labels},state="{state}"}} {int(is_in == state)}\n' for state in CIRCUITS])
 
 
+def _hedges(one: LaneMeter, labels: str) -> str:
+    return f"fanout_hedges_total{{{labels}}} {one.hedges}\n" if one.hedges else ""
+
+
+def _hedges_won(one: LaneMeter, labels: str) -> str:
+    return f"fanout_hedges_won_total{{{labels}}} {one.hedges_won}\n" if one.hedges else ""
+
+
 def _seconds(one: LaneMeter, labels: str) -> str:
     upto = list(itertools.accumulate(one.seconds.copy()))
     lines = [f'fanout_attempt_seconds_bucket{{{labels},le="{le}"}} {n}\n' for le, n in zip(BOUNDS, upto, strict=True)]
@@ -156,6 +164,8 @@ LANES: typing.Final = (
     Family("fanout_attempts_total", "counter", "Attempts: Delivered, a status (or its class), a fault.", _attempts),
     _plain("fanout_delivered_total", "counter", "Deliveries that the target accepted.", "delivered"),
     _plain("fanout_retries_total", "counter", "Deliveries put back to be tried again.", "retried"),
+    Family("fanout_hedges_total", "counter", "Tries sent beside a slow one.", _hedges),
+    Family("fanout_hedges_won_total", "counter", "Of these, those that succeeded first.", _hedges_won),
     Family("fanout_dead_letters_total", "counter", "Deliveries given up, by reason.", _died),
     Family("fanout_dead_letters_dropped_total", "counter", "Dead letters no longer kept: Keep, DropOldest.", _dropped),
     _plain("fanout_stuck", "gauge", "Compensations that were given up and wait for somebody to decide.", "stuck"),

@@ -27,6 +27,8 @@ class LaneMeter(msgspec.Struct, kw_only=True):
     delivered: int = 0
     failed: dict[str, int] = msgspec.field(default_factory=dict)  # by HTTP status or fault
     retried: int = 0
+    hedges: int = 0  # tries beside a slow one
+    hedges_won: int = 0
     dead: dict[str, int] = msgspec.field(default_factory=dict)  # by reason
     dropped: dict[str, int] = msgspec.field(default_factory=dict)  # dead letters, by Keep or DropOldest
     passed: dict[str, int] = msgspec.field(default_factory=dict)  # dead letters that held up others, by why they went

@@ -15,6 +15,7 @@ from tests.sim.checkers import (
     earlier,
     flights,
     generations,
+    hedges,
     isolation,
     keys,
     letters,
@@ -44,6 +45,7 @@ CHECKERS: typing.Final[dict[str, typing.Callable[[Reading], list[str]]]] = {
     "P16 answers": answers.check,
     "P17 keys": keys.check,
     "P24 generations": generations.check,
+    "P35 hedges": hedges.check,
 }
 
 

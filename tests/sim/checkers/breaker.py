@@ -32,9 +32,8 @@ def check(reading: Reading) -> list[str]:
             case Started():
                 sent = reading.history.sent[one.n]
                 wrong += models[sent.route, sent.target].sent(sent, one.at)
-            case Landed():
-                sent = reading.history.sent[one.n]
-                wrong += models[sent.route, sent.target].landed(sent, one.at)
+            case Landed() if (whole := reading.over.get(one.n)) is not None:
+                wrong += models[whole.route, whole.target].landed(whole, one.at)
             case Told(change=CircuitChanged() as change):
                 wrong += models[change.route, change.target].told(change, one.at)
             case _:
@@ -82,6 +81,8 @@ class Model:
     def sent(self, sent: Sent, now: float) -> list[str]:
         """An attempt reaches the target: it may have to be a probe."""
         wrong = self._unannounced()
+        if sent.of is not None:
+            return wrong if self.state == "Closed" else [*wrong, f"{self.name}: hedged at {now:.4f} while {self.state}"]
         self.epochs[sent.n] = self.epoch
         if self.state == "Open":
             return [*wrong, f"{self.name}: sent at {now:.4f} while the circuit is open until {self.until:.4f}"]

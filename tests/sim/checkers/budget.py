@@ -1,7 +1,7 @@
 """P10: retries stay within the budget, also when a whole backlog fails at once or comes back at once.
 
-By the target's own log: a share of each first attempt, one for each success and so many a second come in, a retry
-takes one, and what may be saved up is bounded. Only targets whose plan has a budget are judged.
+By the target's own log: a share of each first attempt, one for each success and so many a second come in, a retry or
+a hedge takes one, and what may be saved up is bounded. Only targets whose plan has a budget are judged.
 """
 
 from fanout_crds.plan import Budget, Plan, Policy
@@ -70,7 +70,7 @@ class Bucket:
         if landed:
             self.level += sent.yes
             return True
-        if sent.number == 1:
+        if sent.number == 1 and sent.of is None:
             self.level += self.budget.percent / 100
             return True
         self.level -= 1

@@ -1,7 +1,8 @@
 """Reading a history: what several checkers have to know of it, worked out once.
 
-Nothing here judges. A *chain* is all attempts at one delivery; the plan in force for an attempt is looked up by the
-time and order in which things happened, as an outsider with the operator's log and the targets' logs could.
+Nothing here judges. A *chain* is all attempts at one delivery, each with its hedges as one; the plan in force for an
+attempt is looked up by the time and order in which things happened, as an outsider with the operator's log and the
+targets' logs could.
 """
 
 import bisect
@@ -12,6 +13,7 @@ import msgspec
 from fanout_crds.plan import Plan, Policy, Target
 from fanout_dispatcher.telemetry.seam import CircuitChanged
 from fanout_dispatcher.values.views import DeadLetterView
+from tests.sim.checkers.attempts import Attempt, attempts
 from tests.sim.history import (
     DURABLE,
     Adopted,
@@ -36,6 +38,8 @@ class Reading(msgspec.Struct):
     """A history, sorted."""
 
     history: History
+    attempts: list[Attempt]
+    over: dict[int, Sent]  # by the try with which an attempt was over: the attempt
     chains: dict[Chain, list[Sent]]
     posted: dict[str, Posted]  # by event
     answered: dict[str, Answered]  # by event
@@ -52,9 +56,6 @@ class Reading(msgspec.Struct):
 
 def read(history: History) -> Reading:
     """Sort *history*."""
-    chains: dict[Chain, list[Sent]] = collections.defaultdict(list)
-    for sent in history.sent:
-        chains[sent.delivery, sent.target].append(sent)
     commits: dict[int, list[float]] = collections.defaultdict(list)
     for commit in history.of(Committed):
         if commit.fault is None:
@@ -62,11 +63,17 @@ def read(history: History) -> Reading:
     plans: dict[str, list[Adopted]] = collections.defaultdict(list)
     for adopted in history.of(Adopted):
         plans[adopted.plan.key].append(adopted)
+    tried = attempts(history, lambda sent: [one.policy for one in _targets(plans, sent.route, sent.target, sent.at)])
+    chains: dict[Chain, list[Sent]] = collections.defaultdict(list)
+    for attempt in tried:
+        chains[attempt.whole.delivery, attempt.whole.target].append(attempt.whole)
     changes = [one.change for one in history.of(Told)]
     broken = {(one.route, one.target) for one in changes if isinstance(one, CircuitChanged)}
     ended = {one.life: one for one in history.of(Ended)}
     return Reading(
         history=history,
+        attempts=tried,
+        over={one.last.n: one.whole for one in tried if one.last is not None},
         chains=dict(chains),
         posted={one.event: one for one in history.of(Posted)},
         answered={one.event: one for one in history.of(Answered)},
@@ -113,8 +120,12 @@ def target_at(reading: Reading, route: str, target: str, at: float) -> list[Targ
 
     A target that was taken out of its route keeps what was last said of it.
     """
+    return _targets(reading.plans, route, target, at)
+
+
+def _targets(plans: dict[str, list[Adopted]], route: str, target: str, at: float) -> list[Target]:
     found: list[Target] = []
-    for adopted in reading.plans.get(route, ()):
+    for adopted in plans.get(route, ()):
         if adopted.at > at + GRAIN:
             break
         named = target_of(adopted.plan, target)

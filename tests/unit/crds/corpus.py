@@ -109,6 +109,7 @@ ONE_KEY = "exactly one of keyAttribute and keyExpression is needed: it says what
 AFTER = "Block, PassOver"
 ATTRIBUTE = 'expected the name of a CloudEvents attribute, such as "subject": lower-case letters and digits, got '
 NO_ATTRIBUTE = "data and its type are no attributes that come as ce-… headers"
+UNDO: Json = {"url": "http://undo.example"}
 BACKOFFS = "Constant, Linear, Exponential, Schedule"
 
 
@@ -514,6 +515,29 @@ CORPUS: typing.Final = [
     _rule(f"{T}.policy.ordering.keyAttribute", "data", NO_ATTRIBUTE),
     _rule(f"{T}.policy.ordering", {"afterDeath": "PassOver"}, ONE_KEY),
     _rule(f"{T}.policy.ordering", {"keyAttribute": "subject", "keyExpression": "event.id"}, ONE_KEY),
+    _shape(f"{T}.policy.hedge.maxExtra", 4, "expected a whole number from 1 to 3, got 4"),
+    _shape(f"{T}.policy.hedge.delay", 5, DURATION + "5"),
+    _rule(f"{T}.policy.hedge.delay", "0s", ZERO),
+    _rule(
+        f"{T}.policy",
+        {"hedge": {"delay": "50ms"}, "ordering": {"keyAttribute": "subject"}},
+        "hedge does not go with ordering: a try that was cancelled may still arrive, after the next one of its key",
+    ),
+    _rule(
+        f"{T}.policy",
+        {"hedge": {"delay": "50ms"}, "retry": {"budget": {"mode": "Disabled"}}},
+        "hedge needs retry.budget: it bounds what hedges add while the target is slow for everybody",
+    ),
+    _rule(
+        f"{T}.policy",
+        {"hedge": {"delay": "5s"}, "timeouts": {"attempt": "5s"}},
+        "hedge.delay must be shorter than timeouts.attempt, after which all tries are over",
+    ),
+    _rule(
+        T,
+        {"name": "a", "url": "http://a.example", "policy": {"hedge": {"delay": "1s"}}, "compensate": UNDO},
+        "hedge does not go with compensate: a try that was cancelled may still be carried out after the undoing",
+    ),
     Bad("a key that is no string", f"{T}.policy.ordering.keyExpression", "1", KEY_AT, "must give a string", By.FILES),
     _shape(f"{BREAKER}.mode", "Forced", f'expected one of {MODES}, got "Forced"; did you mean "ForcedOpen"?'),
     _shape(f"{T}.delay", 5, DURATION + "5"),

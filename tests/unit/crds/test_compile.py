@@ -402,3 +402,16 @@ def test_an_outbox_whose_reference_does_not_resolve_is_held_and_the_targets_are_
     assert (outbox.held, outbox.url, outbox.address) == ("ServiceNotFound", None, None)
     assert [name for name, _ in made.unresolved] == ["sources.postgresOutbox"] * 3
     assert made.plan.targets[0].held is None
+
+
+def test_a_hedge_that_a_saga_inherits_is_refused_where_it_meets_a_compensation() -> None:
+    undone = CRM | {"authentication": None, "compensate": {"url": "https://undo.example"}}
+    manifest = route(undone, defaults={"policy": {"hedge": {"delay": "1s"}}})
+
+    with pytest.raises(Invalid) as refused:
+        compiled(manifest)
+
+    assert [str(fault) for fault in refused.value.faults] == [
+        "spec.targets[0].policy.hedge: hedge does not go with compensate: a try that was cancelled may still be carried"
+        " out after the undoing, once what it inherits is merged in"
+    ]

@@ -242,6 +242,10 @@ def test_memory_gives_up_sooner() -> None:
         ({"rateLimit": {"requests": 500, "per": "1m"}}, "rate_limit.burst", 1),
         ({"ordering": {"keyAttribute": "subject"}}, "ordering.after_death", "Block"),
         ({"ordering": {"keyAttribute": "id", "afterDeath": "PassOver"}}, "ordering.after_death", "PassOver"),
+        ({"hedge": {"delay": "50ms"}}, "hedge", plan.Hedge(delay=0.05, max_extra=1)),
+        ({"hedge": {"delay": "50ms", "maxExtra": 3}}, "hedge.max_extra", 3),
+        ({"hedge": {"mode": "Disabled"}}, "hedge", None),
+        ({"hedge": {"delay": "20s"}, "timeouts": {"attempt": "0s"}}, "hedge.delay", 20.0),
     ],
 )
 def test_a_built_in_default_gives_way_to_what_is_said_beside_it(said: Json, field: str, value: object) -> None:
@@ -295,6 +299,28 @@ def test_a_built_in_default_gives_way_to_what_is_said_beside_it(said: Json, fiel
             {"rateLimit": {"per": "1m"}},
             {"rateLimit": {"burst": 20}},
             "spec.targets[0].policy.rateLimit: requests is needed: how many may start in the time that per says",
+        ),
+        (
+            {"hedge": {"maxExtra": 2}},
+            None,
+            "spec.targets[0].policy.hedge: delay is needed: how long the first try may take before there is a second",
+        ),
+        (
+            {"hedge": {"delay": "10s"}},
+            None,
+            "spec.targets[0].policy.hedge.delay: must be shorter than the policy's timeouts.attempt, 10s",
+        ),
+        (
+            {"hedge": {"delay": "2s"}},
+            {"timeouts": {"attempt": "1s"}},
+            "spec.targets[0].policy: hedge.delay must be shorter than timeouts.attempt, after which all tries are over,"
+            " once what it inherits is merged in",
+        ),
+        (
+            {"ordering": {"keyAttribute": "subject"}},
+            {"hedge": {"delay": "1s"}},
+            "spec.targets[0].policy: hedge does not go with ordering: a try that was cancelled may still arrive, after"
+            " the next one of its key, once what it inherits is merged in",
         ),
         (
             {"circuitBreaker": {"slowCallRateThreshold": 50}},

@@ -87,6 +87,14 @@ def test_lanes_count_attempts_retries_and_the_dead_by_reason() -> None:
     assert of(found, "fanout_replayed_total", **PAYMENT) == 1
 
 
+def test_hedges_are_told_of_targets_that_have_had_any() -> None:
+    found = samples(lane(hedges=3, hedges_won=2), LaneMeter(route="shop/order", target="mail"))
+
+    assert of(found, "fanout_hedges_total", **PAYMENT) == 3
+    assert of(found, "fanout_hedges_won_total", **PAYMENT) == 2
+    assert [labels for name, labels in found if name.startswith("fanout_hedges")] == [tuple(PAYMENT.items())] * 2
+
+
 def test_lanes_gauge_what_waits_now() -> None:
     found = samples(lane(pending=9, pending_bytes=900, in_flight=2, dead_letters=3, circuit="Open"))
 

@@ -1,0 +1,194 @@
+"""Hedging: one more try of an attempt while the first is slow, and whoever succeeds first counts.
+
+It stands around a target's sender, so that the lane goes on as without it: an attempt is one flight with one outcome,
+which spends one attempt, is one piece of evidence and is counted once. Within it up to ``maxExtra`` more tries are
+sent, each a delay after the one before, with the same number and the same Idempotency-Key. The first to succeed is the
+attempt's outcome; the others are cancelled, which proves nothing. The attempt's deadline is that of all its tries.
+
+No failure decides while another try is in flight, and none is sent once one has failed: what follows is the retry's.
+(gRPC's A6 ends a call at the first fatal status. But a target that knows the key of what it is working on answers the
+second request 409, says draft-ietf-httpapi-idempotency-key-header, and that must not end the first.) When all have
+failed, a failure that is tried again outweighs one that is not.
+
+A hedge takes what is to spare and waits for nothing: a slot that no delivery waits for, one of the retry budget, and
+one of a budget of its own, with the same figures, that successes do not fill. Of a target that is slow for everybody,
+and succeeds, each success would pay for the next hedge otherwise, and it would get everything twice.
+"""
+
+import typing
+
+import msgspec
+
+from fanout_crds import plan
+from fanout_dispatcher.engine.clock import Clock
+from fanout_dispatcher.engine.gates import Gates
+from fanout_dispatcher.engine.tally import Tally
+from fanout_dispatcher.engine.window import Window
+from fanout_dispatcher.engine.works import Works
+from fanout_dispatcher.policies.budget import Budget
+from fanout_dispatcher.policies.decide import Rules, worth_another_try
+from fanout_dispatcher.transport.protocol import Flight, Sender
+from fanout_dispatcher.values.outcome import Delivered, Failed, Outcome, Reason, Refused
+
+NO_EVIDENCE: typing.Final = Refused("what a hedge comes to is told with its attempt")
+
+
+class Lane(typing.Protocol):
+    """A target's lane, as far as its hedges need it."""
+
+    clock: Clock
+    ending: Reason | None
+    fresh: Window
+    gates: Gates
+    held: str | None
+    rules: Rules
+    tally: Tally
+    tried: Window
+    works: Works
+
+    def soon(self) -> None:
+        """Pump in the next turn of the loop."""
+
+
+class Tries(msgspec.Struct, eq=False):
+    """One attempt, *whole* as the lane knows it, and its tries that are in flight."""
+
+    whole: Flight
+    extra: int  # that may still be sent
+    flying: list[Flight] = msgspec.field(default_factory=list)
+    first: Flight | None = None
+    failed: Outcome | None = None  # the weightiest failure so far
+
+
+class Hedging:
+    """A sender that sends more than one try of an attempt, by another one."""
+
+    def __init__(self, sender: Sender, rule: plan.Hedge, budget: Budget, lane: Lane) -> None:
+        self.sender = sender
+        self.rule = rule
+        self.budget = budget
+        self.lane = lane
+        self.wheel = lane.works.hedges
+        self.closed = False
+
+    def __repr__(self) -> str:
+        return f"<Hedging {self.rule.max_extra} after {self.rule.delay:g}s by {self.sender!r}>"
+
+    # --- what the lane asks -----------------------------------------------------------------------------------------
+
+    def start(self, flight: Flight) -> None:
+        """Send the first try."""
+        if flight.number == 1:
+            self.budget.enter(flight, flight.entered)
+        tries = Tries(flight, 0 if flight.probe else self.rule.max_extra)
+        tries.first = self._another(tries, flight.started)
+        flight.carrier = tries
+        self._send(tries, tries.first)
+
+    def cancel(self, flight: Flight) -> None:
+        """Cancel all tries; none of them lands."""
+        self._cancel(typing.cast(Tries, flight.carrier))
+
+    def close(self) -> None:
+        """Send no more hedges; what is in flight lands."""
+        self.closed = True
+        self.sender.close()
+
+    # --- what tries tell --------------------------------------------------------------------------------------------
+
+    def late(self, flight: Flight) -> None:
+        """The newest try is slow: send another one beside it, if there is something to spare."""
+        tries = typing.cast(Tries, flight.delivery)
+        lane, now = self.lane, self.lane.clock.now()
+        if self._spare(now):
+            one = self._another(tries, now - lane.clock.offset)
+            lane.gates.enter_spare(one, now)
+            self.budget.spend(now)
+            lane.tally.meter.hedges += 1
+            tries.extra -= 1
+            self._send(tries, one)
+
+    def land(self, flight: Flight, outcome: Outcome) -> None:
+        """Take the outcome of one try; a second one moves nothing."""
+        if flight.landed:
+            return
+        tries = typing.cast(Tries, flight.delivery)
+        self._ends(tries, flight)
+        if self._succeeds(outcome):
+            self.lane.tally.meter.hedges_won += flight is not tries.first
+            self._over(tries, outcome)
+            return
+        tries.failed = failed = weightier(tries.failed, outcome, self.lane.rules)
+        if not tries.flying:
+            self._over(tries, failed)
+            return
+        tries.extra = 0
+        self.wheel.drop(tries.flying[-1])
+        self.lane.soon()  # a slot may be free
+
+    # --- within -----------------------------------------------------------------------------------------------------
+
+    def _another(self, tries: Tries, started: float) -> Flight:
+        """The whole as one try: what is sent and kept is the same, what belongs to its way is new."""
+        return msgspec.structs.replace(
+            tries.whole,
+            landing=self,
+            started=started,
+            entered=started + self.lane.clock.offset,
+            delivery=tries,
+            slot=-1,
+            carrier=None,
+            sender=self.sender,
+        )
+
+    def _send(self, tries: Tries, one: Flight) -> None:
+        tries.flying.append(one)
+        if tries.extra:
+            self.wheel.add(one, one.started + self.rule.delay)
+        self.sender.start(one)
+
+    def _spare(self, now: float) -> bool:
+        lane = self.lane
+        if self.closed or lane.held is not None or lane.ending is not None or lane.fresh.ready or lane.tried.ready:
+            return False
+        return self.budget.opens_at(now) <= now and lane.gates.spare(now)
+
+    def _succeeds(self, outcome: Outcome) -> bool:
+        return type(outcome) is Delivered or (type(outcome) is Failed and outcome.status in self.lane.rules.success)
+
+    def _over(self, tries: Tries, outcome: Outcome) -> None:
+        self._cancel(tries)
+        tries.whole.landing.land(tries.whole, outcome)
+
+    def _cancel(self, tries: Tries) -> None:
+        tries.whole.carrier = None
+        for one in tries.flying.copy():
+            self.sender.cancel(one)
+            self._ends(tries, one)
+
+    def _ends(self, tries: Tries, one: Flight) -> None:
+        """A try is over: a hedge gives back what it took."""
+        one.landed = True
+        tries.flying.remove(one)
+        self.wheel.drop(one)
+        if one is not tries.first:
+            self.lane.gates.leave(one, NO_EVIDENCE, self.lane.clock.now())
+
+
+def weightier(before: Outcome | None, then: Outcome, rules: Rules) -> Outcome:
+    """Of two that are no success the one to decide by: one that is tried again, any failure, the later of two alike."""
+    return then if before is None or _weight(then, rules) >= _weight(before, rules) else before
+
+
+def _weight(outcome: Outcome, rules: Rules) -> int:
+    if type(outcome) is not Failed:
+        return 0
+    return 2 if worth_another_try(outcome, rules) else 1
+
+
+def hedged(sender: Sender, policy: plan.Policy, lane: Lane) -> Sender:
+    """*sender*, with hedges where *policy* asks for them; without a retry budget nothing would bound them."""
+    rule, budget = policy.hedge, policy.retry.budget
+    if rule is None or budget is None:
+        return sender
+    return Hedging(sender, rule, Budget(budget, policy.bulkhead.max_concurrent), lane)
