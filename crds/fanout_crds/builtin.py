@@ -187,7 +187,9 @@ def _half_open(said: breaker.HalfOpen) -> plan.HalfOpen:
 def _bulkhead(said: policy.Bulkhead) -> plan.Bulkhead:
     adaptive = None if said.adaptive is None or said.adaptive.mode == "Disabled" else said.adaptive
     most = _or(said.max_concurrent, max(64, policy.highest(adaptive) if adaptive else 0))
-    return plan.Bulkhead(max_concurrent=most, adaptive=_adaptive(adaptive, most) if adaptive else None)
+    return plan.Bulkhead(
+        max_concurrent=most, adaptive=_adaptive(adaptive, most) if adaptive else None, max_queue=said.max_queue
+    )
 
 
 def _adaptive(said: policy.Adaptive, most: int) -> plan.Adaptive:

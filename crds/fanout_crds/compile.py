@@ -57,12 +57,12 @@ def compile(route: FanoutRoute, installation: Installation, refs: Refs, revision
 
     Raises Invalid when merged policies contradict each other, and PlanTooLarge.
     """
-    policies = _policies(route, installation)
+    respond = _respond(route)
+    policies = _policies(route, installation, respond)
     accept = route.spec.accept or Accept()
     home = route.metadata.namespace
     resolved = [_Resolved(target.name, target, home, refs) for target in route.spec.targets]
     behind = [(role, of, _Resolved(name, one, home, refs), one) for role, of, name, one in _behind(route)]
-    respond = _respond(route)
     source = outbox.resolve(route, refs)
     kept = answers.kept(route)
     made = plan.Plan(
@@ -137,7 +137,7 @@ def _behind(route: FanoutRoute) -> Iterator[tuple[plan.BehindRole, str, str, End
         yield "Final", "", f"{callback.name}.finally", callback
 
 
-def _policies(route: FanoutRoute, installation: Installation) -> list[plan.Policy]:
+def _policies(route: FanoutRoute, installation: Installation, respond: plan.Respond | None) -> list[plan.Policy]:
     """Resolve the policy of each target: target ← route ← installation, checked again, then the built-in defaults."""
     faults = Faults()
     shared = merge(route.spec.defaults.policy if route.spec.defaults else None, installation.policy)
@@ -145,7 +145,7 @@ def _policies(route: FanoutRoute, installation: Installation) -> list[plan.Polic
     for place, target in enumerate(route.spec.targets):
         said = merge(target.policy, shared) or Policy()
         recheck(said, f"spec.targets[{place}].policy", faults)
-        out.append(builtin.complete(said, route.spec.durability))
+        out.append(_queued(builtin.complete(said, route.spec.durability), target, respond))
         _check_delay(target, out[-1].timeouts.total, f"spec.targets[{place}].delay", faults)
         _check_hedge(target, said, out[-1], f"spec.targets[{place}].policy.hedge", faults)
     orders = [policy.ordering is not None for policy in out]
@@ -171,6 +171,15 @@ def _check_hedge(target: Target, said: Policy, policy: plan.Policy, path: str, f
         faults.add(f"{path}.delay", f"must be shorter than the policy's timeouts.attempt, {attempt:g}s")
     if target.compensate and not (target.policy and hedges(target.policy)):  # its own was looked at before
         faults.add(path, UNDONE_ONCE + MERGED)
+
+
+def _queued(policy: plan.Policy, target: Target, respond: plan.Respond | None) -> plan.Policy:
+    """Leave an inherited maxQueue only where callers wait for the target from the event's acceptance on."""
+    if policy.bulkhead.max_queue is None:
+        return policy
+    if respond is not None and target.name in respond.wait_for and not target.depends_on:
+        return policy
+    return msgspec.structs.replace(policy, bulkhead=msgspec.structs.replace(policy.bulkhead, max_queue=None))
 
 
 def _capture(route: FanoutRoute, respond: plan.Respond | None, target: str) -> int:

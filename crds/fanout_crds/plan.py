@@ -124,6 +124,7 @@ class Bulkhead(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     max_concurrent: int
     adaptive: Adaptive | None = None
+    max_queue: int | None = None  # callers whose delivery may wait for a slot; None = any number
 
 
 class RateLimit(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -111,6 +111,13 @@ class Bulkhead(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         Integer(1, 4096),
         "Attempts in flight to the target at once, per dispatcher. Unset: 64, or what adaptive says when that is more.",
     ] = None
+    max_queue: Annotated[
+        int | None,
+        Integer(0, 10_000),
+        "Callers (respond.mode Settled) whose delivery may wait for a slot; the next is answered 503, and nothing is"
+        " accepted. 0: none may. Where it is inherited, it holds for targets that callers wait for and that depend on"
+        " no other. Unset: any number.",
+    ] = None
     adaptive: Annotated[
         Adaptive | None,
         Object(Adaptive),

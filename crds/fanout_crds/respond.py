@@ -5,6 +5,7 @@ targets: whom the caller waits for is one question, who is served another. Whate
 goes on as its policy says.
 """
 
+import typing
 from typing import Annotated, ClassVar, Literal
 
 import msgspec
@@ -13,6 +14,7 @@ from fanout_crds import shape, texts
 from fanout_crds.expressions import ANSWER_BODY, ANSWER_STATUS, ExpressionText
 from fanout_crds.kinds import Duration, Enum, Integer, Quantity
 from fanout_crds.objects import ListOf, Object
+from fanout_crds.policy import Policy
 from fanout_crds.request import EACH_ONCE as EACH_HEADER_ONCE
 from fanout_crds.rules import Rule, snake
 
@@ -107,6 +109,21 @@ class Respond(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     ] = None
 
 
+def _has_queue(policy: Policy | None) -> bool:
+    return policy is not None and policy.bulkhead is not None and policy.bulkhead.max_queue is not None
+
+
+def _settled(spec: typing.Any) -> bool:
+    return spec.respond is not None and spec.respond.mode == "Settled"
+
+
+def _queues(spec: typing.Any, target: typing.Any) -> bool:
+    if not _has_queue(target.policy):
+        return True
+    waited = _settled(spec) and (spec.respond.wait_for is None or target.name in spec.respond.wait_for)
+    return waited and not target.depends_on
+
+
 KNOWN = Rule(
     "!has(self.respond) || !has(self.respond.waitFor)"
     " || self.respond.waitFor.all(one, self.targets.exists(target, target.name == one))",
@@ -116,6 +133,21 @@ KNOWN = Rule(
         or spec.respond.wait_for is None
         or set(spec.respond.wait_for) <= {target.name for target in spec.targets}
     ),
+)
+_SETTLED = "has(self.respond) && has(self.respond.mode) && self.respond.mode == 'Settled'"
+QUEUED = Rule(
+    "self.targets.all(one, !has(one.policy) || !has(one.policy.bulkhead) || !has(one.policy.bulkhead.maxQueue)"
+    f" || ({_SETTLED} && (!has(self.respond.waitFor) || one.name in self.respond.waitFor)"
+    " && (!has(one.dependsOn) || size(one.dependsOn) == 0)))",
+    "policy.bulkhead.maxQueue goes with targets that callers wait for (respond.mode Settled, and in waitFor where that"
+    " names any) and that depend on no other",
+    lambda spec: all(_queues(spec, target) for target in spec.targets),
+)
+QUEUED_BY_DEFAULT = Rule(
+    "!has(self.defaults) || !has(self.defaults.policy) || !has(self.defaults.policy.bulkhead)"
+    f" || !has(self.defaults.policy.bulkhead.maxQueue) || ({_SETTLED})",
+    "defaults.policy.bulkhead.maxQueue goes with respond.mode Settled: elsewhere nobody waits",
+    lambda spec: not _has_queue(spec.defaults and spec.defaults.policy) or _settled(spec),
 )
 ENOUGH = Rule(
     "!has(self.respond) || !has(self.respond.quorum) || self.respond.quorum <= size(self.targets)",

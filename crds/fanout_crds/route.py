@@ -18,7 +18,7 @@ from fanout_crds.nearest import hint
 from fanout_crds.objects import ListOf, Object, join
 from fanout_crds.policy import POLICY, EndpointTimeouts, Policy, hedges
 from fanout_crds.request import Request as Request
-from fanout_crds.respond import ENOUGH, KNOWN, Respond
+from fanout_crds.respond import ENOUGH, KNOWN, QUEUED, QUEUED_BY_DEFAULT, Respond
 from fanout_crds.retry import Retry
 from fanout_crds.rules import Rule
 from fanout_crds.secret import SecretRef
@@ -216,7 +216,17 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class Spec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What a route asks for."""
 
-    RULES: ClassVar = (KNOWN, ENOUGH, JOURNALLED, UNATTENDED, ANSWERED, UNFETCHED, ASKED_ANEW)
+    RULES: ClassVar = (
+        KNOWN,
+        ENOUGH,
+        QUEUED,
+        QUEUED_BY_DEFAULT,
+        JOURNALLED,
+        UNATTENDED,
+        ANSWERED,
+        UNFETCHED,
+        ASKED_ANEW,
+    )
     class_name: Annotated[str, texts.ClassName, "Which installation serves the route. Unset: fanout."] = CLASS_NAME
     suspend: Annotated[bool, Flag(), "true: events are accepted and kept, nothing is delivered. Unset: false."] = False
     listen: Annotated[Listen | None, Object(Listen), "Where events come in. Unset: as each field says."] = None

@@ -1,6 +1,9 @@
-"""A second try while the first is slow: the real command and real targets."""
+"""A second try while the first is slow, and callers that find no slot: the real command and real targets."""
 
+import asyncio
 import typing
+
+import httpx
 
 from tests.process.conftest import Bench
 from tests.process.test_dispatcher import eventually, view
@@ -51,3 +54,34 @@ async def test_the_second_try_answers_for_a_first_one_that_hangs(bench: Bench) -
         return len(slow.connections) == 1
 
     await eventually(closed)  # of each event the connection of the slow one is closed, the other is kept
+
+
+async def test_who_would_have_to_wait_for_a_slot_is_told_at_once_and_nothing_is_accepted(bench: Bench) -> None:
+    payment = await bench.target("payment")
+    payment.delay = 1.0
+    bench.route(
+        described(payment, {"bulkhead": {"maxConcurrent": 1, "maxQueue": 1}}),
+        respond={"mode": "Settled", "timeout": "20s"},
+    )
+    process = await bench.started()
+
+    answers = await asyncio.gather(*(ask(bench, process.listen) for _ in range(6)))
+
+    def slugs(status: int) -> list[str]:
+        return [one.json().get("type", "").rpartition("/")[2] for one in answers if one.status_code == status]
+
+    refused = [one for one in answers if one.status_code == 503]
+    assert (slugs(200), slugs(503)) == ([""] * 2, ["bulkhead-full"] * 4)
+    assert all(_told(one) for one in refused), refused[0].text
+    assert len(payment.got) == 2
+    metrics = (await bench.client.get(f"{process.admin}/metrics")).text
+    assert 'fanout_events_refused_total{route="shop/order-placed",reason="BulkheadFull"} 4' in metrics
+
+
+def _told(refused: httpx.Response) -> bool:
+    says = refused.json()["detail"]
+    return (
+        says.startswith("target payment has no slot free")
+        and refused.headers["retry-after"] == "1"
+        and "fanout-receipt" not in refused.headers
+    )

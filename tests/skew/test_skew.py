@@ -45,7 +45,7 @@ def test_what_came_later_is_off_in_a_plan_of_the_version_before() -> None:
     assert (found.rate, found.idempotency, found.batches) == (None, None, False)
     policy = target.policy
     assert (policy.retry.budget, policy.rate_limit, policy.bulkhead.adaptive, target.delay) == (None, None, None, 0)
-    assert policy.hedge is None
+    assert (policy.hedge, policy.bulkhead.max_queue) == (None, None)
     assert target.when is None
     assert (policy.circuit_breaker.mode, policy.circuit_breaker.slow_call_duration) == ("Auto", 0)
     assert policy.retry.backoff.schedule == ()

@@ -16,6 +16,7 @@ from fanout_dispatcher.engine.callers import Callers
 from fanout_dispatcher.engine.clock import Clock
 from fanout_dispatcher.engine.filters import Judged
 from fanout_dispatcher.engine.lane import Lane
+from fanout_dispatcher.engine.lines import no_room
 from fanout_dispatcher.engine.order import Keys
 from fanout_dispatcher.engine.pending import Pending
 from fanout_dispatcher.engine.route import Route
@@ -123,6 +124,7 @@ class Acceptance:
         assert route.waits is not None, f"nobody waits for the targets of {route.plan.key}"
         judged, keys = route.judge(head, body)
         turned = self.turned(route, len(body), judged) or callers.turned(route.meter.route)
+        turned = turned or no_room(route.waits, judged)
         if turned is not None:
             tell(count(route.meter, turned))
             return None
@@ -136,7 +138,7 @@ class Acceptance:
     def accept_for(self, caller: Caller, route: Route, head: Head, body: bytes, reply: Reply, keyed: Keyed) -> None:
         """Take an event with its key for *caller*, who waits already; *reply* is called once, with its acceptance."""
         judged, keys = route.judge(head, body)
-        turned = self.turned(route, len(body), judged)
+        turned = self.turned(route, len(body), judged) or no_room(caller.waits, judged)
         if turned is not None:
             return reply(count(route.meter, turned))
         meter = route.meter

@@ -12,6 +12,7 @@ import msgspec
 
 from fanout_crds import plan
 from fanout_dispatcher.engine.filters import Judged
+from fanout_dispatcher.engine.lines import Line, leave, stand
 from fanout_dispatcher.engine.pending import Pending
 from fanout_dispatcher.policies.quorum import judge, too_late
 from fanout_dispatcher.values.answer import Captured
@@ -76,6 +77,7 @@ class Waits(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     silence: tuple[Heard, ...]  # what is heard of each of these to begin with
     captures: tuple[int, ...]  # bytes of its answer that a caller is shown
     durable: bool
+    lines: tuple[Line | None, ...] = ()  # of these, those that callers stand in line for; empty: none
 
 
 class Caller:
@@ -88,6 +90,7 @@ class Caller:
         "callers",
         "heard",
         "judged",
+        "lines",
         "lost",
         "meter",
         "over",
@@ -113,6 +116,7 @@ class Caller:
         self.lost = 0  # not to be hoped for
         self.busy = bytearray(len(waits.names))  # an attempt is under way, or its success is on its way to the disk
         self.bytes = 0
+        self.lines: list[Line | None] = []  # those that it stands in, by place; empty: none has a bound
         self.over = False
         self.tick = 0
 
@@ -127,6 +131,8 @@ class Caller:
         self.judged = judged
         pending.caller = self
         pending.refs += 1
+        if self.waits.lines:
+            self.lines = stand(self.waits, judged)
 
     def taken(self, said: Answered) -> None:
         """Take what acceptance says to a producer: an event that is turned away ends the wait."""
@@ -177,6 +183,8 @@ class Caller:
         place = self.waits.places[index]
         if place != NOBODY:
             self.busy[place] = True
+            if self.lines:
+                leave(self.lines, place)
 
     def landed(self, index: int, outcome: Outcome, verdict: Verdict) -> None:
         """It has landed."""
@@ -266,6 +274,8 @@ class Caller:
         self.lost += bool(heard.reason) - bool(self.heard[place].reason)
         self.succeeded += heard.state == State.DELIVERED
         self.asked -= heard.state == State.SKIPPED and not heard.lost
+        if self.lines and heard.state != State.PENDING:
+            leave(self.lines, place)
         self.heard[place] = heard
 
     def _judge(self) -> None:
@@ -289,6 +299,8 @@ class Caller:
         self.tell = _nobody  # the event may wait for its retry for a day, and must not keep a connection in memory
         self.callers.left(self)
         self.heard = []
+        for place in range(len(self.lines)):
+            leave(self.lines, place)
         pending, self.pending = self.pending, None
         if pending is not None:
             self.waits.book.release(pending)

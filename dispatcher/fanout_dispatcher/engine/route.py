@@ -9,6 +9,7 @@ from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.caller import NOBODY, Waits
 from fanout_dispatcher.engine.filters import Filters, Judged
 from fanout_dispatcher.engine.lane import Lane
+from fanout_dispatcher.engine.lines import lines
 from fanout_dispatcher.engine.order import Keys, Orders
 from fanout_dispatcher.policies.shape import Shape
 from fanout_dispatcher.policies.turnstile import Turnstile
@@ -109,16 +110,20 @@ def keyed_by(plan: Plan) -> Expression | None:
     return None if text is None else expressions.compile(text, expressions.KEY)
 
 
-def waits(plan: Plan, book: Book, lanes: tuple[Lane, ...], *, durable: bool) -> Waits | None:
-    """What callers of the route wait for; None where they do not."""
+def waits(
+    plan: Plan, book: Book, lanes: tuple[Lane, ...], *, durable: bool, before: Waits | None = None
+) -> Waits | None:
+    """What callers of the route wait for; None where they do not. *before* is what they waited for until now."""
     rule = plan.respond
     if rule is None:
         return None
     names = tuple(target.name for target in plan.targets if target.name in rule.wait_for)
+    waited = tuple(lane for lane in lanes if lane.target.name in names)
     return Waits(
         rule=rule,
         book=book,
-        lanes=tuple(lane for lane in lanes if lane.target.name in names),
+        lanes=waited,
+        lines=lines(waited, before.lines if before else ()),
         names=names,
         places=tuple(names.index(one.name) if one.name in names else NOBODY for one in plan.everybody),
         silence=tuple(Heard(target=name) for name in names),

@@ -208,7 +208,7 @@ class Routes:
             posted="POST" in plan.methods,
             source=None if "{" in plan.path else plan.path,
             parameters=parameters(plan, asked),
-            waits=waits(plan, book, lanes, durable=book is self.durable),
+            waits=waits(plan, book, lanes, durable=book is self.durable, before=before.waits if before else None),
             shape=shaped(plan.respond),
             turnstile=turnstile(plan.rate, before.turnstile if before else None, self.works.loop.time()),
             keyed_by=keyed_by(plan),

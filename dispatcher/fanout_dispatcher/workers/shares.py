@@ -120,7 +120,8 @@ class Share(msgspec.Struct, frozen=True):
             adaptive = Adaptive(
                 min=self._some(adaptive.min), initial=self._some(adaptive.initial), max=self._some(adaptive.max)
             )
-        return Bulkhead(max_concurrent=self._some(whole.max_concurrent), adaptive=adaptive)
+        queue = None if whole.max_queue is None else self.part(whole.max_queue)
+        return Bulkhead(max_concurrent=self._some(whole.max_concurrent), adaptive=adaptive, max_queue=queue)
 
     def _rate(self, whole: Rate | None) -> Rate | None:
         """The same requests in so many times the time: a rate divides without a remainder, a burst does not."""

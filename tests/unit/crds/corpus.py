@@ -109,7 +109,15 @@ ONE_KEY = "exactly one of keyAttribute and keyExpression is needed: it says what
 AFTER = "Block, PassOver"
 ATTRIBUTE = 'expected the name of a CloudEvents attribute, such as "subject": lower-case letters and digits, got '
 NO_ATTRIBUTE = "data and its type are no attributes that come as ce-… headers"
+QUEUED = (
+    "policy.bulkhead.maxQueue goes with targets that callers wait for (respond.mode Settled, and in waitFor where that"
+    " names any) and that depend on no other"
+)
 UNDO: Json = {"url": "http://undo.example"}
+QUEUE_HERE: Json = {"name": "a", "url": "http://a.example", "policy": {"bulkhead": {"maxQueue": 0}}}
+OTHER: Json = {"name": "b", "url": "http://b.example"}
+AFTER_OTHER: Json = {"dependsOn": ["b"]}
+ELSEWHERE: Json = {"mode": "Settled", "waitFor": ["b"]}
 BACKOFFS = "Constant, Linear, Exponential, Schedule"
 
 
@@ -303,6 +311,14 @@ CORPUS: typing.Final = [
     )._replace(path="spec"),
     _rule(
         "spec.respond", {"mode": "Settled", "quorum": 2}, "respond.quorum must not be more than there are targets"
+    )._replace(path="spec"),
+    _rule(f"{T}.policy.bulkhead.maxQueue", 4, QUEUED)._replace(path="spec"),
+    _rule("spec", good()["spec"] | {"respond": ELSEWHERE, "targets": [QUEUE_HERE, OTHER]}, QUEUED),
+    _rule("spec", good()["spec"] | {"respond": SETTLED, "targets": [QUEUE_HERE | AFTER_OTHER, OTHER]}, QUEUED),
+    _rule(
+        "spec.defaults.policy.bulkhead.maxQueue",
+        4,
+        "defaults.policy.bulkhead.maxQueue goes with respond.mode Settled: elsewhere nobody waits",
     )._replace(path="spec"),
     _shape("spec.targets", [], "expected 1 to 64 items, got 0"),
     _shape("spec.targets", {}, "expected a list, got a mapping"),

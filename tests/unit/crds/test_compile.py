@@ -415,3 +415,15 @@ def test_a_hedge_that_a_saga_inherits_is_refused_where_it_meets_a_compensation()
         "spec.targets[0].policy.hedge: hedge does not go with compensate: a try that was cancelled may still be carried"
         " out after the undoing, once what it inherits is merged in"
     ]
+
+
+def test_an_inherited_max_queue_is_for_those_whom_callers_wait_for_from_the_start() -> None:
+    names = ("asked", "later", "unheard")
+    targets: list[Json] = [{"name": name, "url": f"https://{name}.example"} for name in names]
+    targets[1] |= {"dependsOn": ["asked"]}
+    settled = {"mode": "Settled", "waitFor": ["asked", "later"]}
+    queued = {"policy": {"bulkhead": {"maxQueue": 0}}}
+
+    made = compiled(route(*targets, respond=settled, defaults=queued)).plan
+
+    assert [target.policy.bulkhead.max_queue for target in made.targets] == [0, None, None]

@@ -184,3 +184,12 @@ def test_what_is_not_a_limit_is_the_same_for_everybody() -> None:
 
     assert (first.revision, first.path, first.targets[0].url) == (plan.revision, plan.path, plan.targets[0].url)
     assert first.targets[1].policy.timeouts == second.targets[1].policy.timeouts == plan.targets[1].policy.timeouts
+
+
+@pytest.mark.parametrize(("whole", "parts"), [(None, [None, None, None]), (0, [0, 0, 0]), (4, [2, 1, 1])])
+def test_places_in_line_are_divided_also_where_there_are_fewer_than_workers(
+    whole: int | None, parts: list[int | None]
+) -> None:
+    plan = a_plan(a_target(policy={"bulkhead": {"max_queue": whole}}))
+
+    assert [share(plan).targets[0].policy.bulkhead.max_queue for share in shares(3)] == parts

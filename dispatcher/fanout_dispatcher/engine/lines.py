@@ -1,0 +1,106 @@
+"""Lines: callers whose delivery has not come to a slot of its target's bulkhead yet, where ``maxQueue`` bounds them.
+
+A caller that would have to wait for a slot for longer than it waits at all is better told at once. So it is turned away
+before anything is accepted: what goes on behind a 503 would only keep the slots from those who still wait. One stands
+in line from the event's acceptance until its delivery is in flight, or settled, or until the caller has its answer; one
+that waits for a retry does not.
+"""
+
+import typing
+from collections.abc import Sequence
+
+from fanout_crds import plan
+from fanout_dispatcher.engine.filters import Judged
+from fanout_dispatcher.engine.gates import Gates
+from fanout_dispatcher.values.answers import Turned
+
+BUSY: typing.Final = 1  # seconds after which one that was turned away may try again
+
+
+class Lane(typing.Protocol):
+    """A target's lane, as far as a line needs it."""
+
+    gates: Gates
+    target: plan.Target
+
+
+class Waits(typing.Protocol):
+    """What callers of a route wait for."""
+
+    @property
+    def lines(self) -> Sequence["Line | None"]:
+        """By the place of each target that is waited for."""
+
+    @property
+    def places(self) -> Sequence[int]:
+        """By each delivery, the place of its target."""
+
+
+class Line:
+    """The callers in line for one target."""
+
+    __slots__ = ("lane", "waiting")
+
+    def __init__(self, lane: Lane) -> None:
+        self.lane = lane
+        self.waiting = 0
+
+    def __repr__(self) -> str:
+        return f"<Line {self.waiting} for {self.lane.gates.bulkhead}>"
+
+    @property
+    def full(self) -> bool:
+        """No slot is free for one more caller, and no place in line: those in line will have the slots first."""
+        most = self.lane.target.policy.bulkhead.max_queue
+        gates = self.lane.gates
+        slots = gates.bulkhead.limit
+        if gates.adaptive is not None:
+            slots = min(slots, int(gates.adaptive.limit))
+        return most is not None and gates.bulkhead.in_flight + self.waiting >= slots + most
+
+
+def lines(lanes: Sequence[Lane], before: Sequence[Line | None]) -> tuple[Line | None, ...]:
+    """The line of each of *lanes* that asks for one, taken over from *before* where it is there; empty if none asks."""
+    known = {id(line.lane): line for line in before if line is not None}
+    made = tuple(
+        None if lane.target.policy.bulkhead.max_queue is None else known.get(id(lane)) or Line(lane) for lane in lanes
+    )
+    return made if any(made) else ()
+
+
+def no_room(waits: Waits, judged: Judged | None) -> Turned | None:
+    """Why one more caller cannot stand in line, if so: for the first target of its event whose line is full."""
+    for line in _of_event(waits, judged) if waits.lines else ():
+        if line is not None and line.full:
+            target = line.lane.target
+            detail = (
+                f"target {target.name} has no slot free and as many callers in line as bulkhead.maxQueue lets,"
+                f" {target.policy.bulkhead.max_queue}: nothing was accepted, try again later"
+            )
+            return Turned(status=503, reason="BulkheadFull", detail=detail, retry_after=BUSY)
+    return None
+
+
+def stand(waits: Waits, judged: Judged | None) -> list[Line | None]:
+    """Stand in line for each target that the event is for; those lines, by place."""
+    stood = _of_event(waits, judged)
+    for line in stood:
+        if line is not None:
+            line.waiting += 1
+    return stood
+
+
+def leave(stood: list[Line | None], place: int) -> None:
+    """Leave the line at *place*, if one still stands in it."""
+    line, stood[place] = stood[place], None
+    if line is not None:
+        line.waiting -= 1
+
+
+def _of_event(waits: Waits, judged: Judged | None) -> list[Line | None]:
+    """The lines of the targets that the event is for, by place."""
+    found: list[Line | None] = [None for _ in waits.lines]
+    for index, place in enumerate(waits.places):
+        if place >= 0 and (judged is None or judged[index] is True):
+            found[place] = waits.lines[place]
+    return found
