@@ -61,6 +61,8 @@ def _places(route: FanoutRoute) -> Iterator[_Place]:
         path = f"spec.targets[{number}]"
         before, mend = _before(target.name, after), f"{path}.dependsOn"
         yield _Place(target, path, before, mend)
+        if target.fallback and target.fallback.target:
+            yield _Place(target.fallback.target, f"{path}.fallback.target", before, mend)
         if target.compensate:
             yield _Place(target.compensate, f"{path}.compensate", before | {target.name}, mend)
     for number, callback in enumerate(route.spec.callbacks):

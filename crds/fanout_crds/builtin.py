@@ -5,14 +5,14 @@ A built-in default gives way to what somebody said beside it (an openDuration of
 """
 
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from fanout_crds import accept, breaker, plan, policy, retry
+from fanout_crds import accept, breaker, fallback, plan, policy, retry
+from fanout_crds.endpoint import Patience
 from fanout_crds.kinds import FAULT_NAMES
-from fanout_crds.respond import Respond
-from fanout_crds.route import Patience
+from fanout_crds.respond import Respond, Waitable, waited_for
 from fanout_crds.shape import Shape
 from fanout_crds.words import Answer
 
@@ -55,11 +55,11 @@ def complete(said: policy.Policy, durability: str) -> plan.Policy:
     )
 
 
-def respond(said: Respond | None, targets: tuple[str, ...]) -> plan.Respond | None:
+def respond(said: Respond | None, targets: Sequence[Waitable]) -> plan.Respond | None:
     """Fill what nobody said of what a caller waits for; None where it does not wait."""
     if said is None or said.mode != "Settled":
         return None
-    wait_for = _or(said.wait_for, targets)
+    wait_for = waited_for(said, targets)
     return plan.Respond(
         wait_for=wait_for,
         quorum=_or(said.quorum, len(wait_for)),
@@ -78,6 +78,13 @@ def _shape(said: Respond) -> Shape | None:
         body_expression=said.body_expression,
     )
     return None if made == Shape() else made
+
+
+def static(said: fallback.Static) -> plan.Static:
+    """Fill what nobody said of a static answer."""
+    headers = {one.name: one.value for one in said.headers}
+    whole = {"content-type": "application/json"} | headers
+    return plan.Static(status=_or(said.status, 200), headers=tuple(whole.items()), body=said.body or "")
 
 
 def patient(said: Patience | None, durability: str) -> plan.Policy:

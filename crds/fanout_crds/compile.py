@@ -12,6 +12,7 @@ import msgspec
 
 from fanout_crds import answers, builtin, graph, listen, outbox, plan, shape
 from fanout_crds.accept import Accept
+from fanout_crds.endpoint import Callback, Endpoint
 from fanout_crds.faults import Fault, Faults, Invalid
 from fanout_crds.inherit import MERGED, merge, recheck
 from fanout_crds.policy import Policy, hedges
@@ -23,7 +24,7 @@ from fanout_crds.references import ServiceKey as ServiceKey
 from fanout_crds.references import Unresolved as Unresolved
 from fanout_crds.references import bearer_key, ca_key, service_key
 from fanout_crds.references import references as references
-from fanout_crds.route import CLASS_NAME, UNDONE_ONCE, Asked, Callback, Endpoint, FanoutRoute, Request, Target
+from fanout_crds.route import CLASS_NAME, UNDONE_ONCE, Asked, FanoutRoute, Request, Target
 
 MOST_BYTES: typing.Final = 900_000  # a ConfigMap holds 1 MiB, labels and annotations included
 MOST_CREDENTIALS: typing.Final = 1 << 20  # what the values of a Secret may have together
@@ -95,6 +96,7 @@ def compile(route: FanoutRoute, installation: Installation, refs: Refs, revision
                 target=one.target(
                     builtin.patient(said.policy, route.spec.durability),
                     compensates=of if role == "Compensation" else "",
+                    capture=_capture(route, respond, of) if role == "Fallback" else 0,
                 ),
             )
             for role, of, one, said in behind
@@ -120,7 +122,7 @@ def compile(route: FanoutRoute, installation: Installation, refs: Refs, revision
 def _respond(route: FanoutRoute) -> plan.Respond | None:
     """What a caller waits for, with names that there are in the expressions that shape its answer."""
     targets = tuple(target.name for target in route.spec.targets)
-    respond = builtin.respond(route.spec.respond, targets)
+    respond = builtin.respond(route.spec.respond, route.spec.targets)
     if respond is not None and respond.shape is not None:
         faults = Faults()
         shape.check(respond.shape, respond.wait_for, targets, faults)
@@ -130,6 +132,9 @@ def _respond(route: FanoutRoute) -> plan.Respond | None:
 
 def _behind(route: FanoutRoute) -> Iterator[tuple[plan.BehindRole, str, str, Endpoint | Callback]]:
     """Who stands behind the targets: role, of which target, the name it is known by, and what was said of it."""
+    for target in route.spec.targets:
+        if target.fallback and target.fallback.target:
+            yield "Fallback", target.name, f"{target.name}.fallback", target.fallback.target
     for target in route.spec.targets:
         if target.compensate:
             yield "Compensation", target.name, f"{target.name}.compensate", target.compensate
@@ -254,6 +259,7 @@ class _Resolved:
             when=said.when,
             depends_on=said.depends_on,
             on_dead=said.on_dead or "Fail",
+            static=builtin.static(said.fallback.static) if said.fallback and said.fallback.static else None,
         )
 
     def _address(self, home: str, refs: Refs) -> str:

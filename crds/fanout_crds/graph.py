@@ -18,13 +18,13 @@ def check(route: FanoutRoute, totals: list[float], orders: list[bool], faults: F
     circle = _circle({target.name: target.depends_on for target in targets})
     if circle:
         faults.add("spec.targets", f"dependsOn goes in a circle: {' → '.join(circle)}")
-    if any(target.depends_on or target.compensate for target in targets) or route.spec.callbacks:
+    if any(one.depends_on or one.compensate or one.fallback for one in targets) or route.spec.callbacks:
         for place, ordered in enumerate(orders):
             if ordered:
                 faults.add(
                     f"spec.targets[{place}].policy.ordering",
-                    "does not go with dependsOn, compensate or finally: this version keeps order only on a route whose"
-                    " targets are each on their own",
+                    "does not go with dependsOn, compensate, fallback or finally: this version keeps order only on a"
+                    " route whose targets are each on their own",
                 )
     if any(target.compensate for target in targets):
         for place, total in enumerate(totals):

@@ -55,15 +55,20 @@ def completing(struct: type[msgspec.Struct]) -> tuple[Rule, ...]:
 
 @dataclass(frozen=True)
 class Object:
-    """A mapping with known fields, read as *struct*. *whole*: a union, which an inherited one never fills up."""
+    """A mapping with known fields, read as *struct*. *whole*: a union, which an inherited one never fills up.
+
+    *brief*: its fields are explained at another place of the CRD, which has to stay small.
+    """
 
     struct: type[msgspec.Struct]
     whole: bool = False
+    brief: bool = False
 
     def schema(self) -> Schema:
         properties: Schema = {}
         for field in fields(self.struct).values():
-            properties[field.key] = {"description": manual(field.kind, field.says)} | field.kind.schema()
+            says = {} if self.brief else {"description": manual(field.kind, field.says)}
+            properties[field.key] = says | (bare(field.kind.schema()) if self.brief else field.kind.schema())
             if field.default is not None:
                 properties[field.key] |= {"default": field.default}  # type: ignore[operator]
         out: Schema = {"type": "object", "properties": properties}
@@ -161,6 +166,17 @@ def manual(kind: Kind, says: str) -> str:
             return "\n".join([says, *(" ".join(one.split()) for one in story), *asks])
         case _:
             return says
+
+
+def bare(schema: Schema) -> Schema:
+    """Leave out every description of a field."""
+    items, properties = schema.get("items"), schema.get("properties")
+    out = {key: one for key, one in schema.items() if key != "description"}
+    if isinstance(items, dict):
+        out["items"] = bare(items)
+    if isinstance(properties, dict):
+        out["properties"] = {name: bare(one) for name, one in properties.items()}
+    return out
 
 
 def check(value: msgspec.Struct, path: str, faults: Faults, *, tail: str = "") -> None:

@@ -198,6 +198,14 @@ class Mapping(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     structured: bool = False  # the event as one JSON object, not its attributes as headers
 
 
+class Static(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """An answer that nobody has to be asked for; header names in lower case, a content-type among them."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: str
+
+
 class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One target, resolved. *held* is the reason why it cannot be asked (a reference that does not resolve)."""
 
@@ -219,6 +227,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     on_dead: OnDead = "Fail"
     compensates: str = ""  # of a compensation: the target that it undoes, whose key it is sent with
     keep: int = 0  # bytes of its answer that are kept with the event, for expressions that read it; 0 = nothing
+    static: Static | None = None  # what is answered in its place once it is given up
 
 
 class Respond(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -307,6 +316,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         return (*self.targets, *(one.target for one in self.behind)) if self.behind else self.targets
 
     @property
+    def fallbacks(self) -> dict[str, str]:
+        """Who stands in for which target, by name."""
+        return {one.target.name: one.of for one in self.behind if one.role == "Fallback"}
+
+    @property
     def key(self) -> str:
         """``namespace/name``, by which backlog, status and logs know the route."""
         return f"{self.namespace}/{self.name}"
@@ -330,7 +344,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         behind = next(one for one in self.behind if one.target is target)
         if behind.role == "Final":
             return f"spec.finally[{[one for one in self.behind if one.role == 'Final'].index(behind)}]"
-        return f"spec.targets[{names.index(behind.of)}].{target.name.rpartition('.')[2]}"
+        what = {"Fallback": "fallback.target", "Compensation": "compensate"}[behind.role]
+        return f"spec.targets[{names.index(behind.of)}].{what}"
 
 
 def _expressions(target: Target) -> typing.Iterator[tuple[str, str | None, Scope]]:

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from fanout_crds.route import Asked, FanoutRoute, Service
+from fanout_crds.endpoint import Service
+from fanout_crds.route import Asked, FanoutRoute
 from fanout_crds.secret import SecretRef
 from fanout_crds.sources import Database, PostgresOutbox
 

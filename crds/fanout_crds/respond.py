@@ -6,7 +6,8 @@ goes on as its policy says.
 """
 
 import typing
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Literal, Protocol
 
 import msgspec
 
@@ -59,7 +60,7 @@ class Respond(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         tuple[str, ...] | None,
         ListOf(item=texts.Label, most=64, least=1, rules=(_EACH_ONCE,)),
         "Names of the targets that the caller waits for. The others are served as well, and nobody waits for them."
-        " Unset: every target.",
+        " Unset: every target but those with onDead Continue; every one, where all have that.",
     ] = None
     quorum: Annotated[
         int | None,
@@ -120,8 +121,7 @@ def _settled(spec: typing.Any) -> bool:
 def _queues(spec: typing.Any, target: typing.Any) -> bool:
     if not _has_queue(target.policy):
         return True
-    waited = _settled(spec) and (spec.respond.wait_for is None or target.name in spec.respond.wait_for)
-    return waited and not target.depends_on
+    return target.name in waited_for(spec.respond, spec.targets) and not target.depends_on
 
 
 KNOWN = Rule(
@@ -134,11 +134,16 @@ KNOWN = Rule(
         or set(spec.respond.wait_for) <= {target.name for target in spec.targets}
     ),
 )
+_VITAL = "self.targets.filter(target, !has(target.onDead) || target.onDead == 'Fail')"
 _SETTLED = "has(self.respond) && has(self.respond.mode) && self.respond.mode == 'Settled'"
+_WAITED = (
+    f"({_SETTLED} && (has(self.respond.waitFor) ? self.respond.waitFor.exists(one, one == target.name)"
+    f" : !has(target.onDead) || target.onDead == 'Fail' || size({_VITAL}) == 0))"
+)
 QUEUED = Rule(
-    "self.targets.all(one, !has(one.policy) || !has(one.policy.bulkhead) || !has(one.policy.bulkhead.maxQueue)"
-    f" || ({_SETTLED} && (!has(self.respond.waitFor) || one.name in self.respond.waitFor)"
-    " && (!has(one.dependsOn) || size(one.dependsOn) == 0)))",
+    "self.targets.all(target, !has(target.policy) || !has(target.policy.bulkhead)"
+    " || !has(target.policy.bulkhead.maxQueue)"
+    f" || ({_WAITED} && (!has(target.dependsOn) || size(target.dependsOn) == 0)))",
     "policy.bulkhead.maxQueue goes with targets that callers wait for (respond.mode Settled, and in waitFor where that"
     " names any) and that depend on no other",
     lambda spec: all(_queues(spec, target) for target in spec.targets),
@@ -150,7 +155,41 @@ QUEUED_BY_DEFAULT = Rule(
     lambda spec: not _has_queue(spec.defaults and spec.defaults.policy) or _settled(spec),
 )
 ENOUGH = Rule(
-    "!has(self.respond) || !has(self.respond.quorum) || self.respond.quorum <= size(self.targets)",
-    "respond.quorum must not be more than there are targets",
-    lambda spec: spec.respond is None or spec.respond.quorum is None or spec.respond.quorum <= len(spec.targets),
+    "!has(self.respond) || !has(self.respond.quorum) || has(self.respond.waitFor)"
+    f" || self.respond.quorum <= size({_VITAL}) || (size({_VITAL}) == 0 && self.respond.quorum <= size(self.targets))",
+    "respond.quorum must not be more than the targets that the caller waits for",
+    lambda spec: (
+        spec.respond is None
+        or spec.respond.quorum is None
+        or spec.respond.quorum <= len(waited_for(spec.respond, spec.targets))
+    ),
 )
+SEEN = Rule(
+    f"self.targets.all(target, !has(target.fallback) || target.fallback.type != 'Static' || {_WAITED})",
+    "a fallback of type Static is for a caller: respond.mode must be Settled, and the caller wait for its target",
+    lambda spec: all(
+        target.name in waited_for(spec.respond, spec.targets)
+        for target in spec.targets
+        if target.fallback is not None and target.fallback.type == "Static"
+    ),
+)
+
+
+class Waitable(Protocol):
+    """A target, as far as it says whether a caller waits for it."""
+
+    @property
+    def name(self) -> str:
+        """What waitFor calls it."""
+
+    @property
+    def on_dead(self) -> str | None:
+        """What its death means for the answer."""
+
+
+def waited_for(said: Respond | None, targets: Sequence[Waitable]) -> tuple[str, ...]:
+    """Name the targets that a caller waits for: unless that is said, those without which there is no answer."""
+    if said is None or said.mode != "Settled":
+        return ()
+    vital = tuple(target.name for target in targets if target.on_dead != "Continue")
+    return said.wait_for or vital or tuple(target.name for target in targets)

@@ -10,18 +10,18 @@ import msgspec
 
 from fanout_crds import texts
 from fanout_crds.accept import UNATTENDED, Accept
+from fanout_crds.endpoint import WHERE, Authentication, Callback, Endpoint, Service, Tls
 from fanout_crds.expressions import WHEN, ExpressionText
+from fanout_crds.fallback import Fallback
 from fanout_crds.faults import Faults, Invalid, Lines, show
-from fanout_crds.kinds import Duration, Enum, Flag, Port, Text
+from fanout_crds.kinds import Duration, Enum, Flag, Text
 from fanout_crds.listen import ANSWERED, ASKED_ANEW, UNFETCHED, Listen, claim
 from fanout_crds.nearest import hint
 from fanout_crds.objects import ListOf, Object, join
-from fanout_crds.policy import POLICY, EndpointTimeouts, Policy, hedges
+from fanout_crds.policy import POLICY, Policy, hedges
 from fanout_crds.request import Request as Request
-from fanout_crds.respond import ENOUGH, KNOWN, QUEUED, QUEUED_BY_DEFAULT, Respond
-from fanout_crds.retry import Retry
+from fanout_crds.respond import ENOUGH, KNOWN, QUEUED, QUEUED_BY_DEFAULT, SEEN, Respond
 from fanout_crds.rules import Rule
-from fanout_crds.secret import SecretRef
 from fanout_crds.sources import JOURNALLED, Sources
 
 GROUP = "fanout.dev"
@@ -33,96 +33,6 @@ Durability = Literal["Journal", "Memory"]
 OnDead = Literal["Fail", "Continue"]
 
 
-class Service(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A Kubernetes Service as a target."""
-
-    name: Annotated[str, texts.Label, "Name of the Service."]
-    namespace: Annotated[
-        str | None,
-        texts.Namespace,
-        "Namespace of the Service. Unset: the route's own. In another one a ReferenceGrant must permit it; without one"
-        " the target is held (RefNotPermitted).",
-    ] = None
-    port: Annotated[str, Port(), "Port of the Service, by number or by its name there."]
-    path: Annotated[str | None, texts.ServicePath, "Path of the request, with a query if need be. Unset: /."] = None
-
-
-class Bearer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A bearer token (RFC 6750)."""
-
-    secret_ref: Annotated[SecretRef, Object(SecretRef), "Where the token is; a rotated one is used within seconds."]
-
-
-class Authentication(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """How we say who we are."""
-
-    bearer: Annotated[Bearer, Object(Bearer), "Send `Authorization: Bearer <token>` (RFC 6750)."]
-
-
-class Tls(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """How a target proves who it is. Certificate and name are always verified."""
-
-    ca_secret: Annotated[
-        SecretRef, Object(SecretRef), "A PEM bundle of the authorities to trust, instead of the system's."
-    ]
-
-
-class Patience(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """How patiently somebody behind the targets is told. It is not expired: only attempts that are used up end it."""
-
-    timeouts: Annotated[
-        EndpointTimeouts | None, Object(EndpointTimeouts), "How long an attempt may take. Unset: as each field says."
-    ] = None
-    retry: Annotated[
-        Retry | None,
-        Object(Retry),
-        "Which failures are tried again, how often and when. Unset: as each field says, but maxAttempts: 20.",
-    ] = None
-
-
-_WHERE = (
-    Rule(
-        "has(self.url) != has(self.service)",
-        "exactly one of url and service is needed",
-        lambda it: (it.url is None) != (it.service is None),
-    ),
-    Rule(
-        "!has(self.tls) || !has(self.url) || self.url.startsWith('https://')",
-        "tls goes with an https:// url",
-        lambda it: it.tls is None or it.url is None or it.url.startswith("https://"),
-    ),
-)
-
-
-class Endpoint(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Somebody who is asked because of what became of a target: where it is, how it is asked, and how patiently."""
-
-    RULES: ClassVar = _WHERE
-    url: Annotated[str | None, texts.Url, "As a target's url. Unset: service says where it is."] = None
-    service: Annotated[Service | None, Object(Service), "As a target's service. Unset: url says where it is."] = None
-    request: Annotated[Request | None, Object(Request), "As a target's request. Unset: the event as it came."] = None
-    authentication: Annotated[
-        Authentication | None, Object(Authentication), "How we say who we are. Unset: not at all."
-    ] = None
-    tls: Annotated[Tls | None, Object(Tls), "How it proves who it is. Unset: by the system's authorities."] = None
-    policy: Annotated[Patience | None, Object(Patience), "How patiently it is asked. Unset: as each field says."] = None
-
-
-class Callback(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Somebody who is told once everything else of an event is settled."""
-
-    RULES: ClassVar = _WHERE
-    name: Annotated[str, texts.Label, "Name, once in a route: shown as <name>.finally (RFC 1123 label)."]
-    url: Annotated[str | None, texts.Url, "As a target's url. Unset: service says where it is."] = None
-    service: Annotated[Service | None, Object(Service), "As a target's service. Unset: url says where it is."] = None
-    request: Annotated[Request | None, Object(Request), "As a target's request. Unset: the event as it came."] = None
-    authentication: Annotated[
-        Authentication | None, Object(Authentication), "How we say who we are. Unset: not at all."
-    ] = None
-    tls: Annotated[Tls | None, Object(Tls), "How it proves who it is. Unset: by the system's authorities."] = None
-    policy: Annotated[Patience | None, Object(Patience), "How patiently it is told. Unset: as each field says."] = None
-
-
 UNDONE_ONCE = "hedge does not go with compensate: a try that was cancelled may still be carried out after the undoing"
 
 
@@ -130,12 +40,17 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One receiver: where it is, how it is asked, and how patiently."""
 
     RULES: ClassVar = (
-        *_WHERE,
+        *WHERE,
         Rule(
             "!has(self.compensate) || !has(self.policy) || !has(self.policy.hedge)"
             " || (has(self.policy.hedge.mode) && self.policy.hedge.mode == 'Disabled')",
             UNDONE_ONCE,
             lambda it: it.compensate is None or it.policy is None or not hedges(it.policy),
+        ),
+        Rule(
+            "!has(self.compensate) || !has(self.fallback) || self.fallback.type == 'Static'",
+            "compensate does not go with a fallback of type Target: what that one does would not be undone",
+            lambda it: it.compensate is None or it.fallback is None or it.fallback.type == "Static",
         ),
     )
     name: Annotated[
@@ -191,6 +106,9 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         " up, if this one was delivered or may have been; at least once, so it has to go by the Idempotency-Key. One"
         " that is given up itself leaves the saga Stuck (`fanout sagas`). Unset: there is nothing to undo.",
     ] = None
+    fallback: Annotated[
+        Fallback | None, Object(Fallback), "What stands in for it. Unset: nothing, it is a dead letter."
+    ] = None
     delay: Annotated[
         float | None,
         Duration(zero=True),
@@ -219,6 +137,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     RULES: ClassVar = (
         KNOWN,
         ENOUGH,
+        SEEN,
         QUEUED,
         QUEUED_BY_DEFAULT,
         JOURNALLED,
@@ -261,7 +180,9 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     def everybody(self) -> tuple[Asked, ...]:
         """Everybody who may be asked something."""
-        return (*self.targets, *(one.compensate for one in self.targets if one.compensate), *self.callbacks)
+        instead = (one.fallback.target for one in self.targets if one.fallback and one.fallback.target)
+        undoing = (one.compensate for one in self.targets if one.compensate)
+        return (*self.targets, *instead, *undoing, *self.callbacks)
 
 
 SPEC = Object(Spec)

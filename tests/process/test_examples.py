@@ -149,6 +149,45 @@ async def test_scatter_gather_answers_with_what_all_two_or_the_first_have_said(t
     assert (quote.headers["cache-control"], quote.headers["x-route"]) == ("no-store", "HAM-LIS")
 
 
+async def test_a_page_is_answered_without_what_is_down_and_at_once_when_its_circuit_is_open(
+    tmp_path: pathlib.Path,
+) -> None:
+    price, recommendations, other = [await Target(name).open() for name in ("price", "recommendations", "other")]
+    price.says, other.says, recommendations.status = b'{"price": 7}', b'["good"]', 503
+    places = {9101: price.url, 9102: recommendations.url, 9103: other.url, 9104: price.url}
+    folder = tmp_path / "12-graceful-degradation"
+    folder.mkdir()
+    text = (EXAMPLES / folder.name / "route.yaml").read_text()
+    for port, url in places.items():
+        text = text.replace(f"http://127.0.0.1:{port}/", f"{url}/")
+    (folder / "route.yaml").write_text(text.replace("127.0.0.1:9105", "127.0.0.1:9"))
+    process = Process(tmp_path, folder)
+    try:
+        await process.start()
+        async with httpx.AsyncClient(trust_env=False, timeout=SOON) as http:
+            answers = [await http.post(f"{process.listen}/shop/page", json={"product": n}) for n in range(8)]
+            states = (await http.get(f"{process.listen}{answers[-1].headers['location']}")).json()["deliveries"]
+            metrics = (await http.get(f"{process.admin}/metrics")).text
+            letters = (await http.get(f"{process.admin}/v1/dead-letters")).json()["items"]
+    finally:
+        process.stop()
+        for target in (price, recommendations, other):
+            await target.close()
+
+    for answer in answers:
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["targets"] == {
+            "price": SEVEN,
+            "recommendations": {"state": "Delivered", "status": 200, "body": [], "fallback": True},
+            "reviews": {"state": "Delivered", "status": 200, "body": ["good"], "fallback": True},
+        }
+    reasons = {one["target"]: (one["state"], one.get("reason")) for one in states}
+    assert reasons["recommendations"] == reasons["reviews"] == ("Dead", "FellBack")
+    assert reasons["reviews.fallback"] == ("Delivered", None)
+    assert 'fanout_fallbacks_total{route="shop/page",target="recommendations",reason="CircuitOpen"}' in metrics
+    assert letters == []
+
+
 async def test_each_target_gets_what_concerns_it_as_the_request_that_it_understands(tmp_path: pathlib.Path) -> None:
     came: asyncio.Queue[tuple[str, str, str | None, typing.Any]] = asyncio.Queue()
 

@@ -150,7 +150,7 @@ BUGS: typing.Final = (
         old='            lane.hold("Draining")\n',
         new='            lane.hold("Draining")\n'
         "            while lane.fresh.ready:\n"
-        "                lane._settle(lane.fresh.take(), 1)\n",
+        "                lane.settle(lane.fresh.take(), 1)\n",
     ),
     Bug(
         name="settles are lost at shutdown",
@@ -220,6 +220,39 @@ BUGS: typing.Final = (
         new="        if place != NOBODY:\n            self.busy[place] = True\n"
         "            self.callers.deadlines.drop(self)\n"
         "            self.callers.deadlines.add(self, self.callers.loop.time() + self.waits.rule.timeout)\n",
+    ),
+    # --- fallbacks --------------------------------------------------------------------------------------------------
+    Bug(
+        name="a fallback is asked although its target delivered",
+        promise="P16",
+        family="sagas",
+        file=f"{ENGINE}/flow.py",
+        old="            if of == State.DEAD:\n",
+        new="            if of != State.PENDING:\n",
+    ),
+    Bug(
+        name="what a fallback stood in for is a dead letter too",
+        promise="P16",
+        family="sagas",
+        file=f"{ENGINE}/handover.py",
+        old="        elif conductor.stands_in(pending, place, dead.reason):\n",
+        new="        elif False:\n",
+    ),
+    Bug(
+        name="the target is asked after its caller had the fallback",
+        promise="P16",
+        family="waiting",
+        file=f"{ENGINE}/fallbacks.py",
+        old="        self._lane.book.conductor.forgo(pending, place)\n",
+        new="",
+    ),
+    Bug(
+        name="a static answer is told before it is on disk that the target is given up",
+        promise="P16",
+        family="waiting",
+        file=f"{ENGINE}/caller.py",
+        old="            self._settled(place, static)\n",
+        new="            self._hear(place, static)\n",
     ),
     # --- lanes ------------------------------------------------------------------------------------------------------
     Bug(

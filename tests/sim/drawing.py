@@ -8,12 +8,13 @@ import random
 
 import msgspec
 
-from fanout_crds.plan import Behind, Plan, RateLimit, Target
+from fanout_crds.plan import Behind, Plan, RateLimit, Static, Target
 from tests.sim.scenario import Mood, Temper
 from tests.support.plans import a_plan, a_target
 
 NAMES = ("a", "b", "c", "d")
-BEHIND = (*(f"{name}.compensate" for name in NAMES), "finally.x", "finally.y")
+BEHIND = (*(f"{name}.{what}" for what in ("compensate", "fallback") for name in NAMES), "finally.x", "finally.y")
+STATIC = Static(status=200, headers=(("content-type", "application/json"),), body="[]")
 KINDS = (
     *("slow", "late", "failing", "failing", "rejecting", "busy", "busy", "dated", "resets"),
     *("lost", "lost", "lost", "hanging", "dead", "flapping", "poisoned", "large"),
@@ -108,8 +109,15 @@ def a_graph(chance: random.Random, name: str) -> Plan:
         on_dead = "Continue" if chance.random() < 0.15 else "Fail"
         when = _reading(sorted(read & set(after))) if chance.random() < 0.7 else None
         keep = 64 if target in read else 0
-        targets.append(a_step(chance, name, target, depends_on=after, on_dead=on_dead, when=when, keep=keep))
-    behind = [a_compensation(chance, name, one.name) for one in targets if chance.random() < 0.75]
+        static = STATIC if chance.random() < 0.1 else None
+        targets.append(
+            a_step(chance, name, target, depends_on=after, on_dead=on_dead, when=when, keep=keep, static=static)
+        )
+    behind = [a_fallback(chance, name, one.name) for one in targets if one.static is None and chance.random() < 0.15]
+    instead = {one.of for one in behind}
+    behind += [
+        a_compensation(chance, name, one.name) for one in targets if one.name not in instead and chance.random() < 0.75
+    ]
     behind += [
         Behind(role="Final", of="", target=a_step(chance, name, f"finally.{final}", patient=True))
         for final in ("x", "y")[: chance.choice([0, 1, 1, 2])]
@@ -129,6 +137,11 @@ def _reading(names: list[str]) -> str | None:
     """A condition that holds where these targets have answered what they say: with who they are."""
     parts = (f"(targets.{one}.state != 'Delivered' || targets.{one}.body.startsWith('{one} '))" for one in names)
     return " && ".join(parts) or None
+
+
+def a_fallback(chance: random.Random, route: str, of: str) -> Behind:
+    """Who stands in for a target."""
+    return Behind(role="Fallback", of=of, target=a_step(chance, route, f"{of}.fallback", patient=True))
 
 
 def a_compensation(chance: random.Random, route: str, of: str) -> Behind:
@@ -161,7 +174,7 @@ def edited_graph(chance: random.Random, plan: Plan, number: int) -> Plan:
         targets[place] = msgspec.structs.replace(old, url=f"http://127.0.0.1:9/{route}/{old.name}/{number}")
     elif what == "undo":
         there = [one for one in behind if one.of == old.name]
-        behind = [one for one in behind if one.of != old.name]
+        behind = [one for one in behind if one not in there or one.role == "Fallback"]
         behind += [] if there else [a_compensation(chance, route, old.name)]
     elif what == "leaf" and len(targets) > 1:
         last = targets.pop()  # nobody can depend on it

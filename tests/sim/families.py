@@ -188,8 +188,23 @@ def _waited_for(chance: random.Random, plan: Plan) -> Plan:
         timeout=chance.choice([0.5, 2.0, 10.0]),
         partial=chance.random() < 0.5,
     )
-    targets = tuple(msgspec.structs.replace(one, capture=64 if one.name in wanted else 0) for one in plan.targets)
-    return msgspec.structs.replace(plan, targets=targets, respond=wait)
+    targets = [msgspec.structs.replace(one, capture=64 if one.name in wanted else 0) for one in plan.targets]
+    behind = []
+    for place, one in enumerate(targets):
+        kind = chance.choice(["", "", "Static", "Target"])
+        if one.name not in wanted or not kind:
+            continue
+        targets[place] = _unbounded(one, static=drawing.STATIC if kind == "Static" else None)
+        if kind == "Target":
+            instead = drawing.a_fallback(chance, plan.name, one.name)
+            behind.append(msgspec.structs.replace(instead, target=_unbounded(instead.target, capture=64)))
+    return msgspec.structs.replace(plan, targets=tuple(targets), behind=tuple(behind), respond=wait)
+
+
+def _unbounded(target: Target, **changes: object) -> Target:
+    """A target whose queue is never full, with *changes*."""
+    queue = msgspec.structs.replace(target.policy.queue, max_bytes=None)
+    return msgspec.structs.replace(target, policy=msgspec.structs.replace(target.policy, queue=queue), **changes)
 
 
 def _clipped(act: Act) -> Act:
@@ -199,7 +214,9 @@ def _clipped(act: Act) -> Act:
     wait = act.plan.respond
     left = tuple(one.name for one in act.plan.targets if one.name in wait.wait_for)
     wait = msgspec.structs.replace(wait, wait_for=left, quorum=min(wait.quorum, len(left)))
-    return msgspec.structs.replace(act, plan=msgspec.structs.replace(act.plan, respond=wait if left else None))
+    behind = tuple(one for one in act.plan.behind if one.of in {target.name for target in act.plan.targets})
+    plan = msgspec.structs.replace(act.plan, respond=wait if left else None, behind=behind)
+    return msgspec.structs.replace(act, plan=plan)
 
 
 def _asked(chance: random.Random, act: Act) -> Act:

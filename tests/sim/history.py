@@ -42,12 +42,13 @@ class Repeated(msgspec.Struct, tag=True):
 
 
 class Hears(msgspec.Struct, frozen=True):
-    """What a caller was told of one target: its state by name, why it is lost, and what it answered."""
+    """What a caller was told of one target: its state by name, why it is lost, and what it or its fallback answered."""
 
     target: str
     state: str
     reason: str
     body: bytes | None
+    fallback: bool = False
 
 
 class Served(msgspec.Struct, tag=True):

@@ -219,7 +219,13 @@ class Life:
             self.history.fire(f"caller {said.ending.value}")
         served.ended, served.receipt = said.ending.value, said.receipt
         served.hears = tuple(
-            records.Hears(one.target, State.NAMES[one.state], one.reason, one.answer.body if one.answer else None)
+            records.Hears(
+                one.target,
+                State.NAMES[one.state],
+                one.reason,
+                one.answer.body if one.answer else None,
+                fallback=one.fallback,
+            )
             for one in said.heard
         )
         if said.receipt is not None:

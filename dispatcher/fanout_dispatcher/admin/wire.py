@@ -21,7 +21,7 @@ from fanout_dispatcher.values.views import DeadLetterFilter, DeadLetterView, Eve
 LIMIT: typing.Final = 100  # items in a page unless asked otherwise
 MOST: typing.Final = 1000
 ROUTE: typing.Final = re.compile(r"[^/]+/[^/]+")
-REASONS: typing.Final = tuple(map(str, Reason))
+REASONS: typing.Final = tuple(str(one) for one in Reason if one is not Reason.CIRCUIT_OPEN)  # of dead letters
 BODY_SECONDS: typing.Final = 30.0  # until the last byte of a request's body, however steadily it drips
 SHOWN: typing.Final = 300  # characters of a text that came from outside (an error, a refusal) in views of routes
 

@@ -22,6 +22,7 @@ from fanout_dispatcher.values.event import State
 from fanout_dispatcher.values.outcome import Dead, Delivered, Failed, Outcome, Reason, Verdict
 
 NOBODY: typing.Final = -1
+CIRCUIT_OPEN: typing.Final = Reason.CIRCUIT_OPEN.value
 
 
 class Lane(typing.Protocol):
@@ -62,11 +63,19 @@ class Callers(typing.Protocol):
         """Account for what is kept for a caller."""
 
 
+class StandIn(msgspec.Struct, frozen=True, eq=False):
+    """What a caller hears of in place of a target that is given up."""
+
+    answer: Captured | None = None  # a static one
+    index: int = NOBODY  # or another delivery of the event, which this lane has
+    lane: Lane | None = None
+
+
 class Waits(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What callers of a route wait for: worked out once for a plan.
 
-    ``places`` has an entry for each of the event's deliveries: where in ``names`` its target stands, NOBODY for one
-    that is not waited for.
+    ``places`` has an entry for each of the event's deliveries: where in ``names`` its target stands, or the one that it
+    stands in for, NOBODY for one that is not waited for.
     """
 
     rule: plan.Respond
@@ -76,6 +85,8 @@ class Waits(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     places: tuple[int, ...]
     silence: tuple[Heard, ...]  # what is heard of each of these to begin with
     captures: tuple[int, ...]  # bytes of its answer that a caller is shown
+    firsts: tuple[int, ...]  # the delivery of each of these …
+    stand_ins: dict[int, StandIn]  # … and what stands in for that, where something does
     durable: bool
     lines: tuple[Line | None, ...] = ()  # of these, those that callers stand in line for; empty: none
 
@@ -99,6 +110,7 @@ class Caller:
         "succeeded",
         "tell",
         "tick",
+        "turns",
         "waits",
     )
 
@@ -115,6 +127,9 @@ class Caller:
         self.succeeded = 0
         self.lost = 0  # not to be hoped for
         self.busy = bytearray(len(waits.names))  # an attempt is under way, or its success is on its way to the disk
+        self.turns = (
+            list(waits.firsts) if waits.stand_ins else waits.firsts
+        )  # whose turn it is: a target's, or another's
         self.bytes = 0
         self.lines: list[Line | None] = []  # those that it stands in, by place; empty: none has a bound
         self.over = False
@@ -152,19 +167,21 @@ class Caller:
         if any(pending.states):
             self._look_at(pending.states)
         for place, lane in enumerate(waits.lanes):
-            if (why := lane.why_held()) is not None and not self.busy[place]:
+            if not self.busy[place] and (why := self._lost(waits.firsts[place], lane.why_held())) is not None:
                 self._note(place, Heard(target=waits.names[place], reason=why))
-        if self.lost or self.asked < len(self.heard):
+        if self.lost or self.succeeded or self.asked < len(self.heard):
             self._judge()
 
     def _look_at(self, states: bytearray) -> None:
         """Not all of its deliveries are owed."""
-        for index, place in enumerate(self.waits.places):
+        for place, index in enumerate(self.waits.firsts):
             state, _ = State.read(states[index])
-            if place != NOBODY and state in {State.SKIPPED, State.DEAD}:
+            if state == State.SKIPPED:
                 self.busy[place] = True
-                skipped = state == State.SKIPPED
-                self._note(place, self._skipped(place, states[index]) if skipped else self._born_dead(place, index))
+                self._note(place, self._skipped(place, states[index]))
+            elif state == State.DEAD:
+                self.busy[place] = True
+                self._note(place, self._instead(index) or self._born_dead(place, index))
 
     def _born_dead(self, place: int, index: int) -> Heard:
         """Why a delivery died before it was owed: its filter had no value for the event, or its queue was full."""
@@ -177,6 +194,15 @@ class Caller:
         return Heard(self.waits.names[place], State.SKIPPED, State.WHY_SKIPPED.get(state, ""))
 
     # --- what lanes tell it -----------------------------------------------------------------------------------------
+
+    def waits_for(self, index: int) -> bool:
+        """Whether it still waits to hear of that delivery."""
+        place = self.waits.places[index]
+        return place != NOBODY and not self.over and self.turns[place] == index
+
+    def hears_soon(self, index: int) -> bool:
+        """Whether an attempt is under way of which it hears anyway."""
+        return bool(self.busy[self.waits.places[index]])
 
     def flies(self, index: int) -> None:
         """An attempt is under way."""
@@ -192,27 +218,27 @@ class Caller:
         if place == NOBODY:
             return
         if type(outcome) is Delivered:
-            self._settled(place, State.DELIVERED, "", "", outcome.answer)
+            name, fallback = self.waits.names[place], index != self.waits.firsts[place]
+            self._settled(place, Heard(name, State.DELIVERED, answer=outcome.answer, fallback=fallback))
         elif type(verdict) is Dead:
-            answer = outcome.answer if type(outcome) is Failed else None
-            self._settled(place, State.DEAD, verdict.reason.value, verdict.detail, answer)
+            self._dead(index, verdict, outcome.answer if type(outcome) is Failed else None)
         else:
             self.busy[place] = False
-            if (held := self.waits.lanes[place].why_held()) is not None:
-                self._hear(place, Heard(self.waits.names[place], reason=held))
+            if (why := self._lost(index, self._held(index))) is not None:
+                self._hear(place, Heard(self.waits.names[place], reason=why))
 
     def died(self, index: int, dead: Dead) -> None:
         """The delivery was given up without an attempt."""
         place = self.waits.places[index]
         if place != NOBODY:
             self.busy[place] = True
-            self._settled(place, State.DEAD, dead.reason.value, dead.detail, None)
+            self._dead(index, dead, None)
 
     def passed_over(self, index: int, state: int) -> None:
         """The delivery was skipped, as *state* says."""
         place = self.waits.places[index]
-        if place == NOBODY or self.over:
-            return
+        if not self.waits_for(index):
+            return  # or its turn has not come: then nothing has to stand in, or nobody will
         heard = self._skipped(place, state)
         if self.waits.durable:
             self.waits.book.committer.once_written(functools.partial(self._hear, place, heard))
@@ -221,11 +247,12 @@ class Caller:
 
     def held(self, target: str, why: str) -> None:
         """Nothing is sent to *target* now."""
-        if target not in self.waits.names or self.receipt is None:
+        names = self.pending.event.frozen.targets if self.pending is not None else ()
+        if target not in names or self.receipt is None:
             return
-        place = self.waits.names.index(target)
-        if not self.busy[place]:
-            self._hear(place, Heard(target=target, reason=why))
+        place = self.waits.places[index := names.index(target)]
+        if self.waits_for(index) and not self.busy[place] and self._lost(index, why) is not None:
+            self._hear(place, Heard(target=self.waits.names[place], reason=why))
 
     # --- what the door and the clock tell it ------------------------------------------------------------------------
 
@@ -248,15 +275,59 @@ class Caller:
 
     # --- within -----------------------------------------------------------------------------------------------------
 
-    def _settled(self, place: int, state: int, reason: str, detail: str, answer: Captured | None) -> None:
+    def _dead(self, index: int, dead: Dead, answer: Captured | None) -> None:
+        """A delivery was given up: hear of that, or of what stands in for its target."""
+        place = self.waits.places[index]
+        static, stand_in = self._instead(index), self.waits.stand_ins.get(index)
+        if static is not None:
+            self._settled(place, static)
+        elif stand_in is None or self._passed(stand_in.index):
+            name, fallback = self.waits.names[place], index != self.waits.firsts[place]
+            self._settled(place, Heard(name, State.DEAD, dead.reason.value, dead.detail, answer, fallback=fallback))
+        elif not self.over:
+            self._give_way(place, stand_in)
+
+    def _instead(self, index: int) -> Heard | None:
+        """The static answer in place of a target, if there is one."""
+        stand_in = self.waits.stand_ins.get(index)
+        if stand_in is None or stand_in.answer is None:
+            return None
+        name = self.waits.names[self.waits.places[index]]
+        return Heard(name, State.DELIVERED, answer=stand_in.answer, fallback=True)
+
+    def _give_way(self, place: int, stand_in: StandIn) -> None:
+        """From now on it is another's turn; that one may be held."""
+        assert stand_in.lane is not None, "a static answer stands in at once"
+        assert isinstance(self.turns, list), "somebody stands in"
+        self.turns[place] = stand_in.index
+        self.busy[place] = False
+        if (why := stand_in.lane.why_held()) is not None:
+            self._hear(place, Heard(self.waits.names[place], reason=why))
+
+    def _held(self, index: int) -> str | None:
+        """Why nothing more is sent now to whoever has that delivery."""
+        place = self.waits.places[index]
+        first = self.waits.firsts[place]
+        lane = self.waits.lanes[place] if index == first else self.waits.stand_ins[first].lane
+        return None if lane is None else lane.why_held()
+
+    def _lost(self, index: int, held: str | None) -> str | None:
+        """Why nothing is to be hoped for of what is *held*; a circuit is no reason where a fallback stands in then."""
+        return None if held == CIRCUIT_OPEN and index in self.waits.stand_ins else held
+
+    def _passed(self, index: int) -> bool:
+        """Whether what would stand in was skipped before its turn came."""
+        return self.pending is not None and bool(self.pending.states[index] & State.MASK)
+
+    def _settled(self, place: int, heard: Heard) -> None:
         """Hear of it once the journal has it; where nothing is durable, at once."""
         if self.over:
             self.meter.late += 1
             return
-        if answer is not None and answer.body:
-            answer = self.callers.keep(answer.cut(self.waits.captures[place]))
+        if heard.answer is not None and heard.answer.body:
+            answer = self.callers.keep(heard.answer.cut(self.waits.captures[place]))
             self.bytes += len(answer.body)
-        heard = Heard(self.waits.names[place], state, reason, detail, answer)
+            heard = msgspec.structs.replace(heard, answer=answer)
         if self.waits.durable:
             self.waits.book.committer.once_written(functools.partial(self._hear, place, heard))
         else:

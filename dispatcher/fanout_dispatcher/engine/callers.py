@@ -15,6 +15,7 @@ import msgspec
 from fanout_dispatcher.engine.caller import Caller, Waits
 from fanout_dispatcher.engine.clock import Clock
 from fanout_dispatcher.engine.deadlines import Deadlines
+from fanout_dispatcher.engine.pending import Pending
 from fanout_dispatcher.values.answer import Captured
 from fanout_dispatcher.values.answers import Tell, Turned
 from fanout_dispatcher.values.desk import RouteMeter
@@ -77,6 +78,10 @@ class Callers:
             return msgspec.structs.replace(answer, body=b"", truncated=True)
         self.bytes += len(answer.body)
         return answer
+
+    def events(self, route: str) -> list[Pending]:
+        """The events of *route* that somebody waits for, and that are accepted."""
+        return [caller.pending for caller in self.by_route.get(route, ()) if caller.pending and caller.receipt]
 
     def held(self, route: str, target: str, why: str) -> None:
         """Nothing is sent to *target* now, for *why*: whoever waits for it, and has nothing in flight, hears it."""

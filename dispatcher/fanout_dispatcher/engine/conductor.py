@@ -32,6 +32,7 @@ if typing.TYPE_CHECKING:
 _NOT_SENT: typing.Final = frozenset(
     {Fault.NAME_FAILURE, Fault.CONNECT_FAILURE, Fault.TLS_FAILURE, Fault.ADDRESS_REFUSED}
 )
+_TAKEN_AWAY: typing.Final = frozenset({Reason.ROUTE_DELETED, Reason.TARGET_REMOVED})
 
 
 class Laned(typing.Protocol):
@@ -185,7 +186,7 @@ class Conductor:
             state |= State.UNKNOWN
         pending.states[place] = state
         if type(outcome) is Delivered:
-            self._keep(pending, place, Kept(outcome.answer or Captured(outcome.status)))
+            self.keep(pending, place, Kept(outcome.answer or Captured(outcome.status)))
 
     def called_off(self, pending: Pending, place: int) -> bool:
         """Whether a delivery that would be tried again is not wanted any more: its saga has failed meanwhile."""
@@ -194,11 +195,28 @@ class Conductor:
 
     def sticks(self, pending: Pending, place: int, reason: Reason) -> bool:
         """Whether a delivery that is given up waits for people instead: a compensation, unless people said so."""
-        over = reason in {Reason.ROUTE_DELETED, Reason.TARGET_REMOVED, Reason.SAGA_ABANDONED}
+        over = reason in _TAKEN_AWAY or reason is Reason.SAGA_ABANDONED
         if not over and _course(pending).flow.role(place) is Role.COMPENSATION:
             return True
-        self._keep(pending, place, Kept(reason=reason.value))
+        self.keep(pending, place, Kept(reason=reason.value))
         return False
+
+    def stands_in(self, pending: Pending, place: int, reason: Reason) -> bool:
+        """Whether a delivery that is given up for *reason* is no dead letter, since something stands in for its target.
+
+        A static answer does not where people took the target away: nobody hears it, and they may want it back.
+        """
+        flow = _course(pending).flow
+        return flow.stands_in(pending.states, place) and not (reason in _TAKEN_AWAY and flow.covered(place))
+
+    def forgo(self, pending: Pending, place: int) -> None:
+        """Give up a delivery that is not in flight, and that something stands in for: it is not sent any more."""
+        before = pending.states[place]
+        pending.states[place] = State.DEAD
+        pending.left -= 1
+        self.book.committer.touch(pending)
+        self._lane(pending, place).unowe(pending)
+        self.settled(pending, place, before)
 
     def settled(self, pending: Pending, place: int, before: int) -> None:
         """A position was settled, as its state says; *before* is its state until then: carry out what follows.
@@ -259,12 +277,13 @@ class Conductor:
     def _orphaned(self, pending: Pending, place: int) -> None:
         """Its turn has come, and its target is in no plan any more."""
         event = pending.event
-        row = self._stillborn(pending, place, Reason.TARGET_REMOVED)
+        if not self.stands_in(pending, place, Reason.TARGET_REMOVED):
+            row = self._stillborn(pending, place, Reason.TARGET_REMOVED)
+            self.book.committer.bury(row)
+            self.book.mourn(event.frozen.route, event.frozen.targets[place], row)
         pending.states[place] = State.DEAD
         pending.left -= 1
-        self._keep(pending, place, Kept(reason=Reason.TARGET_REMOVED.value))
-        self.book.committer.bury(row)
-        self.book.mourn(event.frozen.route, event.frozen.targets[place], row)
+        self.keep(pending, place, Kept(reason=Reason.TARGET_REMOVED.value))
         self.settled(pending, place, State.BLOCKED)
 
     def _stillborn(self, pending: Pending, place: int, reason: Reason, why: str = "") -> DeadRow:
@@ -274,7 +293,7 @@ class Conductor:
         size = len(event.body) + len(known)
         return DeadRow(event.frozen.lanes[place], event.seq, self.now(), reason.value, why, 0, (), size, known)
 
-    def _keep(self, pending: Pending, place: int, kept: Kept) -> None:
+    def keep(self, pending: Pending, place: int, kept: Kept) -> None:
         """Keep what became of a position, if expressions read it, in the commit that settles it."""
         event = pending.event
         most = event.frozen.graph[place].keep

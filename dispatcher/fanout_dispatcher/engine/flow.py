@@ -9,7 +9,8 @@ The rules, in the order in which they are looked at:
 
 1. A target goes when all that it depends on is through: Delivered, Skipped because its condition was false, or given up
    with ``onDead: Continue``. It is skipped when one of those was given up otherwise, or was skipped for that reason.
-2. A fallback goes when its target is given up, and stands in for it.
+2. A fallback goes when its target is given up, and stands in for it; not when that is because nobody can tell whether
+   the event is for it. A target that is *covered* has a static answer instead, and nobody has to go.
 3. A route with compensations is a saga. It fails when a target with ``onDead: Fail`` is given up: what has not begun is
    skipped, what waits for another try is called off, what is in flight lands first.
 4. A saga that failed is undone in reverse: a compensation goes when those of all that came after its target are
@@ -65,6 +66,26 @@ class Flow:
     def compensated(self, place: int) -> bool:
         """Whether there is something to be undone once the position was asked: it is noted before it is asked."""
         return place in self._undo
+
+    def stood_in(self, states: bytes | bytearray, place: int) -> bool:
+        """Whether a target was given up and something stood in for it, or is about to."""
+        fallback = self._fallback.get(place)
+        passed_over = fallback is None or states[fallback] in (State.NOT_REACHED, State.NOT_NEEDED)
+        return _state(states, place) == State.DEAD and (self.covered(place) or not passed_over)
+
+    def covered(self, place: int) -> bool:
+        """Whether a static answer stands in for a target."""
+        return self._steps[place].covered
+
+    def stands_in(self, states: bytes | bytearray, place: int) -> bool:
+        """Whether a target that is given up now is no loss: an answer covers it, or its fallback is going to be asked.
+
+        Not where the saga has failed already: what has not begun is skipped there.
+        """
+        if self.covered(place):
+            return True
+        fallback = self._fallback.get(place)
+        return fallback is not None and states[fallback] == State.BLOCKED and not self.failing(states)
 
     def begin(self, ask: Ask) -> tuple[bytearray, Moves]:
         """The states of a new event, with what may go at once."""
@@ -186,6 +207,8 @@ class Flow:
             states[place] = State.DEAD
             moves.baffled.append(place)
             self._not_begun(states, place, moves)
+            if place in self._fallback:
+                self._skip(states, self._fallback[place], State.NOT_NEEDED, moves)
         else:
             self._pass_over(states, place, State.SKIPPED, moves)
 

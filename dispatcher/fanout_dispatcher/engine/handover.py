@@ -9,6 +9,7 @@ import typing
 from fanout_crds.plan import Target
 from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.clock import Clock
+from fanout_dispatcher.engine.fallbacks import Fallbacks
 from fanout_dispatcher.engine.index import Index
 from fanout_dispatcher.engine.pending import Delivery, Pending
 from fanout_dispatcher.engine.tally import Tally
@@ -26,6 +27,7 @@ class Lane(typing.Protocol):
 
     book: Book
     clock: Clock
+    fallbacks: Fallbacks
     index: Index
     route: str
     tally: Tally
@@ -34,6 +36,9 @@ class Lane(typing.Protocol):
 
     def mourn(self, row: DeadRow) -> None:
         """Count and tell a dead letter."""
+
+    def settle(self, delivery: Delivery, state: int) -> None:
+        """What is left of it is what *state* says, and what follows from that."""
 
     def soon(self) -> None:
         """Pump in the next turn of the loop."""
@@ -80,12 +85,15 @@ class Handover:
     def begin(self, pending: Pending, place: int) -> None:
         """What was owed may go: into the window, or into the index."""
         lane = self._lane
+        if pending.caller is not None and lane.fallbacks.at_once(pending, place):
+            return self.forget(pending, place)
         now, delay, delivery = lane.clock.now(), lane.target.delay, self._freed(pending, place)
         if delay or not self._fresh.room(now):
             lane.index.put_back(delivery, now + delay)
         else:
             self._fresh.push(delivery)
             lane.soon()
+        return None
 
     def brief(self, flight: Flight, delivery: Delivery) -> None:
         """Say what became of the targets before, and how much is to be kept of what this one answers."""
@@ -108,16 +116,29 @@ class Handover:
             delivery.claims.discard(delivery.pending.event.seq)
         self._lane.book.release(delivery.pending)
 
+    def goes_on(self, delivery: Delivery) -> bool:
+        """Whether a delivery that would be tried again is wanted still; else it is called off."""
+        lane, pending = self._lane, delivery.pending
+        if lane.book.conductor.called_off(pending, delivery.index):
+            lane.settle(delivery, State.CALLED_OFF)
+            return False
+        lane.book.committer.touch(pending)  # whether it may have been done goes with its row
+        return True
+
     def spares(self, delivery: Delivery, dead: Dead) -> bool:
-        """Whether one that is given up becomes no dead letter: called off while it waited, or it waits for people."""
-        pending, place = delivery.pending, delivery.index
-        if pending.states[place] & State.MASK:
+        """Whether a delivery that is given up is no dead letter; then it is taken care of."""
+        conductor, pending, place = self._lane.book.conductor, delivery.pending, delivery.index
+        if pending.states[place] & State.MASK:  # called off while it waited
             self.drop(delivery)
-            return True
-        if self._lane.book.conductor.sticks(pending, place, dead.reason):
+        elif conductor.stands_in(pending, place, dead.reason):
+            self._lane.fallbacks.give_way(pending, place, dead)
+            self._lane.settle(delivery, State.settled(State.DEAD, delivery.attempts))
+            self._lane.fallbacks.took(pending, dead, delivery.attempts)
+        elif conductor.sticks(pending, place, dead.reason):
             self.stick(delivery, dead)
-            return True
-        return False
+        else:
+            return False
+        return True
 
     def stick(self, delivery: Delivery, dead: Dead) -> None:
         """A compensation that is given up waits for people: dropped, nobody would know what is left undone."""

@@ -3,12 +3,14 @@
 import typing
 
 from fanout_dispatcher.engine.clock import Clock
+from fanout_dispatcher.engine.fallbacks import Fallbacks
 from fanout_dispatcher.engine.tally import Tally
 from fanout_dispatcher.engine.works import Works
 from fanout_dispatcher.policies.circuit import Circuit, CircuitState
 from fanout_dispatcher.telemetry.seam import CircuitChanged
+from fanout_dispatcher.values.outcome import Reason
 
-CIRCUIT_OPEN: typing.Final = "CircuitOpen"  # why a lane holds what it has, beside what a plan says
+CIRCUIT_OPEN: typing.Final = Reason.CIRCUIT_OPEN.value  # why a lane holds what it has, beside what a plan says
 
 
 class Lane(typing.Protocol):
@@ -16,6 +18,7 @@ class Lane(typing.Protocol):
 
     circuit: Circuit
     clock: Clock
+    fallbacks: Fallbacks
     route: str
     tally: Tally
     works: Works
@@ -56,4 +59,5 @@ class Herald:
         )
         if lane.circuit.holds:
             lane.works.callers.held(lane.route, meter.target, CIRCUIT_OPEN)
+            lane.fallbacks.circuit_opened()
         lane.works.changed(lane.route)

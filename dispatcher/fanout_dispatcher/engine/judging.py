@@ -8,6 +8,7 @@ import random
 import typing
 
 from fanout_dispatcher.engine.clock import Clock
+from fanout_dispatcher.engine.fallbacks import Fallbacks
 from fanout_dispatcher.engine.pending import Delivery
 from fanout_dispatcher.engine.window import Window
 from fanout_dispatcher.policies.circuit import Circuit
@@ -21,6 +22,7 @@ class Lane(typing.Protocol):
     circuit: Circuit
     clock: Clock
     ending: Reason | None
+    fallbacks: Fallbacks
     fresh: Window
     rules: Rules
     tried: Window
@@ -36,6 +38,8 @@ def judge(lane: Lane, delivery: Delivery, outcome: Outcome, failed_probe: bool, 
     verdict = decide(standing, outcome, lane.rules, now, lane.rng)
     if lane.ending is not None and type(verdict) is Again:
         return Dead(lane.ending, spent=verdict.spent)
+    if type(verdict) is Again and delivery.pending.caller is not None:
+        verdict = lane.fallbacks.instead(delivery, verdict)
     probed = lane.circuit.probe_at
     waiting = lane.fresh.ready or lane.tried.ready
     if type(verdict) is Again and failed_probe and not verdict.spent and probed is not None and waiting:

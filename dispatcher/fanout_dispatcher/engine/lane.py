@@ -18,6 +18,7 @@ from fanout_dispatcher.engine.bounds import Bounds
 from fanout_dispatcher.engine.dead import DeadLetters
 from fanout_dispatcher.engine.ending import Ending
 from fanout_dispatcher.engine.expiry import Expiry
+from fanout_dispatcher.engine.fallbacks import Fallbacks
 from fanout_dispatcher.engine.gates import Gates
 from fanout_dispatcher.engine.handover import Handover
 from fanout_dispatcher.engine.herald import CIRCUIT_OPEN, Herald
@@ -70,6 +71,7 @@ class Lane:
         self.expiry = Expiry(self.rules, self.index, works, self._expired)
         self.emptying = Ending(self.index, give_up=self._end, ends=lambda: self.ending is not None)
         self.tally.meter.circuit = self.circuit.shown.value
+        self.fallbacks = Fallbacks(self)
         self.handover = Handover(self)
         book.conductor.lanes[self.number] = self.handover
 
@@ -244,7 +246,7 @@ class Lane:
         match verdict:
             case Done():
                 delivery.attempts += 1
-                self._settle(delivery, State.settled(State.DELIVERED, delivery.attempts))
+                self.settle(delivery, State.settled(State.DELIVERED, delivery.attempts))
             case Again():
                 delivery.attempts += verdict.spent
                 self.tally.meter.retried += verdict.spent
@@ -267,22 +269,19 @@ class Lane:
             caller.died(delivery.index, dead)
 
     def _again(self, delivery: Delivery, at: float) -> None:
-        pending = delivery.pending
-        if pending.course is not None:
-            if self.book.conductor.called_off(pending, delivery.index):
-                return self._settle(delivery, State.CALLED_OFF)
-            self.book.committer.touch(pending)  # whether it may have been done goes with its row
-        return self.index.put_back(delivery, at)
+        if delivery.pending.course is None or self.handover.goes_on(delivery):
+            self.index.put_back(delivery, at)
 
     def _give_up(self, delivery: Delivery, dead: Dead, now: float) -> None:
         if delivery.pending.course is not None and self.handover.spares(delivery, dead):
             return
         row = self.dead.row(delivery, dead, now)
         self.book.committer.bury(row)
-        self._settle(delivery, State.settled(State.DEAD, delivery.attempts))
+        self.settle(delivery, State.settled(State.DEAD, delivery.attempts))
         self.mourn(row)
 
-    def _settle(self, delivery: Delivery, state: int) -> None:
+    def settle(self, delivery: Delivery, state: int) -> None:
+        """What is left of it is what *state* says, and what follows from that."""
         pending = delivery.pending
         before = pending.states[delivery.index]
         pending.states[delivery.index] = state

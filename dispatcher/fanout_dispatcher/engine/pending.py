@@ -18,6 +18,12 @@ from fanout_dispatcher.values.outcome import Dead, Outcome, Verdict
 class Caller(typing.Protocol):
     """Whoever waits for what becomes of an event's deliveries, by their place in it."""
 
+    def waits_for(self, index: int) -> bool:
+        """Whether it still waits to hear of that delivery."""
+
+    def hears_soon(self, index: int) -> bool:
+        """Whether an attempt is under way of which it hears anyway."""
+
     def flies(self, index: int) -> None:
         """An attempt is under way."""
 

@@ -6,7 +6,8 @@ from fanout_crds import expressions, listen
 from fanout_crds.expressions import Expression, Reads
 from fanout_crds.plan import Plan
 from fanout_dispatcher.engine.book import Book
-from fanout_dispatcher.engine.caller import NOBODY, Waits
+from fanout_dispatcher.engine.caller import NOBODY, StandIn, Waits
+from fanout_dispatcher.engine.fallbacks import static_answer
 from fanout_dispatcher.engine.filters import Filters, Judged
 from fanout_dispatcher.engine.lane import Lane
 from fanout_dispatcher.engine.lines import lines
@@ -61,7 +62,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 def graph_of(plan: Plan) -> Graph:
     """The graph of a plan's positions; empty when each target is on its own."""
-    if not plan.behind and not any(target.depends_on for target in plan.targets):
+    if not plan.behind and not any(target.depends_on or target.static for target in plan.targets):
         return ()
     places = {target.name: place for place, target in enumerate(plan.targets)}
     targets = (
@@ -71,10 +72,18 @@ def graph_of(plan: Plan) -> Graph:
             vital=target.on_dead == "Fail",
             when=target.when,
             keep=target.keep,
+            covered=target.static is not None,
         )
         for target in plan.targets
     )
-    behind = (Step(role=Role[one.role.upper()], after=(places[one.of],) if one.of else ()) for one in plan.behind)
+    behind = (
+        Step(
+            role=Role[one.role.upper()],
+            after=(places[one.of],) if one.of else (),
+            keep=plan.targets[places[one.of]].keep if one.target.name in plan.fallbacks else 0,
+        )
+        for one in plan.behind
+    )
     return (*targets, *behind)
 
 
@@ -119,14 +128,30 @@ def waits(
         return None
     names = tuple(target.name for target in plan.targets if target.name in rule.wait_for)
     waited = tuple(lane for lane in lanes if lane.target.name in names)
+    instead = plan.fallbacks
+    of = [instead.get(one.name, one.name) for one in plan.everybody]
+    firsts = tuple(index for index, one in enumerate(plan.everybody) if one.name in names)
     return Waits(
         rule=rule,
         book=book,
         lanes=waited,
         lines=lines(waited, before.lines if before else ()),
         names=names,
-        places=tuple(names.index(one.name) if one.name in names else NOBODY for one in plan.everybody),
+        places=tuple(names.index(one) if one in names else NOBODY for one in of),
         silence=tuple(Heard(target=name) for name in names),
         captures=tuple(target.capture for target in plan.targets if target.name in names),
+        firsts=firsts,
+        stand_ins={index: found for index in firsts if (found := _stand_in(plan, lanes, index)) is not None},
         durable=durable,
     )
+
+
+def _stand_in(plan: Plan, lanes: tuple[Lane, ...], index: int) -> StandIn | None:
+    """What a caller hears of in place of a target."""
+    target = plan.targets[index]
+    if target.static is not None:
+        return StandIn(answer=static_answer(target.static))
+    for place, one in enumerate(plan.everybody):
+        if plan.fallbacks.get(one.name) == target.name:
+            return StandIn(index=place, lane=lanes[place])
+    return None

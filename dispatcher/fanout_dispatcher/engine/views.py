@@ -7,6 +7,7 @@ import typing
 
 from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.clock import Clock
+from fanout_dispatcher.engine.flow import flow_of
 from fanout_dispatcher.engine.lane import Lane
 from fanout_dispatcher.engine.route import Route
 from fanout_dispatcher.engine.routes import Routes
@@ -15,6 +16,7 @@ from fanout_dispatcher.values.event import Attempt, State
 from fanout_dispatcher.values.views import DeadLetterView, DeliveryView, EventView, RouteView, SagaView, TargetView
 
 EARLIER: typing.Final = "EarlierOfKey"  # why a delivery is held that waits for its key
+FELL_BACK: typing.Final = "FellBack"  # why one is dead that there is no dead letter of
 
 
 class Views:
@@ -104,7 +106,7 @@ class Views:
             attempts=row.attempts if row else attempts,
             due=self._due(due, lane) if due and pending and not blocked else None,
             held=EARLIER if blocked else held,
-            reason=dead.reason if dead and state == State.DEAD else State.WHY_SKIPPED.get(byte),
+            reason=dead.reason if dead and state == State.DEAD else _why_over(stored, index),
             history=self._dated(row.history) if row else (),
             replayed_as=None if replay is None else book.receipts.make(replay),
         )
@@ -140,6 +142,14 @@ class Views:
 
     def _dated(self, history: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
         return tuple(Attempt(self.clock.wall(one.at), one.outcome, one.seconds) for one in history)
+
+
+def _why_over(stored: StoredEvent, index: int) -> str | None:
+    """Why a delivery is not delivered that there is no dead letter of."""
+    graph, replayed = stored.frozen.graph, stored.frozen.lanes[index] in stored.replays
+    if graph and not replayed and flow_of(graph).stood_in(stored.states, index):
+        return FELL_BACK
+    return State.WHY_SKIPPED.get(stored.states[index])
 
 
 def target_of(letter: DeadLetter) -> str:

@@ -1,7 +1,7 @@
 """The answer to a caller that waited for targets: what each of them said, by name.
 
 One shape, whether it went well or not: in the body of a 200, or as members of a problem document, ``targets`` holds an
-object per target that was waited for::
+object per target that was waited for; ``fallback`` says that what stands in for it has said it::
 
     {"receipt": "…", "targets": {"pricing": {"state": "Delivered", "status": 200, "body": {"amount": 7}}}}
 
@@ -42,6 +42,7 @@ class _Target(msgspec.Struct, omit_defaults=True, rename="camel", gc=False):
     body: str | msgspec.Raw = ""
     body_base64: str = ""
     truncated: bool = False
+    fallback: bool = False
 
 
 class _Document(msgspec.Struct, omit_defaults=True, gc=False):
@@ -149,9 +150,9 @@ def _target(one: Heard) -> _Target:
     dead = one.state == State.DEAD
     reason, held = (one.reason, "") if dead else ("", one.reason)
     if kept is None:
-        return _Target(state, reason, held, one.detail)
+        return _Target(state, reason, held, one.detail, fallback=one.fallback)
     body, coded = _body(kept) if kept.body else ("", "")
-    return _Target(state, reason, held, one.detail, kept.status, body, coded, kept.truncated)
+    return _Target(state, reason, held, one.detail, kept.status, body, coded, kept.truncated, one.fallback)
 
 
 def _body(kept: Captured) -> tuple[str | msgspec.Raw, str]:

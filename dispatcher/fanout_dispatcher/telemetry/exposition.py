@@ -134,6 +134,11 @@ def _passed(one: LaneMeter, labels: str) -> str:
     return "".join([f'fanout_order_given_up_total{{{labels},reason="{why}"}} {n}\n' for why, n in counts])
 
 
+def _fell_back(one: LaneMeter, labels: str) -> str:
+    counts = one.fell_back.copy().items()
+    return "".join([f'fanout_fallbacks_total{{{labels},reason="{why}"}} {n}\n' for why, n in counts])
+
+
 def _circuit(one: LaneMeter, labels: str) -> str:
     is_in = one.circuit
     return "".join([f'fanout_circuit_state{{{labels},state="{state}"}} {int(is_in == state)}\n' for state in CIRCUITS])
@@ -167,6 +172,7 @@ LANES: typing.Final = (
     Family("fanout_hedges_total", "counter", "Tries sent beside a slow one.", _hedges),
     Family("fanout_hedges_won_total", "counter", "Of these, those that succeeded first.", _hedges_won),
     Family("fanout_dead_letters_total", "counter", "Deliveries given up, by reason.", _died),
+    Family("fanout_fallbacks_total", "counter", "Deliveries given up that a fallback stands in for.", _fell_back),
     Family("fanout_dead_letters_dropped_total", "counter", "Dead letters no longer kept: Keep, DropOldest.", _dropped),
     _plain("fanout_stuck", "gauge", "Compensations that were given up and wait for somebody to decide.", "stuck"),
     Family("fanout_order_given_up_total", "counter", "Dead letters gone that held up others of their key.", _passed),

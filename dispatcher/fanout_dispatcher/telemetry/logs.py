@@ -14,6 +14,7 @@ from fanout_dispatcher.telemetry import seam
 
 WORDS: typing.Final[typing.Mapping[type, tuple[str, int]]] = {
     seam.DeliveryDead: ("delivery.dead", logging.WARNING),
+    seam.DeliveryFellBack: ("delivery.fell_back", logging.WARNING),
     seam.SagaStuck: ("saga.stuck", logging.ERROR),
     seam.SagaResumed: ("saga.resumed", logging.INFO),
     seam.RouteAdopted: ("route.adopted", logging.INFO),

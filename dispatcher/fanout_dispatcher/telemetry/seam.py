@@ -31,6 +31,17 @@ class DeliveryDead(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int = 0
 
 
+class DeliveryFellBack(msgspec.Struct, frozen=True, kw_only=True):
+    """A delivery was given up, and something stands in for its target: there is no dead letter of it."""
+
+    route: str
+    target: str
+    receipt: str
+    reason: str
+    detail: str = ""
+    attempts: int = 0
+
+
 class SagaStuck(msgspec.Struct, frozen=True, kw_only=True):
     """A compensation was given up: what is left to undo waits until somebody resumes or abandons the saga."""
 
@@ -146,6 +157,7 @@ class PlansSynced(msgspec.Struct, frozen=True, kw_only=True):
 Change = (
     CircuitChanged
     | DeliveryDead
+    | DeliveryFellBack
     | SagaStuck
     | SagaResumed
     | RouteAdopted

@@ -48,7 +48,8 @@ class Heard(msgspec.Struct, frozen=True, gc=False):
     """What has been heard of one target that a caller waits for.
 
     ``state`` is the delivery's (values.event.State). ``reason`` says why it is dead, or why it is held and cannot be
-    waited for; ``detail`` is a sentence about it. ``answer`` is the target's last, where there was one.
+    waited for; ``detail`` is a sentence about it. ``answer`` is the target's last, where there was one. ``fallback``:
+    all this is of what stands in for the target, which itself was given up.
     """
 
     target: str
@@ -56,6 +57,7 @@ class Heard(msgspec.Struct, frozen=True, gc=False):
     reason: str = ""
     detail: str = ""
     answer: Captured | None = None
+    fallback: bool = False
 
     @property
     def lost(self) -> bool:

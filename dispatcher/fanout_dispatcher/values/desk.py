@@ -32,6 +32,7 @@ class LaneMeter(msgspec.Struct, kw_only=True):
     dead: dict[str, int] = msgspec.field(default_factory=dict)  # by reason
     dropped: dict[str, int] = msgspec.field(default_factory=dict)  # dead letters, by Keep or DropOldest
     passed: dict[str, int] = msgspec.field(default_factory=dict)  # dead letters that held up others, by why they went
+    fell_back: dict[str, int] = msgspec.field(default_factory=dict)  # given up and stood in for, by reason
     replayed: int = 0
     skipped: int = 0
     pending: int = 0

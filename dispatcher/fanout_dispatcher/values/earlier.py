@@ -12,6 +12,7 @@ from fanout_crds.expressions import Parts
 from fanout_dispatcher.values.answer import Captured
 from fanout_dispatcher.values.answers import Heard
 from fanout_dispatcher.values.event import Frozen, State
+from fanout_dispatcher.values.graph import Role
 from fanout_dispatcher.values.targets import targets
 
 
@@ -32,6 +33,8 @@ class Earlier(msgspec.Struct, frozen=True):
         return targets(self.heard, parts)
 
 
+_SETTLED: typing.Final = (State.DELIVERED, State.DEAD, State.SKIPPED)
+_TOOK: typing.Final = (State.DELIVERED,)
 NOTHING_YET: typing.Final = Earlier()
 _encode: typing.Final = msgspec.msgpack.Encoder().encode
 _decode: typing.Final = msgspec.msgpack.Decoder(Earlier).decode
@@ -49,20 +52,26 @@ def unpacked(text: bytes) -> Earlier:
 
 def earlier(frozen: Frozen, states: bytes | bytearray, kept: typing.Mapping[int, Kept]) -> Earlier:
     """Say what became of an event's targets; *kept* has, by position, what was kept of those that expressions read."""
+    said = {  # whose answer it is: a target's own, or that of who stood in for it
+        step.after[0] if step.role is Role.FALLBACK else place: place
+        for place, step in enumerate(frozen.graph)
+        if step.keep and states[place] & State.MASK in (_SETTLED if step.role is Role.TARGET else _TOOK)
+    }
     return Earlier(
         tuple(
-            _heard(frozen.targets[place], states[place], kept.get(place))
-            for place, step in enumerate(frozen.graph)
-            if step.keep and states[place] & State.MASK
+            _heard(frozen.targets[of], states[place], kept.get(place), fallback=of != place)
+            for of, place in sorted(said.items())
         )
     )
 
 
-def _heard(target: str, byte: int, kept: Kept | None) -> Heard:
+def _heard(target: str, byte: int, kept: Kept | None, *, fallback: bool) -> Heard:
     state = byte & State.MASK
+    if state == State.DEAD and kept is not None and kept.answer is not None:  # a static answer
+        return Heard(target, State.DELIVERED, answer=kept.answer, fallback=True)
     if state == State.SKIPPED:
         return Heard(target, state, State.WHY_SKIPPED.get(byte, ""))
     if kept is None:
         # All who give up a delivery keep the reason; where a condition had no value there was no delivery yet.
         return Heard(target, state, "ExpressionFailed" if state == State.DEAD else "")
-    return Heard(target, state, kept.reason, answer=kept.answer)
+    return Heard(target, state, kept.reason, answer=kept.answer, fallback=fallback)

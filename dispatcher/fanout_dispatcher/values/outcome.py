@@ -58,6 +58,7 @@ class Reason(enum.StrEnum):
     TARGET_REMOVED = "TargetRemoved"
     ROUTE_DELETED = "RouteDeleted"
     EXPRESSION_FAILED = "ExpressionFailed"  # an expression of the manifest has no value for this event
+    CIRCUIT_OPEN = "CircuitOpen"  # of no dead letter: a caller waited, and a fallback stood in
     SAGA_ABANDONED = "SagaAbandoned"  # a compensation that was given up, and that people gave up then
 
 

@@ -27,7 +27,7 @@ def _of(reads: Parts, key: str) -> Parts:
 
 
 def _seen(one: Heard, reads: Parts) -> dict[str, object]:
-    seen: dict[str, object] = {"state": State.NAMES[one.state]}
+    seen: dict[str, object] = {"state": State.NAMES[one.state], "fallback": one.fallback}
     if one.reason:
         seen["reason"] = one.reason
     if (kept := one.answer) is None:

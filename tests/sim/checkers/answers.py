@@ -6,7 +6,7 @@ the caller heard of it; and it stays so. Nobody waits longer than it takes.
 
 import itertools
 
-from tests.sim.checkers.reading import Reading, stands
+from tests.sim.checkers.reading import Reading, fallback_of, stands
 from tests.sim.history import DURABLE, Committed, Hears, Posted, Sent, Served, Stopping
 
 GRAIN = 0.005  # seconds that an answer may be late
@@ -84,8 +84,17 @@ def _known(reading: Reading, posted: Posted) -> float | None:
 def _heard(reading: Reading, served: Served, hears: Hears) -> list[str]:
     """One target: what was told of it is so, was on disk, and stays."""
     wrong: list[str] = []
-    if hears.state == "Delivered":
-        answers = [one for one in _sent(reading, served.event, hears.target, served.life) if one.yes]
+    plan = reading.posted[served.event].plan
+    asked = fallback_of(plan, hears.target) if hears.fallback else hears.target
+    if hears.state == "Delivered" and asked is None:
+        static = next(one.static for one in plan.targets if one.name == hears.target)
+        if static is None or hears.body != static.body.encode():
+            wrong.append(f"told {hears.body!r} in its place, which nobody has said")
+        asked_before = [one.ended for one in _sent(reading, served.event, hears.target, served.life) if one.ended]
+        if not all(_on_disk(reading, served, ended) for ended in asked_before):
+            wrong.append("told as stood in for before that was on disk")
+    elif hears.state == "Delivered":
+        answers = [one for one in _sent(reading, served.event, asked or "", served.life) if one.yes]
         told = [one for one in answers if (one.ended or 0.0) <= served.at + 1e-6 and _body(one) == hears.body]
         if not told:
             wrong.append(f"told as delivered with {hears.body!r}, which it did not say by then")
@@ -93,17 +102,14 @@ def _heard(reading: Reading, served: Served, hears: Hears) -> list[str]:
             wrong.append("told as delivered before that was on disk")
     view = reading.history.events.get(served.receipt or "")
     if hears.state != "Pending" and view is not None and stands(reading, served.event):
-        now = next((one.state for one in view.deliveries if one.target == hears.target), None)
+        now = next((one.state for one in view.deliveries if one.target == (asked or hears.target)), None)
+        now = "Delivered" if asked is None and now == "Dead" else now
         if now != hears.state:
             wrong.append(f"told as {hears.state}, and is {now}")
-    if hears.reason == "CircuitOpen" and (served_route(reading, served), hears.target) not in reading.broken:
+    may_be = {(plan.key, hears.target), (plan.key, fallback_of(plan, hears.target))}
+    if hears.reason == "CircuitOpen" and not may_be & reading.broken:
         wrong.append("told to be left alone, though its circuit never opened")
     return wrong
-
-
-def served_route(reading: Reading, served: Served) -> str:
-    """Which route the caller asked."""
-    return reading.posted[served.event].plan.key
 
 
 def _body(sent: Sent) -> bytes | None:

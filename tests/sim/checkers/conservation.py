@@ -1,7 +1,8 @@
 """P1 and P2: what was accepted is never lost, and every delivery ends in exactly one visible state.
 
 Delivered means that the target did say yes; Dead that the dead letter is there, or a replay in its place, or that
-somebody removed it. What only memory promised may be gone with the process that promised it.
+somebody removed it, or that something stands in for the target.
+What only memory promised may be gone with the process that promised it.
 """
 
 from fanout_dispatcher.values.views import EventView
@@ -47,8 +48,12 @@ def _settled(reading: Reading, event: str, view: EventView, delivery: tuple[str,
             wrong.append(f"{event} → {one.target}: Skipped, and it was sent, or nothing asked for that")
         elif one.state == "Dead" and one.replayed_as is not None:
             wrong += _replayed(reading, event, one.target, one.replayed_as)
-        elif one.state == "Dead" and not (
-            _letter_is_there(reading, view.receipt, one.target) or _may_be_gone(reading, view.route, one.target)
+        elif (
+            one.state == "Dead"
+            and one.reason != "FellBack"
+            and not (
+                _letter_is_there(reading, view.receipt, one.target) or _may_be_gone(reading, view.route, one.target)
+            )
         ):
             wrong.append(f"{event} → {one.target}: Dead, and there is no dead letter")
     return wrong

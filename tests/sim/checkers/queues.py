@@ -9,7 +9,7 @@ import collections
 
 from fanout_crds.plan import Plan
 from fanout_dispatcher.telemetry.seam import DeliveryDead
-from tests.sim.checkers.reading import Reading
+from tests.sim.checkers.reading import Reading, fallback_of
 from tests.sim.history import Adopted, Answered, Began, Landed, Posted, Told
 
 Where = tuple[str, str]  # route and target
@@ -55,6 +55,7 @@ class Queues:
         for target in plan.targets:
             queue = target.policy.queue
             bounded = queue.on_full == "Reject" and queue.max_bytes is not None
+            bounded = bounded and not target.static and fallback_of(plan, target.name) is None  # no death is told of it
             self.bounds[plan.key, target.name] = queue.max_bytes or 0 if bounded else BOUNDLESS
 
     def post(self, posted: Posted) -> None:

@@ -148,8 +148,13 @@ def target_of(plan: Plan, name: str) -> Target | None:
 
 
 def is_graph(plan: Plan) -> bool:
-    """Whether its targets wait for each other, or somebody stands behind them."""
-    return bool(plan.behind) or any(one.depends_on for one in plan.targets)
+    """Whether its targets wait for each other, or somebody or something stands behind them."""
+    return bool(plan.behind) or any(one.depends_on or one.static for one in plan.targets)
+
+
+def fallback_of(plan: Plan, target: str) -> str | None:
+    """The name of whoever stands in for a target."""
+    return next((one.target.name for one in plan.behind if one.role == "Fallback" and one.of == target), None)
 
 
 def anew(reading: Reading, before: Sent, after: Sent) -> bool:

@@ -13,7 +13,7 @@ import msgspec
 from fanout_crds.plan import Plan
 from fanout_dispatcher.values.outcome import Failed, Fault
 from fanout_dispatcher.values.views import DeliveryView
-from tests.sim.checkers.reading import Reading, is_graph, name, stands
+from tests.sim.checkers.reading import Reading, fallback_of, is_graph, name, stands
 from tests.sim.history import Delivery, Sent
 
 NOT_SENT: typing.Final = {Fault.NAME_FAILURE, Fault.CONNECT_FAILURE, Fault.TLS_FAILURE, Fault.ADDRESS_REFUSED}
@@ -31,8 +31,11 @@ class Story(msgspec.Struct):
     ends: list[float]  # when processes ended: what was about to be sent then may have been, as far as the next can know
 
     def dead(self, target: str) -> bool:
-        """It was given up."""
-        return self.became[target].state == "Dead"
+        """It was given up, and nothing stood in for it."""
+        fallback = fallback_of(self.plan, target)
+        covered = any(one.static for one in self.plan.targets if one.name == target)
+        stood_in = covered or (fallback is not None and self.became[fallback].state == "Delivered")
+        return self.became[target].state == "Dead" and not stood_in
 
     def interrupted(self, then: Sent) -> bool:
         """A process ended between the acceptance and *then*."""
@@ -83,9 +86,10 @@ def in_order(story: Story) -> list[str]:
 
 
 def _through(story: Story, target: str, then: Sent) -> bool:
-    chain = story.asked[target]
-    continues = next(one.on_dead for one in story.plan.targets if one.name == target) == "Continue"
-    if story.dead(target) and continues:
+    fallback = fallback_of(story.plan, target)
+    chain = story.asked[target] + (story.asked[fallback] if fallback else [])
+    said = next(one for one in story.plan.targets if one.name == target)
+    if story.became[target].state == "Dead" and (said.static or (story.dead(target) and said.on_dead == "Continue")):
         return all(one.at <= then.at for one in chain)
     return any(one.yes and one.ended is not None and one.ended <= then.at for one in chain)
 
@@ -125,7 +129,8 @@ def in_reverse(story: Story) -> list[str]:
         if not first:
             continue
         waits = [undo[later] for later in _later(story.plan, of) if later in undo]
-        for other in [*(one.name for one in story.plan.targets), *waits]:
+        instead = [one.target.name for one in story.plan.behind if one.role == "Fallback"]
+        for other in [*(one.name for one in story.plan.targets), *instead, *waits]:
             wrong += [
                 f"{name(first[0])}: before {other} was over" for sent in story.asked[other] if _goes_on(sent, first[0])
             ]

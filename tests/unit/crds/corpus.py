@@ -96,6 +96,15 @@ WAITING: typing.Final = (
     " mode Settled"
 )
 SETTLED: typing.Final[Json] = {"mode": "Settled"}
+UNDO: Json = {"url": "https://b.example.com/undo"}
+MAIL: Json = {"name": "mail", "url": "https://mail.example.com/events"}
+A: Json = {"name": "a", "url": "https://a.example.com/events"}
+STATIC: Json = {"type": "Static", "static": {"body": "[]"}}
+ONE_OF_BOTH: typing.Final = "type Static needs static and no target, type Target needs target and no static"
+NOT_UNDONE = "compensate does not go with a fallback of type Target: what that one does would not be undone"
+SEEN = "a fallback of type Static is for a caller: respond.mode must be Settled, and the caller wait for its target"
+QUORUM = "respond.quorum must not be more than the targets that the caller waits for"
+FALLBACKS = "expected one of Static, Target, "
 KEY_HEADER = "header is needed with type Header, and goes with no other"
 SWITCH = WORDS + "Enabled, Disabled"
 MODES = "Auto, ForcedOpen, ForcedClosed, DryRun, Disabled"
@@ -103,7 +112,6 @@ WHEN_NAME = 'at 1:1: unknown name evnt; did you mean "event"?'
 ONE_VALUE = "exactly one of value and valueExpression is needed"
 PATH_TYPE = "must give a string or a list of strings, it gives an int"
 WHEN_TYPE = "must give true or false, it gives a string"
-TARGET = "name, url, service, request, authentication, tls, policy, when, dependsOn, onDead, compensate, delay"
 KEY_AT = f"{T}.policy.ordering.keyExpression"
 ONE_KEY = "exactly one of keyAttribute and keyExpression is needed: it says what is kept in order"
 AFTER = "Block, PassOver"
@@ -113,7 +121,6 @@ QUEUED = (
     "policy.bulkhead.maxQueue goes with targets that callers wait for (respond.mode Settled, and in waitFor where that"
     " names any) and that depend on no other"
 )
-UNDO: Json = {"url": "http://undo.example"}
 QUEUE_HERE: Json = {"name": "a", "url": "http://a.example", "policy": {"bulkhead": {"maxQueue": 0}}}
 OTHER: Json = {"name": "b", "url": "http://b.example"}
 AFTER_OTHER: Json = {"dependsOn": ["b"]}
@@ -310,7 +317,9 @@ CORPUS: typing.Final = [
         "spec.respond", {"mode": "Settled", "waitFor": ["mail"]}, "respond.waitFor may only name targets of the route"
     )._replace(path="spec"),
     _rule(
-        "spec.respond", {"mode": "Settled", "quorum": 2}, "respond.quorum must not be more than there are targets"
+        "spec.respond",
+        {"mode": "Settled", "quorum": 2},
+        QUORUM,
     )._replace(path="spec"),
     _rule(f"{T}.policy.bulkhead.maxQueue", 4, QUEUED)._replace(path="spec"),
     _rule("spec", good()["spec"] | {"respond": ELSEWHERE, "targets": [QUEUE_HERE, OTHER]}, QUEUED),
@@ -320,6 +329,36 @@ CORPUS: typing.Final = [
         4,
         "defaults.policy.bulkhead.maxQueue goes with respond.mode Settled: elsewhere nobody waits",
     )._replace(path="spec"),
+    _rule(
+        "spec", {"respond": SETTLED, "targets": [MAIL | {"fallback": STATIC | {"target": UNDO}}]}, ONE_OF_BOTH
+    )._replace(path=f"{T}.fallback", name="a fallback of two types"),
+    _rule(f"{T}.fallback", {"type": "Target"}, ONE_OF_BOTH),
+    _rule(f"{T}.fallback", {"type": "Static", "target": UNDO}, ONE_OF_BOTH)._replace(name="static without an answer"),
+    _rule(T, MAIL | {"compensate": UNDO, "fallback": {"type": "Target", "target": UNDO}}, NOT_UNDONE),
+    _rule(f"{T}.fallback", STATIC, SEEN)._replace(path="spec", name="a static answer that nobody waits for"),
+    _rule(
+        "spec", {"respond": {"mode": "Settled", "waitFor": ["a"]}, "targets": [A, MAIL | {"fallback": STATIC}]}, SEEN
+    )._replace(name="a static answer of one that is not waited for"),
+    _rule(
+        "spec",
+        {"respond": {"mode": "Settled"}, "targets": [A, MAIL | {"onDead": "Continue", "fallback": STATIC}]},
+        SEEN,
+    )._replace(name="a static answer of one that is not waited for by default"),
+    _rule("spec", {"respond": {"mode": "Settled", "quorum": 2}, "targets": [A, MAIL | {"onDead": "Continue"}]}, QUORUM),
+    _shape(f"{T}.fallback", {"static": {}}, "is required")._replace(path=f"{T}.fallback.type"),
+    _shape(f"{T}.fallback", {"type": "static"}, FALLBACKS + 'got "static"; did you mean "Static"?')._replace(
+        path=f"{T}.fallback.type"
+    ),
+    _shape(
+        f"{T}.fallback",
+        {"type": "Static", "static": {"status": 503}},
+        "expected a whole number from 200 to 299, got 503",
+    )._replace(path=f"{T}.fallback.static.status"),
+    _shape(
+        f"{T}.fallback",
+        {"type": "Static", "static": {"headers": [{"name": "Content-Type", "value": "text/plain"}]}},
+        'expected a header name in lower case, such as "content-type", got "Content-Type"',
+    )._replace(path=f"{T}.fallback.static.headers[0].name"),
     _shape("spec.targets", [], "expected 1 to 64 items, got 0"),
     _shape("spec.targets", {}, "expected a list, got a mapping"),
     Bad("no targets", "spec.targets", GONE, "spec.targets", "is required"),
@@ -333,7 +372,7 @@ CORPUS: typing.Final = [
     _shape(f"{T}.name", "Billing", LABEL + '"Billing"'),
     Bad("a long target name", f"{T}.name", "a" * 64, f"{T}.name", "must not be longer than 63 characters, it has 64"),
     _shape(f"{T}.polcy", {}, 'unknown field; did you mean "policy"?'),
-    _shape(f"{T}.cache", {}, f"unknown field{WORDS}{TARGET}"),
+    _shape(f"{T}.cache", {}, "unknown field; no known name is near it"),
     Bad("neither url nor service", f"{T}.url", GONE, T, "exactly one of url and service is needed", By.RULE),
     Bad(
         "url and service",

@@ -257,6 +257,47 @@ def test_answers_never_show_what_they_hold() -> None:
     assert "hunter2" not in repr(Refs(secrets={TOKEN_KEY: b"hunter2"}))
 
 
+def test_a_caller_waits_by_default_for_the_targets_without_which_there_is_no_answer() -> None:
+    may_die = {"onDead": "Continue", "url": "http://a.example"}
+    settled = {"mode": "Settled"}
+    some = compiled(route({"name": "a", "url": "http://a.example"}, {"name": "b", **may_die}, respond=settled)).plan
+    none = compiled(route({"name": "a", **may_die}, {"name": "b", **may_die}, respond=settled)).plan
+
+    assert some.respond is not None
+    assert none.respond is not None
+    assert (some.respond.wait_for, some.respond.quorum) == (("a",), 1)
+    assert none.respond.wait_for == ("a", "b")
+
+
+def test_a_fallback_is_a_position_behind_its_target_or_an_answer_of_it() -> None:
+    plain, other = {"url": "http://a.example"}, {"url": "http://b.example", "policy": {"retry": {"maxAttempts": 2}}}
+    static = {"status": 203, "headers": [{"name": "x-stale", "value": "yes"}], "body": "[]"}
+    made = compiled(
+        route(
+            {"name": "a", **plain, "fallback": {"type": "Target", "target": other}},
+            {"name": "b", **plain, "fallback": {"type": "Static", "static": static}},
+            respond={"mode": "Settled", "maxBodySize": "1Ki"},
+        )
+    ).plan
+
+    (behind,) = made.behind
+    assert (behind.role, behind.of, behind.target.name) == ("Fallback", "a", "a.fallback")
+    assert (behind.target.capture, behind.target.policy.retry.max_attempts) == (1 << 10, 2)
+    assert behind.target.policy.timeouts.total == 0.0
+    assert made.targets[1].static == plan.Static(
+        status=203, headers=(("content-type", "application/json"), ("x-stale", "yes")), body="[]"
+    )
+
+
+def test_an_expression_of_a_fallback_is_named_by_where_it_stands() -> None:
+    request = {"url": "http://b.example", "request": {"bodyExpression": "data.x"}}
+    made = compiled(
+        route({"name": "a", "url": "http://a.example", "fallback": {"type": "Target", "target": request}})
+    ).plan
+
+    assert [path for path, _, _ in made.expressions()] == ["spec.targets[0].fallback.target.request.bodyExpression"]
+
+
 def test_a_caller_waits_for_every_target_of_a_settled_route_unless_it_says_otherwise() -> None:
     names = [{"name": name, "url": "http://a.example"} for name in "abc"]
     plain = compiled(route(*names)).plan

@@ -85,13 +85,20 @@ def test_who_stands_behind_the_targets_is_named_after_what_it_is_for() -> None:
     assert {one.target.policy.retry.max_attempts for one in plan.behind} == {20}
 
 
-@pytest.mark.parametrize("more", [{"dependsOn": ["a"]}, {"compensate": {"url": "https://b.example.com/undo"}}])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"dependsOn": ["a"]},
+        {"compensate": {"url": "https://b.example.com/undo"}},
+        {"fallback": {"type": "Target", "target": {"url": "https://c.example.com/"}}},
+    ],
+)
 def test_a_target_of_a_graph_keeps_no_order(more: Json) -> None:
     ordering = {"ordering": {"keyAttribute": "subject"}}
 
     said = faults_of(targets({"name": "a", "policy": ordering}, {"name": "b", **more}))
 
     assert said == [
-        "spec.targets[0].policy.ordering: does not go with dependsOn, compensate or finally: this version keeps order"
-        " only on a route whose targets are each on their own"
+        "spec.targets[0].policy.ordering: does not go with dependsOn, compensate, fallback or finally: this version"
+        " keeps order only on a route whose targets are each on their own"
     ]

@@ -73,6 +73,7 @@ class Played:
         self.ready: list[int] = []
         self.flying: list[int] = []
         self.log: list[tuple[str, int]] = []
+        self.stood_in: list[int] = []
         self.states, moves = self.flow.begin(self.ask)
         self.note(moves)
         while self.ready or self.flying:
@@ -106,6 +107,8 @@ class Played:
             self.states[place] = State.STUCK
             return
         else:
+            if not self.drawn.lives[place] and self.flow.stands_in(self.states, place):
+                self.stood_in.append(place)
             self.states[place] = State.DELIVERED if self.drawn.lives[place] else State.DEAD
         self.note(self.flow.settled(self.states, place, unknown=unknown, flying=self.flying, ask=self.ask))
 
@@ -129,8 +132,9 @@ def fates(drawn: Drawn) -> dict[int, str]:
             found[place] = "skipped"
         else:
             fallback = drawn.behind(place, Role.FALLBACK)
-            lives = drawn.lives[place] and not (step.when and drawn.holds[place] is None)
-            stands_in = step.covered or (fallback is not None and drawn.lives[fallback])
+            baffled = bool(step.when) and drawn.holds[place] is None
+            lives = drawn.lives[place] and not baffled
+            stands_in = step.covered or (fallback is not None and drawn.lives[fallback] and not baffled)
             found[place] = "delivered" if lives or stands_in else "dead"
     return found
 
@@ -170,6 +174,18 @@ def test_nothing_goes_before_what_it_depends_on_has_landed(drawn: Drawn) -> None
         for of in drawn.graph[place].after:
             if played.sent(place) and played.sent(of):
                 assert played.at("landed", of) < played.at("freed", place)
+
+
+@given(st.booleans().flatmap(lambda saga: drawn(saga=saga)))
+def test_a_fallback_goes_exactly_where_it_was_said_that_it_would_and_its_target_had_landed(drawn: Drawn) -> None:
+    played = Played(drawn)
+
+    for place in drawn.targets:
+        fallback = drawn.behind(place, Role.FALLBACK)
+        if fallback is not None:
+            freed = ("freed", fallback) in played.log
+            assert freed == (place in played.stood_in)
+            assert not freed or played.at("landed", place) < played.at("freed", fallback)
 
 
 @given(drawn(saga=True))

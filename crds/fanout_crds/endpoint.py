@@ -1,0 +1,128 @@
+"""Somebody who is asked because of what became of a target, and what it has in common with one: where, who we are, TLS.
+
+Behind the targets stand those who undo one, stand in for one, or are told at the end. They carry a small policy: how
+long an attempt may take, and which failures are tried again.
+"""
+
+from typing import Annotated, ClassVar
+
+import msgspec
+
+from fanout_crds import texts
+from fanout_crds.kinds import Port
+from fanout_crds.objects import Object
+from fanout_crds.policy import EndpointTimeouts
+from fanout_crds.request import Request
+from fanout_crds.retry import Retry
+from fanout_crds.rules import Rule
+from fanout_crds.secret import SecretRef
+
+
+class Service(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A Kubernetes Service as a target."""
+
+    name: Annotated[str, texts.Label, "Name of the Service."]
+    namespace: Annotated[
+        str | None,
+        texts.Namespace,
+        "Namespace of the Service. Unset: the route's own. In another one a ReferenceGrant must permit it; without one"
+        " the target is held (RefNotPermitted).",
+    ] = None
+    port: Annotated[str, Port(), "Port of the Service, by number or by its name there."]
+    path: Annotated[str | None, texts.ServicePath, "Path of the request, with a query if need be. Unset: /."] = None
+
+
+class Bearer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A bearer token (RFC 6750)."""
+
+    secret_ref: Annotated[SecretRef, Object(SecretRef), "Where the token is; a rotated one is used within seconds."]
+
+
+class Authentication(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How we say who we are."""
+
+    bearer: Annotated[Bearer, Object(Bearer), "Send `Authorization: Bearer <token>` (RFC 6750)."]
+
+
+class Tls(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How a target proves who it is. Certificate and name are always verified."""
+
+    ca_secret: Annotated[
+        SecretRef, Object(SecretRef), "A PEM bundle of the authorities to trust, instead of the system's."
+    ]
+
+
+class Patience(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How patiently somebody behind the targets is told. It is not expired: only attempts that are used up end it."""
+
+    timeouts: Annotated[
+        EndpointTimeouts | None, Object(EndpointTimeouts), "How long an attempt may take. Unset: as each field says."
+    ] = None
+    retry: Annotated[
+        Retry | None,
+        Object(Retry),
+        "Which failures are tried again, how often and when. Unset: as each field says, but maxAttempts: 20.",
+    ] = None
+
+
+WHERE = (
+    Rule(
+        "has(self.url) != has(self.service)",
+        "exactly one of url and service is needed",
+        lambda it: (it.url is None) != (it.service is None),
+    ),
+    Rule(
+        "!has(self.tls) || !has(self.url) || self.url.startsWith('https://')",
+        "tls goes with an https:// url",
+        lambda it: it.tls is None or it.url is None or it.url.startswith("https://"),
+    ),
+)
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Somebody who is asked because of what became of a target: where it is, how it is asked, and how patiently."""
+
+    RULES: ClassVar = WHERE
+    url: Annotated[str | None, texts.Url, "As a target's url. Unset: service says where it is."] = None
+    service: Annotated[
+        Service | None, Object(Service, brief=True), "As a target's service. Unset: url says where it is."
+    ] = None
+    request: Annotated[
+        Request | None, Object(Request, brief=True), "As a target's request. Unset: the event as it came."
+    ] = None
+    authentication: Annotated[
+        Authentication | None, Object(Authentication, brief=True), "How we say who we are. Unset: not at all."
+    ] = None
+    tls: Annotated[
+        Tls | None, Object(Tls, brief=True), "How it proves who it is. Unset: by the system's authorities."
+    ] = None
+    policy: Annotated[
+        Patience | None,
+        Object(Patience, brief=True),
+        "How patiently it is asked: timeouts of an attempt, retry. Unset: as a target, but retry.maxAttempts: 20.",
+    ] = None
+
+
+class Callback(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Somebody who is told once everything else of an event is settled."""
+
+    RULES: ClassVar = WHERE
+    name: Annotated[str, texts.Label, "Name, once in a route: shown as <name>.finally (RFC 1123 label)."]
+    url: Annotated[str | None, texts.Url, "As a target's url. Unset: service says where it is."] = None
+    service: Annotated[
+        Service | None, Object(Service, brief=True), "As a target's service. Unset: url says where it is."
+    ] = None
+    request: Annotated[
+        Request | None, Object(Request, brief=True), "As a target's request. Unset: the event as it came."
+    ] = None
+    authentication: Annotated[
+        Authentication | None, Object(Authentication, brief=True), "How we say who we are. Unset: not at all."
+    ] = None
+    tls: Annotated[
+        Tls | None, Object(Tls, brief=True), "How it proves who it is. Unset: by the system's authorities."
+    ] = None
+    policy: Annotated[
+        Patience | None,
+        Object(Patience, brief=True),
+        "How patiently it is told: timeouts of an attempt, retry. Unset: as a target, but retry.maxAttempts: 20.",
+    ] = None
