@@ -6,13 +6,16 @@ import msgspec
 
 from fanout_crds import texts
 from fanout_crds.endpoint import Endpoint
+from fanout_crds.headers import CAPTURED
 from fanout_crds.kinds import Enum, Integer, Text
 from fanout_crds.objects import ListOf, Object
 from fanout_crds.rules import Rule
 
 FallbackType = Literal["Static", "Target"]
-_Name = Text(
-    what='a header name in lower case, such as "content-type"', longest=128, pattern=r"^[a-z0-9!#$%&'*+.^_`|~-]+$"
+_Name = Text(  # of those that are kept of any answer: nobody could read another one
+    what='the name of a header that is kept of answers, in lower case, such as "content-type"',
+    longest=32,
+    pattern=rf"^({'|'.join(sorted(CAPTURED))})$",
 )
 _Body = Text(what="a text", longest=65_536, shortest=0)
 
@@ -20,7 +23,7 @@ _Body = Text(what="a text", longest=65_536, shortest=0)
 class StaticHeader(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A header field of a static answer."""
 
-    name: Annotated[str, _Name, "Name, in lower case."]
+    name: Annotated[str, _Name, "Name, in lower case: one of those that `targets.<name>.headers` may have."]
     value: Annotated[str, texts.HeaderValue, "Value, as it stands."]
 
 

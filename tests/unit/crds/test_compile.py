@@ -271,7 +271,7 @@ def test_a_caller_waits_by_default_for_the_targets_without_which_there_is_no_ans
 
 def test_a_fallback_is_a_position_behind_its_target_or_an_answer_of_it() -> None:
     plain, other = {"url": "http://a.example"}, {"url": "http://b.example", "policy": {"retry": {"maxAttempts": 2}}}
-    static = {"status": 203, "headers": [{"name": "x-stale", "value": "yes"}], "body": "[]"}
+    static = {"status": 203, "headers": [{"name": "cache-control", "value": "no-store"}], "body": "[]"}
     made = compiled(
         route(
             {"name": "a", **plain, "fallback": {"type": "Target", "target": other}},
@@ -285,7 +285,7 @@ def test_a_fallback_is_a_position_behind_its_target_or_an_answer_of_it() -> None
     assert (behind.target.capture, behind.target.policy.retry.max_attempts) == (1 << 10, 2)
     assert behind.target.policy.timeouts.total == 0.0
     assert made.targets[1].static == plan.Static(
-        status=203, headers=(("content-type", "application/json"), ("x-stale", "yes")), body="[]"
+        status=203, headers=(("content-type", "application/json"), ("cache-control", "no-store")), body="[]"
     )
 
 
