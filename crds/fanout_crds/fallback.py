@@ -13,7 +13,7 @@ from fanout_crds.rules import Rule
 
 FallbackType = Literal["Static", "Target"]
 _Name = Text(  # of those that are kept of any answer: nobody could read another one
-    what='the name of a header that is kept of answers, in lower case, such as "content-type"',
+    what='a header that is kept of answers, in lower case, such as "content-type"',
     longest=32,
     pattern=rf"^({'|'.join(sorted(CAPTURED))})$",
 )

@@ -134,8 +134,11 @@ def a_graph(chance: random.Random, name: str) -> Plan:
 
 
 def _reading(names: list[str]) -> str | None:
-    """A condition that holds where these targets have answered what they say: with who they are."""
-    parts = (f"(targets.{one}.state != 'Delivered' || targets.{one}.body.startsWith('{one} '))" for one in names)
+    """A condition that holds where these targets have answered what they say, with who they are, or another has."""
+    parts = (
+        f"(targets.{one}.state != 'Delivered' || targets.{one}.fallback || targets.{one}.body.startsWith('{one} '))"
+        for one in names
+    )
     return " && ".join(parts) or None
 
 

@@ -33,8 +33,6 @@ class Earlier(msgspec.Struct, frozen=True):
         return targets(self.heard, parts)
 
 
-_SETTLED: typing.Final = (State.DELIVERED, State.DEAD, State.SKIPPED)
-_TOOK: typing.Final = (State.DELIVERED,)
 NOTHING_YET: typing.Final = Earlier()
 _encode: typing.Final = msgspec.msgpack.Encoder().encode
 _decode: typing.Final = msgspec.msgpack.Decoder(Earlier).decode
@@ -52,17 +50,25 @@ def unpacked(text: bytes) -> Earlier:
 
 def earlier(frozen: Frozen, states: bytes | bytearray, kept: typing.Mapping[int, Kept]) -> Earlier:
     """Say what became of an event's targets; *kept* has, by position, what was kept of those that expressions read."""
-    said = {  # whose answer it is: a target's own, or that of who stood in for it
-        step.after[0] if step.role is Role.FALLBACK else place: place
-        for place, step in enumerate(frozen.graph)
-        if step.keep and states[place] & State.MASK in (_SETTLED if step.role is Role.TARGET else _TOOK)
-    }
+    said: dict[int, int] = {}  # by target: whose answer it is, its own or that of who stood in for it
+    for place, step in enumerate(frozen.graph):
+        state = states[place] & State.MASK
+        if step.keep and step.role is Role.TARGET and state:
+            said[place] = place
+        elif step.keep and step.role is Role.FALLBACK and state == State.DELIVERED:
+            said[step.after[0]] = place
+        elif step.keep and step.role is Role.FALLBACK and not state and _given_up(states, step.after[0]):
+            del said[step.after[0]]  # what became of its target is open yet
     return Earlier(
         tuple(
             _heard(frozen.targets[of], states[place], kept.get(place), fallback=of != place)
             for of, place in sorted(said.items())
         )
     )
+
+
+def _given_up(states: bytes | bytearray, place: int) -> bool:
+    return states[place] & State.MASK == State.DEAD
 
 
 def _heard(target: str, byte: int, kept: Kept | None, *, fallback: bool) -> Heard:

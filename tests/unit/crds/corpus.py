@@ -357,7 +357,7 @@ CORPUS: typing.Final = [
     _shape(
         f"{T}.fallback",
         {"type": "Static", "static": {"headers": [{"name": "Content-Type", "value": "text/plain"}]}},
-        'expected the name of a header that is kept of answers, in lower case, such as "content-type", got "Content-Type"',
+        'expected a header that is kept of answers, in lower case, such as "content-type", got "Content-Type"',
     )._replace(path=f"{T}.fallback.static.headers[0].name"),
     _shape("spec.targets", [], "expected 1 to 64 items, got 0"),
     _shape("spec.targets", {}, "expected a list, got a mapping"),
