@@ -367,3 +367,25 @@ def test_a_suspended_route_answers_nobody_by_its_fallback() -> None:
         assert (said.ending, said.heard[0].reason) == (Ending.FAILED, "Suspended")
 
     world.live(story)
+
+
+def test_a_delivery_that_finds_its_circuit_open_only_by_asking_it_is_given_up_once() -> None:
+    """A probe hangs, and nobody has looked at the circuit since: who comes then is the one who opens it again."""
+    breaker = {"half_open": {"max_calls": 1, "success_threshold": 1, "max_wait": 1.0}}
+    patient = a_target(
+        "more", static=STATIC, capture=KEEP, policy={"circuit_breaker": breaker, "timeouts": {"attempt": 600.0}}
+    )
+    made = a_plan(patient, respond=a_wait("more", timeout=2.0))
+    world = World(made, lambda name, flight, now: status(503) if now < 20 else NEVER)
+
+    async def story(life: Life) -> None:
+        for number in range(5):
+            life.ask(f"before-{number}")
+        await asyncio.sleep(60)
+        assert (await told(life, "probe")).ending is Ending.TIMEOUT
+        assert life.target("more").circuit == "HalfOpen"
+        said = await told(life)
+        assert said.heard[0].answer == NOTHING
+        assert life.target("more").pending == 1, "the probe"
+
+    world.live(story)

@@ -58,7 +58,10 @@ class Fallbacks:
 
     def at_once(self, pending: Pending, place: int) -> bool:
         """Give up a delivery that is not in flight, if it is better that its caller gets the fallback now."""
-        if not self._called_for(pending, place):
+        called_for = self._called_for(pending, place)
+        if pending.states[place] & State.MASK:
+            return True  # to ask the circuit has opened it again, and that has seen to all who wait
+        if not called_for:
             return False
         self.give_way(pending, place, AT_ONCE)
         self._lane.book.conductor.forgo(pending, place)
