@@ -8,7 +8,7 @@ import typing
 from collections.abc import Iterator
 
 from fanout_crds import expressions
-from fanout_crds.expressions import BODY, PATH, VALUE, WHEN, Reads, Scope
+from fanout_crds.expressions import BODY, PATH, QUESTION, VALUE, WHEN, Reads, Scope
 from fanout_crds.faults import Faults
 from fanout_crds.route import Asked, FanoutRoute, Target
 
@@ -91,6 +91,7 @@ def _read(place: _Place) -> Iterator[tuple[str, Reads]]:
 def _expressions(asked: Asked) -> Iterator[tuple[str, str | None, Scope]]:
     if isinstance(asked, Target):
         yield "when", asked.when, WHEN
+        yield "cache.keyExpression", asked.cache.key_expression if asked.cache else None, QUESTION
     if (request := asked.request) is None:
         return
     yield "request.pathExpression", request.path_expression, PATH

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from fanout_crds import accept, breaker, fallback, plan, policy, retry
+from fanout_crds.cache import Cache
 from fanout_crds.endpoint import Patience
 from fanout_crds.kinds import FAULT_NAMES
 from fanout_crds.respond import Respond, Waitable, waited_for
@@ -233,6 +234,11 @@ def idempotency(said: accept.Idempotency | None) -> plan.Idempotency | None:
     return plan.Idempotency(
         ttl=_or(said.ttl, 24 * HOUR), max_keys=_or(said.max_keys, 1_000_000), key_expression=said.key_expression
     )
+
+
+def cache(said: Cache | None) -> plan.Cache | None:
+    """A target's cache; without the block there is none."""
+    return None if said is None else plan.Cache(key_expression=said.key_expression, ttl=said.ttl)
 
 
 def _ordering(said: policy.Ordering | None) -> plan.Ordering | None:

@@ -107,6 +107,7 @@ def compile(route: FanoutRoute, installation: Installation, refs: Refs, revision
     )
     faults = Faults()
     listen.check(made, faults)
+    _check_caches(made, faults)
     faults.check()
     everybody = [*resolved, *(one for _, _, one, _ in behind)]
     credentials = {handle: value for one in everybody for handle, value in one.credentials.items()}
@@ -199,6 +200,16 @@ def _max_body_size(said: Accept) -> int:
     return builtin.MAX_BODY_SIZE if said.max_body_size is None else said.max_body_size
 
 
+def _check_caches(made: plan.Plan, faults: Faults) -> None:
+    """What a cache does not go with: the API server does not see what is inherited, nor who looks at an answer."""
+    for place, target in enumerate(made.targets):
+        path = f"spec.targets[{place}].cache"
+        if target.cache and not (target.capture or target.keep):
+            faults.add(path, f"nobody looks at what {target.name} answers: name it in respond.waitFor, or leave it out")
+        if target.cache and target.policy.ordering:
+            faults.add(path, "does not go with policy.ordering: what is kept in order is told, not asked for")
+
+
 def _check_size(made: plan.Plan, credentials: plan.Credentials) -> None:
     size = len(plan.encode(made))
     if size > MOST_BYTES:
@@ -260,6 +271,7 @@ class _Resolved:
             depends_on=said.depends_on,
             on_dead=said.on_dead or "Fail",
             static=builtin.static(said.fallback.static) if said.fallback and said.fallback.static else None,
+            cache=builtin.cache(said.cache),
         )
 
     def _address(self, home: str, refs: Refs) -> str:

@@ -28,8 +28,8 @@ ANSWERED: typing.Final[Names] = frozenset({
 })  # fmt: skip
 # Of a target's answer, as far as somebody looks at it.
 CAPTURED: typing.Final[Names] = frozenset({
-    "cache-control", "content-encoding", "content-language", "content-location", "content-type", "etag", "expires",
-    "last-modified", "link", "location", "retry-after", "x-request-id",
+    "age", "cache-control", "content-encoding", "content-language", "content-location", "content-type", "date", "etag",
+    "expires", "last-modified", "link", "location", "retry-after", "vary", "x-request-id",
 })  # fmt: skip
 # With every delivery.
 OURS: typing.Final[Names] = frozenset({"idempotency-key"})

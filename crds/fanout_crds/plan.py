@@ -17,7 +17,7 @@ import msgspec
 
 from fanout_crds.accept import KeyType
 from fanout_crds.breaker import CircuitMode, WindowType
-from fanout_crds.expressions import BODY, KEY, PATH, VALUE, WHEN, Scope
+from fanout_crds.expressions import BODY, KEY, PATH, QUESTION, VALUE, WHEN, Scope
 from fanout_crds.listen import claim
 from fanout_crds.policy import AfterDeath, DeadLettersFull, QueueFull
 from fanout_crds.request import Method
@@ -206,6 +206,13 @@ class Static(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     body: str
 
 
+class Cache(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """By what key an answer is used again, and for how long (s) at most."""
+
+    key_expression: str
+    ttl: float
+
+
 class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One target, resolved. *held* is the reason why it cannot be asked (a reference that does not resolve)."""
 
@@ -228,6 +235,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     compensates: str = ""  # of a compensation: the target that it undoes, whose key it is sent with
     keep: int = 0  # bytes of its answer that are kept with the event, for expressions that read it; 0 = nothing
     static: Static | None = None  # what is answered in its place once it is given up
+    cache: Cache | None = None  # None = each event asks for itself
 
 
 class Respond(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -352,6 +360,8 @@ def _expressions(target: Target) -> typing.Iterator[tuple[str, str | None, Scope
     yield "when", target.when, WHEN
     if (ordering := target.policy.ordering) is not None:
         yield "policy.ordering.keyExpression", ordering.key_expression, KEY
+    if target.cache is not None:
+        yield "cache.keyExpression", target.cache.key_expression, QUESTION
     if (mapping := target.mapping) is None:
         return
     yield "request.pathExpression", mapping.path, PATH

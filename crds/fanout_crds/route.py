@@ -10,6 +10,7 @@ import msgspec
 
 from fanout_crds import texts
 from fanout_crds.accept import UNATTENDED, Accept
+from fanout_crds.cache import ANSWERS_HEARD, NOT_REPLACED, NOT_UNDONE, Cache
 from fanout_crds.endpoint import WHERE, Authentication, Callback, Endpoint, Service, Tls
 from fanout_crds.expressions import WHEN, ExpressionText
 from fanout_crds.fallback import Fallback
@@ -52,6 +53,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             "compensate does not go with a fallback of type Target: what that one does would not be undone",
             lambda it: it.compensate is None or it.fallback is None or it.fallback.type == "Static",
         ),
+        NOT_UNDONE,
+        NOT_REPLACED,
     )
     name: Annotated[
         str, texts.Label, "Name of the target, once in a route: in status, metrics, logs and replays (RFC 1123 label)."
@@ -115,6 +118,12 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         "The first attempt is not made before this long after the event was accepted; timeouts.total runs meanwhile."
         " Unset: at once, as with 0s.",
     ] = None
+    cache: Annotated[
+        Cache | None,
+        Object(Cache),
+        "An answer may be used again for other events with the same key: for targets that are asked, not told, on a"
+        " route with respond.mode Settled. Unset: each event asks for itself.",
+    ] = None
 
 
 Asked = Target | Endpoint | Callback
@@ -145,6 +154,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         ANSWERED,
         UNFETCHED,
         ASKED_ANEW,
+        ANSWERS_HEARD,
     )
     class_name: Annotated[str, texts.ClassName, "Which installation serves the route. Unset: fanout."] = CLASS_NAME
     suspend: Annotated[bool, Flag(), "true: events are accepted and kept, nothing is delivered. Unset: false."] = False

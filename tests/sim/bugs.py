@@ -254,6 +254,39 @@ BUGS: typing.Final = (
         old="            self._settled(place, static)\n",
         new="            self._hear(place, static)\n",
     ),
+    # --- caches -----------------------------------------------------------------------------------------------------
+    Bug(
+        name="an answer is used again after its time",
+        promise="P18",
+        family="caching",
+        file=f"{POLICIES}/cache.py",
+        old="if entry.until <= now:\n            self._remove(entry)\n            return None",
+        new="if False:\n            return None",
+    ),
+    Bug(
+        name="a target that is another one now serves what the old one said",
+        promise="P18",
+        family="caching",
+        file=f"{ENGINE}/lane.py",
+        old="if self.reuse is not None and (sender is not self.sender or target != self.target):",
+        new="if False:",
+    ),
+    Bug(
+        name="an answer is used for another key",
+        promise="P18",
+        family="caching",
+        file=f"{ENGINE}/reuse.py",
+        old="hashlib.blake2b(value.encode(), digest_size=DIGEST)",
+        new="hashlib.blake2b(value[:1].encode(), digest_size=DIGEST)",
+    ),
+    Bug(
+        name="who waited for a failure is forgotten",
+        promise="P2",
+        family="caching",
+        file=f"{ENGINE}/reuse.py",
+        old="(tried if one.attempts else fresh).push(one)",
+        new="pass",
+    ),
     # --- lanes ------------------------------------------------------------------------------------------------------
     Bug(
         name="a row is claimed by window and index",

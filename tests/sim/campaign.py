@@ -48,6 +48,7 @@ EXPECTED: typing.Final = (
     "caller Draining",
     "answer told again",
     "receipt in place of an answer",
+    "answer used again",
     "target lost",
     "target resets",
     "target hanging",

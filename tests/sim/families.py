@@ -9,7 +9,7 @@ import typing
 
 import msgspec
 
-from fanout_crds.plan import Budget, Hedge, Idempotency, Ordering, Plan, Target
+from fanout_crds.plan import Budget, Cache, Hedge, Idempotency, Ordering, Plan, Target
 from fanout_crds.policy import AfterDeath
 from tests.sim import drawing
 from tests.sim.scenario import Act, Adopt, Mood, Post, Scenario, Temper
@@ -177,6 +177,34 @@ def recalling(seed: int, chance: random.Random) -> Scenario:
         *troubles(chance, heal, chance.choice([0, 0, 1])),
     ]
     return scenario(seed, chance, "recalling", plans, heal=heal, acts=acts, embedded=chance.random() < 0.3)
+
+
+def caching(seed: int, chance: random.Random) -> Scenario:
+    """Callers ask the same again and again of targets with a cache, through open circuits, edits and ends."""
+    heal = chance.uniform(3.0, 8.0)
+    plans = tuple(_remembered(chance, _waited_for(chance, plan)) for plan in some_routes(chance, most=2))
+    acts = [
+        *(_asked(chance, post) for post in posts(chance, plans, heal, chance.randrange(40, 90), slow=0.0)),
+        *(_clipped(act) for act in edits(chance, plans, heal, chance.choice([0, 1, 4]), _moved)),
+        *troubles(chance, heal, chance.choice([0, 0, 1])),
+        *ends(chance, heal, chance.choice([0, 0, 1, 2]), ["crash", "sigterm"]),
+    ]
+    return scenario(seed, chance, "caching", plans, heal=heal, acts=acts)
+
+
+def _moved(chance: random.Random, plan: Plan, number: int) -> Plan:
+    """*plan* after an edit, which more often than not gives its targets other addresses."""
+    if chance.random() < 0.3:
+        return drawing.edited(chance, plan, number)
+    targets = tuple(msgspec.structs.replace(one, url=f"{one.url}/{number}") for one in plan.targets)
+    return msgspec.structs.replace(plan, targets=targets, generation=number, revision=f"{plan.name}-{number}")
+
+
+def _remembered(chance: random.Random, plan: Plan) -> Plan:
+    """Targets that are waited for have a cache, by the first two letters of an event's name (checkers/cache.py)."""
+    cache = Cache(key_expression="data.substring(0, 2)", ttl=chance.choice([0.3, 2.0, 60.0]))
+    targets = tuple(msgspec.structs.replace(one, cache=cache) if one.capture else one for one in plan.targets)
+    return msgspec.structs.replace(plan, targets=targets)
 
 
 def _waited_for(chance: random.Random, plan: Plan) -> Plan:
@@ -453,6 +481,7 @@ FAMILIES: typing.Final[dict[str, Draw]] = {
     "waiting": waiting,
     "recalling": recalling,
     "hedged": hedged,
+    "caching": caching,
     "crossing": crossing,
     "backlog": backlog,
     "dying": dying,
@@ -473,6 +502,7 @@ WEIGHTS: typing.Final = {
     "waiting": 8,
     "recalling": 6,
     "hedged": 8,
+    "caching": 6,
     "crossing": 8,
     "backlog": 5,
     "dying": 12,

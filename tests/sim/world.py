@@ -217,6 +217,7 @@ class Life:
             said = msgspec.msgpack.decode(said.answer, type=Settled)
         if not served.again:
             self.history.fire(f"caller {said.ending.value}")
+        self.history.fire("answer used again", sum(one.answer is not None and one.answer.cached for one in said.heard))
         served.ended, served.receipt = said.ending.value, said.receipt
         served.hears = tuple(
             records.Hears(

@@ -41,6 +41,7 @@ class Target:
         self.life = 0
         self.status = 204
         self.says = b""  # JSON: the body of a success, answered 200 then
+        self.tells: dict[str, str] = {}  # headers of a success
         self.choose: typing.Callable[[Got], int] = lambda _: self.status
         self.delay = 0.0  # seconds that an answer takes
         self.closes = False  # the connection, after every answer, and says so
@@ -128,6 +129,8 @@ class _Connection(asyncio.Protocol):
             says = self.target.says if status < 300 else b""
             if says:
                 status, goodbye = 200, goodbye + b"content-type: application/json\r\n"
+            for name, value in self.target.tells.items() if status < 300 else ():
+                goodbye += f"{name}: {value}\r\n".encode()
             head = b"HTTP/1.1 %d X\r\n%bcontent-length: %d\r\n\r\n" % (status, goodbye, len(says))
             self.transport.write(head + says)
             got.status = status

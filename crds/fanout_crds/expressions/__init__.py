@@ -21,6 +21,7 @@ from fanout_crds.expressions.scope import ANSWER_VALUE as ANSWER_VALUE
 from fanout_crds.expressions.scope import BODY as BODY
 from fanout_crds.expressions.scope import KEY as KEY
 from fanout_crds.expressions.scope import PATH as PATH
+from fanout_crds.expressions.scope import QUESTION as QUESTION
 from fanout_crds.expressions.scope import VALUE as VALUE
 from fanout_crds.expressions.scope import WHEN as WHEN
 from fanout_crds.expressions.scope import Scope as Scope

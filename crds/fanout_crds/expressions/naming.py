@@ -11,7 +11,7 @@ from fanout_crds import headers
 from fanout_crds.expressions.reading import Parts
 from fanout_crds.nearest import hint
 
-PARTS: typing.Final = ("state", "reason", "status", "headers", "body", "truncated", "fallback")
+PARTS: typing.Final = ("state", "reason", "status", "headers", "body", "truncated", "fallback", "cached")
 
 
 def misnamed(targets: Parts, known: tuple[str, ...]) -> Iterator[str]:

@@ -39,6 +39,7 @@ PATH: typing.Final = Scope(gives="a string or a list of strings", variables=WITH
 VALUE: typing.Final = Scope(gives="a string, a number, a boolean or null", variables=WITH_ANSWERS)
 BODY: typing.Final = Scope(gives="any value", variables=WITH_ANSWERS)
 KEY: typing.Final = Scope(gives="a string")
+QUESTION: typing.Final = Scope(gives="a string", variables=WITH_ANSWERS)
 
 ANSWER_STATUS: typing.Final = Scope(gives="a whole number", variables=WITH_ANSWERS)
 ANSWER_VALUE: typing.Final = Scope(gives="a string, a number, a boolean or null", variables=WITH_ANSWERS)

@@ -31,6 +31,9 @@ class Lane(typing.Protocol):
     def why_held(self) -> str | None:
         """Why nothing is sent, in a word."""
 
+    def why_silent(self) -> str | None:
+        """Why nothing is to be heard of it whatever it is asked, in a word."""
+
 
 class Committer(typing.Protocol):
     """Whoever knows when the journal has something."""
@@ -167,7 +170,7 @@ class Caller:
         if any(pending.states):
             self._look_at(pending.states)
         for place, lane in enumerate(waits.lanes):
-            if not self.busy[place] and (why := self._lost(waits.firsts[place], lane.why_held())) is not None:
+            if not self.busy[place] and (why := self._lost(waits.firsts[place], lane.why_silent())) is not None:
                 self._note(place, Heard(target=waits.names[place], reason=why))
         if self.lost or self.succeeded or self.asked < len(self.heard):
             self._judge()

@@ -280,6 +280,7 @@ class Engine:
     def _keep_house(self) -> None:
         now = self.clock.now()
         self.unpruned = [lane for lane in self.table.lanes.values() if lane.tally.meter.dead_letters]
+        self.works.cache.expire(now)
         for book in (self.durable, self.memory):
             book.prune(now - KEPT_ANYWAY)
             self.once[book].keep_house(now)

@@ -34,6 +34,9 @@ class Lane(typing.Protocol):
     target: Target
     works: Works
 
+    def answers(self, delivery: Delivery) -> bool:
+        """Take care of a delivery that need not be sent, or not now."""
+
     def mourn(self, row: DeadRow) -> None:
         """Count and tell a dead letter."""
 
@@ -88,6 +91,8 @@ class Handover:
         if pending.caller is not None and lane.fallbacks.at_once(pending, place):
             return self.forget(pending, place)
         now, delay, delivery = lane.clock.now(), lane.target.delay, self._freed(pending, place)
+        if not delay and lane.answers(delivery):
+            return None
         if delay or not self._fresh.room(now):
             lane.index.put_back(delivery, now + delay)
         else:

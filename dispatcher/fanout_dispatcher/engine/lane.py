@@ -26,6 +26,7 @@ from fanout_dispatcher.engine.index import Index
 from fanout_dispatcher.engine.judging import judge
 from fanout_dispatcher.engine.order import Order, order
 from fanout_dispatcher.engine.pending import Delivery, Pending
+from fanout_dispatcher.engine.reuse import Reuse
 from fanout_dispatcher.engine.tally import Tally
 from fanout_dispatcher.engine.turns import Turns
 from fanout_dispatcher.engine.window import Window
@@ -61,6 +62,7 @@ class Lane:
         self.turns = Turns(self.index, self.gates)
         self.dead = DeadLetters(self.number, book=book, works=works, tally=self.tally, freed=self.index.freed)
         self.bounds = Bounds(target, tally=self.tally, dead=self.dead, journal_bytes=book.max_bytes)
+        self.reuse: Reuse | None = None
         self.sender: Sender | None = None
         self.held: str | None = None
         self.ending: Reason | None = None
@@ -89,6 +91,8 @@ class Lane:
         """Follow a new plan. A sender that is no longer wanted finishes what it has begun."""
         if self.sender is not None and self.sender is not sender:
             self.sender.close()
+        if self.reuse is not None and (sender is not self.sender or target != self.target):
+            self.forget()
         self.gates.follow(target.policy, self.clock.now())
         if target.url and target.url != self.target.url:
             self.circuit.forget()
@@ -100,6 +104,8 @@ class Lane:
         self.tally.meter.circuit = self.circuit.shown.value
         self.sender = sender
         self.ending = None
+        if self.reuse is None and target.cache is not None:
+            self.reuse = Reuse(self, target, target.cache)
         self.expiry.follow(self.rules)
         self.hold(held)
 
@@ -113,6 +119,7 @@ class Lane:
     def end(self, reason: Reason) -> None:
         """The target or its route is gone: dead-letter all that is left, and let what is in flight land."""
         self.ending = reason
+        self.forget()
         self.soon()
 
     def mourn(self, row: DeadRow) -> None:
@@ -125,7 +132,7 @@ class Lane:
 
     def promise(self, now: float) -> bool:
         """Room in memory for an event about to be committed; False: it has to go to the index instead."""
-        if self.fresh.room(now):
+        if self.reuse is not None or self.fresh.room(now):  # what a cache answers needs no room: so all of it comes
             self.fresh.promised += 1
             return True
         return False
@@ -138,13 +145,21 @@ class Lane:
         """The event is committed: the promised place is taken."""
         self.fresh.promised -= 1
         pending.bare += 1
-        self.fresh.push(Delivery(pending, index))
-        if not self.dirty:
-            self.works.soon(self)
+        delivery = Delivery(pending, index)
+        if self.reuse is None or not (self.answers(delivery) or self.reuse.spills(delivery)):
+            self.fresh.push(delivery)
+            if not self.dirty:
+                self.works.soon(self)
+
+    def answers(self, delivery: Delivery) -> bool:
+        """Take care of a delivery that need not be sent, or not now, since there is a cache."""
+        return self.reuse is not None and self.held is None and self.reuse.meets(delivery)
 
     def spilled(self, at: float) -> None:
         """The event is committed, with a row in the index."""
         self.fresh.row_added(at)
+        if self.reuse is not None and self.circuit.holds:
+            self.works.callers.held(self.route, self.target.name, CIRCUIT_OPEN)
         self.soon()
 
     def soon(self) -> None:
@@ -170,6 +185,8 @@ class Lane:
             if at > now:
                 return self._park(at)
             delivery = self.turns.take(window)
+            if self.reuse is not None and self.reuse.meets(delivery):
+                continue
             if delivery.pending.course is not None and not self.book.conductor.goes(self.handover, delivery):
                 continue
             if now >= self.rules.expires(delivery.pending.event.accepted):
@@ -236,6 +253,8 @@ class Lane:
         self._carry_out(delivery, verdict, now)
         if (caller := delivery.pending.caller) is not None:
             caller.landed(delivery.index, outcome, verdict)
+        if self.reuse is not None:
+            self.reuse.landed(flight, delivery, outcome)
         fresh, tried = self.fresh, self.tried
         if fresh.ready or tried.ready or fresh.next_due <= now or tried.next_due <= now or self.ending is not None:
             self.soon()
@@ -265,6 +284,8 @@ class Lane:
     def abandon(self, delivery: Delivery, dead: Dead, now: float) -> None:
         """Give up what no attempt has led to."""
         self._give_up(delivery, dead, now)
+        if self.reuse is not None:
+            self.reuse.left(delivery)
         if (caller := delivery.pending.caller) is not None:
             caller.died(delivery.index, dead)
 
@@ -304,15 +325,27 @@ class Lane:
     def sweep(self, now: float) -> None:
         """Once a second: give up what has expired, give the journal what stands still, and never sleep for ever."""
         self.expiry.sweep(now)
+        if self.reuse is not None:
+            self.reuse.sweep(now)
         self.index.keep(self.fresh, now - STALE)
         if self.works.stock.crowded and self.why_held() is not None:
             self.index.stow()
         if self.fresh.next_due <= now or self.tried.next_due <= now or self.ending is not None:
             self.soon()
 
+    def forget(self) -> None:
+        """No answer to anybody is used again."""
+        if self.reuse is not None:
+            self.reuse.close()
+            self.reuse = None
+
     def why_held(self) -> str | None:
         """Why nothing is sent, in a word; None while the lane is free to send."""
         return self.held or (CIRCUIT_OPEN if self.circuit.holds else None)
+
+    def why_silent(self) -> str | None:
+        """Why no event that comes in now will be answered, in a word; with a cache that shows when it has come."""
+        return self.held if self.reuse is not None else self.why_held()
 
     def _park(self, at: float) -> None:
         """Come back at *at* (engine time); an earlier timer is left to fire."""

@@ -10,6 +10,7 @@ import typing
 import msgspec
 
 from fanout_dispatcher.engine.flow import Flow
+from fanout_dispatcher.policies.cache import Shelf
 from fanout_dispatcher.values.earlier import Kept
 from fanout_dispatcher.values.event import Attempt, Event
 from fanout_dispatcher.values.outcome import Dead, Outcome, Verdict
@@ -62,6 +63,17 @@ class Pending(msgspec.Struct, kw_only=True, eq=False):
     course: Course | None = None  # of an event with a graph
 
 
+class Asked(msgspec.Struct, eq=False):
+    """What the cache of a target knows of a delivery: by which key it looked, on which shelf.
+
+    ``counted``: there was no answer. It asks for itself from now on, and waits for nobody else's.
+    """
+
+    key: bytes  # empty: it is not looked for
+    shelf: Shelf
+    counted: bool = False
+
+
 class Delivery(msgspec.Struct, eq=False):
     """One event owed to one target, in a lane's window or in flight.
 
@@ -73,3 +85,4 @@ class Delivery(msgspec.Struct, eq=False):
     attempts: int = 0
     history: tuple[Attempt, ...] = ()
     claims: set[int] | None = None
+    asked: Asked | None = None

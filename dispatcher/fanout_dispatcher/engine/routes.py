@@ -306,6 +306,7 @@ class Routes:
         del self.lanes[where]
         book.conductor.lanes.pop(lane.number, None)
         self.made.pop(where, None)
+        lane.forget()
         if lane.sender is not None:
             lane.sender.close()
 

@@ -49,6 +49,11 @@ class Window:
         most = SIZE if self.stock.roomy else LEAST
         return self.next_due > now and len(self.ready) + self.promised < most and not self._full()
 
+    def fits(self, now: float) -> bool:
+        """The same for one that is here already: those to whom room is promised will ask for themselves."""
+        most = SIZE if self.stock.roomy else LEAST
+        return self.next_due > now and len(self.ready) < most and not self._full()
+
     def push(self, delivery: Delivery) -> None:
         """Add at the end."""
         size = len(delivery.pending.event.body)

@@ -1,4 +1,4 @@
-"""What all lanes share: clock, wheels of deadlines, stock, pool, callers, and one list of lanes with something to do.
+"""What all lanes share: clock, wheels, stock, pool, cache, callers, and a list of the lanes with something to do.
 
 A lane asks to be pumped whenever something may have changed, often many times in one turn of the loop; the list makes
 one pump of it, in the next turn. So a burst of landings is looked at once, and no lane calls into another.
@@ -11,6 +11,7 @@ from fanout_dispatcher.engine.callers import Callers
 from fanout_dispatcher.engine.clock import Clock
 from fanout_dispatcher.engine.stock import Stock
 from fanout_dispatcher.engine.wheel import Wheel
+from fanout_dispatcher.policies.cache import Cache
 from fanout_dispatcher.policies.ration import Pool
 from fanout_dispatcher.telemetry.seam import Seam
 
@@ -39,6 +40,7 @@ class Works:
         self.hedges = Wheel(clock.loop, HEDGE_TICK)
         self.stock = Stock()
         self.pool = Pool()
+        self.cache = Cache()
         self.callers = Callers(clock)
         self.dirty: list[Pumped] = []
         self.awake: dict[Pumped, None] = {}  # pumped since a sweep last found that they owe nothing; in order

@@ -43,6 +43,7 @@ class _Target(msgspec.Struct, omit_defaults=True, rename="camel", gc=False):
     body_base64: str = ""
     truncated: bool = False
     fallback: bool = False
+    cached: bool = False
 
 
 class _Document(msgspec.Struct, omit_defaults=True, gc=False):
@@ -152,7 +153,7 @@ def _target(one: Heard) -> _Target:
     if kept is None:
         return _Target(state, reason, held, one.detail, fallback=one.fallback)
     body, coded = _body(kept) if kept.body else ("", "")
-    return _Target(state, reason, held, one.detail, kept.status, body, coded, kept.truncated, one.fallback)
+    return _Target(state, reason, held, one.detail, kept.status, body, coded, kept.truncated, one.fallback, kept.cached)
 
 
 def _body(kept: Captured) -> tuple[str | msgspec.Raw, str]:

@@ -29,6 +29,13 @@ SOURCES: typing.Final = (  # what routes have that fetch events: the name, the k
     ("fanout_source_behind_seconds", "gauge", "Since there was last nothing left to take.", "behind"),
 )
 
+CACHES: typing.Final = (  # what targets have that have a cache, as above
+    ("fanout_cache_hits_total", "counter", "Deliveries settled by an answer to another one.", "cache_hits"),
+    ("fanout_cache_misses_total", "counter", "Deliveries that no answer was there for.", "cache_misses"),
+    ("fanout_cache_evictions_total", "counter", "Answers that had to make room before their time.", "cache_evictions"),
+    ("fanout_cache_bytes", "gauge", "What is kept of answers now.", "cache_bytes"),
+)
+
 M = typing.TypeVar("M", LaneMeter, RouteMeter)
 Write = Callable[[M, str], str]  # a meter and its labels; its lines
 
@@ -66,6 +73,9 @@ def lanes(meters: list[LaneMeter]) -> Iterator[str]:
     named = [(one, f'route="{escaped(one.route)}",target="{escaped(one.target)}"') for one in meters]
     for name, kind, says, write in LANES:
         yield from _family(name, kind, says, named, write)
+    caching = [(one, labels) for one, labels in named if one.caches]
+    for name, kind, says, field in CACHES if caching else ():
+        yield from _family(name, kind, says, caching, _plain(name, kind, says, field).write)
 
 
 def escaped(value: str) -> str:

@@ -6,7 +6,9 @@ an object of each piece of a body only for whoever wants it; so a reader without
 
 import typing
 
-from fanout_dispatcher.values.answer import CAPTURED, HEADER_BYTES, Captured
+from fanout_dispatcher.values.answer import CAPTURED, HEADER_BYTES, LISTS, Captured
+
+_AT_WORST: typing.Final = {b"cache-control": b"no-store", b"vary": b"*"}  # what one that is too long to be kept may say
 
 
 class Reader(typing.Protocol):
@@ -67,11 +69,18 @@ class Keeper:
         self._final = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep it if its name is one of those; the first of several, and no trailer."""
+        """Keep it if its name is one of those; of several a list, or the first (RFC 9110 §5.3), and no trailer."""
         self.reader.on_header(name, value)
         lower = name.lower()
-        if lower in CAPTURED and not self._final and len(value) <= HEADER_BYTES:
-            self._headers.setdefault(lower, value.strip())
+        if lower not in CAPTURED or self._final:
+            return
+        value, before = value.strip(), self._headers.get(lower)
+        if before is not None:
+            value = b", ".join((before, value)) if lower in LISTS else before
+        if len(value) <= HEADER_BYTES:
+            self._headers[lower] = value
+        elif lower in _AT_WORST:
+            self._headers[lower] = _AT_WORST[lower]
 
     def on_headers_complete(self) -> None:
         """Take no more of them: what comes after the body is a trailer."""

@@ -11,19 +11,21 @@ import msgspec
 from fanout_crds import headers
 
 CAPTURED: typing.Final = headers.encoded(headers.CAPTURED)
+LISTS: typing.Final = frozenset({b"cache-control", b"vary", b"link", b"content-encoding", b"content-language"})
 HEADER_BYTES: typing.Final = 1024  # of one value; a longer one is left out
 
 
 class Captured(msgspec.Struct, frozen=True, gc=False):
     """One answer that was kept. Header names are in lower case, those of ``CAPTURED``, each once.
 
-    ``truncated``: the body had more bytes than the flight asked to keep.
+    ``truncated``: the body had more bytes than the flight asked to keep. ``cached``: it was given to another delivery.
     """
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
     truncated: bool = False
+    cached: bool = False
 
     def cut(self, most: int) -> "Captured":
         """The same with *most* bytes of its body: somebody else may have asked for more of it."""

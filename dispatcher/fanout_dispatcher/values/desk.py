@@ -40,6 +40,11 @@ class LaneMeter(msgspec.Struct, kw_only=True):
     stuck: int = 0  # of those pending: compensations that were given up and wait for people
     in_flight: int = 0
     dead_letters: int = 0
+    caches: int = 0  # 1: it has a cache
+    cache_hits: int = 0  # deliveries that an answer to another one has settled
+    cache_misses: int = 0  # deliveries that had to ask
+    cache_evictions: int = 0
+    cache_bytes: int = 0  # now
     circuit: str = "Closed"
     seconds: list[int] = msgspec.field(default_factory=lambda: [0] * (len(BUCKETS) + 1))  # attempts by duration
     seconds_sum: float = 0.0

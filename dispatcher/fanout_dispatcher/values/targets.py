@@ -1,6 +1,6 @@
 """Targets as expressions see them: what became of each, and what it answered.
 
-    {"pricing": {"state": "Delivered", "status": 200, "headers": {…}, "truncated": False, "body": {"amount": 7}}}
+    {"pricing": {"state": "Delivered", "status": 200, "headers": {…}, "truncated": False, "cached": False, "body": {…}}}
 
 A target that has not answered has a state, and a reason where there is one, and nothing else. An empty body is not
 there, so that `has` tells; nor is one that was cut off: half of it would be taken for the whole.
@@ -32,7 +32,7 @@ def _seen(one: Heard, reads: Parts) -> dict[str, object]:
         seen["reason"] = one.reason
     if (kept := one.answer) is None:
         return seen
-    seen |= {"status": kept.status, "headers": dict(kept.headers), "truncated": kept.truncated}
+    seen |= {"status": kept.status, "headers": dict(kept.headers), "truncated": kept.truncated, "cached": kept.cached}
     if kept.body and not kept.truncated and (reads is None or "body" in reads):
         seen["body"] = body(kept)
     return seen

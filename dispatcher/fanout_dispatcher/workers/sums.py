@@ -16,7 +16,10 @@ from fanout_dispatcher.workers.shares import NO_ORDER, NO_SHARE
 
 Meter = typing.TypeVar("Meter", LaneMeter, RouteMeter, PortMeter, JournalMeter)
 NOW: typing.Final = frozenset(
-    {"pending", "pending_bytes", "in_flight", "dead_letters", "stuck", "connected", "waiting", "sources", "behind"}
+    {
+        *("pending", "pending_bytes", "in_flight", "dead_letters", "stuck", "caches", "cache_bytes"),
+        *("connected", "waiting", "sources", "behind"),
+    }
 )  # gauges
 WORST: typing.Final = ("Open", "HalfOpen", "Closed", "Disabled")
 

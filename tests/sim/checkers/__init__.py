@@ -10,6 +10,7 @@ from tests.sim.checkers import (
     answers,
     breaker,
     budget,
+    cache,
     conservation,
     duplicates,
     earlier,
@@ -46,6 +47,7 @@ CHECKERS: typing.Final[dict[str, typing.Callable[[Reading], list[str]]]] = {
     "P16 answers": answers.check,
     "P16 fallbacks": fallbacks.check,
     "P17 keys": keys.check,
+    "P18 cache": cache.check,
     "P24 generations": generations.check,
     "P35 hedges": hedges.check,
 }

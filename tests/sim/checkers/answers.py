@@ -6,6 +6,7 @@ the caller heard of it; and it stays so. Nobody waits longer than it takes.
 
 import itertools
 
+from tests.sim.checkers.cache import lenders
 from tests.sim.checkers.reading import Reading, fallback_of, stands
 from tests.sim.history import DURABLE, Committed, Hears, Posted, Sent, Served, Stopping
 
@@ -84,7 +85,8 @@ def _known(reading: Reading, posted: Posted) -> float | None:
 def _heard(reading: Reading, served: Served, hears: Hears) -> list[str]:
     """One target: what was told of it is so, was on disk, and stays."""
     wrong: list[str] = []
-    plan = reading.posted[served.event].plan
+    posted = reading.posted[served.event]
+    plan = posted.plan
     asked = fallback_of(plan, hears.target) if hears.fallback else hears.target
     if hears.state == "Delivered" and asked is None:
         static = next(one.static for one in plan.targets if one.name == hears.target)
@@ -95,10 +97,12 @@ def _heard(reading: Reading, served: Served, hears: Hears) -> list[str]:
             wrong.append("told as stood in for before that was on disk")
     elif hears.state == "Delivered":
         answers = [one for one in _sent(reading, served.event, asked or "", served.life) if one.yes]
+        lent = lenders(reading, served.event, hears.target, served.at)
+        answers += [one for one in lent if one.life == served.life]
         told = [one for one in answers if (one.ended or 0.0) <= served.at + 1e-6 and _body(one) == hears.body]
         if not told:
             wrong.append(f"told as delivered with {hears.body!r}, which it did not say by then")
-        elif not any(_on_disk(reading, served, one.ended or 0.0) for one in told):
+        elif not any(_on_disk(reading, served, max(one.ended or 0.0, posted.at)) for one in told):
             wrong.append("told as delivered before that was on disk")
     view = reading.history.events.get(served.receipt or "")
     if hears.state != "Pending" and view is not None and stands(reading, served.event):

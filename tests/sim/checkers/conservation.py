@@ -5,7 +5,10 @@ somebody removed it, or that something stands in for the target.
 What only memory promised may be gone with the process that promised it.
 """
 
+import math
+
 from fanout_dispatcher.values.views import EventView
+from tests.sim.checkers.cache import lenders
 from tests.sim.checkers.reading import Reading, is_graph, stands, target_at
 from tests.sim.history import Answered, Removed, Settled
 
@@ -39,7 +42,7 @@ def _settled(reading: Reading, event: str, view: EventView, delivery: tuple[str,
     graph = is_graph(reading.posted[event].plan)  # P15 says what may be skipped there
     for one in view.deliveries:
         chain = reading.chains.get((delivery or ("", 0), one.target), [])
-        said_yes = any(sent.yes for sent in chain)
+        said_yes = any(sent.yes for sent in chain) or bool(lenders(reading, event, one.target, math.inf))
         if one.state == "Pending":
             wrong.append(f"{event} → {one.target}: still pending at the end")
         elif one.state == "Delivered" and not said_yes:

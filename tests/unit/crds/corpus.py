@@ -105,6 +105,7 @@ NOT_UNDONE = "compensate does not go with a fallback of type Target: what that o
 SEEN = "a fallback of type Static is for a caller: respond.mode must be Settled, and the caller wait for its target"
 QUORUM = "respond.quorum must not be more than the targets that the caller waits for"
 FALLBACKS = "expected one of Static, Target, "
+CACHE: typing.Final = {"keyExpression": "data.sku", "ttl": "30s"}
 KEY_HEADER = "header is needed with type Header, and goes with no other"
 SWITCH = WORDS + "Enabled, Disabled"
 MODES = "Auto, ForcedOpen, ForcedClosed, DryRun, Disabled"
@@ -359,6 +360,36 @@ CORPUS: typing.Final = [
         {"type": "Static", "static": {"headers": [{"name": "Content-Type", "value": "text/plain"}]}},
         'expected a header that is kept of answers, in lower case, such as "content-type", got "Content-Type"',
     )._replace(path=f"{T}.fallback.static.headers[0].name"),
+    _rule(
+        "spec",
+        changed(good(), "spec.targets[0].cache", CACHE)["spec"],
+        "cache goes with respond.mode Settled only: without it nobody looks at the answers",
+    ),
+    _rule(
+        "spec.targets[0]",
+        good()["spec"]["targets"][0] | {"cache": CACHE, "compensate": {"url": "http://a.example"}},
+        "cache does not go with compensate: what an earlier answer settles was not done, and cannot be undone",
+    ),
+    _rule(
+        "spec.targets[0]",
+        good()["spec"]["targets"][0] | {"cache": CACHE, "fallback": {"type": "Target", "target": UNDO}},
+        "cache does not go with fallback: whether an earlier answer or another one stands in would be left to chance",
+    ),
+    _rule("spec.targets[0].cache", CACHE | {"ttl": "0s"}, ZERO)._replace(path="spec.targets[0].cache.ttl"),
+    Bad(
+        "cache without a time",
+        "spec.targets[0].cache",
+        {"keyExpression": "''"},
+        "spec.targets[0].cache.ttl",
+        "is required",
+    ),
+    Bad(
+        "cache without a key",
+        "spec.targets[0].cache",
+        {"ttl": "1s"},
+        "spec.targets[0].cache.keyExpression",
+        "is required",
+    ),
     _shape("spec.targets", [], "expected 1 to 64 items, got 0"),
     _shape("spec.targets", {}, "expected a list, got a mapping"),
     Bad("no targets", "spec.targets", GONE, "spec.targets", "is required"),
@@ -372,7 +403,7 @@ CORPUS: typing.Final = [
     _shape(f"{T}.name", "Billing", LABEL + '"Billing"'),
     Bad("a long target name", f"{T}.name", "a" * 64, f"{T}.name", "must not be longer than 63 characters, it has 64"),
     _shape(f"{T}.polcy", {}, 'unknown field; did you mean "policy"?'),
-    _shape(f"{T}.cache", {}, "unknown field; no known name is near it"),
+    _shape(f"{T}.mirror", {}, "unknown field; no known name is near it"),
     Bad("neither url nor service", f"{T}.url", GONE, T, "exactly one of url and service is needed", By.RULE),
     Bad(
         "url and service",

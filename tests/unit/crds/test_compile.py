@@ -356,6 +356,55 @@ def test_an_answer_is_made_of_what_there_is(text: str, says: str) -> None:
     assert [str(one) for one in refused.value.faults] == [f"spec.respond.bodyExpression: {says}"]
 
 
+CACHE = {"keyExpression": "data.sku", "ttl": "90s"}
+ASKED = {"name": "a", "url": "http://a.example", "cache": CACHE}
+
+
+def test_a_cache_stands_in_the_plan_with_its_expression() -> None:
+    made = compiled(route(ASKED, respond={"mode": "Settled"})).plan
+
+    assert made.targets[0].cache == plan.Cache(key_expression="data.sku", ttl=90.0)
+    assert [(path, text) for path, text, _ in made.expressions()] == [
+        ("spec.targets[0].cache.keyExpression", "data.sku")
+    ]
+    assert plan.decode(plan.encode(made)) == made
+
+
+def test_a_cache_whose_answers_nobody_looks_at_is_refused() -> None:
+    other = {"name": "b", "url": "http://b.example"}
+
+    with pytest.raises(Invalid) as refused:
+        compiled(route(ASKED, other, respond={"mode": "Settled", "waitFor": ["b"]}))
+
+    assert str(refused.value) == (
+        "spec.targets[0].cache: nobody looks at what a answers: name it in respond.waitFor, or leave it out"
+    )
+
+
+def test_a_key_reads_no_answer_that_need_not_be_there() -> None:
+    first, second = CRM | {"name": "a"}, ASKED | {"name": "b", "cache": CACHE | {"keyExpression": "targets.a.body"}}
+    compiled(route(first, second | {"dependsOn": ["a"]}, respond={"mode": "Settled"}))
+
+    with pytest.raises(Invalid) as refused:
+        compiled(route(first, second, respond={"mode": "Settled"}))
+
+    assert str(refused.value) == (
+        "spec.targets[1].cache.keyExpression: targets.a: its answer need not be there by then:"
+        " add a to spec.targets[1].dependsOn"
+    )
+
+
+def test_a_cache_does_not_go_with_an_order_that_is_inherited() -> None:
+    ordering = {"policy": {"ordering": {"keyAttribute": "subject"}}}
+
+    with pytest.raises(Invalid) as refused:
+        compiled(route(ASKED, respond={"mode": "Settled"}, defaults=ordering))
+
+    assert str(refused.value) == (
+        "spec.targets[0].cache: does not go with policy.ordering: what is kept in order is told, not asked for"
+    )
+
+
 def test_a_request_that_is_made_of_the_event_is_a_mapping_in_the_plan_and_one_that_is_not_is_none() -> None:
     request = {
         "method": "PUT",

@@ -81,6 +81,24 @@ async def test_a_header_of_hostile_length_is_left_out() -> None:
         assert await Pad().send(sender, capture=PLENTY) == Delivered(200, Captured(200))
 
 
+async def test_a_header_that_is_a_list_is_kept_whole_and_of_any_other_the_first() -> None:
+    head = (
+        b"HTTP/1.1 200 OK\r\nCache-Control: public\r\netag: a\r\ncache-control: no-store\r\netag: b\r\n"
+        b"content-length: 0\r\n\r\n"
+    )
+    async with meeting(answering(head)) as (_, sender):
+        outcome = await Pad().send(sender, capture=PLENTY)
+
+    assert outcome == Delivered(200, Captured(200, (("cache-control", "public, no-store"), ("etag", "a"))))
+
+
+@pytest.mark.parametrize(("name", "worst"), [("cache-control", "no-store"), ("vary", "*")])
+async def test_what_is_too_long_to_be_kept_and_may_forbid_something_is_taken_to_do_so(name: str, worst: str) -> None:
+    head = b"HTTP/1.1 200 OK\r\n%b: %b\r\ncontent-length: 0\r\n\r\n" % (name.encode(), b"x" * 1025)
+    async with meeting(answering(head)) as (_, sender):
+        assert await Pad().send(sender, capture=PLENTY) == Delivered(200, Captured(200, ((name, worst),)))
+
+
 async def test_nothing_is_kept_of_an_answer_that_never_ended() -> None:
     async def script(call: Call) -> None:
         await call.request()

@@ -1,0 +1,56 @@
+"""A target's cache: an answer that settles other deliveries too, so that nobody is asked the same twice in a while.
+
+It is for questions: a delivery that is settled by an earlier answer is one that its target never hears of. So it stands
+only where somebody waits for answers, and not where something is kept in order or can be undone.
+"""
+
+from typing import Annotated
+
+import msgspec
+
+from fanout_crds.expressions import QUESTION, ExpressionText
+from fanout_crds.kinds import Duration
+from fanout_crds.rules import Rule
+
+
+class Cache(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """When an answer of the target is used again. A delivery that it settles is Delivered, and nothing is sent.
+
+    Only successes are kept, whole ones, in the memory of a dispatcher's process, up to 16 MiB a route and 64 MiB in
+    all; never longer than the target allows (Cache-Control, Expires, Age and Vary, to a shared cache: RFC 9111).
+    Concurrent deliveries with one key make one request.
+    """
+
+    key_expression: Annotated[
+        str,
+        ExpressionText(QUESTION),
+        "An expression in CEL that gives the key, a string, such as data.sku: answers are used for events with the same"
+        " key, so it has to name all that the answer depends on. Empty: this event asks for itself. Where it fails, the"
+        " delivery is a dead letter (ExpressionFailed).",
+    ]
+    ttl: Annotated[
+        float,
+        Duration(),
+        "How long an answer is used again, from when it was asked for on; less, if the target says so.",
+    ]
+
+
+NOT_UNDONE = Rule(  # of a target
+    "!has(self.cache) || !has(self.compensate)",
+    "cache does not go with compensate: what an earlier answer settles was not done, and cannot be undone",
+    lambda target: target.cache is None or target.compensate is None,
+)
+NOT_REPLACED = Rule(  # of a target
+    "!has(self.cache) || !has(self.fallback)",
+    "cache does not go with fallback: whether an earlier answer or another one stands in would be left to chance",
+    lambda target: target.cache is None or target.fallback is None,
+)
+ANSWERS_HEARD = Rule(  # of a whole spec
+    "!self.targets.exists(target, has(target.cache))"
+    " || (has(self.respond) && has(self.respond.mode) && self.respond.mode == 'Settled')",
+    "cache goes with respond.mode Settled only: without it nobody looks at the answers",
+    lambda spec: (
+        all(target.cache is None for target in spec.targets)
+        or (spec.respond is not None and spec.respond.mode == "Settled")
+    ),
+)

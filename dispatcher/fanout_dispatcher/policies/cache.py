@@ -1,0 +1,136 @@
+"""The cache: answers that may be used again, of all routes of a process, in no more memory than there is for it.
+
+Each target has a *shelf*. What one route keeps is bounded, so that it does not push out what others keep, and so is all
+of it: what has not been used for longest goes first. An answer whose time has passed is never given out. Nothing is
+written to disk, and a shelf that is cleared, because its target is another one now, takes nothing more.
+
+Kept too, with no answer, is that a key is not worth waiting for: what the target says to it may not be kept, and
+deliveries that waited for each other's answers would go one after the other for nothing.
+"""
+
+import typing
+
+import msgspec
+
+from fanout_dispatcher.values.answer import Captured
+from fanout_dispatcher.values.desk import LaneMeter
+
+MOST_BYTES: typing.Final = 64 << 20  # of everything
+MOST_OF_A_ROUTE: typing.Final = 16 << 20  # of these
+OVERHEAD: typing.Final = 512  # bytes that an entry takes besides its key and its answer
+_STALE: typing.Final = 2  # the entries looked at for each new one: more leave than come
+
+
+class Room(msgspec.Struct, eq=False):
+    """What one route keeps, the least recently used first."""
+
+    route: str
+    order: "dict[Entry, None]" = msgspec.field(default_factory=dict)
+    bytes: int = 0
+    shelves: int = 0
+
+
+class Shelf(msgspec.Struct, eq=False):
+    """What one target's answers are, by key."""
+
+    room: Room
+    meter: LaneMeter
+    entries: "dict[bytes, Entry]" = msgspec.field(default_factory=dict)
+    cleared: bool = False
+
+
+class Entry(msgspec.Struct, eq=False, frozen=True):
+    """One answer; None: that it is not worth waiting for one."""
+
+    shelf: Shelf
+    key: bytes
+    answer: Captured | None
+    until: float
+    size: int
+
+
+class Cache:
+    """All shelves of a process."""
+
+    def __init__(self, most: int = MOST_BYTES, most_of_a_route: int = MOST_OF_A_ROUTE) -> None:
+        self.most = most
+        self.most_of_a_route = most_of_a_route
+        self.bytes = 0
+        self.order: dict[Entry, None] = {}  # the least recently used first
+        self.rooms: dict[str, Room] = {}
+
+    def __repr__(self) -> str:
+        return f"<Cache {len(self.order)} answers, {self.bytes}/{self.most} bytes>"
+
+    def shelf(self, route: str, meter: LaneMeter) -> Shelf:
+        """Make an empty shelf for a target of *route*."""
+        room = self.rooms.setdefault(route, Room(route))
+        room.shelves += 1
+        return Shelf(room, meter)
+
+    def get(self, shelf: Shelf, key: bytes, now: float) -> Entry | None:
+        """What there is for *key*, which has been used now."""
+        entry = shelf.entries.get(key)
+        if entry is None:
+            return None
+        if entry.until <= now:
+            self._remove(entry)
+            return None
+        for order in (self.order, shelf.room.order):
+            del order[entry]
+            order[entry] = None
+        return entry
+
+    def put(self, shelf: Shelf, key: bytes, answer: Captured | None, until: float, now: float) -> None:
+        """Keep *answer* in the place of an earlier one, until *until*; one that is too large is not kept."""
+        if (before := shelf.entries.get(key)) is not None:
+            self._remove(before)
+        size = OVERHEAD + len(key) + (0 if answer is None else _size(answer))
+        if shelf.cleared or until <= now or size > min(self.most, self.most_of_a_route):
+            return
+        for _ in range(_STALE):
+            if (oldest := next(iter(self.order), None)) is not None and oldest.until <= now:
+                self._remove(oldest)
+        room = shelf.room
+        while room.bytes + size > self.most_of_a_route:
+            self._evict(next(iter(room.order)))
+        while self.bytes + size > self.most:
+            self._evict(next(iter(self.order)))
+        entry = Entry(shelf, key, answer, until, size)
+        shelf.entries[key] = entry
+        self.order[entry] = room.order[entry] = None
+        self._count(entry, size)
+
+    def clear(self, shelf: Shelf) -> None:
+        """Forget what is on a shelf, and let nothing more come there."""
+        if shelf.cleared:
+            return
+        shelf.cleared = True
+        for entry in list(shelf.entries.values()):
+            self._remove(entry)
+        shelf.room.shelves -= 1
+        if not shelf.room.shelves:
+            del self.rooms[shelf.room.route]
+
+    def expire(self, now: float) -> None:
+        """Let go of everything whose time has passed."""
+        for entry in [one for one in self.order if one.until <= now]:
+            self._remove(entry)
+
+    def _evict(self, entry: Entry) -> None:
+        entry.shelf.meter.cache_evictions += 1
+        self._remove(entry)
+
+    def _remove(self, entry: Entry) -> None:
+        shelf = entry.shelf
+        del shelf.entries[entry.key], self.order[entry], shelf.room.order[entry]
+        self._count(entry, -entry.size)
+
+    def _count(self, entry: Entry, size: int) -> None:
+        self.bytes += size
+        entry.shelf.room.bytes += size
+        entry.shelf.meter.cache_bytes += size
+
+
+def _size(answer: Captured) -> int:
+    return len(answer.body) + sum(len(name) + len(value) for name, value in answer.headers)
