@@ -114,7 +114,7 @@ async def test_a_step_whose_condition_reads_another_answer_is_skipped(tmp_path: 
 
     assert became["ticket"] == "Skipped"
     assert services.sent("tickets") == []
-    assert services.sent("bookings")[0]["steps"]["ticket"] == {"state": "Skipped"}
+    assert services.sent("bookings")[0]["steps"]["ticket"] == {"state": "Skipped", "fallback": False}
 
 
 async def test_what_is_cancelled_is_the_reservation_that_was_made(tmp_path: pathlib.Path) -> None:
@@ -124,7 +124,11 @@ async def test_what_is_cancelled_is_the_reservation_that_was_made(tmp_path: path
 
     assert ("DELETE", f"reservations/{services.gave['reservations'][0]}", None) in services.asked
     assert (became["payment"], became["reserve.compensate"]) == ("Dead", "Delivered")
-    assert services.sent("bookings")[0]["steps"]["payment"] == {"state": "Dead", "reason": "TargetRejected"}
+    assert services.sent("bookings")[0]["steps"]["payment"] == {
+        "state": "Dead",
+        "reason": "TargetRejected",
+        "fallback": False,
+    }
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -201,9 +201,15 @@ def _moved(chance: random.Random, plan: Plan, number: int) -> Plan:
 
 
 def _remembered(chance: random.Random, plan: Plan) -> Plan:
-    """Targets that are waited for have a cache, by the first two letters of an event's name (checkers/cache.py)."""
-    cache = Cache(key_expression="data.substring(0, 2)", ttl=chance.choice([0.3, 2.0, 60.0]))
-    targets = tuple(msgspec.structs.replace(one, cache=cache) if one.capture else one for one in plan.targets)
+    """Targets that are waited for, and have no fallback, have a cache, by two of its letters (checkers/cache.py)."""
+    cache = Cache(key_expression="size(data) > 2 ? data.substring(0, 2) : data", ttl=chance.choice([0.3, 2.0, 60.0]))
+    replaced = {behind.of for behind in plan.behind if behind.role == "Fallback"}
+    targets = tuple(
+        msgspec.structs.replace(one, cache=cache)
+        if one.capture and one.static is None and one.name not in replaced
+        else one
+        for one in plan.targets
+    )
     return msgspec.structs.replace(plan, targets=targets)
 
 
@@ -499,7 +505,7 @@ WEIGHTS: typing.Final = {
     "changing": 14,
     "stopping": 10,
     "breaking": 8,
-    "waiting": 8,
+    "waiting": 14,
     "recalling": 6,
     "hedged": 8,
     "caching": 6,
@@ -508,7 +514,7 @@ WEIGHTS: typing.Final = {
     "dying": 12,
     "outage": 3,
     "ordered": 10,
-    "sagas": 10,
+    "sagas": 20,
     "neighbours": 4,
     "flood": 2,
 }

@@ -180,6 +180,7 @@ def test_a_dead_letter_takes_along_what_its_target_could_read_and_so_does_its_re
     assert [[one.target for one in unpacked(text).heard] for text in carried[2:]] == [["a"]] * (1 + again)
     assert unpacked(carried[-1]).read(None)["a"] == {
         "state": "Delivered", "status": 200, "headers": {}, "truncated": False, "body": "A",
+        "fallback": False, "cached": False,
     }  # fmt: skip
 
 

@@ -22,8 +22,9 @@ def check(reading: Reading) -> list[str]:
         for target, before in _before(reading, event).items():
             for sent in reading.chains.get((answer.delivery, target), []):
                 wrong += [f"{name(sent)}: {why}" for why in _seen(reading, sent, before, states, plan)]
-        baffled = (one.target for one in view.deliveries if one.reason == "ExpressionFailed")
-        wrong += [f"{event}: the condition of {target} had no value" for target in baffled]
+        keyed = {one.name for one in plan.targets if one.cache}  # whose key may have no value for the event
+        failed = {one.target for one in view.deliveries if one.reason == "ExpressionFailed"}
+        wrong += [f"{event}: the condition of {target} had no value" for target in sorted(failed - keyed)]
     return wrong
 
 
