@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from fanout_crds import accept, breaker, fallback, plan, policy, retry
+from fanout_crds import accept, batch, breaker, fallback, plan, policy, retry
 from fanout_crds.cache import Cache
 from fanout_crds.endpoint import Patience
 from fanout_crds.kinds import FAULT_NAMES
@@ -51,6 +51,7 @@ def complete(said: policy.Policy, durability: str) -> plan.Policy:
         rate_limit=_rate_limit(said.rate_limit),
         ordering=_ordering(said.ordering),
         hedge=_hedge(said.hedge),
+        batch=_batch(said.batch),
         queue=_queue(said.queue or policy.Queue()),
         dead_letter=_dead_letter(said.dead_letter or policy.DeadLetter()),
     )
@@ -255,6 +256,16 @@ def _hedge(said: policy.Hedge | None) -> plan.Hedge | None:
     if said is None or said.delay is None or said.mode == "Disabled":  # without delay: a fault, told elsewhere
         return None
     return plan.Hedge(delay=said.delay, max_extra=_or(said.max_extra, 1))
+
+
+def _batch(said: batch.Batch | None) -> plan.Batch | None:
+    if said is None or said.mode == "Disabled":
+        return None
+    return plan.Batch(
+        max_events=_or(said.max_events, 100),
+        max_bytes=_or(said.max_bytes, KIB**2),
+        max_wait=_or(said.max_wait, 1.0),
+    )
 
 
 def _queue(said: policy.Queue) -> plan.Queue:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from fanout_crds import answers, builtin, graph, listen, outbox, plan, shape
+from fanout_crds import answers, batching, builtin, graph, listen, outbox, plan, shape
 from fanout_crds.accept import Accept
 from fanout_crds.endpoint import Callback, Endpoint
 from fanout_crds.faults import Fault, Faults, Invalid
@@ -157,6 +157,7 @@ def _policies(route: FanoutRoute, installation: Installation, respond: plan.Resp
     orders = [policy.ordering is not None for policy in out]
     graph.check(route, [policy.timeouts.total for policy in out], orders, faults)
     answers.check(route, faults)
+    batching.check(route, out, respond, faults)
     faults.check()
     return out
 

@@ -150,6 +150,14 @@ class Hedge(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     max_extra: int
 
 
+class Batch(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How many events, and bytes of them, go in one request, and how long (s) the first waits for others."""
+
+    max_events: int
+    max_bytes: int
+    max_wait: float
+
+
 class Queue(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """How many bytes of events one target may keep waiting; None = a quarter of the journal."""
 
@@ -177,6 +185,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     rate_limit: RateLimit | None = None
     ordering: Ordering | None = None
     hedge: Hedge | None = None  # None = an attempt is one try
+    batch: Batch | None = None  # None = each delivery is a request of its own
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 
 from fanout_crds import texts
+from fanout_crds.batch import ALONE, Batch
 from fanout_crds.breaker import CircuitBreaker
 from fanout_crds.expressions import KEY, ExpressionText
 from fanout_crds.kinds import Duration, Enum, Integer, Quantity
@@ -249,7 +250,7 @@ _HEDGES_NOT = "!has(self.hedge) || (has(self.hedge.mode) && self.hedge.mode == '
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Timeouts, retries, circuit breaker, bulkhead, rate limit, order, hedges, queue, dead letters of a target."""
+    """Timeouts, retries, circuit breaker, bulkhead, rate limit, order, hedges, batches, queue and dead letters."""
 
     RULES: ClassVar = (
         Rule(
@@ -277,6 +278,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
                 or it.hedge.delay < it.timeouts.attempt
             ),
         ),
+        *ALONE,
     )
     timeouts: Annotated[
         Timeouts | None,
@@ -313,6 +315,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         Hedge | None,
         Object(Hedge),
         "A second try while the first is slow, of a target that is idempotent. Unset: none.",
+    ] = None
+    batch: Annotated[
+        Batch | None,
+        Object(Batch),
+        "How many deliveries go in one request. {}: as each field says. Unset: each goes by itself.",
     ] = None
     queue: Annotated[Queue | None, Object(Queue), "What the target may keep waiting. Unset: as each field says."] = None
     dead_letter: Annotated[

@@ -122,3 +122,19 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         "Body, as an expression in CEL: its value is sent as JSON, a string too, as application/json, up to 1 MiB."
         " Unset: the event's own body.",
     ] = None
+
+    @property
+    def of_one_event(self) -> tuple[str, ...]:
+        """The fields that ask for something of a single event, or for no body, and so cannot be of many events."""
+        said = {
+            "mode": self.mode == "Structured",
+            "method": self.method in {"GET", "DELETE"},
+            "pathExpression": self.path_expression is not None,
+            "bodyExpression": self.body_expression is not None,
+            "forwardHeaders": bool(self.forward_headers),
+        }
+        for place, header in enumerate(self.headers):
+            said[f"headers[{place}].valueExpression"] = header.value_expression is not None
+        for place, parameter in enumerate(self.query):
+            said[f"query[{place}].valueExpression"] = parameter.value_expression is not None
+        return tuple(field for field, there in said.items() if there)

@@ -10,6 +10,7 @@ import msgspec
 
 from fanout_crds import texts
 from fanout_crds.accept import UNATTENDED, Accept
+from fanout_crds.batch import ALIKE
 from fanout_crds.cache import ANSWERS_HEARD, NOT_REPLACED, NOT_UNDONE, Cache
 from fanout_crds.endpoint import WHERE, Authentication, Callback, Endpoint, Service, Tls
 from fanout_crds.expressions import WHEN, ExpressionText
@@ -55,6 +56,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         ),
         NOT_UNDONE,
         NOT_REPLACED,
+        ALIKE,
     )
     name: Annotated[
         str, texts.Label, "Name of the target, once in a route: in status, metrics, logs and replays (RFC 1123 label)."

@@ -8,7 +8,7 @@ import random
 
 import msgspec
 
-from fanout_crds.plan import Behind, Plan, RateLimit, Static, Target
+from fanout_crds.plan import Batch, Behind, Plan, RateLimit, Static, Target
 from tests.sim.scenario import Mood, Temper
 from tests.support.plans import a_plan, a_target
 
@@ -53,6 +53,15 @@ def a_policy(chance: random.Random) -> dict[str, object]:
             "on_full": chance.choice(["Reject", "DropOldest"]),
         },
     }
+
+
+def a_batch(chance: random.Random) -> Batch:
+    """How many go together."""
+    return Batch(
+        max_events=chance.choice([2, 5, 8, 100]),
+        max_bytes=chance.choice([150, 600, 1 << 20]),
+        max_wait=chance.choice([0.0, 0.02, 0.5]),
+    )
 
 
 def a_retry(chance: random.Random) -> dict[str, object]:

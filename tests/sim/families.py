@@ -423,6 +423,30 @@ def ordered_target(chance: random.Random, name: str) -> Target:
     )
 
 
+def batched(seed: int, chance: random.Random) -> Scenario:
+    """Targets that take batches and reject some for one event in them, through crashes, edits and replays."""
+    heal = chance.uniform(2.0, 8.0)
+    embedded = chance.random() < 0.25
+    targets = [
+        drawing.a_drawn_target(chance, "r1", name, batch=drawing.a_batch(chance) if number < 2 else None)
+        for number, name in enumerate(("a", "b", "c")[: chance.randrange(1, 4)])
+    ]
+    plan = a_plan(*targets, namespace="sim", name="r1", path="/sim/r1", revision="r1-1", uid="r1")
+    spoilt = Mood(kind="spoilt", until=heal)
+    tempers = {key: (spoilt,) if chance.random() < 0.6 else drawing.a_temper(chance, heal) for key in keys_of((plan,))}
+    acts = [
+        *posts(chance, (plan,), heal, chance.randrange(30, 150)),
+        *ends(chance, heal, chance.randrange(0, 4), ["crash", "crash", "sigterm", *(["power"] if embedded else [])]),
+        *troubles(chance, heal, chance.choice([0, 0, 1])),
+        *edits(chance, (plan,), heal, chance.choice([0, 0, 2])),
+        *letters(chance, heal, chance.choice([0, 2])),
+    ]
+    replay = chance.random() < 0.5
+    return scenario(
+        seed, chance, "batched", (plan,), heal=heal, acts=acts, tempers=tempers, replay=replay, embedded=embedded
+    )
+
+
 def neighbours(seed: int, chance: random.Random) -> Scenario:
     """One target of three is sick; the twin world, where it is well, says what the others should not notice."""
     heal = 10.0
@@ -493,6 +517,7 @@ FAMILIES: typing.Final[dict[str, Draw]] = {
     "dying": dying,
     "outage": outage,
     "ordered": ordered,
+    "batched": batched,
     "sagas": sagas,
     "neighbours": neighbours,
     "flood": flood,
@@ -514,6 +539,7 @@ WEIGHTS: typing.Final = {
     "dying": 12,
     "outage": 3,
     "ordered": 10,
+    "batched": 8,
     "sagas": 20,
     "neighbours": 4,
     "flood": 2,

@@ -82,6 +82,7 @@ class Sent(msgspec.Struct, kw_only=True):
     ``outcome`` is what came back, at ``ended``. Both are None while it is in flight, and after a crash. An attempt that
     the engine gave up, by its deadline or because a hedge was faster, has ended ``cancelled``. A hedge is *of* the one
     that its attempt began with.
+    Those of one batch have the same ``request``: the first of them stands for it where requests are counted.
     """
 
     n: int
@@ -94,11 +95,19 @@ class Sent(msgspec.Struct, kw_only=True):
     url: str
     number: int
     did: bool
+    request: int  # the n of the first of them
+    shared: int  # how many there are
+    size: int  # of the whole body, in bytes
     ended: float | None = None
     outcome: Outcome | None = None
     cancelled: bool = False
     saw: tuple[tuple[str, str, bytes | None], ...] = ()  # of earlier targets: name, state, body of the answer
     of: int | None = None
+
+    @property
+    def leads(self) -> bool:
+        """It stands for its request."""
+        return self.n == self.request
 
     @property
     def yes(self) -> bool:

@@ -179,11 +179,11 @@ class Player:
         for plan in [drawing.resumed(one, 1000) for one in world.plans.values() if one.suspend]:
             world.plan = plan
             life.adopt(plan)
+        for task in self.tasks:  # a replay that is under way owes something when it is over
+            await task
         await self._settled(life)
         await life.look_at_letters()
         if self.scenario.replay:
-            for task in self.tasks:
-                await task
             await self._replay(life, 10_000)
             await self._settled(life)
         await life.look()
@@ -217,4 +217,5 @@ def longest_wait(target: Target) -> float:
     opened = max(breaker.open_duration, breaker.max_open_duration)
     backoff = policy.retry.backoff
     asked = min(3.0, policy.retry.retry_after_max)
-    return max(backoff.max_delay, asked) + policy.timeouts.attempt + 3 * opened + breaker.half_open.max_wait
+    together = policy.batch.max_wait if policy.batch else 0.0
+    return together + max(backoff.max_delay, asked) + policy.timeouts.attempt + 3 * opened + breaker.half_open.max_wait

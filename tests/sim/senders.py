@@ -10,11 +10,12 @@ import typing
 import msgspec
 
 from fanout_crds.plan import Target
+from fanout_dispatcher.engine.batching import Member
 from fanout_dispatcher.transport.memory import Reply
 from fanout_dispatcher.transport.protocol import Flight
 from fanout_dispatcher.values.answer import Captured
 from fanout_dispatcher.values.answers import Heard
-from fanout_dispatcher.values.event import State
+from fanout_dispatcher.values.event import Event, State
 from fanout_dispatcher.values.outcome import Delivered, Failed, Outcome, Refused
 from tests.sim.history import Landed, Sent, Started
 
@@ -43,13 +44,21 @@ def _saw(one: Heard) -> tuple[str, str, bytes | None]:
     return one.target, State.NAMES[one.state], None if one.answer is None else one.answer.body
 
 
+def members(flight: Flight) -> list[tuple[Event, int]]:
+    """The events that a flight carries, and which attempt at each it is."""
+    if isinstance(flight.delivery, list):
+        batch = typing.cast("list[Member]", flight.delivery)
+        return [(one.delivery.pending.event, one.delivery.attempts + 1) for one in batch]
+    return [(flight.event, flight.number)]
+
+
 class WorldSender:
     """Carries flights of one life to one target."""
 
     def __init__(self, life: "Life", target: Target) -> None:
         self._life = life
         self._target = target
-        self._flying: dict[Flight, tuple[Sent, asyncio.TimerHandle | None]] = {}
+        self._flying: dict[Flight, tuple[list[Sent], asyncio.TimerHandle | None]] = {}
         self._closed = False
 
     def start(self, flight: Flight) -> None:
@@ -63,7 +72,7 @@ class WorldSender:
         sent = self._note(flight, done)
         timer = None
         if reply.outcome is not None:
-            outcome = saying(reply.outcome, sent, flight)
+            outcome = saying(reply.outcome, sent[0], flight)
             timer = self._life.loop.call_later(reply.latency, self._land, flight, outcome)
         self._flying[flight] = sent, timer
 
@@ -72,7 +81,8 @@ class WorldSender:
         sent, timer = self._flying.pop(flight)
         if timer is not None:
             timer.cancel()
-        sent.cancelled = True
+        for one in sent:
+            one.cancelled = True
         self._ended(sent, None)
 
     def close(self) -> None:
@@ -84,36 +94,42 @@ class WorldSender:
         self._ended(sent, outcome)
         flight.landing.land(flight, outcome)
 
-    def _ended(self, sent: Sent, outcome: Outcome | None) -> None:
-        sent.ended, sent.outcome = self._life.now(), outcome
-        self._life.history.log.append(Landed(sent.ended, sent.n))
+    def _ended(self, sent: list[Sent], outcome: Outcome | None) -> None:
+        for one in sent:
+            one.ended, one.outcome = self._life.now(), outcome
+            self._life.history.log.append(Landed(one.ended, one.n))
 
     def _beside(self, flight: Flight) -> int | None:
         """The first of the tries that this one is sent beside, where the policy asks for such; None: this is it."""
         if self._target.policy.hedge is not None:
-            for other, (sent, _) in self._flying.items():
+            for other, ((sent, *_), _) in self._flying.items():
                 if other.event is flight.event and other.number == flight.number:
                     return sent.n if sent.of is None else sent.of
         return None
 
-    def _note(self, flight: Flight, done: bool) -> Sent:
-        life, event = self._life, flight.event
-        sent = Sent(
-            n=len(life.history.sent),
-            at=life.now(),
-            life=life.number,
-            event=event.head.id,
-            delivery=(life.journal_of(flight), event.seq),
-            route=event.frozen.route,
-            target=self._target.name,
-            url=self._target.url,
-            number=flight.number,
-            did=done,
-            saw=tuple(_saw(one) for one in flight.earlier.heard),
-            of=self._beside(flight),
-        )
-        life.history.sent.append(sent)
-        if sent.of is not None:
-            life.history.fire("hedge")
-        life.history.log.append(Started(sent.at, sent.n))
-        return sent
+    def _note(self, flight: Flight, done: bool) -> list[Sent]:
+        life, found = self._life, members(flight)
+        first = len(life.history.sent)
+        for event, number in found:
+            sent = Sent(
+                n=len(life.history.sent),
+                at=life.now(),
+                life=life.number,
+                event=event.head.id,
+                delivery=(life.journal_of(flight), event.seq),
+                route=event.frozen.route,
+                target=self._target.name,
+                url=self._target.url,
+                number=number,
+                did=done,
+                request=first,
+                shared=len(found),
+                size=len(flight.event.body),
+                saw=tuple(_saw(one) for one in flight.earlier.heard),
+                of=self._beside(flight),
+            )
+            life.history.sent.append(sent)
+            if sent.of is not None:
+                life.history.fire("hedge")
+            life.history.log.append(Started(sent.at, sent.n))
+        return life.history.sent[first:]

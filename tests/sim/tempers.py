@@ -9,7 +9,7 @@ from fanout_dispatcher.transport.memory import NEVER, Reply, fault, status
 from fanout_dispatcher.transport.protocol import Flight
 from fanout_dispatcher.values.outcome import Fault
 from tests.sim.scenario import Mood, Temper
-from tests.sim.senders import Lost
+from tests.sim.senders import Lost, members
 from tests.sim.world import Behave, World
 
 GOOD = Mood(kind="good", until=float("inf"))
@@ -98,8 +98,16 @@ def _flapping(asked: _Asked) -> Reply:
 
 def _poisoned(asked: _Asked) -> Reply:
     """One event in ten is never taken, whatever is done with it."""
-    poison = zlib.crc32(asked.flight.event.head.id.encode()) % 10 == 0
-    return status(500 if poison else 200, asked.latency)
+    return status(500 if _poison(asked.flight) else 200, asked.latency)
+
+
+def _spoilt(asked: _Asked) -> Reply:
+    """One event in ten is rejected, and with it whatever it comes with."""
+    return status(422 if _poison(asked.flight) else 200, asked.latency)
+
+
+def _poison(flight: Flight) -> bool:
+    return any(zlib.crc32(event.head.id.encode()) % 10 == 0 for event, _ in members(flight))
 
 
 def _large(asked: _Asked) -> Reply:
@@ -119,5 +127,6 @@ MOODS: typing.Final[dict[str, typing.Callable[[_Asked], Reply | Lost]]] = {
     "dead": _dead,
     "flapping": _flapping,
     "poisoned": _poisoned,
+    "spoilt": _spoilt,
     "large": _large,
 }

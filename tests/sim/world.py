@@ -14,6 +14,7 @@ import msgspec
 
 from fanout_crds.plan import Plan
 from fanout_dispatcher.engine.awaited import Awaited
+from fanout_dispatcher.engine.batches import Batches
 from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.caller import Caller
 from fanout_dispatcher.engine.clock import Clock
@@ -293,7 +294,8 @@ class Life:
     def journal_of(self, flight: Flight) -> str:
         """Which journal a flight's event is in."""
         landing = typing.cast(typing.Any, flight.landing)
-        return self._named(getattr(landing, "lane", landing).book)  # of a hedged attempt its tries land with another
+        lane = landing._lane if isinstance(landing, Batches) else getattr(landing, "lane", landing)
+        return self._named(lane.book)  # of a batch, and of a hedged attempt, the tries land with another
 
     def _named(self, book: Book) -> str:
         """The journal on disk outlives its process, the one in memory begins anew with each."""

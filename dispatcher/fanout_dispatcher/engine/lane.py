@@ -13,6 +13,7 @@ import typing
 
 from fanout_crds import plan
 from fanout_dispatcher.engine.alarm import Alarm
+from fanout_dispatcher.engine.batches import Batches, Deeds, batches
 from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.bounds import Bounds
 from fanout_dispatcher.engine.dead import DeadLetters
@@ -75,6 +76,7 @@ class Lane:
         self.tally.meter.circuit = self.circuit.shown.value
         self.fallbacks = Fallbacks(self)
         self.handover = Handover(self)
+        self.batches: Batches | None = None
         book.conductor.lanes[self.number] = self.handover
 
     def __repr__(self) -> str:
@@ -101,6 +103,8 @@ class Lane:
         self.order = order(target.policy)
         self.index.ranked = self.index.ranked or self.order is not None
         self.bounds.follow(target)
+        deeds = Deeds(self._carry_out, self._expired, self._park)
+        self.batches = batches(self.batches, self, deeds, target.policy.batch)
         self.tally.meter.circuit = self.circuit.shown.value
         self.sender = sender
         self.ending = None
@@ -175,6 +179,11 @@ class Lane:
             return self.emptying.step()
         if self.held is not None:
             return None
+        if self.batches is not None:
+            return self.batches.pump(now)
+        return self._start(now)
+
+    def _start(self, now: float) -> None:
         for _ in range(QUANTUM):
             at = self.gates.opens_at(now)
             if at > now and self.circuit.holds:

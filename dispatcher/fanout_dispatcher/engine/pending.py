@@ -78,6 +78,7 @@ class Delivery(msgspec.Struct, eq=False):
     """One event owed to one target, in a lane's window or in flight.
 
     ``claims`` are those of the window that pulled it out of the index, where its due row stays; None: it has none.
+    ``together``: it was rejected in a batch, and goes with at most so many of the others now; 0: it was not.
     """
 
     pending: Pending
@@ -86,3 +87,4 @@ class Delivery(msgspec.Struct, eq=False):
     history: tuple[Attempt, ...] = ()
     claims: set[int] | None = None
     asked: Asked | None = None
+    together: int = 0

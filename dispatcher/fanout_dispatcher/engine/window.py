@@ -27,12 +27,26 @@ PAGE: typing.Final = 128  # rows that are pulled at a time
 class Window:
     """Ready deliveries, the room that is promised to events being committed, and the state of the index."""
 
-    __slots__ = ("bytes", "claimed", "meanwhile", "next_due", "promised", "pulling", "ready", "stock", "tried")
+    __slots__ = (
+        "bytes",
+        "claimed",
+        "low",
+        "meanwhile",
+        "next_due",
+        "promised",
+        "pulling",
+        "ready",
+        "size",
+        "stock",
+        "tried",
+    )
 
     def __init__(self, stock: Stock, *, tried: bool = False, indexed: bool) -> None:
         self.stock = stock
         self.tried = tried
         self.ready: collections.deque[Delivery] = collections.deque()
+        self.size = SIZE
+        self.low = LOW
         self.bytes = 0
         self.promised = 0
         self.claimed: set[int] = set()  # seqs whose due row is in the window or in flight
@@ -46,13 +60,17 @@ class Window:
 
     def room(self, now: float) -> bool:
         """A new delivery may come in here; not while older ones wait in the index (they would be overtaken)."""
-        most = SIZE if self.stock.roomy else LEAST
+        most = self.size if self.stock.roomy else LEAST
         return self.next_due > now and len(self.ready) + self.promised < most and not self._full()
 
     def fits(self, now: float) -> bool:
         """The same for one that is here already: those to whom room is promised will ask for themselves."""
-        most = SIZE if self.stock.roomy else LEAST
+        most = self.size if self.stock.roomy else LEAST
         return self.next_due > now and len(self.ready) < most and not self._full()
+
+    def hold(self, together: int) -> None:
+        """Have room for so many deliveries that go together, and pull rows while there are fewer."""
+        self.size, self.low = max(SIZE, together), max(LOW, together)
 
     def push(self, delivery: Delivery) -> None:
         """Add at the end."""
@@ -93,7 +111,7 @@ class Window:
 
     def wants(self, now: float) -> bool:
         """Time to pull more rows out of the index."""
-        low = LOW if self.stock.roomy else LEAST
+        low = self.low if self.stock.roomy else LEAST
         return self.next_due <= now and not self.pulling and len(self.ready) < low and not self._full()
 
     def _full(self) -> bool:

@@ -22,14 +22,18 @@ _scan: typing.Final = msgspec.json.Decoder(msgspec.Raw).decode  # the grammar, w
 
 def structured(attributes: bytes, body: bytes) -> tuple[bytes, bytes]:
     """Give the header lines and the body of an event whose own block of header lines is *attributes*."""
-    members = attributes_of(attributes)
+    return _MEMBERS.sub(b"", attributes) + _TYPE, an_object(attributes_of(attributes), body)
+
+
+def an_object(members: dict[str, str], body: bytes) -> bytes:
+    """Write the object of an event with these attributes."""
     written = [msgspec.json.encode(members)[:-1]]  # open, for the data
     if body and is_json(members.get("datacontenttype", "").encode("latin-1")) and _holds(body):
         written += (b',"data":', body)
     elif body:
         written += (b',"data_base64":"', binascii.b2a_base64(body, newline=False), b'"')
     written.append(b"}")
-    return _MEMBERS.sub(b"", attributes) + _TYPE, b"".join(written)
+    return b"".join(written)
 
 
 def _holds(body: bytes) -> bool:

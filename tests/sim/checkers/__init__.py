@@ -8,6 +8,7 @@ import typing
 from tests.sim.checkers import (
     acceptance,
     answers,
+    batches,
     breaker,
     budget,
     cache,
@@ -48,6 +49,7 @@ CHECKERS: typing.Final[dict[str, typing.Callable[[Reading], list[str]]]] = {
     "P16 fallbacks": fallbacks.check,
     "P17 keys": keys.check,
     "P18 cache": cache.check,
+    "P19 batches": batches.check,
     "P24 generations": generations.check,
     "P35 hedges": hedges.check,
 }

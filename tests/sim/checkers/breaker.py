@@ -31,8 +31,8 @@ def check(reading: Reading) -> list[str]:
                         models[where] = Model(f"{plan.key} {target.name}", target)
             case Started():
                 sent = reading.history.sent[one.n]
-                wrong += models[sent.route, sent.target].sent(sent, one.at)
-            case Landed() if (whole := reading.over.get(one.n)) is not None:
+                wrong += models[sent.route, sent.target].sent(sent, one.at) if sent.leads else []
+            case Landed() if (whole := reading.over.get(one.n)) is not None and whole.leads:
                 wrong += models[whole.route, whole.target].landed(whole, one.at)
             case Told(change=CircuitChanged() as change):
                 wrong += models[change.route, change.target].told(change, one.at)

@@ -29,7 +29,7 @@ def check(reading: Reading) -> list[str]:
                 _adopt(buckets, plan, one.at)
             case Started() | Landed():
                 sent = reading.history.sent[one.n]
-                bucket = buckets.get((sent.route, sent.target))
+                bucket = buckets.get((sent.route, sent.target)) if sent.leads else None
                 if bucket is not None and not bucket.crossed(sent, one.at, landed=isinstance(one, Landed)):
                     wrong.append(f"{sent.route} {sent.target}: retry {sent.event} at {one.at:.4f} is beyond the budget")
             case _:

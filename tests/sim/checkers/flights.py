@@ -25,12 +25,12 @@ def check(reading: Reading) -> list[str]:
             case Started():
                 sent = reading.history.sent[one.n]
                 where = sent.route, sent.target
-                flying[where] += 1
+                flying[where] += sent.leads
                 if flying[where] > limits[where]:
                     wrong.append(f"{name(sent)}: {flying[where]} in flight, {limits[where]} are allowed")
             case Landed():
                 sent = reading.history.sent[one.n]
-                flying[sent.route, sent.target] -= 1
+                flying[sent.route, sent.target] -= sent.leads
             case _:
                 pass
     return wrong

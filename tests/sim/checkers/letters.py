@@ -43,6 +43,8 @@ def _judged(reading: Reading, letter: DeadLetterView, chain: list[Sent]) -> list
         case "TargetRejected":
             if last is None or last.yes or _tried_again(reading, last):
                 wrong.append(f"the last answer was {last and last.outcome}, which the plan tries again")
+            elif last.shared > 1:
+                wrong.append(f"the last answer was to {last.shared} events, and this one was not tried alone")
         case "AttemptsExhausted":
             most = [one.retry.max_attempts or 0 for one in policy_at(reading, last, last.ended or 0.0)] if last else []
             if not any(0 < limit <= letter.attempts for limit in most):

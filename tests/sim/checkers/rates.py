@@ -33,7 +33,7 @@ def check(reading: Reading) -> list[str]:
             case Started():
                 sent = reading.history.sent[one.n]
                 where = sent.route, sent.target
-                if (limit := limits.get(where)) is not None:
+                if (limit := limits.get(where)) is not None and sent.leads:
                     interval = limit.per / limit.requests
                     if one.at < even.get(where, one.at) - interval * (limit.burst - 1) - EPSILON:
                         wrong.append(f"{name(sent)}: beyond {limit}")

@@ -95,8 +95,8 @@ def _disturbed(history: History, plans: dict[str, list[Adopted]]) -> set[tuple[s
     failing = any(one.fault is not None for one in history.of(Committed))
     for route, adopted in plans.items():
         for target in adopted[-1].plan.everybody:
-            narrow = target.policy.bulkhead.max_concurrent < WIDE
-            if failing or narrow or len({one.plan.revision for one in adopted}) > 1 or adopted[-1].plan.suspend:
+            waits = target.policy.bulkhead.max_concurrent < WIDE or target.policy.batch is not None
+            if failing or waits or len({one.plan.revision for one in adopted}) > 1 or adopted[-1].plan.suspend:
                 found.add((route, target.name))
     return found
 

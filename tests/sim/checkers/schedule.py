@@ -118,6 +118,7 @@ def _overdone(reading: Reading) -> list[str]:
             ):
                 wrong.append(f"{name(after)}: maxAttempts is {most[-1]}")
             probed = (before.route, before.target) in reading.broken  # a failed probe does not count
-            if not (before.number == after.number and probed) and after.number != before.number + 1:
+            unspent = probed or before.shared > 1  # nor does a rejection of several, which says nothing of any of them
+            if not (before.number == after.number and unspent) and after.number != before.number + 1:
                 wrong.append(f"{name(after)}: the attempt before was number {before.number}")
     return wrong

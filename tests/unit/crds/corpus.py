@@ -67,6 +67,10 @@ def changed(document: Json, at: str, value: Json) -> Json:
 
 
 T = "spec.targets[0]"
+OF_ONE_EVENT = (
+    "policy.batch sends many events in one request: it does not go with dependsOn, compensate, fallback, cache, or a"
+    " request that is made of one event (mode Structured, forwardHeaders, an expression) or has no body"
+)
 OUTBOX = "spec.sources.postgresOutbox"
 OUTBOX_URL: Json = {"urlSecret": {"name": "shop-db", "key": "uri"}}
 RETRY = f"{T}.policy.retry"
@@ -625,6 +629,48 @@ CORPUS: typing.Final = [
         "hedge does not go with compensate: a try that was cancelled may still be carried out after the undoing",
     ),
     Bad("a key that is no string", f"{T}.policy.ordering.keyExpression", "1", KEY_AT, "must give a string", By.FILES),
+    _shape(f"{T}.policy.batch.maxEvents", 1001, "expected a whole number from 1 to 1000, got 1001"),
+    _rule(f"{T}.policy.batch.maxBytes", "9Mi", "must not be more than 8Mi"),
+    _shape(f"{T}.policy.batch.maxWait", 1, DURATION + "1"),
+    _shape(f"{T}.policy.batch.mode", "Off", 'expected one of Enabled, Disabled, got "Off"' + SWITCH),
+    Bad(
+        "batches in order",
+        f"{T}.policy",
+        {"batch": {}, "ordering": {"keyAttribute": "subject"}},
+        f"{T}.policy",
+        "batch does not go with ordering: deliveries of one key go one at a time",
+        By.RULE,
+    ),
+    Bad(
+        "batches with hedges",
+        f"{T}.policy",
+        {"batch": {}, "hedge": {"delay": "1s"}},
+        f"{T}.policy",
+        "batch does not go with hedge: this version sends a second try of single deliveries only",
+        By.RULE,
+    ),
+    *(
+        Bad(
+            f"a batch of what is of one event: {field}",
+            T,
+            {"name": "a", "url": "https://a.example.com/", "policy": {"batch": {}}} | more,
+            T,
+            OF_ONE_EVENT,
+            By.RULE,
+        )
+        for field, more in (
+            ("method", {"request": {"method": "DELETE"}}),
+            ("mode", {"request": {"mode": "Structured"}}),
+            ("path", {"request": {"pathExpression": "['a']"}}),
+            ("body", {"request": {"bodyExpression": "data"}}),
+            ("forwarded", {"request": {"forwardHeaders": ["x-a"]}}),
+            ("header", {"request": {"headers": [{"name": "x-a", "valueExpression": "event.id"}]}}),
+            ("query", {"request": {"query": [{"name": "a", "valueExpression": "event.id"}]}}),
+            ("fallback", {"fallback": {"type": "Static", "static": {"status": 200}}}),
+            ("cache", {"cache": {"ttl": "1s", "keyExpression": "event.id"}}),
+            ("compensation", {"compensate": {"url": "https://a.example.com/undo"}}),
+        )
+    ),
     _shape(f"{BREAKER}.mode", "Forced", f'expected one of {MODES}, got "Forced"; did you mean "ForcedOpen"?'),
     _shape(f"{T}.delay", 5, DURATION + "5"),
     _shape(f"{T}.when", 5, "expected an expression in CEL that gives true or false, got 5"),

@@ -198,6 +198,7 @@ def test_what_nobody_says_is_the_table_of_the_design() -> None:
         bulkhead=plan.Bulkhead(max_concurrent=64, adaptive=None),
         rate_limit=None,
         ordering=None,
+        batch=None,
         queue=plan.Queue(max_bytes=None, on_full="Reject"),
         dead_letter=plan.DeadLetters(keep=604800, max_bytes=2**30, on_full="Reject"),
     )

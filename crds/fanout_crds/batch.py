@@ -1,0 +1,79 @@
+"""Deliveries that go together: many events in one request to a target that takes them so.
+
+One request, and its one answer, are for all of them: what is about a single event does not go with it. The rules here
+are those that the API server can see; `batching.check` says the same of what is inherited, and of the whole route.
+"""
+
+from typing import Annotated, Final
+
+import msgspec
+
+from fanout_crds.kinds import Duration, Enum, Integer, Quantity
+from fanout_crds.rules import Rule
+from fanout_crds.words import Switch
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Deliveries go together, as one request: an array of events in JSON (application/cloudevents-batch+json).
+
+    Only for a target that takes it: its one answer is for all of them. Source: CloudEvents JSON format 1.0.2 §4.
+    """
+
+    mode: Annotated[Switch | None, Enum(Switch), "Disabled: each by itself, whatever is inherited. Unset: Enabled."] = (
+        None
+    )
+    max_events: Annotated[
+        int | None, Integer(1, 1000), "Events in one request. With it a batch goes at once. Unset: 100."
+    ] = None
+    max_bytes: Annotated[
+        int | None,
+        Quantity(most="8Mi"),
+        "Bytes of one request's body, up to 8Mi; one event may always go. With them a batch goes at once. Unset: 1Mi.",
+    ] = None
+    max_wait: Annotated[
+        float | None,
+        Duration(zero=True),
+        "How long the first event of a batch waits for others. Unset: 1s. 0s: it takes along what is there.",
+    ] = None
+
+
+def _off(block: str) -> str:
+    """Say in CEL that nobody asks for *block*."""
+    return f"!has(self.{block}) || (has(self.{block}.mode) && self.{block}.mode == 'Disabled')"
+
+
+def _on(said: object) -> bool:
+    return said is not None and getattr(said, "mode", None) != "Disabled"
+
+
+ALONE: Final = (
+    Rule(
+        f"{_off('batch')} || {_off('ordering')}",
+        "batch does not go with ordering: deliveries of one key go one at a time",
+        lambda it: not (_on(it.batch) and _on(it.ordering)),
+    ),
+    Rule(
+        f"{_off('batch')} || {_off('hedge')}",
+        "batch does not go with hedge: this version sends a second try of single deliveries only",
+        lambda it: not (_on(it.batch) and _on(it.hedge)),
+    ),
+)
+ALIKE: Final = Rule(
+    f"!has(self.policy) || {_off('policy.batch')}"
+    " || !(has(self.dependsOn) || has(self.compensate) || has(self.fallback) || has(self.cache)"
+    " || (has(self.request) && (has(self.request.pathExpression)"
+    " || has(self.request.bodyExpression) || has(self.request.forwardHeaders)"
+    " || (has(self.request.method) && self.request.method in ['GET', 'DELETE'])"
+    " || (has(self.request.mode) && self.request.mode == 'Structured')"
+    " || (has(self.request.headers) && self.request.headers.exists(one, has(one.valueExpression)))"
+    " || (has(self.request.query) && self.request.query.exists(one, has(one.valueExpression))))))",
+    "policy.batch sends many events in one request: it does not go with dependsOn, compensate, fallback, cache, or a"
+    " request that is made of one event (mode Structured, forwardHeaders, an expression) or has no body",
+    lambda it: (
+        not (
+            it.policy is not None
+            and _on(it.policy.batch)
+            and (it.depends_on or it.compensate or it.fallback or it.cache or (it.request and it.request.of_one_event))
+        )
+    ),
+)
