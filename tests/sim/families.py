@@ -494,7 +494,7 @@ def sagas(seed: int, chance: random.Random) -> Scenario:
         *ends(chance, heal, chance.randrange(0, 5), ["crash", "crash", "crash", "reboot", "sigterm"]),
         *troubles(chance, heal, chance.choice([0, 0, 0, 1])),
         *edits(chance, plans, heal, chance.choice([0, 0, 1, 3]), drawing.edited_graph),
-        *decisions(chance, heal, chance.choice([0, 1, 4])),
+        *decisions(chance, heal, chance.choice([1, 4, 8])),
         *letters(chance, heal, chance.choice([0, 0, 1])),
     ]
     return scenario(seed, chance, "sagas", plans, heal=heal, acts=acts, tempers=tempers, replay=chance.random() < 0.3)
