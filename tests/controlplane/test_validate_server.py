@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from fanout_crds.generate import FILE as DEFINITION
-from tests.controlplane.installed import define
+from tests.controlplane.installed import define, established
 from tests.harness.apiserver import ApiServer
 from tests.harness.process import free_ports
 
@@ -58,7 +58,7 @@ def older(own_server: ApiServer) -> ApiServer:
     spec = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
     del spec["properties"]["targets"]["items"]["properties"]["delay"]
     own_server.kubectl("apply", "-f", "-", input=json.dumps(definition))
-    own_server.kubectl("wait", "--for=condition=Established", f"crd/{definition['metadata']['name']}", "--timeout=20s")
+    established(own_server)
     return own_server
 
 

@@ -350,7 +350,7 @@ async def test_a_full_disk_is_answered_503_and_heals_without_a_restart(bench: Be
     bench.route(a, accept={"maxBodySize": "4Mi"})
     small = bench.folder / "small"
     small.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(small)], check=False)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=7m", "tmpfs", str(small)], check=False)
     assert mounted.returncode == 0, "this test needs to mount a small tmpfs"
     try:
         process = bench.dispatcher()
