@@ -19,7 +19,7 @@ from tests.support.plans import a_plan, a_target, a_wait
 
 KEEP: typing.Final = 1 << 18
 SOON: typing.Final = 0.1  # seconds that commits may add to an answer
-PENDING, DELIVERED, DEAD = State.PENDING, State.DELIVERED, State.DEAD
+PENDING, DELIVERED, DEAD, SKIPPED = State.PENDING, State.DELIVERED, State.DEAD, State.SKIPPED
 Script = typing.Callable[[Flight, float], Reply]
 
 
@@ -108,6 +108,27 @@ def test_a_caller_is_told_as_soon_as_too_many_have_failed_and_why() -> None:
     ]
     assert said.heard[0].answer == Captured(404, (), b"who?")
     assert at < 0.2 + SOON
+
+
+@pytest.mark.parametrize("durability", ["Journal", "Memory"])
+@pytest.mark.parametrize("waited", [("a", "b", "c"), ("b", "c"), ("c",)])
+def test_a_step_that_fails_is_told_with_those_that_it_leaves_without_their_turn(
+    durability: str, waited: tuple[str, ...]
+) -> None:
+    steps = (
+        a_target("a", capture=KEEP),
+        a_target("b", capture=KEEP, depends_on=("a",)),
+        a_target("c", capture=KEEP, depends_on=("b",)),
+    )
+    made = a_plan(*steps, respond=a_wait(*waited), durability=durability)
+
+    said, at = told(World(made, lambda target, flight, now: says(422, b"no", 0.1)))
+
+    became = {"a": (DEAD, "TargetRejected"), "b": (SKIPPED, "NotReached"), "c": (SKIPPED, "NotReached")}
+    assert said.ending is Ending.FAILED
+    assert {one.target: (one.state, one.reason) for one in said.heard} == {name: became[name] for name in waited}
+    assert said.lasting, "who asks again hears the same"
+    assert at < 0.1 + SOON
 
 
 def test_a_target_that_fails_at_first_is_waited_for() -> None:

@@ -244,9 +244,9 @@ class Caller:
             return  # or its turn has not come: then nothing has to stand in, or nobody will
         heard = self._skipped(place, state)
         if self.waits.durable:
-            self.waits.book.committer.once_written(functools.partial(self._hear, place, heard))
+            self.waits.book.committer.once_written(functools.partial(self._hear_skipped, place, heard))
         else:
-            self._hear(place, heard)
+            self._hear_skipped(place, heard)
 
     def held(self, target: str, why: str) -> None:
         """Nothing is sent to *target* now."""
@@ -342,6 +342,16 @@ class Caller:
         self._note(place, heard)
         if self.succeeded >= self.waits.rule.quorum or self.lost or self.asked < len(self.heard):
             self._judge()  # else it goes on: none is lost, and too few have succeeded
+
+    def _hear_skipped(self, place: int, heard: Heard) -> None:
+        """Hear of one whose turn will not come. Not judged yet: what that follows from is told only after it."""
+        if not self.over:
+            self._note(place, heard)
+            self.callers.loop.call_soon(self._look_again)
+
+    def _look_again(self) -> None:
+        if not self.over:
+            self._judge()
 
     def _note(self, place: int, heard: Heard) -> None:
         """Replace what was heard of a target: one that was lost may succeed after all."""

@@ -100,7 +100,7 @@ def refusal(told: Settled) -> Refusal | None:
 def _failed(told: Settled) -> Problem:
     """Tell targets that were asked and failed from targets that we chose not to ask."""
     lost = [one for one in told.heard if one.lost]
-    if any(one.state == State.DEAD for one in lost):
+    if any(one.failed for one in lost):
         return problems.TARGETS_FAILED
     if all(one.reason == "Draining" for one in lost):
         return problems.SHUTTING_DOWN
@@ -108,7 +108,7 @@ def _failed(told: Settled) -> Problem:
 
 
 def _problem(problem: Problem, told: Settled) -> Refusal:
-    missing = "; ".join(_sentence(one) for one in told.heard if one.state != State.DELIVERED)
+    missing = "; ".join(_sentence(one) for one in told.heard if one.lost or one.state == State.PENDING)
     detail = f"{missing}; {UNSURE if told.receipt is None else GOES_ON}"
     return problem(detail, headers=_receipt(told), more=_members(told))
 
@@ -148,8 +148,7 @@ def _targets(told: Settled) -> dict[str, _Target]:
 
 def _target(one: Heard) -> _Target:
     state, kept = State.NAMES[one.state], one.answer
-    dead = one.state == State.DEAD
-    reason, held = (one.reason, "") if dead else ("", one.reason)
+    reason, held = (one.reason, "") if one.failed else ("", one.reason)
     if kept is None:
         return _Target(state, reason, held, one.detail, fallback=one.fallback)
     body, coded = _body(kept) if kept.body else ("", "")

@@ -47,9 +47,9 @@ class Ending(enum.StrEnum):
 class Heard(msgspec.Struct, frozen=True, gc=False):
     """What has been heard of one target that a caller waits for.
 
-    ``state`` is the delivery's (values.event.State). ``reason`` says why it is dead, or why it is held and cannot be
-    waited for; ``detail`` is a sentence about it. ``answer`` is the target's last, where there was one. ``fallback``:
-    all this is of what stands in for the target, which itself was given up.
+    ``state`` is the delivery's (values.event.State). ``reason`` says why it is dead, or skipped because of another one,
+    or why it is held and cannot be waited for; ``detail`` is a sentence about it. ``answer`` is the target's last,
+    if it gave one. ``fallback``: all this is of what stands in for the target, which itself was given up.
     """
 
     target: str
@@ -63,6 +63,11 @@ class Heard(msgspec.Struct, frozen=True, gc=False):
     def lost(self) -> bool:
         """Nothing more is to be hoped for, as far as the caller is concerned."""
         return bool(self.reason)
+
+    @property
+    def failed(self) -> bool:
+        """It is lost for good: dead, or skipped because of another one; what is merely held is Pending."""
+        return self.lost and self.state != State.PENDING
 
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -82,7 +87,7 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             case Ending.ANSWERED | Ending.PARTIAL:
                 return True
             case Ending.FAILED:
-                return all(one.state == State.DEAD for one in self.heard if one.lost)
+                return all(one.failed for one in self.heard if one.lost)
             case Ending.TIMEOUT | Ending.DRAINING | Ending.GONE:
                 return False
             case _:

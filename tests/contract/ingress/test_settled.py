@@ -26,6 +26,7 @@ NO_FUNDS: typing.Final = Heard(
     detail="the target answered 402",
     answer=Captured(402, JSON, b'{"why":"no funds"}'),
 )
+NOT_REACHED: typing.Final = Heard(target="a", state=State.SKIPPED, reason="NotReached")
 
 
 @pytest.fixture
@@ -214,6 +215,17 @@ async def test_a_failure_is_a_problem_that_names_the_targets_and_why(serve: Serv
     }
 
 
+async def test_a_problem_tells_what_was_skipped_and_says_of_none_of_it_that_an_answer_is_to_come(
+    serve: Serve, engine: StubEngine
+) -> None:
+    not_for_it = Heard(target="b", state=State.SKIPPED)
+
+    answer = await told(serve, engine, settled(Ending.FAILED, NOT_REACHED, not_for_it))
+
+    assert answer.json["detail"] == "a: NotReached; the event is accepted and goes on: do not send it again"
+    assert answer.json["targets"] == {"a": {"state": "Skipped", "reason": "NotReached"}, "b": {"state": "Skipped"}}
+
+
 @pytest.mark.parametrize(
     ("what", "status", "slug"),
     [
@@ -221,6 +233,8 @@ async def test_a_failure_is_a_problem_that_names_the_targets_and_why(serve: Serv
         (settled(Ending.FAILED, Heard(target="a", reason="CircuitOpen")), 503, "circuit-open"),
         (settled(Ending.FAILED, Heard(target="a", reason="ServiceNotFound")), 503, "targets-held"),
         (settled(Ending.FAILED, Heard(target="a", reason="CircuitOpen"), NO_FUNDS), 502, "targets-failed"),
+        (settled(Ending.FAILED, NOT_REACHED), 502, "targets-failed"),
+        (settled(Ending.FAILED, Heard(target="b", reason="CircuitOpen"), NOT_REACHED), 502, "targets-failed"),
         (settled(Ending.FAILED, Heard(target="a", reason="Draining")), 503, "shutting-down"),
         (settled(Ending.DRAINING, Heard(target="a")), 503, "shutting-down"),
         (Turned(status=503, reason="TooManyWaiting", detail="later", retry_after=1), 503, "too-many-waiting"),
