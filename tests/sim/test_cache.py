@@ -11,7 +11,7 @@ from fanout_dispatcher.engine import reuse
 from fanout_dispatcher.transport.memory import NEVER, Reply, status
 from fanout_dispatcher.transport.protocol import Flight
 from fanout_dispatcher.values.answer import Captured
-from fanout_dispatcher.values.answers import Ending, Settled, Told
+from fanout_dispatcher.values.answers import Ending, Settled, Told, Turned
 from fanout_dispatcher.values.desk import LaneMeter
 from fanout_dispatcher.values.outcome import Delivered, Failed
 from fanout_dispatcher.values.views import DeadLetterFilter
@@ -237,6 +237,29 @@ def test_hits_take_no_tokens_and_no_slots() -> None:
         assert life.now() < began + 50 * SOON
 
     world.live(story)
+
+
+@pytest.mark.parametrize("durability", ["Journal", "Memory"])
+def test_who_is_answered_from_memory_needs_no_place_in_line_for_a_slot(durability: Durability) -> None:
+    bulkhead = {"bulkhead": {"max_concurrent": 1, "max_queue": 0}}
+    world = a_world(numbered(latency=1.0), durability=durability, policy=bulkhead)
+    told: list[tuple[bytes, bool]] = []
+    turned: list[Told] = []
+
+    async def story(life: Life) -> None:
+        told.append(heard(await life.ask("e1", b"kept")))
+        leads = life.ask("e2", b"asked for")
+        await asyncio.sleep(0.5)
+        hits = [life.ask(f"hit{number}", b"kept") for number in range(3)]
+        waits = life.ask("e3", b"asked for")
+        turned.append(await life.ask("e4", b"unknown"))
+        told.extend([heard(await one) for one in (*hits, leads, waits)])
+
+    world.live(story)
+
+    assert told == [(b"1", False), *[(b"1", True)] * 3, (b"2", False), (b"2", True)]
+    assert [one.reason for one in turned if isinstance(one, Turned)] == ["BulkheadFull"]
+    assert asked(world) == ["e1", "e2"]
 
 
 def test_a_suspended_route_answers_nobody_not_even_from_memory() -> None:

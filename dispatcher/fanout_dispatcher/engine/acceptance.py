@@ -124,7 +124,7 @@ class Acceptance:
         assert route.waits is not None, f"nobody waits for the targets of {route.plan.key}"
         judged, keys = route.judge(head, body)
         turned = self.turned(route, len(body), judged) or callers.turned(route.meter.route)
-        turned = turned or no_room(route.waits, judged)
+        turned = turned or no_room(route.waits, judged, head, body)
         if turned is not None:
             tell(count(route.meter, turned))
             return None
@@ -138,7 +138,7 @@ class Acceptance:
     def accept_for(self, caller: Caller, route: Route, head: Head, body: bytes, reply: Reply, keyed: Keyed) -> None:
         """Take an event with its key for *caller*, who waits already; *reply* is called once, with its acceptance."""
         judged, keys = route.judge(head, body)
-        turned = self.turned(route, len(body), judged) or no_room(caller.waits, judged)
+        turned = self.turned(route, len(body), judged) or no_room(caller.waits, judged, head, body)
         if turned is not None:
             return reply(count(route.meter, turned))
         meter = route.meter

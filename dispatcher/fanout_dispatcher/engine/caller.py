@@ -150,7 +150,7 @@ class Caller:
         pending.caller = self
         pending.refs += 1
         if self.waits.lines:
-            self.lines = stand(self.waits, judged)
+            self.lines = stand(self.waits, judged, pending.event)
 
     def taken(self, said: Answered) -> None:
         """Take what acceptance says to a producer: an event that is turned away ends the wait."""

@@ -3,7 +3,7 @@
 A caller that would have to wait for a slot for longer than it waits at all is better told at once. So it is turned away
 before anything is accepted: what goes on behind a 503 would only keep the slots from those who still wait. One stands
 in line from the event's acceptance until its delivery is in flight, or settled, or until the caller has its answer; one
-that waits for a retry does not.
+that waits for a retry does not, and neither does one that a cache has an answer for, or is about to.
 """
 
 import typing
@@ -13,8 +13,16 @@ from fanout_crds import plan
 from fanout_dispatcher.engine.filters import Judged
 from fanout_dispatcher.engine.gates import Gates
 from fanout_dispatcher.values.answers import Turned
+from fanout_dispatcher.values.event import Event, Head
 
 BUSY: typing.Final = 1  # seconds after which one that was turned away may try again
+
+
+class Cached(typing.Protocol):
+    """The cache of a target."""
+
+    def serves(self, head: Head, body: bytes) -> bool:
+        """Whether an event that comes in now needs no slot."""
 
 
 class Lane(typing.Protocol):
@@ -22,6 +30,10 @@ class Lane(typing.Protocol):
 
     gates: Gates
     target: plan.Target
+
+    @property
+    def reuse(self) -> Cached | None:
+        """Its cache, if it has one."""
 
 
 class Waits(typing.Protocol):
@@ -58,6 +70,11 @@ class Line:
             slots = min(slots, int(gates.adaptive.limit))
         return most is not None and gates.bulkhead.in_flight + self.waiting >= slots + most
 
+    def spares(self, head: Head, body: bytes) -> bool:
+        """Whether an event has no need to stand here: it is going to be answered without a slot."""
+        cache = self.lane.reuse
+        return cache is not None and cache.serves(head, body)
+
 
 def lines(lanes: Sequence[Lane], before: Sequence[Line | None]) -> tuple[Line | None, ...]:
     """The line of each of *lanes* that asks for one, taken over from *before* where it is there; empty if none asks."""
@@ -68,10 +85,10 @@ def lines(lanes: Sequence[Lane], before: Sequence[Line | None]) -> tuple[Line | 
     return made if any(made) else ()
 
 
-def no_room(waits: Waits, judged: Judged | None) -> Turned | None:
+def no_room(waits: Waits, judged: Judged | None, head: Head, body: bytes) -> Turned | None:
     """Why one more caller cannot stand in line, if so: for the first target of its event whose line is full."""
     for line in _of_event(waits, judged) if waits.lines else ():
-        if line is not None and line.full:
+        if line is not None and line.full and not line.spares(head, body):
             target = line.lane.target
             detail = (
                 f"target {target.name} has no slot free and as many callers in line as bulkhead.maxQueue lets,"
@@ -81,9 +98,9 @@ def no_room(waits: Waits, judged: Judged | None) -> Turned | None:
     return None
 
 
-def stand(waits: Waits, judged: Judged | None) -> list[Line | None]:
+def stand(waits: Waits, judged: Judged | None, event: Event) -> list[Line | None]:
     """Stand in line for each target that the event is for; those lines, by place."""
-    stood = _of_event(waits, judged)
+    stood = [None if line is None or line.spares(event.head, event.body) else line for line in _of_event(waits, judged)]
     for line in stood:
         if line is not None:
             line.waiting += 1

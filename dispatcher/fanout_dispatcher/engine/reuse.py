@@ -27,7 +27,7 @@ from fanout_dispatcher.policies.freshness import lifetime
 from fanout_dispatcher.transport.protocol import Flight
 from fanout_dispatcher.values.answer import Captured
 from fanout_dispatcher.values.earlier import Earlier, earlier, unpacked
-from fanout_dispatcher.values.event import State
+from fanout_dispatcher.values.event import Head, State
 from fanout_dispatcher.values.facts import facts
 from fanout_dispatcher.values.outcome import Again, Dead, Delivered, Outcome, Reason, Refused
 
@@ -111,13 +111,24 @@ class Reuse:
         if asked.counted or not key:
             return False
         lead = self._leads.get(key)
-        if entry is None and lead is not None and self._may_wait(delivery):
+        if entry is None and lead is not None and self._may_wait(delivery.pending.event.body):
             self._wait(lead, delivery)
             return True
         self._alone(delivery)
         if entry is None and lead is None and self._lane.why_held() is None:
             self._leads[key] = Lead(key, delivery, now, [])
         return False
+
+    def serves(self, head: Head, body: bytes) -> bool:
+        """Whether an event that comes in now would be settled without asking, or wait for another one's answer."""
+        try:
+            key = self._digest(head, body, None)
+        except Failed:
+            return True  # given up
+        entry = self._lane.works.cache.get(self._shelf, key, self._lane.clock.now()) if key else None
+        if entry is not None:
+            return entry.answer is not None
+        return key in self._leads and self._may_wait(body)
 
     def spills(self, delivery: Delivery) -> bool:
         """Put a delivery that is to ask, but for which there is no room, into the index."""
@@ -176,19 +187,22 @@ class Reuse:
         event, reads = delivery.pending.event, self._key.reads
         told = _earlier(delivery).read(reads.targets) if "targets" in reads.variables else None
         try:
-            value = str(self._key.value(facts(reads, event.head, event.body, told)))
+            key = self._digest(event.head, event.body, told)
         except Failed as why:
             dead = Dead(Reason.EXPRESSION_FAILED, f"cache.keyExpression: {why}", spent=False)
             self._lane.abandon(delivery, dead, self._lane.clock.now())
             return None
-        key = hashlib.blake2b(value.encode(), digest_size=DIGEST).digest() if value else b""
         asked = delivery.asked = Asked(key, self._shelf)
         return asked
 
-    def _may_wait(self, delivery: Delivery) -> bool:
+    def _digest(self, head: Head, body: bytes, told: dict[str, object] | None) -> bytes:
+        """The key of an event, or nothing where it is an empty one. Raises Failed."""
+        value = str(self._key.value(facts(self._key.reads, head, body, told)))
+        return hashlib.blake2b(value.encode(), digest_size=DIGEST).digest() if value else b""
+
+    def _may_wait(self, body: bytes) -> bool:
         """There is room to wait in, and nothing that a caller should hear instead."""
-        size = len(delivery.pending.event.body)
-        room = self._count < MOST and self._bytes + size <= MOST_BYTES and self._lane.works.stock.roomy
+        room = self._count < MOST and self._bytes + len(body) <= MOST_BYTES and self._lane.works.stock.roomy
         return room and self._lane.why_held() is None
 
     def _wait(self, lead: Lead, delivery: Delivery) -> None:
