@@ -333,6 +333,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         return (*self.targets, *(one.target for one in self.behind)) if self.behind else self.targets
 
     @property
+    def handles(self) -> frozenset[str]:
+        """What it needs of its credentials: of all that is sent to, and of what is fetched from."""
+        outbox = self.postgres_outbox
+        found = [handle for one in self.everybody for handle in (one.bearer, one.ca)]
+        found += (outbox.url, outbox.ca) if outbox is not None else ()
+        return frozenset(handle for handle in found if handle)
+
+    @property
     def fallbacks(self) -> dict[str, str]:
         """Who stands in for which target, by name."""
         return {one.target.name: one.of for one in self.behind if one.role == "Fallback"}

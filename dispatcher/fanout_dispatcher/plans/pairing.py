@@ -61,7 +61,7 @@ def decide(config_map: Object, secret: Object | None) -> Decision:
         return Refuse(route, f"ConfigMap {name_of(config_map)}: {error}")
     if plan.key != route:
         return Refuse(route, f"ConfigMap {name_of(config_map)} is marked {route} and holds a plan of {plan.key}")
-    handles = {handle for target in plan.targets for handle in (target.bearer, target.ca) if handle}
+    handles = plan.handles
     if not handles:
         return Adopt(plan, {})
     if secret is None or cluster_plan.note(secret, cluster_plan.REVISION) != plan.revision:

@@ -23,6 +23,7 @@ from fanout_dispatcher.transport.names import Resolve
 from fanout_dispatcher.values.views import SourceView
 
 OUTBOX: typing.Final = "postgresOutbox"
+MISSING: typing.Final = "CredentialsMissing"
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -58,7 +59,11 @@ class Outboxes:
         if outbox.held is not None:
             self._end(plan.key)
             return self.show(plan.key, SourceView(name=OUTBOX, held=outbox.held, last_error=outbox.held_message))
-        used = {handle: credentials[handle] for handle in (outbox.url, outbox.ca) if handle is not None}
+        handles = [handle for handle in (outbox.url, outbox.ca) if handle is not None]
+        if any(handle not in credentials for handle in handles):
+            self._end(plan.key)
+            return self.show(plan.key, SourceView(name=OUTBOX, held=MISSING, last_error="its Secret is not at hand"))
+        used = {handle: credentials[handle] for handle in handles}
         follower = self._followers.get(plan.key)
         if follower is None:
             follower = self._followers[plan.key] = Follower(self, plan.key)

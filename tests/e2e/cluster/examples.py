@@ -22,8 +22,9 @@ class Route:
     namespace: str
     name: str
     path: str
-    targets: frozenset[str]
+    targets: frozenset[str]  # and whoever stands behind them
     owed: frozenset[str]  # the targets that get every event
+    takes_any: bool  # event that is posted; others want data of their own, or are asked by GET
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
@@ -44,8 +45,9 @@ def routes(found: list[Document]) -> list[Route]:
             path=one["spec"]
             .get("listen", {})
             .get("path", f"/{one['metadata']['namespace']}/{one['metadata']['name']}"),
-            targets=frozenset(of["service"]["name"] for of in _targets(one)),
-            owed=frozenset(of["service"]["name"] for of in _targets(one) if "when" not in of),
+            targets=frozenset(of["service"]["name"] for _, of in _asked(one)),
+            owed=frozenset(of["service"]["name"] for of in one["spec"]["targets"] if "when" not in of),
+            takes_any="Expression" not in str(one) and "POST" in one["spec"].get("listen", {}).get("methods", ["POST"]),
         )
         for one in found
         if one["kind"] == "FanoutRoute"
@@ -53,12 +55,16 @@ def routes(found: list[Document]) -> list[Route]:
 
 
 def _moved(document: Document) -> Document:
-    for target in _targets(document):
-        if "url" in target:
-            path = urlsplit(target.pop("url")).path
-            target["service"] = {"name": target["name"], "port": "http", "path": path}
+    for name, asked in _asked(document):
+        if "url" in asked:
+            asked["service"] = {"name": name, "port": "http", "path": urlsplit(asked.pop("url")).path}
     return document
 
 
-def _targets(document: Document) -> Iterator[Document]:
-    yield from document.get("spec", {}).get("targets", ()) if document["kind"] == "FanoutRoute" else ()
+def _asked(document: Document) -> Iterator[tuple[str, Document]]:
+    """Whoever is asked, and under which name: what undoes a target or stands in for it goes by that target's."""
+    if document["kind"] != "FanoutRoute":
+        return
+    for one in [*document["spec"]["targets"], *document["spec"].get("finally", ())]:
+        behind = (one, one.get("compensate"), one.get("fallback", {}).get("target"))
+        yield from ((one["name"], asked) for asked in behind if asked)

@@ -12,19 +12,26 @@ from fanout_crds.references import SecretKey
 from fanout_crds.route import parse
 from fanout_dispatcher.plans.pairing import Adopt, Decision, Object, Refuse, Wait, decide
 
+URL = "https://example.com/"
+TOKEN: dict[str, typing.Any] = {"name": "s", "key": "token"}
+BY_TOKEN: dict[str, typing.Any] = {"url": URL, "authentication": {"bearer": {"secretRef": TOKEN}}}
+OUTBOX: dict[str, typing.Any] = {"table": "outbox", "urlSecret": TOKEN}
+
 
 def plan(*, bearer: bool = False, revision: str = "r1") -> plans.Plan:
-    target: dict[str, typing.Any] = {"name": "t", "url": "https://example.com/"}
-    if bearer:
-        target["authentication"] = {"bearer": {"secretRef": {"name": "s", "key": "token"}}}
+    target = {"name": "t"} | (BY_TOKEN if bearer else {"url": URL})
+    return compiled({"targets": [target]}, revision).plan
+
+
+def compiled(spec: dict[str, typing.Any], revision: str) -> compiler.Compiled:
     route = parse({
         "apiVersion": "fanout.dev/v1alpha1",
         "kind": "FanoutRoute",
         "metadata": {"name": "order", "namespace": "shop", "uid": "u1"},
-        "spec": {"targets": [target]},
+        "spec": spec,
     })  # fmt: skip
     refs = compiler.Refs(secrets={SecretKey("shop", "s", "token"): b"s3cret"})
-    return compiler.compile(route, compiler.Installation(), refs, revision).plan
+    return compiler.compile(route, compiler.Installation(), refs, revision)
 
 
 def config_map(text: str, route: str = "shop/order") -> Object:
@@ -47,6 +54,24 @@ def encoded(**kind: typing.Any) -> str:
 
 def test_a_plan_without_credentials_needs_no_secret() -> None:
     assert decide(config_map(encoded()), None) == Adopt(plan(), {})
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        {"targets": [{"name": "t", "url": URL, "compensate": BY_TOKEN}]},
+        {"targets": [{"name": "t", "url": URL, "fallback": {"type": "Target", "target": BY_TOKEN}}]},
+        {"targets": [{"name": "t", "url": URL}], "finally": [BY_TOKEN | {"name": "done"}]},
+        {"targets": [{"name": "t", "url": URL}], "sources": {"postgresOutbox": OUTBOX}},
+    ],
+)
+def test_credentials_of_whoever_stands_behind_the_targets_are_waited_for_too(behind: dict[str, typing.Any]) -> None:
+    made = compiled(behind, "r1").plan
+    half = config_map(plans.encode(made).decode())
+    (handle,) = made.handles
+
+    assert decide(half, None) == Wait("shop/order")
+    assert decide(half, secret("r1", **{handle.replace(".", "_"): b"s3cret"})) == Adopt(made, {handle: b"s3cret"})
 
 
 @pytest.mark.parametrize("other", [None, secret("r0", t_bearer=b"old"), {"metadata": {"name": "x"}}])
