@@ -24,7 +24,7 @@ class Route:
     path: str
     targets: frozenset[str]  # and whoever stands behind them
     owed: frozenset[str]  # the targets that get every event
-    takes_any: bool  # event that is posted; others want data of their own, or are asked by GET
+    takes_any: bool = True  # event that is posted; others want data of their own, or are asked by GET
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
