@@ -80,8 +80,9 @@ class Idempotency(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     key_expression: Annotated[
         str | None,
         ExpressionText(KEY),
-        "The key as an expression in CEL over event, data and headers that gives a string, in place of header and id."
-        " Where it gives none for a request, that one is answered 422. Unset: the header, or source and id.",
+        "The key as an expression in CEL over event, data, headers, path and query that gives a string, in place of"
+        " header and id. Where it gives none for a request, that one is answered 422. Unset: the header, or source and"
+        " id.",
     ] = None
     ttl: Annotated[
         float | None, Duration(), "How long an event is known again, from its acceptance on, up to 168h. Unset: 24h."

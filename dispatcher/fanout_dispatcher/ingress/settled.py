@@ -26,6 +26,7 @@ from fanout_dispatcher.values.event import Head, State
 from fanout_dispatcher.values.media import is_json
 
 GOES_ON: typing.Final = "the event is accepted and goes on: do not send it again"
+OVER: typing.Final = "the event was accepted, and what died of it is kept: replay that, do not send it again"
 UNSURE: typing.Final = "whether the event is kept is not known yet"
 _PARTIAL: typing.Final = b"fanout-partial: true\r\n"
 _CIRCUIT: typing.Final = "CircuitOpen"
@@ -109,7 +110,8 @@ def _failed(told: Settled) -> Problem:
 
 def _problem(problem: Problem, told: Settled) -> Refusal:
     missing = "; ".join(_sentence(one) for one in told.heard if one.lost or one.state == State.PENDING)
-    detail = f"{missing}; {UNSURE if told.receipt is None else GOES_ON}"
+    goes_on = any(one.state == State.PENDING for one in told.heard)
+    detail = f"{missing}; {UNSURE if told.receipt is None else GOES_ON if goes_on else OVER}"
     return problem(detail, headers=_receipt(told), more=_members(told))
 
 

@@ -30,7 +30,8 @@ from fanout_dispatcher.values.sink import PlanRefused, PlanSink
 SOURCE: typing.Final = "folder"
 TOGETHER: typing.Final = 20  # routes that are compiled, or put in force, in one turn of the loop
 MANY_GONE: typing.Final = (
-    "many routes are gone at once: they stay in force until they are back; `fanout held` lists them and lets them go"
+    "many routes are gone at once: they stay in force until they are back; `fanout held list` shows them,"
+    " `fanout held let-go` lets go"
 )
 
 

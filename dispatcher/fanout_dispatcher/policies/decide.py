@@ -84,7 +84,9 @@ def _failed(standing: Standing, failed: Failed, rules: Rules, now: float, rng: r
     attempts = standing.attempts + 1
     most = rules.retry.max_attempts
     if most is not None and attempts >= most:
-        return Dead(Reason.ATTEMPTS_EXHAUSTED, f"{attempts} attempts, the last: {_sentence(failed)}")
+        return Dead(
+            Reason.ATTEMPTS_EXHAUSTED, f"{attempts} attempt{'s' * (attempts > 1)}, the last: {_sentence(failed)}"
+        )
     at = now + _wait(attempts, failed, rules, standing.wall, rng)
     if at >= rules.expires(standing.accepted):
         return Dead(Reason.EXPIRED, f"the next try would come after timeouts.total; the last: {_sentence(failed)}")

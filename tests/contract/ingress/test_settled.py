@@ -222,7 +222,9 @@ async def test_a_problem_tells_what_was_skipped_and_says_of_none_of_it_that_an_a
 
     answer = await told(serve, engine, settled(Ending.FAILED, NOT_REACHED, not_for_it))
 
-    assert answer.json["detail"] == "a: NotReached; the event is accepted and goes on: do not send it again"
+    assert answer.json["detail"] == (
+        "a: NotReached; the event was accepted, and what died of it is kept: replay that, do not send it again"
+    )
     assert answer.json["targets"] == {"a": {"state": "Skipped", "reason": "NotReached"}, "b": {"state": "Skipped"}}
 
 

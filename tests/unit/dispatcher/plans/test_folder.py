@@ -193,7 +193,7 @@ async def test_a_folder_that_looks_empty_takes_nothing_away_and_says_so_once(tmp
     assert setup.sink.retired == []
     (told,) = setup.said(PlansHeld)
     assert told.routes == ("shop/a", "shop/b", "shop/c")
-    assert "`fanout held`" in told.why
+    assert "`fanout held list`" in told.why
 
 
 async def test_of_what_is_held_goes_what_a_person_lets_go_of_and_nothing_else(tmp_path: pathlib.Path) -> None:

@@ -118,7 +118,7 @@ def test_each_attempt_spent_lengthens_the_wait(spent_before: int, wait: float) -
 def test_one_attempt_means_no_retry() -> None:
     found = verdict(Failed(status=503), retry={"max_attempts": 1})
 
-    assert found == Dead(Reason.ATTEMPTS_EXHAUSTED, "1 attempts, the last: the target answered 503")
+    assert found == Dead(Reason.ATTEMPTS_EXHAUSTED, "1 attempt, the last: the target answered 503")
 
 
 def test_after_the_last_wait_of_a_schedule_the_attempts_are_exhausted() -> None:
