@@ -103,26 +103,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     ] = None
 
 
-class Callback(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class Callback(Endpoint, frozen=True, kw_only=True, rename="camel"):
     """Somebody who is told once everything else of an event is settled."""
 
-    RULES: ClassVar = WHERE
     name: Annotated[str, texts.Label, "Name, once in a route: shown as <name>.finally (RFC 1123 label)."]
-    url: Annotated[str | None, texts.Url, "As a target's url. Unset: service says where it is."] = None
-    service: Annotated[
-        Service | None, Object(Service, brief=True), "As a target's service. Unset: url says where it is."
-    ] = None
-    request: Annotated[
-        Request | None, Object(Request, brief=True), "As a target's request. Unset: the event as it came."
-    ] = None
-    authentication: Annotated[
-        Authentication | None, Object(Authentication, brief=True), "How we say who we are. Unset: not at all."
-    ] = None
-    tls: Annotated[
-        Tls | None, Object(Tls, brief=True), "How it proves who it is. Unset: by the system's authorities."
-    ] = None
-    policy: Annotated[
-        Patience | None,
-        Object(Patience, brief=True),
-        "How patiently it is told: timeouts of an attempt, retry. Unset: as a target, but retry.maxAttempts: 20.",
-    ] = None
