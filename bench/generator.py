@@ -32,6 +32,7 @@ class Connection(asyncio.Protocol):
         self.done = done
         self.rest = b""
         self.due = 0
+        self.asked = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember where requests go."""
@@ -67,6 +68,7 @@ class Load:
         self.sent = 0
         self.statuses: collections.Counter[int] = collections.Counter()
         self.latencies: list[float] = []
+        self.waits: list[float] = []
         self.idle = asyncio.Event()
 
     async def run(self, connections: int) -> None:
@@ -102,12 +104,14 @@ class Load:
     def _ask(self, connection: Connection, due: int) -> None:
         connection.due = due
         self.sent += 1
+        connection.asked = time.monotonic_ns()
         connection.transport.write(self.head + body(due, self.size))
 
     def _answered(self, connection: Connection, status: int) -> None:
         now = time.monotonic_ns()
         self.statuses[status] += 1
         self.latencies.append((now - connection.due) / 1e6)
+        self.waits.append((now - connection.asked) / 1e6)
         if self.waiting:
             self._ask(connection, self.waiting.popleft())
         elif not self.rate and now < self._until:
@@ -134,7 +138,8 @@ def main() -> None:
         return load
 
     load = uvloop.run(run())
-    print(json.dumps({"statuses": load.statuses, "latencies": sorted(load.latencies)}))
+    said_of = {"statuses": load.statuses, "latencies": sorted(load.latencies), "waits": sorted(load.waits)}
+    print(json.dumps(said_of))
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     accepted: int
     other: int
     latencies: list[float]
+    waits: list[float]  # the same from when each was really sent, which the generator's own lateness is not in
     cpu: float  # seconds that the generator took
 
 
@@ -46,7 +47,7 @@ def closed(url: str, seconds: float, *, folder: pathlib.Path, core: int, size: i
         raise RuntimeError(f"wrk did not run as it should:\n{said}")
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
     other = int(refused[1]) if refused else 0
-    return Asked(accepted=int(found[1]) - other, other=other, latencies=[], cpu=wrk.cpu)
+    return Asked(accepted=int(found[1]) - other, other=other, latencies=[], waits=[], cpu=wrk.cpu)
 
 
 def fixed(url: str, rate: float, seconds: float, *, folder: pathlib.Path, core: int) -> Asked:
@@ -61,4 +62,5 @@ def _generator(url: str, args: list[str], *, folder: pathlib.Path, core: int) ->
         said = json.loads(generator.log.read_text(encoding="utf-8").splitlines()[-1])
     statuses = said["statuses"]
     accepted = statuses.pop("202", 0) + statuses.pop("200", 0)  # 200: it waited for its targets
-    return Asked(accepted=accepted, other=sum(statuses.values()), latencies=said["latencies"], cpu=generator.cpu)
+    latencies, waits = said["latencies"], said["waits"]
+    return Asked(accepted=accepted, other=sum(statuses.values()), latencies=latencies, waits=waits, cpu=generator.cpu)

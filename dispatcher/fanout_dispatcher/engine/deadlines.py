@@ -1,6 +1,6 @@
 """The deadlines of callers: nearly all are answered in time, so adding and dropping one must cost next to nothing.
 
-Rounded up to a tick of two milliseconds, with one loop timer for the earliest tick in use: 0.4 µs to add and drop,
+Rounded up to a tick of a millisecond, with one loop timer for the earliest tick in use: 0.4 µs to add and drop,
 against 3 for a timer of the loop each. Unlike the wheel of attempts it spares nobody after a standstill of ours: a
 caller that has waited so long has waited so long.
 """
@@ -9,7 +9,7 @@ import asyncio
 import heapq
 import typing
 
-TICK: typing.Final = 0.002  # seconds
+TICK: typing.Final = 0.001  # seconds
 
 
 class Waiting(typing.Protocol):
