@@ -50,7 +50,7 @@ class Agreement(RuleBasedStateMachine):
 
     def embedded(self) -> SqliteJournal:
         path = pathlib.Path(self.folder.name) / "journal.db"
-        return a_journal(path, clock=self.machine, pull_bytes=2_000, checkpoint_pages=20)
+        return a_journal(path, clock=self.machine, pull_bytes=2_000, log_pages=20)
 
     def both(self, call: Callable[[Journal], object]) -> None:
         assert call(self.sqlite) == call(self.memory)

@@ -32,7 +32,7 @@ class Unplugged:
     """A journal's life after life, each ended by a power cut at a random call, and what it had promised."""
 
     def __init__(self, path: pathlib.Path, disk: SickDisk, chance: random.Random) -> None:
-        self.journal: SqliteJournal = a_journal(path, vfs=NAME, checkpoint_pages=20)
+        self.journal: SqliteJournal = a_journal(path, vfs=NAME, log_pages=20)
         self.disk = disk
         self.chance = chance
         self.seq = 0

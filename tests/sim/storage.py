@@ -88,7 +88,7 @@ class SqliteStorage:
         """A new life on the same file; a small log, so that checkpoints happen."""
         self._disk.heal()
         self._journal = SqliteJournal(
-            self._path, clock=self._clock, new_key=lambda: b"k" * 32, ballast=0, checkpoint_pages=100, vfs=NAME
+            self._path, clock=self._clock, new_key=lambda: b"k" * 32, ballast=0, log_pages=100, vfs=NAME
         )
         return self._journal
 

@@ -183,6 +183,8 @@ class Intake:
             self.refuse(problems.BODY_TOO_LARGE(f"the body has more than the {request.limit} bytes this route takes"))
         elif not self.buffer:
             self.buffer = part
+        elif self.size == request.length:
+            self.buffer = b"".join((self.buffer, part))  # the last one, and bytes at once: a body is often two reads
         else:
             if isinstance(self.buffer, bytes):
                 self.buffer = bytearray(self.buffer)

@@ -40,6 +40,9 @@ class Wire:
         self.writer = writer
 
     async def send(self, data: bytes) -> None:
+        """Raises ConnectionError when nobody reads any more."""
+        if self.writer.transport.is_closing():
+            raise ConnectionResetError("the other end has closed")  # uvloop would raise RuntimeError
         self.writer.write(data)
         await self.writer.drain()
 

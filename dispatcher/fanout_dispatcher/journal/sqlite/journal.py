@@ -33,7 +33,7 @@ from fanout_dispatcher.journal.sqlite.copying import copy_of
 from fanout_dispatcher.journal.sqlite.lock import Lock
 from fanout_dispatcher.journal.sqlite.recovery import Facts
 from fanout_dispatcher.journal.sqlite.room import SPARE, reserve
-from fanout_dispatcher.journal.sqlite.session import CHECKPOINT_PAGES, NOTE_SECONDS, Limits, Session
+from fanout_dispatcher.journal.sqlite.session import LOG_PAGES, NOTE_SECONDS, Limits, Session
 from fanout_dispatcher.journal.sqlite.transaction import transact
 from fanout_dispatcher.values.views import DeadLetterFilter
 
@@ -56,7 +56,7 @@ class SqliteJournal:
         new_key: Callable[[], bytes],
         worker: int = 0,
         max_bytes: int | None = None,
-        checkpoint_pages: int = CHECKPOINT_PAGES,
+        log_pages: int = LOG_PAGES,
         pull_bytes: int = PULL_BYTES,
         ballast: int = SPARE,
         vfs: str | None = None,
@@ -65,7 +65,7 @@ class SqliteJournal:
         self._clock = clock
         self._new_key = new_key
         self._worker = worker
-        self._limits = Limits(max_bytes=max_bytes, checkpoint_pages=checkpoint_pages, pull_bytes=pull_bytes)
+        self._limits = Limits(max_bytes=max_bytes, log_pages=log_pages, pull_bytes=pull_bytes)
         self._vfs = vfs
         self._lock = Lock(path)
         self._ballast = Ballast(path, ballast)

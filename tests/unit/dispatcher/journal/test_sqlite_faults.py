@@ -22,7 +22,7 @@ def disk() -> Iterator[SickDisk]:
 
 @pytest.fixture
 def journal(tmp_path: pathlib.Path, disk: SickDisk) -> Iterator[SqliteJournal]:
-    journal = a_journal(tmp_path / "journal.db", vfs=NAME, checkpoint_pages=50)
+    journal = a_journal(tmp_path / "journal.db", vfs=NAME, log_pages=50)
     journal.open()
     journal.commit(setting())
     yield journal
@@ -149,7 +149,7 @@ def test_a_batch_that_cannot_be_encoded_is_rolled_back(journal: SqliteJournal) -
 @pytest.mark.parametrize("seed", range(6))
 def test_a_power_cut_takes_nothing_that_was_acknowledged(tmp_path: pathlib.Path, disk: SickDisk, seed: int) -> None:
     chance = random.Random(seed)
-    journal = a_journal(tmp_path / "journal.db", vfs=NAME, checkpoint_pages=20)
+    journal = a_journal(tmp_path / "journal.db", vfs=NAME, log_pages=20)
     acknowledged, lost = 0, 0
     for _ in range(4):
         journal.open()

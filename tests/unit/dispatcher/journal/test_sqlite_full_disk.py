@@ -110,7 +110,7 @@ def test_a_disk_that_a_stranger_fills_to_the_brim_keeps_nobody_from_settling(sma
 
 
 def test_the_space_kept_for_that_is_kept_again_when_there_is_room(small_disk: pathlib.Path) -> None:
-    journal = opened(small_disk, checkpoint_pages=50)
+    journal = opened(small_disk, log_pages=50)
     journal.commit(Batch(events=[heavy(seq) for seq in range(1, 101)]))
     ballast = small_disk / "journal.db-ballast"
     before = ballast.stat().st_size

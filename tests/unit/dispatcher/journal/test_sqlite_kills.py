@@ -14,7 +14,7 @@ WRITE = """
 import sys, pathlib
 from fanout_dispatcher.journal.protocol import Batch
 from tests.support.journals import a_due, a_finish, a_journal, an_event, setting
-journal = a_journal(pathlib.Path(sys.argv[1]), checkpoint_pages=30)
+journal = a_journal(pathlib.Path(sys.argv[1]), log_pages=30)
 seq = journal.open().last_seq
 journal.commit(setting())
 while True:

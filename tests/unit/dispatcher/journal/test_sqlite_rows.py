@@ -72,7 +72,7 @@ def test_the_clock_is_noted_now_and_then_and_not_with_every_commit(journal: Sqli
 
 
 def test_a_long_log_is_copied_into_the_file_between_commits(tmp_path: pathlib.Path) -> None:
-    journal = a_journal(tmp_path / "short.db", checkpoint_pages=20)
+    journal = a_journal(tmp_path / "short.db", log_pages=20)
     journal.open()
     journal.commit(setting())
     for seq in range(1, 200):
@@ -83,10 +83,31 @@ def test_a_long_log_is_copied_into_the_file_between_commits(tmp_path: pathlib.Pa
     assert log < 40 * (8192 + 24)
 
 
+def test_the_log_grows_longer_where_it_holds_the_same_pages_again(tmp_path: pathlib.Path) -> None:
+    """A checkpoint copies each page once: many that are new take long, and a commit waits for it."""
+    journal = a_journal(tmp_path / "long.db", log_pages=200)
+    journal.open()
+    journal.commit(setting())
+    longest = {"settled": 0, "kept": 0}
+    for seq in range(1, 800):
+        event = an_event(seq, body=b"x" * 20_000)
+        journal.commit(Batch(events=[event]))
+        if seq < 400:
+            journal.commit(Batch(finished=[a_finish(event)]))
+        assert journal._session is not None
+        if seq % 400 > 200:  # once it is known how it goes on
+            kind = "settled" if seq < 400 else "kept"
+            longest[kind] = max(longest[kind], journal._session.log_pages)
+    journal.close()
+
+    assert 130 < longest["settled"] < 200
+    assert 80 < longest["kept"] < 130
+
+
 def test_the_space_of_a_drained_backlog_is_used_again(tmp_path: pathlib.Path) -> None:
     """The file keeps its size, and grows no further than the largest backlog."""
     path = tmp_path / "reused.db"
-    journal = a_journal(path, checkpoint_pages=200)
+    journal = a_journal(path, log_pages=200)
     journal.open()
     journal.commit(setting())
     sizes = []
