@@ -60,9 +60,9 @@ def test_every_planted_bug_is_caught(tmp_path: pathlib.Path, figure: Figure) -> 
 
 
 def test_a_bug_whose_text_is_gone_says_so(tmp_path: pathlib.Path) -> None:
-    bug = Bug(name="x", promise="P1", family="mixed", file="fanout_crds/plan.py", old="no such text", new="")
+    bug = Bug(name="x", promise="P1", family="mixed", file="fanout_crds/plan/wire.py", old="no such text", new="")
 
     with pytest.raises(
-        Uprooted, match=r"planted bug “x”: fanout_crds/plan.py does not contain 'no such text' any more"
+        Uprooted, match=r"planted bug “x”: fanout_crds/plan/wire.py does not contain 'no such text' any more"
     ):
         planted(bug, tmp_path)
