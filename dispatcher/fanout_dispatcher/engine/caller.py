@@ -10,47 +10,16 @@ import typing
 
 import msgspec
 
-from fanout_crds import plan
 from fanout_dispatcher.engine.filters import Judged
 from fanout_dispatcher.engine.lines import Line, leave, stand
 from fanout_dispatcher.engine.pending import Pending
+from fanout_dispatcher.engine.waits import NOBODY, StandIn, Waits
 from fanout_dispatcher.policies.quorum import judge, too_late
 from fanout_dispatcher.values.answer import Captured
 from fanout_dispatcher.values.answers import Answered, Ending, Heard, Settled, Tell, Told, Turned
 from fanout_dispatcher.values.desk import RouteMeter
 from fanout_dispatcher.values.event import State
 from fanout_dispatcher.values.outcome import Dead, Delivered, Failed, Outcome, Reason, Verdict
-
-NOBODY: typing.Final = -1
-CIRCUIT_OPEN: typing.Final = Reason.CIRCUIT_OPEN.value
-
-
-class Lane(typing.Protocol):
-    """A target's lane, as far as a caller asks it."""
-
-    def why_held(self) -> str | None:
-        """Why nothing is sent, in a word."""
-
-    def why_silent(self) -> str | None:
-        """Why nothing is to be heard of it whatever it is asked, in a word."""
-
-
-class Committer(typing.Protocol):
-    """Whoever knows when the journal has something."""
-
-    def once_written(self, then: typing.Callable[[], None]) -> None:
-        """Call *then* once everything up to now is committed."""
-
-
-class Book(typing.Protocol):
-    """Where the event is."""
-
-    @property
-    def committer(self) -> Committer:
-        """Writes what becomes of it."""
-
-    def release(self, pending: Pending) -> None:
-        """Nobody waits for it any more."""
 
 
 class Callers(typing.Protocol):
@@ -64,34 +33,6 @@ class Callers(typing.Protocol):
 
     def keep(self, answer: Captured) -> Captured:
         """Account for what is kept for a caller."""
-
-
-class StandIn(msgspec.Struct, frozen=True, eq=False):
-    """What a caller hears of in place of a target that is given up."""
-
-    answer: Captured | None = None  # a static one
-    index: int = NOBODY  # or another delivery of the event, which this lane has
-    lane: Lane | None = None
-
-
-class Waits(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """What callers of a route wait for: worked out once for a plan.
-
-    ``places`` has an entry for each of the event's deliveries: where in ``names`` its target stands, or the one that it
-    stands in for, NOBODY for one that is not waited for.
-    """
-
-    rule: plan.Respond
-    book: Book
-    lanes: tuple[Lane, ...]  # of the targets waited for, in their order
-    names: tuple[str, ...]
-    places: tuple[int, ...]
-    silence: tuple[Heard, ...]  # what is heard of each of these to begin with
-    captures: tuple[int, ...]  # bytes of its answer that a caller is shown
-    firsts: tuple[int, ...]  # the delivery of each of these …
-    stand_ins: dict[int, StandIn]  # … and what stands in for that, where something does
-    durable: bool
-    lines: tuple[Line | None, ...] = ()  # of these, those that callers stand in line for; empty: none
 
 
 class Caller:
@@ -170,7 +111,7 @@ class Caller:
         if any(pending.states):
             self._look_at(pending.states)
         for place, lane in enumerate(waits.lanes):
-            if not self.busy[place] and (why := self._lost(waits.firsts[place], lane.why_silent())) is not None:
+            if not self.busy[place] and (why := waits.why_lost(waits.firsts[place], lane.why_silent())) is not None:
                 self._note(place, Heard(target=waits.names[place], reason=why))
         if self.lost or self.succeeded or self.asked < len(self.heard):
             self._judge()
@@ -184,7 +125,7 @@ class Caller:
                 self._note(place, self._skipped(place, states[index]))
             elif state == State.DEAD:
                 self.busy[place] = True
-                self._note(place, self._instead(index) or self._born_dead(place, index))
+                self._note(place, self.waits.instead(index) or self._born_dead(place, index))
 
     def _born_dead(self, place: int, index: int) -> Heard:
         """Why a delivery died before it was owed: its filter had no value for the event, or its queue was full."""
@@ -227,7 +168,7 @@ class Caller:
             self._dead(index, verdict, outcome.answer if type(outcome) is Failed else None)
         else:
             self.busy[place] = False
-            if (why := self._lost(index, self._held(index))) is not None:
+            if (why := self.waits.why_lost(index, self.waits.why_held(index))) is not None:
                 self._hear(place, Heard(self.waits.names[place], reason=why))
 
     def died(self, index: int, dead: Dead) -> None:
@@ -254,7 +195,7 @@ class Caller:
         if target not in names or self.receipt is None:
             return
         place = self.waits.places[index := names.index(target)]
-        if self.waits_for(index) and not self.busy[place] and self._lost(index, why) is not None:
+        if self.waits_for(index) and not self.busy[place] and self.waits.why_lost(index, why) is not None:
             self._hear(place, Heard(target=self.waits.names[place], reason=why))
 
     # --- what the door and the clock tell it ------------------------------------------------------------------------
@@ -281,7 +222,7 @@ class Caller:
     def _dead(self, index: int, dead: Dead, answer: Captured | None) -> None:
         """A delivery was given up: hear of that, or of what stands in for its target."""
         place = self.waits.places[index]
-        static, stand_in = self._instead(index), self.waits.stand_ins.get(index)
+        static, stand_in = self.waits.instead(index), self.waits.stand_ins.get(index)
         if static is not None:
             self._settled(place, static)
         elif stand_in is None or self._passed(stand_in.index):
@@ -289,14 +230,6 @@ class Caller:
             self._settled(place, Heard(name, State.DEAD, dead.reason.value, dead.detail, answer, fallback=fallback))
         elif not self.over:
             self._give_way(place, stand_in)
-
-    def _instead(self, index: int) -> Heard | None:
-        """The static answer in place of a target, if there is one."""
-        stand_in = self.waits.stand_ins.get(index)
-        if stand_in is None or stand_in.answer is None:
-            return None
-        name = self.waits.names[self.waits.places[index]]
-        return Heard(name, State.DELIVERED, answer=stand_in.answer, fallback=True)
 
     def _give_way(self, place: int, stand_in: StandIn) -> None:
         """From now on it is another's turn; that one may be held."""
@@ -306,17 +239,6 @@ class Caller:
         self.busy[place] = False
         if (why := stand_in.lane.why_held()) is not None:
             self._hear(place, Heard(self.waits.names[place], reason=why))
-
-    def _held(self, index: int) -> str | None:
-        """Why nothing more is sent now to whoever has that delivery."""
-        place = self.waits.places[index]
-        first = self.waits.firsts[place]
-        lane = self.waits.lanes[place] if index == first else self.waits.stand_ins[first].lane
-        return None if lane is None else lane.why_held()
-
-    def _lost(self, index: int, held: str | None) -> str | None:
-        """Why nothing is to be hoped for of what is *held*; a circuit is no reason where a fallback stands in then."""
-        return None if held == CIRCUIT_OPEN and index in self.waits.stand_ins else held
 
     def _passed(self, index: int) -> bool:
         """Whether what would stand in was skipped before its turn came."""

@@ -12,10 +12,11 @@ import typing
 
 import msgspec
 
-from fanout_dispatcher.engine.caller import Caller, Waits
+from fanout_dispatcher.engine.caller import Caller
 from fanout_dispatcher.engine.clock import Clock
 from fanout_dispatcher.engine.deadlines import Deadlines
 from fanout_dispatcher.engine.pending import Pending
+from fanout_dispatcher.engine.waits import Waits
 from fanout_dispatcher.values.answer import Captured
 from fanout_dispatcher.values.answers import Tell, Turned
 from fanout_dispatcher.values.desk import RouteMeter

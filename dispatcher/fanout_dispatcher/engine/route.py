@@ -6,12 +6,12 @@ from fanout_crds import expressions, listen
 from fanout_crds.expressions import Expression, Reads
 from fanout_crds.plan import Plan
 from fanout_dispatcher.engine.book import Book
-from fanout_dispatcher.engine.caller import NOBODY, StandIn, Waits
 from fanout_dispatcher.engine.fallbacks import static_answer
 from fanout_dispatcher.engine.filters import Filters, Judged
 from fanout_dispatcher.engine.lane import Lane
 from fanout_dispatcher.engine.lines import lines
 from fanout_dispatcher.engine.order import Keys, Orders
+from fanout_dispatcher.engine.waits import NOBODY, StandIn, Waits
 from fanout_dispatcher.policies.shape import Shape
 from fanout_dispatcher.policies.turnstile import Turnstile
 from fanout_dispatcher.values.answers import Heard
