@@ -5,87 +5,24 @@ arrives while a commit runs goes into the next. An append waits a few millisecon
 (linger.py); a settle alone, always.
 
 When a commit fails, its events are refused (nobody has been told 202) and its settles are kept and tried again: they
-say what has already happened out there. After an *ambiguous* failure the journal is repaired first, so that an event
-whose producer was told 503 cannot appear after all.
+say what has already happened out there. When they are tried, and what the journal does before, mending.py tells.
 """
 
 import asyncio
 import math
 import typing
 
-import msgspec
-
 from fanout_dispatcher.engine.collected import empty, joined
+from fanout_dispatcher.engine.group import After, Append, Group
 from fanout_dispatcher.engine.linger import Linger
+from fanout_dispatcher.engine.mending import Mending
 from fanout_dispatcher.engine.pending import Pending
 from fanout_dispatcher.journal.disk import Disk
-from fanout_dispatcher.journal.protocol import (
-    AnswerRow,
-    Batch,
-    DeadRow,
-    DueRow,
-    Fetched,
-    Finished,
-    JournalAmbiguous,
-    KeptRow,
-    KeyRow,
-    Rank,
-    Replayed,
-)
+from fanout_dispatcher.journal.protocol import AnswerRow, Batch, DeadRow, DueRow, JournalAmbiguous, KeptRow
 from fanout_dispatcher.values.desk import JournalMeter
-from fanout_dispatcher.values.event import Event, Frozen
+from fanout_dispatcher.values.event import Frozen
 
 SETTLE_LINGER: typing.Final = 0.005  # seconds a settle waits for an append to ride with
-RETRY_FIRST: typing.Final = 0.2  # seconds until a failed commit is tried again, doubling …
-RETRY_LONGEST: typing.Final = 5.0  # … up to this
-STEADY: typing.Final = 30.0  # seconds; trouble that is back sooner goes on where it was: a full disk must not flap
-
-
-class Append(typing.Protocol):
-    """An event to write, and what goes with it."""
-
-    @property
-    def event(self) -> Event:
-        """The event."""
-
-    @property
-    def spilled(self) -> typing.Sequence[DueRow]:
-        """Its deliveries that go into the index at once."""
-
-    @property
-    def ranks(self) -> typing.Sequence[Rank]:
-        """Places in the order of a key, of its deliveries that have one."""
-
-    @property
-    def dead(self) -> typing.Sequence[DeadRow]:
-        """Its deliveries that are dead at birth."""
-
-    @property
-    def replayed(self) -> Replayed | None:
-        """The dead letter whose place it takes."""
-
-    @property
-    def fetched(self) -> Fetched | None:
-        """What is remembered of where a source has fetched it."""
-
-    @property
-    def key(self) -> KeyRow | None:
-        """The idempotency key that it comes under."""
-
-    def landed(self, fault: Exception | None) -> None:
-        """It is committed, or *fault* has refused it."""
-
-
-After = typing.Callable[[], None]  # called once what was collected before it is committed
-
-
-class Group(msgspec.Struct, frozen=True, gc=False):
-    """What one commit takes along."""
-
-    appends: list[Append]
-    rest: Batch
-    touched: list[Pending]
-    after: list[After]
 
 
 class Committer:
@@ -122,8 +59,7 @@ class Committer:
         self.flush: asyncio.Handle | None = None  # the next commit is scheduled …
         self.flush_at = math.inf  # … for this loop time
         self.trouble: Exception | None = None
-        self.pause = RETRY_FIRST
-        self.well_since = -STEADY
+        self.mending = Mending(disk, loop, self._commit)
         self.after: list[After] = []
 
     def append(self, append: Append) -> None:
@@ -254,7 +190,7 @@ class Committer:
         self.appends, self.rest, self.touched, self.after = [], Batch(), [], []
         self.busy = True
         self.begun = self.loop.time()
-        batch, opened = self._batch(group), self.opened
+        batch, opened = group.batch(self.now()), self.opened
         self.disk.run(lambda journal: journal.commit(batch), lambda answer: self._done(group, opened, answer))
 
     def _unscheduled(self) -> None:
@@ -262,43 +198,6 @@ class Committer:
             self.flush.cancel()
             self.flush = None
             self.flush_at = math.inf
-
-    def _batch(self, group: Group) -> Batch:
-        """One transaction: *rest* as it is, the appends, and what the touched events have come to by now.
-
-        A touched event of which less than nothing is left was refused after all: nothing is written about it.
-        """
-        appends, rest, touched = group.appends, group.rest, group.touched
-        for pending in touched:
-            pending.touched = False
-        progress = [(one.event.seq, bytes(one.states)) for one in touched if one.left > 0]
-        finished = [
-            Finished(one.event.seq, one.event.frozen.number, one.event.accepted, bytes(one.states))
-            for one in touched
-            if one.left == 0
-        ]
-        return Batch(
-            at=self.now(),
-            lanes=rest.lanes,
-            frozen=rest.frozen,
-            plans=rest.plans,
-            events=[one.event for one in appends],
-            fetched=[one.fetched for one in appends if one.fetched is not None],
-            forgotten=rest.forgotten,
-            keys=[one.key for one in appends if one.key is not None],
-            answers=rest.answers,
-            due=rest.due + [row for one in appends if one.spilled for row in one.spilled],
-            ranks=[rank for one in appends if one.ranks for rank in one.ranks],
-            undue=rest.undue,
-            passed=rest.passed,
-            progress=progress,
-            kept=rest.kept,
-            read=rest.read,
-            dead=rest.dead + [row for one in appends if one.dead for row in one.dead],
-            finished=finished,
-            replayed=[one.replayed for one in appends if one.replayed is not None],
-            removed=rest.removed,
-        )
 
     def _done(self, group: Group, opened: float, answer: object) -> None:
         self.busy = False
@@ -309,7 +208,7 @@ class Committer:
             return self._failed(group, answer)
         if self.trouble is not None:
             self.trouble = None
-            self.well_since = self.loop.time()
+            self.mending.ended()
             self.troubled(None)
         took = self.loop.time() - self.begun
         self.meter.commit(events=len(group.appends), settles=len(group.touched), seconds=took)
@@ -339,24 +238,11 @@ class Committer:
         self.after = group.after + self.after
         refused = group.appends + self.appends
         self.appends = []
-        if self.trouble is None and self.loop.time() - self.well_since > STEADY:
-            self.pause = RETRY_FIRST
+        if self.trouble is None:
+            self.mending.began()
         self.trouble = fault
         self.troubled(fault)
         for append in refused:
             append.landed(fault)
-        self._again([one.event.seq for one in group.appends] if isinstance(fault, JournalAmbiguous) else None)
-
-    def _again(self, repair: list[int] | None) -> None:
-        self.busy = True
-        self.loop.call_later(self.pause, self._mend, repair)
-        self.pause = min(self.pause * 2, RETRY_LONGEST)
-
-    def _mend(self, repair: list[int] | None) -> None:
-        """Repair if need be, then commit what was kept; an empty group too: only a commit shows that it works again."""
-        if repair is None:
-            return self._commit()
-        self.disk.run(
-            lambda journal: journal.repair(repair),
-            lambda answer: self._again(repair) if isinstance(answer, Exception) else self._commit(),
-        )
+        self.busy = True  # with mending
+        self.mending.again([one.event.seq for one in group.appends] if isinstance(fault, JournalAmbiguous) else None)

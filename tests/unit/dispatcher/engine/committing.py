@@ -3,8 +3,9 @@
 import asyncio
 import typing
 
-from fanout_dispatcher.engine.committer import RETRY_LONGEST, Committer
+from fanout_dispatcher.engine.committer import Committer
 from fanout_dispatcher.engine.linger import Linger
+from fanout_dispatcher.engine.mending import RETRY_LONGEST
 from fanout_dispatcher.engine.pending import Pending
 from fanout_dispatcher.journal.protocol import Batch
 from tests.unit.dispatcher.engine.scripted import ScriptedDisk, Told

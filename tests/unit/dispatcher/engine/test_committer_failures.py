@@ -4,7 +4,7 @@ import typing
 
 import pytest
 
-from fanout_dispatcher.engine.committer import RETRY_FIRST, RETRY_LONGEST
+from fanout_dispatcher.engine.mending import RETRY_FIRST, RETRY_LONGEST
 from fanout_dispatcher.journal.protocol import DeadRow, DueRow, Finished, JournalAmbiguous, JournalFault, JournalFull
 from tests.sim.loop import run
 from tests.unit.dispatcher.engine.committing import Bench, settled

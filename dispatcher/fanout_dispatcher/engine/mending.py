@@ -1,0 +1,53 @@
+"""After a failed commit: when the next one is tried, and what the journal does before that.
+
+After an *ambiguous* failure the journal is repaired first, so that an event whose producer was told 503 cannot appear
+after all. Each try waits twice as long as the one before, up to a bound.
+"""
+
+import asyncio
+import typing
+
+from fanout_dispatcher.journal.disk import Disk
+
+RETRY_FIRST: typing.Final = 0.2  # seconds until a failed commit is tried again, doubling …
+RETRY_LONGEST: typing.Final = 5.0  # … up to this
+STEADY: typing.Final = 30.0  # seconds; trouble that is back sooner goes on where it was: a full disk must not flap
+
+
+class Mending:
+    """One committer's; *commit* is its next try.
+
+    That comes even where nothing is left to write: only a commit shows that commits work again.
+    """
+
+    def __init__(self, disk: Disk, loop: asyncio.AbstractEventLoop, commit: typing.Callable[[], None]) -> None:
+        self.disk = disk
+        self.loop = loop
+        self.commit = commit
+        self.pause = RETRY_FIRST
+        self.well_since = -STEADY
+
+    def __repr__(self) -> str:
+        return f"<Mending pause={self.pause:g}s>"
+
+    def began(self) -> None:
+        """A commit has failed, after one that worked."""
+        if self.loop.time() - self.well_since > STEADY:
+            self.pause = RETRY_FIRST
+
+    def ended(self) -> None:
+        """A commit has worked, after one that failed."""
+        self.well_since = self.loop.time()
+
+    def again(self, repair: list[int] | None) -> None:
+        """Wait, take the events *repair* back where that is asked for, and commit. A repair that fails is repeated."""
+        self.loop.call_later(self.pause, self._try, repair)
+        self.pause = min(self.pause * 2, RETRY_LONGEST)
+
+    def _try(self, repair: list[int] | None) -> None:
+        if repair is None:
+            return self.commit()
+        self.disk.run(
+            lambda journal: journal.repair(repair),
+            lambda answer: self.again(repair) if isinstance(answer, Exception) else self.commit(),
+        )
