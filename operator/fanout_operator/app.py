@@ -39,8 +39,8 @@ from fanout_operator.reconcile import Reconciler, Sinks
 from fanout_operator.referents import Hearers, Referents
 from fanout_operator.reflector import Reflector, key_of
 from fanout_operator.routes import Routes
-from fanout_operator.status import ANSWERS, ANSWERS_BURST, OTHERS, OTHERS_BURST, Buckets, StatusWriter
 from fanout_operator.workqueue import WorkQueue
+from fanout_operator.writer import ANSWERS, ANSWERS_BURST, OTHERS, OTHERS_BURST, Buckets, StatusWriter
 
 WORKERS: typing.Final = 8
 EVENT_RATE: typing.Final = 5.0  # Kubernetes Events a second

@@ -15,7 +15,9 @@ import structlog
 
 from fanout_operator.access import ReportAccess
 from fanout_operator.fleet import Fleet
-from fanout_operator.kube import Document
+from fanout_operator.kube import ENDPOINT_SLICES, Document, Kube, Scope
+from fanout_operator.options import Options
+from fanout_operator.reflector import Reflector
 from fanout_operator.report import Follower, ReportPort
 
 PORT: typing.Final = "report"  # the name of the Service's port
@@ -23,6 +25,7 @@ PORT: typing.Final = "report"  # the name of the Service's port
 log = structlog.get_logger()
 
 ReportPorts = Mapping[str, ReportPort]  # by dispatcher: its pod's name, or its URL
+Found = tuple[tuple[str, ReportPort], ...]  # in one slice
 
 
 class Followers:
@@ -71,7 +74,7 @@ def named(urls: Iterable[str]) -> ReportPorts:
     return {url: ReportPort(url) for url in urls}
 
 
-def ready_in(slice_: Document, server_name: str) -> tuple[tuple[str, ReportPort], ...]:
+def ready_in(slice_: Document, server_name: str) -> Found:
     """The ready dispatchers of one EndpointSlice; an unset `ready` means ready (EndpointSlice API)."""
     ports = [one["port"] for one in slice_.get("ports") or () if one.get("name") == PORT and one.get("port")]
     if not ports:
@@ -81,6 +84,30 @@ def ready_in(slice_: Document, server_name: str) -> tuple[tuple[str, ReportPort]
         for one in slice_.get("endpoints") or ()
         if (one.get("conditions") or {}).get("ready") is not False
     )
+
+
+def discovery(options: Options, kube: Kube, followers: Followers, rng: random.Random) -> Reflector[Found] | None:
+    """What keeps *followers* at the dispatchers of the report Service; None where dispatchers are named."""
+    if options.dispatchers:
+        return None
+    found: dict[str, Found] = {}
+    name = f"{options.report_service}.{options.namespace}.svc"
+
+    def tell() -> None:
+        followers.set(dict(port for slice_ in found.values() for port in slice_))
+
+    def changed(key: str, _before: Found | None, now: Found | None) -> None:
+        found.pop(key, None)
+        if now:
+            found[key] = now
+        tell()
+
+    scope = Scope(
+        kind=ENDPOINT_SLICES,
+        namespace=options.namespace,
+        labels=f"kubernetes.io/service-name={options.report_service}",
+    )
+    return Reflector(kube, scope, keep=lambda document: ready_in(document, name), changed=changed, rng=rng, listed=tell)
 
 
 def _name(endpoint: Document) -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from fanout_operator.main import run
 from fanout_operator.options import Options, Unstartable
+from fanout_operator.process import run
 from tests.unit.operator.test_access import kubeconfig
 
 

@@ -1,0 +1,216 @@
+"""Writing status: so many patches a second at most, what matters most first, nothing when nothing changed.
+
+A route whose picture may have changed is looked at again; what its status should be is compared with what it is, and
+only a difference is written. Waiting for the bucket comes before the last look, so that a picture which changed back
+meanwhile costs no patch. Whoever tells people what changed (events.py) hears of each status that was written, and of
+nothing else.
+
+Three queues, so that nothing waits behind what matters less:
+
+- `edits`: routes that somebody has just applied, until they are told how that ended;
+- `urgent`: conditions of all others;
+- `counters`: counters alone, a route's every COUNTERS seconds at most, and only when no condition waits.
+
+While a start catches up, only `edits` are served: plans first, they are what dispatchers run. Then all are looked at.
+
+Two buckets. An answer, the first word about a generation, is a write for a write: what people do bounds it, and it may
+be quick. All else comes from dispatchers, which may all change their minds at once, and has the slow one.
+"""
+
+import asyncio
+import random
+import typing
+from collections.abc import Callable, Mapping
+
+import msgspec
+import structlog
+
+from fanout_operator.bucket import Bucket
+from fanout_operator.conditions import Finding, dry_run
+from fanout_operator.fleet import Fleet
+from fanout_operator.kube import ROUTES, Conflict, Document, Kube, NotFound, Reading
+from fanout_operator.routes import Routes
+from fanout_operator.status import COUNTER_FIELDS, farewell, status
+from fanout_operator.workqueue import WorkQueue
+
+ANSWERS: typing.Final = 100.0  # patches a second: thousands of routes are answered in a minute
+ANSWERS_BURST: typing.Final = 100.0
+OTHERS: typing.Final = 10.0
+OTHERS_BURST: typing.Final = 20.0
+REPORT: typing.Final = 0.5  # seconds that dispatchers get to run a new plan, so that one patch tells both
+ENDPOINTS: typing.Final = 5.0  # seconds a Service may be without a ready endpoint before it is looked at: pods restart
+CONFLICT: typing.Final = 1.0  # seconds until a write that met a newer version is thought over, if nothing comes before
+COUNTERS: typing.Final = 10.0  # seconds between two patches of one route that change counters only
+UNDER_WAY: typing.Final = frozenset({"Pending", "Waiting"})  # reasons that the next report will change
+
+log = structlog.get_logger()
+
+StatusWritten = Callable[[Document, Document, frozenset[str]], None]  # the route before and after; targets in DryRun
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What has to be written: a merge patch of the status; `urgent` unless it is counters only.
+
+    `answers`: nobody has been told of this generation yet. `ends`: afterwards nobody waits for more.
+    """
+
+    patch: Document
+    urgent: bool
+    answers: bool = False
+    ends: bool = True
+
+
+class Buckets(typing.NamedTuple):
+    """How often may be written: answers to what people did, and all else."""
+
+    answers: Bucket
+    others: Bucket
+
+
+class StatusWriter:
+    """The only writer of status."""
+
+    def __init__(
+        self,
+        kube: Kube,
+        routes: Routes,
+        findings: Mapping[str, Finding],
+        fleet: Fleet,
+        *,
+        buckets: Buckets,
+        rng: random.Random,
+        wall: Callable[[], str],
+        public_url: str | None,
+    ) -> None:
+        self._kube = kube
+        self._routes = routes
+        self._findings = findings
+        self._fleet = fleet
+        self._buckets = buckets
+        self._wall = wall
+        self._public_url = public_url
+        self.has_endpoints: Callable[[str], bool] = lambda _service: True
+        self.written: StatusWritten = lambda *_: None  # whoever wants to hear of it
+        self._left: set[str] = set()
+        self._awaited: set[str] = set()
+        self._caught_up = False
+        self.edits = WorkQueue("edits", self._look, workers=4, rng=rng)
+        self.urgent = WorkQueue("status", self._look, workers=4, rng=rng)
+        self.counters = WorkQueue("counters", self._count, workers=1, rng=rng)
+
+    def __repr__(self) -> str:
+        return f"<StatusWriter {self.edits!r} {self.urgent!r} {self.counters!r} {self._buckets!r}>"
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.edits.run())
+            group.create_task(self.urgent.run())
+            group.create_task(self.counters.run())
+
+    def edited(self, key: str) -> None:
+        """Somebody has just applied this route, and waits for what comes of it."""
+        self._awaited.add(key)
+
+    def caught_up(self) -> None:
+        """All that was there at the start has its plan: from now on every status is told."""
+        self._caught_up = True
+        for key in self._findings:
+            self.wake(key)
+
+    def wake(self, key: str) -> None:
+        """A route's status may be another now."""
+        if self._caught_up or key in self._awaited:
+            self._queue(key).put(key)
+
+    def lost_endpoints(self, key: str) -> None:
+        """No endpoint of a Service of this route is ready any more; mostly there is one again soon."""
+        self.urgent.put_later(key, ENDPOINTS)
+
+    def judged(self, key: str) -> None:
+        """A route was reconciled. A new plan is told when dispatchers have had a moment to take it."""
+        finding = self._findings.get(key)
+        if not self._caught_up and key not in self._awaited:
+            return
+        if finding and finding.fresh and not self._fleet.view(key).empty:
+            self._queue(key).put_later(key, REPORT)
+        else:
+            self.wake(key)
+
+    def left(self, key: str) -> None:
+        """A route went to another installation, which may not be there: what was said of it here holds no longer."""
+        self._left.add(key)
+        self.wake(key)
+
+    def _queue(self, key: str) -> WorkQueue:
+        return self.edits if key in self._awaited else self.urgent
+
+    async def _look(self, key: str) -> None:
+        change = self._change(key)
+        if change is None:
+            return
+        if not change.urgent:
+            self.counters.put_later(key, COUNTERS)
+            return
+        await _token(self._buckets.answers if change.answers or key in self._awaited else self._buckets.others)
+        await self._write(key)
+
+    async def _count(self, key: str) -> None:
+        if self._change(key) is None:
+            return
+        await self.edits.drained()
+        await self.urgent.drained()
+        await _token(self._buckets.others)
+        await self._write(key)
+
+    async def _write(self, key: str) -> None:
+        known, change = self._routes.get(key), self._change(key)
+        if change is None or known is None:
+            return
+        namespace, name = key.split("/")
+        before, dry = known.document(), dry_run(self._fleet.view(key))
+        patch = {"metadata": {"resourceVersion": before["metadata"]["resourceVersion"]}, "status": change.patch}
+        try:
+            after = await self._kube.patch_status(ROUTES, namespace, name, patch)
+        except NotFound:  # its event says so
+            return
+        except Conflict:  # newer than what we know: its event is on the way, or the API server is having a bad hour
+            self.urgent.put_later(key, CONFLICT)
+            return
+        self._routes.note(after)
+        if change.ends:
+            self._awaited.discard(key)
+        self.written(before, after, dry)
+        log.debug("status.written", route=key, fields=sorted(change.patch))
+
+    def _change(self, key: str) -> Change | None:
+        known, finding = self._routes.get(key), self._findings.get(key)
+        if known is None:
+            self._awaited.discard(key)
+            self._left.discard(key)
+        if known is None or (finding and known.uid != finding.uid):
+            return None
+        before: Reading = known.document().get("status") or {}
+        if finding is None:
+            parting = farewell(before, known.generation) if key in self._left else None
+            return None if parting is None else Change(parting, urgent=True)
+        self._left.discard(key)
+        missing = tuple(one for one in finding.services if not self.has_endpoints(one[1]))
+        finding = msgspec.structs.replace(finding, without_endpoints=missing)
+        wanted = status(finding, self._fleet.view(key), before, now=self._wall(), public_url=self._public_url)
+        patch = {field: value for field, value in wanted.items() if before.get(field) != value}
+        patch |= {field: None for field in before if field not in wanted}
+        if not patch:
+            return None
+        return Change(
+            patch,
+            urgent=not patch.keys() <= COUNTER_FIELDS,
+            answers=before.get("observedGeneration") != finding.generation,
+            ends=all(one["reason"] not in UNDER_WAY for one in wanted["conditions"]),
+        )
+
+
+async def _token(bucket: Bucket) -> None:
+    loop = asyncio.get_running_loop()
+    while (wait := bucket.take(loop.time())) > 0:  # noqa: ASYNC110 - the bucket says how long
+        await asyncio.sleep(wait)
