@@ -7,8 +7,12 @@ import msgspec
 import pytest
 
 from fanout_crds import plan
+from fanout_crds.expressions import Activation, Reads
+from fanout_dispatcher.engine import conditions
 from fanout_dispatcher.transport.memory import NEVER, Reply, fault, status
 from fanout_dispatcher.transport.protocol import Flight
+from fanout_dispatcher.values.event import Head
+from fanout_dispatcher.values.facts import facts
 from fanout_dispatcher.values.outcome import Fault
 from fanout_dispatcher.values.views import DeadLetterFilter, SagaFilter, SagaView
 from tests.sim.senders import Lost
@@ -135,6 +139,31 @@ def test_a_condition_that_has_no_value_gives_the_delivery_up_with_the_reason() -
     world.live(story)
 
     assert states(world) == {"a": "Delivered", "b": "Dead", "c": "Skipped"}
+
+
+def test_what_the_door_found_out_about_an_event_is_not_asked_again_unless_a_crash_has_lost_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked_again: list[bytes] = []
+
+    def counting(reads: Reads, head: Head, body: bytes, targets: dict[str, object] | None = None) -> Activation:
+        asked_again.append(body)
+        return facts(reads, head, body, targets)
+
+    monkeypatch.setattr(conditions, "facts", counting)
+    slow = a_plan(step("a", when="data.total > 3"), step("b", "a", when="data.total > 4"), step("c", "b"))
+    world = World(slow, behaving(a=status(200, 1.0)))
+
+    async def story(life: Life) -> None:
+        await life.post("e1", b'{"total": 5}')
+        await asyncio.sleep(0.5)
+
+    world.live(story)
+    assert asked_again == []
+    world.live(to_the_end)
+
+    assert asked_again == [b'{"total": 5}']  # of b: a's turn had come before
+    assert states(world) == dict.fromkeys("abc", "Delivered")
 
 
 def test_a_saga_that_goes_well_undoes_nothing() -> None:

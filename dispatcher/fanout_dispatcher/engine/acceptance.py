@@ -192,7 +192,7 @@ class Acceptance:
         origin = None if fetched is None else Fetched(frozen.route, fetched, seq)
         key = None if keyed is None else KeyRow(seq, keyed.door, keyed.key, keyed.fingerprint, now)
         if frozen.graph:
-            return book.conductor.begin(event, reply, meter, _refusal, fetched=origin, key=key)
+            return book.conductor.begin(event, reply, meter, _refusal, judged=judged, fetched=origin, key=key)
         pending = Pending(event=event, states=bytearray(len(lanes)), left=len(lanes))
         size = len(body)
         spilled: list[DueRow] = []

@@ -2,7 +2,8 @@
 
 What is asked is frozen with the event, so that a plan that changes meanwhile changes nothing for it. A condition that
 has no value for the event decides nothing: why not is kept for the dead letter. What earlier targets answered is at
-hand as far as it stands at that moment.
+hand as far as it stands at that moment; one that reads nothing of that was asked at acceptance (filters.py), and is
+asked again only where what it said then went down with the process.
 """
 
 import functools
@@ -10,32 +11,46 @@ import typing
 
 from fanout_crds import expressions
 from fanout_crds.expressions import Expression, Failed
+from fanout_dispatcher.engine.filters import Judged
 from fanout_dispatcher.values.earlier import NOTHING_YET, Kept, earlier
 from fanout_dispatcher.values.event import Event
 from fanout_dispatcher.values.facts import facts
 
 
 class Conditions:
-    """Made for one step of one event, of whose targets *kept* knows; nothing is read until something is asked."""
+    """Made for one step of one event, of whose targets *kept* knows; nothing is read until something is asked.
 
-    __slots__ = ("_event", "_kept", "failed")
+    *judged* is what filters said of the event at acceptance; None: they did not, or it is not known any more.
+    """
 
-    def __init__(self, event: Event, kept: typing.Mapping[int, Kept]) -> None:
+    __slots__ = ("_event", "_judged", "_kept", "failed")
+
+    def __init__(self, event: Event, kept: typing.Mapping[int, Kept], judged: Judged | None) -> None:
         self._event = event
         self._kept = kept
+        self._judged = judged
         self.failed: dict[int, str] = {}  # by position: why its condition has no value
 
     def hold(self, place: int, states: bytes | bytearray) -> bool | None:
         """Whether the condition of a position holds, as the event stands; None: it has no value."""
         event = self._event
         condition = _compiled(event.frozen.graph[place].when or "true")
+        reads = condition.reads
+        if self._judged is not None and reads.targets == {}:
+            return self._said(place, self._judged[place])
         try:
-            reads = condition.reads
             known = earlier(event.frozen, states, self._kept) if reads.targets != {} else NOTHING_YET
             return condition.value(facts(reads, event.head, event.body, known.read(reads.targets))) is True
         except Failed as why:
             self.failed[place] = f"when: {why}"
             return None
+
+    def _said(self, place: int, said: bool | str) -> bool | None:
+        """What the filter of a target said at acceptance."""
+        if isinstance(said, str):
+            self.failed[place] = said
+            return None
+        return said
 
 
 @functools.lru_cache(maxsize=4096)

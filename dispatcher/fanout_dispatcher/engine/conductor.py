@@ -15,6 +15,7 @@ import typing
 import msgspec
 
 from fanout_dispatcher.engine.conditions import Conditions
+from fanout_dispatcher.engine.filters import Judged
 from fanout_dispatcher.engine.flow import Moves, flow_of
 from fanout_dispatcher.engine.pending import Course, Delivery, Pending
 from fanout_dispatcher.journal.protocol import DeadRow, DueRow, Fetched, KeptRow, KeyRow, Rank, Replayed
@@ -121,14 +122,15 @@ class Conductor:
         meter: RouteMeter | None,
         refuse: typing.Callable[[Exception, RouteMeter | None], Turned],
         *,
+        judged: Judged | None = None,
         fetched: Fetched | None = None,
         key: KeyRow | None = None,
     ) -> Pending:
-        """Write an event, and let go what depends on nothing."""
+        """Write an event, of which filters said *judged*, and let go what depends on nothing."""
         flow = flow_of(event.frozen.graph)
-        conditions = Conditions(event, {})
+        conditions = Conditions(event, {}, judged)
         states, moves = flow.begin(conditions.hold)
-        pending = Pending(event=event, states=states, left=State.left(states), course=Course(flow))
+        pending = Pending(event=event, states=states, left=State.left(states), course=Course(flow, judged=judged))
         dead = [self._baffled(pending, place, conditions) for place in moves.baffled]
         for place in moves.freed:
             self._owe(pending, place)
@@ -226,7 +228,7 @@ class Conductor:
         course = _course(pending)
         unknown = bool(before & State.UNKNOWN) or (bool(before & State.STARTED) and place not in course.flying)
         course.flying.discard(place)
-        conditions = Conditions(pending.event, course.kept)
+        conditions = Conditions(pending.event, course.kept, course.judged)
         moves = course.flow.settled(pending.states, place, unknown=unknown, flying=course.flying, ask=conditions.hold)
         self._carry_out(pending, moves, conditions)
         if not pending.left and course.kept:

@@ -9,6 +9,7 @@ import typing
 
 import msgspec
 
+from fanout_dispatcher.engine.filters import Judged
 from fanout_dispatcher.engine.flow import Flow
 from fanout_dispatcher.policies.cache import Shelf
 from fanout_dispatcher.values.earlier import Kept
@@ -45,6 +46,7 @@ class Course(msgspec.Struct, eq=False):
     flying: set[int] = msgspec.field(default_factory=set)  # positions in flight, or about to be
     noted: set[int] = msgspec.field(default_factory=set)  # of those, the ones whose start is on disk
     kept: dict[int, Kept] = msgspec.field(default_factory=dict)  # of positions that expressions read, once settled
+    judged: Judged | None = None  # what filters said at acceptance; None: nothing, or in an earlier process
 
 
 class Pending(msgspec.Struct, kw_only=True, eq=False):
