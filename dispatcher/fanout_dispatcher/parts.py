@@ -86,15 +86,13 @@ class Door:
         """Take an event whose caller waits for its targets."""
         return self.engine.accept_waiting(typing.cast(Route, route), head, body, tell)
 
-    def accept_once(self, route: RouteAtDoor, keyed: Keyed, head: Head, body: bytes, reply: Reply) -> None:
+    def accept_once(self, route: RouteAtDoor, keyed: Keyed, reply: Reply) -> None:
         """Take an event unless its key was taken before."""
-        self.engine.accept_once(typing.cast(Route, route), keyed, head, body, reply)
+        self.engine.accept_once(typing.cast(Route, route), keyed, reply)
 
-    def accept_waiting_once(
-        self, route: RouteAtDoor, keyed: Keyed, head: Head, body: bytes, client: Client
-    ) -> Caller | None:
+    def accept_waiting_once(self, route: RouteAtDoor, keyed: Keyed, client: Client) -> Caller | None:
         """Take an event whose caller waits, unless its key was taken before."""
-        return self.engine.accept_waiting_once(typing.cast(Route, route), keyed, head, body, client)
+        return self.engine.accept_waiting_once(typing.cast(Route, route), keyed, client)
 
     def accept_all(self, route: RouteAtDoor, events: list[tuple[Head, bytes]], reply: ReplyAll) -> None:
         """Take all of some events, or none."""

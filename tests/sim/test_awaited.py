@@ -53,8 +53,8 @@ def ask(life: Life, key: str = "k", fingerprint: str = "") -> tuple[Client, awai
     route = life.engine.route_at(life.world.plan.path)
     assert route is not None
     client = Client(life.loop.create_future())
-    keyed = Keyed(door(route.plan.key), key.encode(), fingerprint.encode())
-    return client, life.engine.accept_waiting_once(route, keyed, HEAD, b"{}", client)
+    keyed = Keyed(door(route.plan.key), key.encode(), fingerprint.encode(), HEAD, b"{}")
+    return client, life.engine.accept_waiting_once(route, keyed, client)
 
 
 async def told(life: Life, key: str = "k", fingerprint: str = "") -> Told | Repeated:
@@ -67,8 +67,8 @@ async def post(life: Life, key: str = "k") -> Answered:
     answer: asyncio.Future[Answered] = life.loop.create_future()
     route = life.engine.route_at(life.world.plan.path)
     assert route is not None
-    keyed = Keyed(door(route.plan.key), key.encode(), b"")
-    life.engine.accept_once(route, keyed, HEAD, b"{}", answer.set_result)
+    keyed = Keyed(door(route.plan.key), key.encode(), b"", HEAD, b"{}")
+    life.engine.accept_once(route, keyed, answer.set_result)
     return await answer
 
 

@@ -26,8 +26,8 @@ def bring(life: Life, key: str, fingerprint: str = "", body: bytes = b"{}") -> "
     """An event under *key*; the answer."""
     answer: asyncio.Future[Answered] = life.loop.create_future()
     route = route_of(life)
-    keyed = Keyed(door(route.plan.key), key.encode(), fingerprint.encode())
-    life.engine.accept_once(route, keyed, HEAD, body, answer.set_result)
+    keyed = Keyed(door(route.plan.key), key.encode(), fingerprint.encode(), HEAD, body)
+    life.engine.accept_once(route, keyed, answer.set_result)
     return answer
 
 

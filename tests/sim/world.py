@@ -165,7 +165,7 @@ class Life:
             self.engine.accept(route, head, body, reply)
         else:
             name = f"{route.plan.key} {key}".encode()
-            self.engine.accept_once(route, Keyed(door(route.plan.key), name, key.encode()), head, body, reply)
+            self.engine.accept_once(route, Keyed(door(route.plan.key), name, key.encode(), head, body), reply)
         return answer
 
     def ask(self, ident: str, body: bytes = b"{}", route: Route | None = None) -> "asyncio.Future[Told]":
@@ -196,8 +196,8 @@ class Life:
         if key is None:
             self.callers[ident] = self.engine.accept_waiting(route, head, body, tell)
         else:
-            keyed = Keyed(door(route.plan.key), f"{route.plan.key} {key}".encode(), key.encode())
-            self.callers[ident] = self.engine.accept_waiting_once(route, keyed, head, body, client)
+            keyed = Keyed(door(route.plan.key), f"{route.plan.key} {key}".encode(), key.encode(), head, body)
+            self.callers[ident] = self.engine.accept_waiting_once(route, keyed, client)
 
     def _served(self, ident: str, book: Book, said: Told | Repeated, client: "Writer | None") -> None:
         served = records.Served(self.now(), self.number, ident)

@@ -103,8 +103,9 @@ class Taken(msgspec.Struct, frozen=True, gc=False, eq=False):
 class Acceptance:
     """Takes events and replays into their book."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, callers: Callers) -> None:
         self.clock = clock
+        self.callers = callers
         self.closed: str | None = None  # why nothing is taken at all
 
     def accept(self, route: Route, head: Head, body: bytes, reply: Reply, keyed: Keyed | None = None) -> None:
@@ -119,24 +120,25 @@ class Acceptance:
         )
         return None
 
-    def accept_waiting(self, route: Route, head: Head, body: bytes, tell: Tell, callers: Callers) -> Caller | None:
+    def accept_waiting(self, route: Route, head: Head, body: bytes, tell: Tell) -> Caller | None:
         """Take an event whose caller waits for targets; None when it was turned away, which *tell* has said."""
         assert route.waits is not None, f"nobody waits for the targets of {route.plan.key}"
         judged, keys = route.judge(head, body)
-        turned = self.turned(route, len(body), judged) or callers.turned(route.meter.route)
+        turned = self.turned(route, len(body), judged) or self.callers.turned(route.meter.route)
         turned = turned or no_room(route.waits, judged, head, body)
         if turned is not None:
             tell(count(route.meter, turned))
             return None
-        caller = callers.wait(route.waits, route.meter, tell)
+        caller = self.callers.wait(route.waits, route.meter, tell)
         reply = caller.taken
         meter = route.meter
         took = self.take(route.frozen, route.lanes, head, body, reply=reply, meter=meter, judged=judged, keys=keys)
         caller.follow(took, judged)
         return caller
 
-    def accept_for(self, caller: Caller, route: Route, head: Head, body: bytes, reply: Reply, keyed: Keyed) -> None:
+    def accept_for(self, caller: Caller, route: Route, keyed: Keyed, reply: Reply) -> None:
         """Take an event with its key for *caller*, who waits already; *reply* is called once, with its acceptance."""
+        head, body = keyed.head, keyed.body
         judged, keys = route.judge(head, body)
         turned = self.turned(route, len(body), judged) or no_room(caller.waits, judged, head, body)
         if turned is not None:

@@ -78,7 +78,7 @@ class Engine:
         self.memory = self._book(memory, f"m{worker}", linger=0.0)  # its commits cost nothing that could be shared
         self.table = Routes(self.works, senders=senders, durable=self.durable, memory=self.memory, share=share)
         self.tidies = [Tidy(book, functools.partial(self.table.in_use, book)) for book in (self.durable, self.memory)]
-        self.acceptance = Acceptance(clock)
+        self.acceptance = Acceptance(clock, self.works.callers)
         self.once = {
             self.durable: Once(self.durable, self.acceptance, durable.recovered.keys),
             self.memory: Once(self.memory, self.acceptance, memory.recovered.keys),
@@ -105,17 +105,15 @@ class Engine:
 
     def accept_waiting(self, route: Route, head: Head, body: bytes, tell: Tell) -> Caller | None:
         """Take an event whose caller waits for its targets; what is given back may ``leave``. Never raises."""
-        return self.acceptance.accept_waiting(route, head, body, tell, self.works.callers)
+        return self.acceptance.accept_waiting(route, head, body, tell)
 
-    def accept_once(self, route: Route, keyed: Keyed, head: Head, body: bytes, reply: Reply) -> None:
+    def accept_once(self, route: Route, keyed: Keyed, reply: Reply) -> None:
         """Take an event unless its key was taken before; *reply* is called once, on the loop. Never raises."""
-        self.once[route.book].accept(route, keyed, head, body, reply)
+        self.once[route.book].accept(route, keyed, reply)
 
-    def accept_waiting_once(
-        self, route: Route, keyed: Keyed, head: Head, body: bytes, client: Client
-    ) -> Awaited | None:
+    def accept_waiting_once(self, route: Route, keyed: Keyed, client: Client) -> Awaited | None:
         """Take an event whose caller waits, unless its key was taken before; *client* is told once. Never raises."""
-        return self.once[route.book].accept_waiting(route, keyed, head, body, client, self.works.callers)
+        return self.once[route.book].accept_waiting(route, keyed, client)
 
     def accept_all(self, route: Route, events: list[tuple[Head, bytes]], reply: ReplyAll) -> None:
         """Take all of some events, or none; *reply* is called once, on the loop. Never raises."""

@@ -24,11 +24,9 @@ from fanout_crds import plan
 from fanout_dispatcher.engine.acceptance import Acceptance, count, journal_trouble
 from fanout_dispatcher.engine.awaited import Awaited
 from fanout_dispatcher.engine.book import Book
-from fanout_dispatcher.engine.callers import Callers
 from fanout_dispatcher.engine.route import Route
 from fanout_dispatcher.journal.protocol import KeyRow
 from fanout_dispatcher.values.answers import Accepted, Answered, Client, Repeated, Reply, Turned
-from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.keyed import Keyed
 
 STEP: typing.Final = 500  # keys forgotten at a time: some 2 ms on the journal's thread
@@ -55,8 +53,6 @@ class Ticket(msgspec.Struct, eq=False):
 
     route: Route
     keyed: Keyed
-    head: Head
-    body: bytes
     replies: list[Reply]
     awaited: Awaited | None = None  # of the first, where its caller waits for targets
     renews: bool = False  # it takes the place of a key that is past its time
@@ -80,7 +76,7 @@ class Once:
     def __repr__(self) -> str:
         return f"<Once kept={sum(self.kept.values())} tickets={len(self.tickets)} awaited={len(self.awaited)}>"
 
-    def accept(self, route: Route, keyed: Keyed, head: Head, body: bytes, reply: Reply) -> None:
+    def accept(self, route: Route, keyed: Keyed, reply: Reply) -> None:
         """Take an event unless its key was taken before; *reply* is called once."""
         ticket = self.tickets.get(keyed.key)
         if ticket is not None:
@@ -90,12 +86,10 @@ class Once:
         barred = self.acceptance.barred(route.book)
         if barred is not None:
             return reply(count(route.meter, barred))
-        self._want(Ticket(route, keyed, head, body, [reply]))
+        self._want(Ticket(route, keyed, [reply]))
         return None
 
-    def accept_waiting(
-        self, route: Route, keyed: Keyed, head: Head, body: bytes, client: Client, callers: Callers
-    ) -> Awaited | None:
+    def accept_waiting(self, route: Route, keyed: Keyed, client: Client) -> Awaited | None:
         """Take an event whose caller waits, unless its key was taken before; *client* is told once.
 
         Who is turned away, or knows the answer already, is told before this returns None.
@@ -104,6 +98,7 @@ class Once:
         if busy is not None:
             client.tell(self._busy(busy, keyed))
             return None
+        callers = self.acceptance.callers
         turned = self.acceptance.barred(route.book) or callers.turned(route.plan.key)
         if turned is not None:
             client.tell(count(route.meter, turned))
@@ -111,7 +106,7 @@ class Once:
         assert route.waits is not None, f"nobody waits for the targets of {route.plan.key}"
         awaited = self.awaited[keyed.key] = Awaited(route, keyed, client, over=self._over, kept=self._grew)
         awaited.caller = callers.wait(route.waits, route.meter, awaited.told)
-        self._want(Ticket(route, keyed, head, body, [awaited.caller.taken], awaited))
+        self._want(Ticket(route, keyed, [awaited.caller.taken], awaited))
         return awaited
 
     def sweep(self) -> None:
@@ -169,12 +164,12 @@ class Once:
 
     def _begin(self, ticket: Ticket) -> None:
         """The key is new: the event is taken."""
-        route, head, body, keyed = ticket.route, ticket.head, ticket.body, ticket.keyed
+        route, keyed = ticket.route, ticket.keyed
         reply = functools.partial(self._accepted, ticket)
         if ticket.awaited is None:
-            self.acceptance.accept(route, head, body, reply, keyed)
+            self.acceptance.accept(route, keyed.head, keyed.body, reply, keyed)
         else:
-            self.acceptance.accept_for(ticket.awaited.caller, route, head, body, reply, keyed)
+            self.acceptance.accept_for(ticket.awaited.caller, route, keyed, reply)
 
     def _accepted(self, ticket: Ticket, answer: Answered) -> None:
         door, rule = ticket.keyed.door, ticket.route.plan.idempotency

@@ -109,10 +109,10 @@ class Acceptor:
         if isinstance(keyed, Refusal):
             exchange.refuse(keyed)
         elif route.plan.respond is None or prefer.asynchronous(exchange.request):
-            self.engine.accept_once(route, keyed, head, body, exchange.reply)
+            self.engine.accept_once(route, keyed, exchange.reply)
         else:
             _shape(exchange, route, head, body)
-            exchange.caller = self.engine.accept_waiting_once(route, keyed, head, body, exchange)
+            exchange.caller = self.engine.accept_waiting_once(route, keyed, exchange)
 
     def _aside(self, exchange: Exchange) -> None:
         """Answer what is no event."""

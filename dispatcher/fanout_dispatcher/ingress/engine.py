@@ -86,10 +86,10 @@ class Engine(typing.Protocol):
         Who is turned away is told before this returns None.
         """
 
-    def accept_once(self, route: Route, keyed: Keyed, head: Head, body: bytes, reply: Reply) -> None:
+    def accept_once(self, route: Route, keyed: Keyed, reply: Reply) -> None:
         """Take an event unless its key was taken before: then *reply* gets the first answer. Else as `accept`."""
 
-    def accept_waiting_once(self, route: Route, keyed: Keyed, head: Head, body: bytes, client: Client) -> Caller | None:
+    def accept_waiting_once(self, route: Route, keyed: Keyed, client: Client) -> Caller | None:
         """Take an event whose caller waits, unless its key was taken before; *client* is told once. Never raises.
 
         Who is turned away, or knows the answer already, is told before this returns None.

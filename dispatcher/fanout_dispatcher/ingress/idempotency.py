@@ -32,13 +32,13 @@ _ESCAPED: typing.Final = re.compile(rb'\\(["\\])')
 
 
 def keyed(request: Request, head: Head, body: bytes, route: Route) -> Keyed | Refusal:
-    """Find the key of an event that was read from *request*."""
+    """Put an event that was read from *request* under its key."""
     event = _is_event(request)
     if route.keyed_by is not None:
         key = _worked_out(route.keyed_by, head if event else _nameless(head), body, route)
         if isinstance(key, Refusal):
             return key
-        return Keyed(door(route.plan.key), key, _fingerprint(request, head, body, head.type))
+        return Keyed(door(route.plan.key), key, _fingerprint(request, head, body, head.type), head, body)
     said = request.fields.get(HEADER)
     if said is None:
         if not event:
@@ -49,7 +49,7 @@ def keyed(request: Request, head: Head, body: bytes, route: Route) -> Keyed | Re
     else:
         return problems.IDEMPOTENCY_KEY('the Idempotency-Key must be a string such as "8e03978e-40d5-43e8"')
     name = (head.id, head.source, head.type) if event else (head.source,)  # of a plain request, its path
-    return Keyed(door(route.plan.key), key, _fingerprint(request, head, body, *name))
+    return Keyed(door(route.plan.key), key, _fingerprint(request, head, body, *name), head, body)
 
 
 def _fingerprint(request: Request, head: Head, body: bytes, *name: str) -> bytes:

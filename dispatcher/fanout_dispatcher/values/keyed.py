@@ -8,15 +8,19 @@ import hashlib
 
 import msgspec
 
+from fanout_dispatcher.values.event import Head
+
 SIZE = 16  # bytes of a digest
 
 
 class Keyed(msgspec.Struct, frozen=True, gc=False):
-    """The idempotency key that an event came with, and the fingerprint of what it must come with again."""
+    """An event under the idempotency key that it came with; the fingerprint is of what must come with that again."""
 
     door: int
     key: bytes
     fingerprint: bytes
+    head: Head
+    body: bytes
 
 
 def door(route: str) -> int:

@@ -108,14 +108,14 @@ class StubEngine:
         self.callers.append(StubCaller(tell))
         return self.callers[-1]
 
-    def accept_once(self, route: Route, keyed: Keyed, head: Head, body: bytes, reply: Reply) -> None:
+    def accept_once(self, route: Route, keyed: Keyed, reply: Reply) -> None:
         self.keyed.append(keyed)
-        self.accept(route, head, body, reply)
+        self.accept(route, keyed.head, keyed.body, reply)
 
-    def accept_waiting_once(self, route: Route, keyed: Keyed, head: Head, body: bytes, client: Client) -> "StubCaller":
+    def accept_waiting_once(self, route: Route, keyed: Keyed, client: Client) -> "StubCaller":
         self.keyed.append(keyed)
         self.clients.append(client)
-        self.taken.append((head, body))
+        self.taken.append((keyed.head, keyed.body))
         return StubCaller(client.tell)
 
     def accept_all(self, route: Route, events: list[tuple[Head, bytes]], reply: ReplyAll) -> None:
