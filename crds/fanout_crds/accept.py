@@ -27,6 +27,7 @@ class RateKey(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             "has(self.header) == (self.type == 'Header')",
             "header is needed with type Header, and goes with no other",
             lambda key: (key.header is not None) == (key.type == "Header"),
+            at="header",
         ),
     )
     type: Annotated[
@@ -75,6 +76,7 @@ class Idempotency(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             "!has(self.ttl) || duration(self.ttl) <= duration('168h')",
             "ttl must not be longer than 168h",
             lambda it: it.ttl is None or it.ttl <= LONGEST_TTL,
+            at="ttl",
         ),
     )
     key_expression: Annotated[
@@ -102,6 +104,7 @@ class Accept(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             "!has(self.idempotency) || !has(self.batches) || self.batches == 'Refuse'",
             "batches: Accept does not go with idempotency, which knows a request by one key",
             lambda it: it.idempotency is None or it.batches != "Accept",
+            at="batches",
         ),
     )
     max_body_size: Annotated[
@@ -134,4 +137,5 @@ UNATTENDED = Rule(  # of a whole spec: a batch is answered with receipts, not wi
     lambda spec: (
         not (spec.accept and spec.respond and spec.respond.mode == "Settled") or spec.accept.batches != "Accept"
     ),
+    at="accept.batches",
 )

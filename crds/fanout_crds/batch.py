@@ -4,12 +4,14 @@ One request, and its one answer, are for all of them: what is about a single eve
 are those that the API server can see; `batching.check` says the same of what is inherited, and of the whole route.
 """
 
+import typing
+from collections.abc import Iterator
 from typing import Annotated, Final
 
 import msgspec
 
 from fanout_crds.kinds import Duration, Enum, Integer, Quantity
-from fanout_crds.rules import Rule
+from fanout_crds.rules import Place, Rule, snake
 from fanout_crds.words import Switch
 
 
@@ -46,16 +48,27 @@ def _on(said: object) -> bool:
     return said is not None and getattr(said, "mode", None) != "Disabled"
 
 
+def _of_one_event(target: typing.Any) -> Iterator[str]:
+    """What of a target is about a single event, or about its answer."""
+    for field in ("dependsOn", "compensate", "fallback", "cache"):
+        if getattr(target, snake(field)):
+            yield field
+    if target.request:
+        yield from (f"request.{field}" for field in target.request.of_one_event)
+
+
 ALONE: Final = (
     Rule(
         f"{_off('batch')} || {_off('ordering')}",
         "batch does not go with ordering: deliveries of one key go one at a time",
         lambda it: not (_on(it.batch) and _on(it.ordering)),
+        at="batch",
     ),
     Rule(
         f"{_off('batch')} || {_off('hedge')}",
         "batch does not go with hedge: this version sends a second try of single deliveries only",
         lambda it: not (_on(it.batch) and _on(it.hedge)),
+        at="batch",
     ),
 )
 ALIKE: Final = Rule(
@@ -69,11 +82,6 @@ ALIKE: Final = Rule(
     " || (has(self.request.query) && self.request.query.exists(one, has(one.valueExpression))))))",
     "policy.batch sends many events in one request: it does not go with dependsOn, compensate, fallback, cache, or a"
     " request that is made of one event (mode Structured, forwardHeaders, an expression) or has no body",
-    lambda it: (
-        not (
-            it.policy is not None
-            and _on(it.policy.batch)
-            and (it.depends_on or it.compensate or it.fallback or it.cache or (it.request and it.request.of_one_event))
-        )
-    ),
+    lambda it: not (it.policy is not None and _on(it.policy.batch) and any(True for _ in _of_one_event(it))),
+    places=lambda it: (Place(field) for field in _of_one_event(it)),
 )

@@ -24,11 +24,13 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             "!has(self.duration) || !has(self.type) || self.type == 'Time'",
             "duration goes with type Time",
             lambda it: it.duration is None or it.type in (None, "Time"),
+            at="duration",
         ),
         Rule(
             "!has(self.size) || (has(self.type) && self.type == 'Count')",
             "size goes with type Count",
             lambda it: it.size is None or it.type == "Count",
+            at="size",
         ),
     )
     type: Annotated[
@@ -83,6 +85,7 @@ class CircuitBreaker(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
                 None in (it.minimum_calls, it.window, it.window and it.window.size)
                 or it.minimum_calls <= it.window.size
             ),
+            at="minimumCalls",
         ),
     )
     COMPLETE: ClassVar = (
@@ -90,6 +93,7 @@ class CircuitBreaker(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             None,
             "slowCallRateThreshold needs slowCallDuration, which says what a slow call is",
             lambda it: it.slow_call_rate_threshold is None or it.slow_call_duration is not None,
+            at="slowCallRateThreshold",
         ),
     )
     mode: Annotated[

@@ -10,7 +10,7 @@ import msgspec
 
 from fanout_crds.expressions import QUESTION, ExpressionText
 from fanout_crds.kinds import Duration
-from fanout_crds.rules import Rule
+from fanout_crds.rules import Place, Rule
 
 
 class Cache(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -39,11 +39,13 @@ NOT_UNDONE = Rule(  # of a target
     "!has(self.cache) || !has(self.compensate)",
     "cache does not go with compensate: what an earlier answer settles was not done, and cannot be undone",
     lambda target: target.cache is None or target.compensate is None,
+    at="cache",
 )
 NOT_REPLACED = Rule(  # of a target
     "!has(self.cache) || !has(self.fallback)",
     "cache does not go with fallback: whether an earlier answer or another one stands in would be left to chance",
     lambda target: target.cache is None or target.fallback is None,
+    at="cache",
 )
 ANSWERS_HEARD = Rule(  # of a whole spec
     "!self.targets.exists(target, has(target.cache))"
@@ -52,5 +54,9 @@ ANSWERS_HEARD = Rule(  # of a whole spec
     lambda spec: (
         all(target.cache is None for target in spec.targets)
         or (spec.respond is not None and spec.respond.mode == "Settled")
+    ),
+    at="targets",
+    places=lambda spec: (
+        Place(f"targets[{place}].cache") for place, target in enumerate(spec.targets) if target.cache is not None
     ),
 )

@@ -75,6 +75,7 @@ WHERE = (
         "!has(self.tls) || !has(self.url) || self.url.startsWith('https://')",
         "tls goes with an https:// url",
         lambda it: it.tls is None or it.url is None or it.url.startswith("https://"),
+        at="tls",
     ),
 )
 

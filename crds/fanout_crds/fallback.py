@@ -9,7 +9,7 @@ from fanout_crds.endpoint import Endpoint
 from fanout_crds.headers import CAPTURED
 from fanout_crds.kinds import Enum, Integer, Text
 from fanout_crds.objects import ListOf, Object
-from fanout_crds.rules import Rule
+from fanout_crds.rules import Place, Rule
 
 FallbackType = Literal["Static", "Target"]
 _Name = Text(  # of those that are kept of any answer: nobody could read another one
@@ -39,6 +39,12 @@ class Static(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     body: Annotated[str | None, _Body, "Its body, up to 64 KiB of text, such as '[]'. Unset: empty."] = None
 
 
+def _wrong_part(it: "Fallback") -> list[Place]:
+    """What the type needs and has not, else what it has and does not need."""
+    own, other = ("static", "target") if it.type == "Static" else ("target", "static")
+    return [Place(own if getattr(it, own) is None else other)]
+
+
 class Fallback(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What stands in for a target that is given up, or whose circuit is open while a caller waits for it.
 
@@ -50,6 +56,7 @@ class Fallback(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             "has(self.static) == (self.type == 'Static') && has(self.target) == (self.type == 'Target')",
             "type Static needs static and no target, type Target needs target and no static",
             lambda it: (it.static is None) == (it.target is not None) == (it.type == "Target"),
+            places=_wrong_part,
         ),
     )
     type: Annotated[

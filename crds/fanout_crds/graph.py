@@ -15,9 +15,8 @@ def check(route: FanoutRoute, totals: list[float], orders: list[bool], faults: F
     """
     targets = route.spec.targets
     _check_names(targets, faults)
-    circle = _circle({target.name: target.depends_on for target in targets})
-    if circle:
-        faults.add("spec.targets", f"dependsOn goes in a circle: {' → '.join(circle)}")
+    if circle := _circle({target.name: target.depends_on for target in targets}):
+        faults.add(_step(circle, targets), f"dependsOn goes in a circle: {' → '.join(circle)}")
     if any(one.depends_on or one.compensate or one.fallback for one in targets) or route.spec.callbacks:
         for place, ordered in enumerate(orders):
             if ordered:
@@ -45,6 +44,13 @@ def _check_names(targets: tuple[Target, ...], faults: Faults) -> None:
             elif name not in names:
                 others = [other for other in names if other != target.name]
                 faults.add(path, f"no target is named {name}; {hint(name, others)}")
+
+
+def _step(way: list[str], targets: tuple[Target, ...]) -> str:
+    """The path of the first step of *way*: where one target names the next."""
+    name, following = way[:2]
+    place, target = next((place, one) for place, one in enumerate(targets) if one.name == name)
+    return f"spec.targets[{place}].dependsOn[{target.depends_on.index(following)}]"
 
 
 def _circle(after: dict[str, tuple[str, ...]]) -> list[str]:

@@ -37,8 +37,8 @@ def recheck(value: msgspec.Struct | None, path: str, faults: Faults) -> None:
         return
     check(value, path, faults, tail=MERGED)
     for rule in completing(type(value)):
-        if not rule.holds(value):
-            faults.add(path, rule.says)
+        for at, says in rule.broken(value, path):
+            faults.add(at, says)
     for field in fields(type(value)).values():
         if isinstance(field.kind, Object):
             recheck(getattr(value, field.name), join(path, field.key), faults)

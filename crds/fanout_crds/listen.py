@@ -17,7 +17,7 @@ from fanout_crds.kinds import Enum
 from fanout_crds.nearest import hint
 from fanout_crds.objects import ListOf
 from fanout_crds.request import Method
-from fanout_crds.rules import Rule
+from fanout_crds.rules import Place, Rule, repeated
 
 if TYPE_CHECKING:
     from fanout_crds.plan import Plan
@@ -27,6 +27,7 @@ _EACH_ONCE: Final = Rule(
     "self.all(one, self.exists_one(other, other == one))",
     "each method may be named once",
     lambda methods: len(set(methods)) == len(methods),
+    places=lambda methods: (Place(f"[{place}]") for place in repeated(methods)),
 )
 
 
@@ -57,11 +58,16 @@ ANSWERED: Final = Rule(  # of a spec
         or set(spec.listen.methods) == {"POST"}
         or (spec.respond is not None and spec.respond.mode == "Settled")
     ),
+    at="listen.methods",
+    places=lambda spec: (
+        Place(f"listen.methods[{place}]") for place, method in enumerate(spec.listen.methods) if method != "POST"
+    ),
 )
 UNFETCHED: Final = Rule(  # of a spec
     "!has(self.sources) || !has(self.listen) || !has(self.listen.path) || !self.listen.path.contains('{')",
     "sources need a listen.path without names in braces: what is fetched was sent to no path",
     lambda spec: not spec.sources or not (spec.listen and spec.listen.path and "{" in spec.listen.path),
+    at="listen.path",
 )
 ASKED_ANEW: Final = Rule(  # of a spec
     "!has(self.accept) || !has(self.accept.idempotency) || !has(self.listen) || !has(self.listen.methods)"
@@ -76,6 +82,7 @@ ASKED_ANEW: Final = Rule(  # of a spec
             and "GET" in spec.listen.methods
         )
     ),
+    at="accept.idempotency",
 )
 
 

@@ -131,8 +131,8 @@ class ListOf:
         items = tuple(self.item.read(one, f"{path}[{place}]", faults) for place, one in enumerate(value))
         if len(faults) == before:
             for rule in self.rules:
-                if not rule.holds(items):
-                    faults.add(path, rule.says)
+                for at, says in rule.broken(items, path):
+                    faults.add(at, says)
         return items
 
     def _check_keys(self, value: list[object], path: str, faults: Faults) -> None:
@@ -182,8 +182,8 @@ def bare(schema: Schema) -> Schema:
 def check(value: msgspec.Struct, path: str, faults: Faults, *, tail: str = "") -> None:
     """Say which rules over several fields *value* itself breaks; *tail* ends the sentence."""
     for rule in rules(type(value)):
-        if not rule.holds(value):
-            faults.add(path, rule.says + tail)
+        for at, says in rule.broken(value, path):
+            faults.add(at, says + tail)
 
 
 def join(path: str, key: str) -> str:

@@ -33,6 +33,7 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             " || duration(self.attempt) <= duration(self.total)",
             "attempt must not be longer than total",
             lambda at: not at.attempt or not at.total or at.attempt <= at.total,
+            at="attempt",
         ),
     )
     connect: Annotated[
@@ -105,6 +106,7 @@ class Bulkhead(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
                 or it.adaptive.mode == "Disabled"
                 or highest(it.adaptive) <= it.max_concurrent
             ),
+            at="adaptive",
         ),
     )
     max_concurrent: Annotated[
@@ -138,6 +140,7 @@ class RateLimit(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             None,
             "requests is needed: how many may start in the time that per says",
             lambda it: it.requests is not None or it.mode == "Disabled",
+            at="requests",
         ),
     )
     mode: Annotated[Switch | None, Enum(Switch), "Disabled: no limit, whatever is inherited. Unset: Enabled."] = None
@@ -201,6 +204,7 @@ class Hedge(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             None,
             "delay is needed: how long the first try may take before there is a second",
             lambda it: it.delay is not None or it.mode == "Disabled",
+            at="delay",
         ),
     )
     mode: Annotated[Switch | None, Enum(Switch), "Disabled: none, whatever is inherited. Unset: Enabled."] = None
@@ -257,6 +261,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             f"{_HEDGES_NOT} || !has(self.ordering) || (has(self.ordering.mode) && self.ordering.mode == 'Disabled')",
             "hedge does not go with ordering: a try that was cancelled may still arrive, after the next one of its key",
             lambda it: not hedges(it) or it.ordering is None or it.ordering.mode == "Disabled",
+            at="hedge",
         ),
         Rule(
             f"{_HEDGES_NOT} || !has(self.retry) || !has(self.retry.budget) || !has(self.retry.budget.mode)"
@@ -265,6 +270,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             lambda it: (
                 not hedges(it) or it.retry is None or it.retry.budget is None or it.retry.budget.mode != "Disabled"
             ),
+            at="hedge",
         ),
         Rule(
             f"{_HEDGES_NOT} || !has(self.hedge.delay) || !has(self.timeouts) || !has(self.timeouts.attempt)"
@@ -277,6 +283,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
                 or it.timeouts.attempt == 0
                 or it.hedge.delay < it.timeouts.attempt
             ),
+            at="hedge.delay",
         ),
         *ALONE,
     )

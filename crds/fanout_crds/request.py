@@ -12,7 +12,7 @@ from fanout_crds import texts
 from fanout_crds.expressions import BODY, PATH, VALUE, ExpressionText
 from fanout_crds.kinds import Enum
 from fanout_crds.objects import ListOf, Object
-from fanout_crds.rules import Rule
+from fanout_crds.rules import Place, Rule, repeated
 
 Method = Literal["POST", "PUT", "PATCH", "DELETE", "GET"]
 
@@ -59,6 +59,7 @@ EACH_ONCE = Rule(
     "self.all(one, self.exists_one(other, other.name.lowerAscii() == one.name.lowerAscii()))",
     "each header may be set once, whatever its case",
     lambda headers: len({header.name.lower() for header in headers}) == len(headers),
+    places=lambda headers: (Place(f"[{place}].name") for place in repeated(one.name.lower() for one in headers)),
 )
 
 
@@ -70,16 +71,19 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             "!has(self.bodyExpression) || !has(self.method) || self.method != 'GET'",
             "a GET has no body: leave bodyExpression out, or choose another method",
             lambda request: request.body_expression is None or request.method != "GET",
+            at="bodyExpression",
         ),
         Rule(
             "!has(self.mode) || self.mode != 'Structured' || !has(self.bodyExpression)",
             "with mode Structured the body is the event: leave bodyExpression out, or mode",
             lambda request: request.mode != "Structured" or request.body_expression is None,
+            at="bodyExpression",
         ),
         Rule(
             "!has(self.mode) || self.mode != 'Structured' || !has(self.method) || !(self.method in ['GET', 'DELETE'])",
             "mode Structured goes with a method that has a body: POST, PUT or PATCH",
             lambda request: request.mode != "Structured" or request.method not in {"GET", "DELETE"},
+            at="mode",
         ),
     )
     method: Annotated[

@@ -6,7 +6,7 @@ goes on as its policy says.
 """
 
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, ClassVar, Literal, Protocol
 
 import msgspec
@@ -14,10 +14,11 @@ import msgspec
 from fanout_crds import shape, texts
 from fanout_crds.expressions import ANSWER_BODY, ANSWER_STATUS, ExpressionText
 from fanout_crds.kinds import Duration, Enum, Integer, Quantity
+from fanout_crds.nearest import hint
 from fanout_crds.objects import ListOf, Object
 from fanout_crds.policy import Policy
 from fanout_crds.request import EACH_ONCE as EACH_HEADER_ONCE
-from fanout_crds.rules import Rule, snake
+from fanout_crds.rules import Place, Rule, repeated, said, snake
 
 Mode = Literal["Accepted", "Settled"]
 OnTimeout = Literal["Fail", "Partial"]
@@ -30,6 +31,7 @@ _EACH_ONCE = Rule(
     "self.all(one, self.exists_one(other, other == one))",
     "each target may be named once",
     lambda names: len(set(names)) == len(names),
+    places=lambda names: (Place(f"[{place}]") for place in repeated(names)),
 )
 
 
@@ -41,11 +43,13 @@ class Respond(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             f"(has(self.mode) && self.mode == 'Settled') || !({' || '.join(f'has(self.{one})' for one in _WAITING)})",
             f"{', '.join(_WAITING[:-1])} and {_WAITING[-1]} go with mode Settled",
             lambda it: it.mode == "Settled" or all(getattr(it, snake(one)) is None for one in _WAITING),
+            places=said(*_WAITING),
         ),
         Rule(
             "!has(self.waitFor) || !has(self.quorum) || self.quorum <= size(self.waitFor)",
             "quorum must not be more than the targets that waitFor names",
             lambda it: it.wait_for is None or it.quorum is None or it.quorum <= len(it.wait_for),
+            at="quorum",
         ),
         *shape.RULES,
     )
@@ -124,6 +128,22 @@ def _queues(spec: typing.Any, target: typing.Any) -> bool:
     return target.name in waited_for(spec.respond, spec.targets) and not target.depends_on
 
 
+def _answered_to_nobody(spec: typing.Any) -> Iterator[int]:
+    """Which targets have a static answer that no caller sees."""
+    waited = waited_for(spec.respond, spec.targets)
+    for place, target in enumerate(spec.targets):
+        if target.fallback is not None and target.fallback.type == "Static" and target.name not in waited:
+            yield place
+
+
+def _strangers(spec: typing.Any) -> Iterator[Place]:
+    """Which names in waitFor no target has."""
+    names = [target.name for target in spec.targets]
+    for place, name in enumerate(spec.respond.wait_for):
+        if name not in names:
+            yield Place(f"respond.waitFor[{place}]", f"; {hint(name, names)}")
+
+
 KNOWN = Rule(
     "!has(self.respond) || !has(self.respond.waitFor)"
     " || self.respond.waitFor.all(one, self.targets.exists(target, target.name == one))",
@@ -133,6 +153,8 @@ KNOWN = Rule(
         or spec.respond.wait_for is None
         or set(spec.respond.wait_for) <= {target.name for target in spec.targets}
     ),
+    at="respond.waitFor",
+    places=_strangers,
 )
 _VITAL = "self.targets.filter(target, !has(target.onDead) || target.onDead == 'Fail')"
 _SETTLED = "has(self.respond) && has(self.respond.mode) && self.respond.mode == 'Settled'"
@@ -147,12 +169,19 @@ QUEUED = Rule(
     "policy.bulkhead.maxQueue goes with targets that callers wait for (respond.mode Settled, and in waitFor where that"
     " names any) and that depend on no other",
     lambda spec: all(_queues(spec, target) for target in spec.targets),
+    at="targets",
+    places=lambda spec: (
+        Place(f"targets[{place}].policy.bulkhead.maxQueue")
+        for place, target in enumerate(spec.targets)
+        if not _queues(spec, target)
+    ),
 )
 QUEUED_BY_DEFAULT = Rule(
     "!has(self.defaults) || !has(self.defaults.policy) || !has(self.defaults.policy.bulkhead)"
     f" || !has(self.defaults.policy.bulkhead.maxQueue) || ({_SETTLED})",
     "defaults.policy.bulkhead.maxQueue goes with respond.mode Settled: elsewhere nobody waits",
     lambda spec: not _has_queue(spec.defaults and spec.defaults.policy) or _settled(spec),
+    at="defaults.policy.bulkhead.maxQueue",
 )
 ENOUGH = Rule(
     "!has(self.respond) || !has(self.respond.quorum) || has(self.respond.waitFor)"
@@ -163,15 +192,17 @@ ENOUGH = Rule(
         or spec.respond.quorum is None
         or spec.respond.quorum <= len(waited_for(spec.respond, spec.targets))
     ),
+    at="respond.quorum",
+    places=lambda spec: [
+        Place("respond.quorum", f", which are {', '.join(waited_for(spec.respond, spec.targets))}"),
+    ],
 )
 SEEN = Rule(
     f"self.targets.all(target, !has(target.fallback) || target.fallback.type != 'Static' || {_WAITED})",
     "a fallback of type Static is for a caller: respond.mode must be Settled, and the caller wait for its target",
-    lambda spec: all(
-        target.name in waited_for(spec.respond, spec.targets)
-        for target in spec.targets
-        if target.fallback is not None and target.fallback.type == "Static"
-    ),
+    lambda spec: not any(True for _ in _answered_to_nobody(spec)),
+    at="targets",
+    places=lambda spec: (Place(f"targets[{place}].fallback") for place in _answered_to_nobody(spec)),
 )
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from fanout_crds.kinds import Decimal, Duration, Enum, Integer
 from fanout_crds.objects import ListOf, Object
-from fanout_crds.rules import Rule, as_duration, ordered
+from fanout_crds.rules import Rule, as_duration, ordered, said
 from fanout_crds.words import STATUSES, STATUSES_OR_FAULTS, Answer, Switch
 
 BackoffType = Literal["Constant", "Linear", "Exponential", "Schedule"]
@@ -30,21 +30,25 @@ class Backoff(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             "!has(self.multiplier) || !has(self.type) || self.type == 'Exponential'",
             "multiplier goes with type Exponential",
             lambda it: it.multiplier is None or it.type in (None, "Exponential"),
+            at="multiplier",
         ),
         Rule(
             "!(has(self.schedule) || has(self.preset)) || (has(self.type) && self.type == 'Schedule')",
             "schedule and preset go with type Schedule",
             lambda it: (it.schedule is None and it.preset is None) or it.type == "Schedule",
+            places=said("schedule", "preset"),
         ),
         Rule(
             "!has(self.type) || self.type != 'Schedule' || has(self.schedule) != has(self.preset)",
             "type Schedule needs exactly one of schedule and preset",
             lambda it: it.type != "Schedule" or (it.schedule is None) != (it.preset is None),
+            at="type",
         ),
         Rule(
             "!has(self.type) || self.type != 'Schedule' || !(has(self.baseDelay) || has(self.maxDelay))",
             "baseDelay and maxDelay do not go with type Schedule, which names each wait",
             lambda it: it.type != "Schedule" or (it.base_delay is None and it.max_delay is None),
+            places=said("baseDelay", "maxDelay"),
         ),
     )
     type: Annotated[
@@ -132,6 +136,7 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             "maxAttempts does not go with a backoff of type Schedule: the length of the schedule says how many attempts"
             " there are",
             lambda it: None in (it.max_attempts, it.backoff) or it.backoff.type != "Schedule",
+            at="maxAttempts",
         ),
     )
     max_attempts: Annotated[

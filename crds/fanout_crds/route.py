@@ -48,11 +48,13 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             " || (has(self.policy.hedge.mode) && self.policy.hedge.mode == 'Disabled')",
             UNDONE_ONCE,
             lambda it: it.compensate is None or it.policy is None or not hedges(it.policy),
+            at="policy.hedge",
         ),
         Rule(
             "!has(self.compensate) || !has(self.fallback) || self.fallback.type == 'Static'",
             "compensate does not go with a fallback of type Target: what that one does would not be undone",
             lambda it: it.compensate is None or it.fallback is None or it.fallback.type == "Static",
+            at="compensate",
         ),
         NOT_UNDONE,
         NOT_REPLACED,

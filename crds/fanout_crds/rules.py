@@ -7,17 +7,37 @@ express; it is checked in files and by the operator, which answers on the route'
 
 import re
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 
 import msgspec
 
 
+class Place(typing.NamedTuple):
+    """Where a value breaks a rule: the path below it, such as ``targets[2].cache``, and what is to say just there."""
+
+    at: str
+    more: str = ""
+
+
 class Rule(msgspec.Struct, frozen=True):
-    """One rule: CEL over ``self``, the sentence when it does not hold, and the same check in Python."""
+    """One rule: CEL over ``self``, the sentence when it does not hold, and the same check in Python.
+
+    *at* is the field to mend (``respond.quorum``), below what the rule is of. Where that depends on the value, as in a
+    list, `places` gives the very ones; the API server, whose rules cannot count, points at *at* even so.
+    """
 
     cel: str | None
     says: str
     holds: Callable[[typing.Any], bool]
+    at: str = ""
+    places: Callable[[typing.Any], Iterable[Place]] | None = None
+
+    def broken(self, value: object, path: str) -> Iterator[tuple[str, str]]:
+        """Give paths and sentences for what is wrong with *value*, which is at *path*; nothing where the rule holds."""
+        if self.holds(value):
+            return
+        for place in self.places(value) if self.places else (Place(self.at),):
+            yield below(path, place.at), self.says + place.more
 
 
 def matches(pattern: str, says: str) -> Rule:
@@ -42,12 +62,36 @@ def ordered(small: str, large: str, says: str, *, of: Callable[[str], str] = "se
         lambda value: (
             None in (getattr(value, less), getattr(value, more)) or getattr(value, less) <= getattr(value, more)
         ),
+        at=small,
     )
 
 
 def as_duration(field: str) -> str:
     """Write field *field* of ``self`` as a CEL duration."""
     return f"duration(self.{field})"
+
+
+def said(*fields: str) -> Callable[[typing.Any], Iterator[Place]]:
+    """Make the `places` of a rule that asks for *fields* (camelCase names) to be left out: those that are there."""
+
+    def there(value: object) -> Iterator[Place]:
+        return (Place(field) for field in fields if getattr(value, snake(field)) is not None)
+
+    return there
+
+
+def repeated(values: Iterable[Hashable]) -> Iterator[int]:
+    """Give the places of what has come before."""
+    seen = set()
+    for place, one in enumerate(values):
+        if one in seen:
+            yield place
+        seen.add(one)
+
+
+def below(path: str, at: str) -> str:
+    """Write the path of what is *at* a place (``a.b``, ``[2].name``) below *path*."""
+    return f"{path}{'.' if path and at and at[0] != '[' else ''}{at}"
 
 
 def snake(camel: str) -> str:
@@ -57,5 +101,10 @@ def snake(camel: str) -> str:
 
 def validations(rules: Iterable[Rule]) -> dict[str, object]:
     """Write rules as the part of a schema that carries them; empty without any that CEL can say."""
-    written = [{"rule": rule.cel, "message": rule.says} for rule in rules if rule.cel is not None]
+    written = [_written(rule) for rule in rules if rule.cel is not None]
     return {"x-kubernetes-validations": written} if written else {}
+
+
+def _written(rule: Rule) -> dict[str, object]:
+    out: dict[str, object] = {"rule": rule.cel, "message": rule.says}
+    return out | ({"fieldPath": f".{rule.at}"} if rule.at else {})

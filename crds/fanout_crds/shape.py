@@ -22,11 +22,13 @@ RULES: typing.Final = (
         "!has(self.status) || !has(self.statusExpression)",
         "at most one of status and statusExpression may be there",
         lambda it: it.status is None or it.status_expression is None,
+        at="statusExpression",
     ),
     Rule(
         f"!has(self.status) || !has(self.bodyExpression) || !(self.status in {list(BODILESS)})",
         "an answer of this status has no body (RFC 9110): leave bodyExpression out, or choose another status",
         lambda it: it.body_expression is None or it.status not in BODILESS,
+        at="bodyExpression",
     ),
 )
 

@@ -133,4 +133,5 @@ JOURNALLED: Final = Rule(  # of a spec
     "!has(self.sources) || !has(self.sources.postgresOutbox) || self.durability == 'Journal'",
     "sources.postgresOutbox needs durability Journal: only what is on disk may be checked off in the table",
     lambda spec: not spec.sources or not spec.sources.postgres_outbox or spec.durability == "Journal",
+    at="durability",
 )

@@ -1,8 +1,9 @@
 """Bad manifests, each with the path and the sentence it must be refused with: for files here, and again by
 tests/controlplane for the real API server.
 
-`by` says who else refuses it: RULE, the API server with the same sentence; SHAPE, the API server in its own words;
-FILES, only we (the API server cannot see it).
+`by` says who else refuses it: RULE, the API server with the same sentence, and at the same path or at the list that it
+is in, since its rules cannot count; SHAPE, the API server in its own words; FILES, only we (the API server cannot see
+it).
 """
 
 import copy
@@ -150,8 +151,8 @@ def _forward(name: str, says: str) -> Bad:
     return Bad(f"forwarded {name}", at, name, at, says, By.RULE)
 
 
-def _rule(at: str, value: Json, says: str) -> Bad:
-    return Bad(says, at, value, at, says, By.RULE)
+def _rule(at: str, value: Json, says: str, below: str = "") -> Bad:
+    return Bad(says, at, value, at + below, says, By.RULE)
 
 
 def _rate(name: str, value: Json, field: str, says: str, by: By = By.SHAPE) -> Bad:
@@ -202,7 +203,7 @@ CORPUS: typing.Final = [
             "sources": {"postgresOutbox": OUTBOX_URL},
             "targets": [{"name": "a", "url": "http://a.example"}],
         },
-        "spec",
+        "spec.durability",
         "sources.postgresOutbox needs durability Journal: only what is on disk may be checked off in the table",
         By.RULE,
     ),
@@ -226,16 +227,19 @@ CORPUS: typing.Final = [
         "spec.accept",
         {"batches": "Accept", "idempotency": {}},
         "batches: Accept does not go with idempotency, which knows a request by one key",
+        ".batches",
     ),
-    _rule("spec.accept.idempotency", {"ttl": "169h"}, "ttl must not be longer than 168h"),
+    _rule("spec.accept.idempotency", {"ttl": "169h"}, "ttl must not be longer than 168h", ".ttl"),
     _shape("spec.accept.idempotency.maxKeys", 0, "expected a whole number from 1 to 10000000, got 0"),
     Bad("a key that is none", KEY_EXPRESSION, "1", KEY_EXPRESSION, "must give a string, it gives an int", By.FILES),
     Bad("a key of nothing", KEY_EXPRESSION, "events.id", KEY_EXPRESSION, UNKNOWN_NAME, By.FILES),
     _rate("no requests", {}, "requests", "is required"),
     _rate("no request at all", {"requests": 0}, "requests", "expected a whole number from 1 to 1000000, got 0"),
     _rate("in no time", {"requests": 1, "per": "0s"}, "per", ZERO, By.RULE),
-    _rate("a header unnamed", {"requests": 1, "key": {"type": "Header"}}, "key", KEY_HEADER, By.RULE),
-    _rate("a header too many", {"requests": 1, "key": {"type": "Route", "header": "x"}}, "key", KEY_HEADER, By.RULE),
+    _rate("a header unnamed", {"requests": 1, "key": {"type": "Header"}}, "key.header", KEY_HEADER, By.RULE),
+    _rate(
+        "a header too many", {"requests": 1, "key": {"type": "Route", "header": "x"}}, "key.header", KEY_HEADER, By.RULE
+    ),
     _rate(
         "a header that is none",
         {"requests": 1, "key": {"type": "Header", "header": "x a"}},
@@ -250,16 +254,18 @@ CORPUS: typing.Final = [
     _path("nine names", "/{a}/{b}/{c}/{d}/{e}/{f}/{g}/{h}/{i}", "must not have more than 8 segments in braces"),
     _path("a name twice", "/{a}/b/{a}", "must not have the same name in braces twice")._replace(by=By.FILES),
     _shape("spec.listen.methods", ["HEAD"], "expected one of POST, PUT")._replace(path="spec.listen.methods[0]"),
-    _rule("spec.listen.methods", ["POST", "POST"], "each method may be named once"),
+    _rule("spec.listen.methods", ["POST", "POST"], "each method may be named once", "[1]"),
     _rule(
         "spec",
         good()["spec"] | {"listen": {"methods": ["POST", "GET"]}},
         "listen.methods other than POST need respond.mode Settled: who sends them wants an answer, not a receipt",
+        ".listen.methods[1]",
     ),
     _rule(
         "spec",
         good()["spec"] | {"listen": {"path": "/shop/{id}"}, "sources": {"postgresOutbox": OUTBOX_URL}},
         "sources need a listen.path without names in braces: what is fetched was sent to no path",
+        ".listen.path",
     ),
     _path("our own paths", "/-/events", "paths under /-/ are Fanout's own"),
     _path("our own path", "/-", "paths under /-/ are Fanout's own"),
@@ -272,20 +278,27 @@ CORPUS: typing.Final = [
     # targets
     _shape("spec.respond.mode", "Wait", 'expected one of Accepted, Settled, got "Wait"'),
     _shape("spec.respond.waitFor", ["Billing"], LABEL + '"Billing"')._replace(path="spec.respond.waitFor[0]"),
-    _rule("spec.respond", {"quorum": 1}, WAITING),
+    _rule("spec.respond", {"quorum": 1}, WAITING, ".quorum"),
     _rule(
         "spec",
         good()["spec"] | {"respond": {"mode": "Settled"}, "accept": {"batches": "Accept"}},
         "accept.batches: Accept goes with respond.mode Accepted only",
+        ".accept.batches",
     ),
-    _rule("spec.respond", {"mode": "Accepted", "waitFor": ["billing"]}, WAITING),
-    _rule("spec.respond", {"headers": []}, WAITING),
+    _rule("spec.respond", {"mode": "Accepted", "waitFor": ["billing"]}, WAITING, ".waitFor"),
+    _rule("spec.respond", {"headers": []}, WAITING, ".headers"),
     _rule(
         "spec.respond",
         SETTLED | {"status": 200, "statusExpression": "200"},
         "at most one of status and statusExpression may be there",
+        ".statusExpression",
     ),
-    _rule("spec.respond", SETTLED | {"status": 204, "bodyExpression": "data"}, "an answer of this status has no body"),
+    _rule(
+        "spec.respond",
+        SETTLED | {"status": 204, "bodyExpression": "data"},
+        "an answer of this status has no body",
+        ".bodyExpression",
+    ),
     _shape("spec.respond", SETTLED | {"status": 101}, "expected a whole number from 200 to 599, got 101")._replace(
         path="spec.respond.status"
     ),
@@ -314,42 +327,71 @@ CORPUS: typing.Final = [
         "spec.respond",
         {"mode": "Settled", "waitFor": ["billing"], "quorum": 2},
         "quorum must not be more than the targets that waitFor names",
+        ".quorum",
     ),
     _rule(
-        "spec.respond", {"mode": "Settled", "waitFor": ["billing", "billing"]}, "each target may be named once"
-    )._replace(path="spec.respond.waitFor"),
+        "spec.respond",
+        {"mode": "Settled", "waitFor": ["billing", "billing"]},
+        "each target may be named once",
+        ".waitFor[1]",
+    ),
     _rule(
-        "spec.respond", {"mode": "Settled", "waitFor": ["mail"]}, "respond.waitFor may only name targets of the route"
-    )._replace(path="spec"),
+        "spec.respond",
+        {"mode": "Settled", "waitFor": ["mail"]},
+        "respond.waitFor may only name targets of the route",
+        ".waitFor[0]",
+    ),
     _rule(
         "spec.respond",
         {"mode": "Settled", "quorum": 2},
         QUORUM,
-    )._replace(path="spec"),
-    _rule(f"{T}.policy.bulkhead.maxQueue", 4, QUEUED)._replace(path="spec"),
-    _rule("spec", good()["spec"] | {"respond": ELSEWHERE, "targets": [QUEUE_HERE, OTHER]}, QUEUED),
-    _rule("spec", good()["spec"] | {"respond": SETTLED, "targets": [QUEUE_HERE | AFTER_OTHER, OTHER]}, QUEUED),
+        ".quorum",
+    ),
+    _rule(f"{T}.policy.bulkhead.maxQueue", 4, QUEUED),
+    _rule(
+        "spec",
+        good()["spec"] | {"respond": ELSEWHERE, "targets": [QUEUE_HERE, OTHER]},
+        QUEUED,
+        ".targets[0].policy.bulkhead.maxQueue",
+    ),
+    _rule(
+        "spec",
+        good()["spec"] | {"respond": SETTLED, "targets": [QUEUE_HERE | AFTER_OTHER, OTHER]},
+        QUEUED,
+        ".targets[0].policy.bulkhead.maxQueue",
+    ),
     _rule(
         "spec.defaults.policy.bulkhead.maxQueue",
         4,
         "defaults.policy.bulkhead.maxQueue goes with respond.mode Settled: elsewhere nobody waits",
-    )._replace(path="spec"),
+    ),
     _rule(
         "spec", {"respond": SETTLED, "targets": [MAIL | {"fallback": STATIC | {"target": UNDO}}]}, ONE_OF_BOTH
-    )._replace(path=f"{T}.fallback", name="a fallback of two types"),
-    _rule(f"{T}.fallback", {"type": "Target"}, ONE_OF_BOTH),
-    _rule(f"{T}.fallback", {"type": "Static", "target": UNDO}, ONE_OF_BOTH)._replace(name="static without an answer"),
-    _rule(T, MAIL | {"compensate": UNDO, "fallback": {"type": "Target", "target": UNDO}}, NOT_UNDONE),
-    _rule(f"{T}.fallback", STATIC, SEEN)._replace(path="spec", name="a static answer that nobody waits for"),
+    )._replace(path=f"{T}.fallback.target", name="a fallback of two types"),
+    _rule(f"{T}.fallback", {"type": "Target"}, ONE_OF_BOTH, ".target"),
+    _rule(f"{T}.fallback", {"type": "Static", "target": UNDO}, ONE_OF_BOTH, ".static")._replace(
+        name="static without an answer"
+    ),
+    _rule(T, MAIL | {"compensate": UNDO, "fallback": {"type": "Target", "target": UNDO}}, NOT_UNDONE, ".compensate"),
+    _rule(f"{T}.fallback", STATIC, SEEN)._replace(name="a static answer that nobody waits for"),
     _rule(
-        "spec", {"respond": {"mode": "Settled", "waitFor": ["a"]}, "targets": [A, MAIL | {"fallback": STATIC}]}, SEEN
+        "spec",
+        {"respond": {"mode": "Settled", "waitFor": ["a"]}, "targets": [A, MAIL | {"fallback": STATIC}]},
+        SEEN,
+        ".targets[1].fallback",
     )._replace(name="a static answer of one that is not waited for"),
     _rule(
         "spec",
         {"respond": {"mode": "Settled"}, "targets": [A, MAIL | {"onDead": "Continue", "fallback": STATIC}]},
         SEEN,
+        ".targets[1].fallback",
     )._replace(name="a static answer of one that is not waited for by default"),
-    _rule("spec", {"respond": {"mode": "Settled", "quorum": 2}, "targets": [A, MAIL | {"onDead": "Continue"}]}, QUORUM),
+    _rule(
+        "spec",
+        {"respond": {"mode": "Settled", "quorum": 2}, "targets": [A, MAIL | {"onDead": "Continue"}]},
+        QUORUM,
+        ".respond.quorum",
+    ),
     _shape(f"{T}.fallback", {"static": {}}, "is required")._replace(path=f"{T}.fallback.type"),
     _shape(f"{T}.fallback", {"type": "static"}, FALLBACKS + 'got "static"; did you mean "Static"?')._replace(
         path=f"{T}.fallback.type"
@@ -368,16 +410,19 @@ CORPUS: typing.Final = [
         "spec",
         changed(good(), "spec.targets[0].cache", CACHE)["spec"],
         "cache goes with respond.mode Settled only: without it nobody looks at the answers",
+        ".targets[0].cache",
     ),
     _rule(
         "spec.targets[0]",
         good()["spec"]["targets"][0] | {"cache": CACHE, "compensate": {"url": "http://a.example"}},
         "cache does not go with compensate: what an earlier answer settles was not done, and cannot be undone",
+        ".cache",
     ),
     _rule(
         "spec.targets[0]",
         good()["spec"]["targets"][0] | {"cache": CACHE, "fallback": {"type": "Target", "target": UNDO}},
         "cache does not go with fallback: whether an earlier answer or another one stands in would be left to chance",
+        ".cache",
     ),
     _rule("spec.targets[0].cache", CACHE | {"ttl": "0s"}, ZERO)._replace(path="spec.targets[0].cache.ttl"),
     Bad(
@@ -442,7 +487,7 @@ CORPUS: typing.Final = [
         "tls for http",
         f"{T}",
         {"name": "a", "url": "http://a.example", "tls": {"caSecret": {"name": "a", "key": "b"}}},
-        T,
+        f"{T}.tls",
         "tls goes with an https:// url",
         By.RULE,
     ),
@@ -497,7 +542,7 @@ CORPUS: typing.Final = [
         "a body by GET",
         f"{T}.request",
         {"method": "GET", "bodyExpression": "data"},
-        f"{T}.request",
+        f"{T}.request.bodyExpression",
         "a GET has no body: leave bodyExpression out, or choose another method",
         By.RULE,
     ),
@@ -505,7 +550,7 @@ CORPUS: typing.Final = [
         "a structured event by GET",
         f"{T}.request",
         {"method": "GET", "mode": "Structured"},
-        f"{T}.request",
+        f"{T}.request.mode",
         "mode Structured goes with a method that has a body: POST, PUT or PATCH",
         By.RULE,
     ),
@@ -513,7 +558,7 @@ CORPUS: typing.Final = [
         "a structured event of another body",
         f"{T}.request",
         {"bodyExpression": "data", "mode": "Structured"},
-        f"{T}.request",
+        f"{T}.request.bodyExpression",
         "with mode Structured the body is the event: leave bodyExpression out, or mode",
         By.RULE,
     ),
@@ -531,7 +576,7 @@ CORPUS: typing.Final = [
         "a header twice",
         f"{T}.request.headers",
         [{"name": "X-a", "value": "1"}, {"name": "x-A", "value": "2"}],
-        f"{T}.request.headers",
+        f"{T}.request.headers[1].name",
         "each header may be set once, whatever its case",
         By.RULE,
     ),
@@ -612,21 +657,25 @@ CORPUS: typing.Final = [
         f"{T}.policy",
         {"hedge": {"delay": "50ms"}, "ordering": {"keyAttribute": "subject"}},
         "hedge does not go with ordering: a try that was cancelled may still arrive, after the next one of its key",
+        ".hedge",
     ),
     _rule(
         f"{T}.policy",
         {"hedge": {"delay": "50ms"}, "retry": {"budget": {"mode": "Disabled"}}},
         "hedge needs retry.budget: it bounds what hedges add while the target is slow for everybody",
+        ".hedge",
     ),
     _rule(
         f"{T}.policy",
         {"hedge": {"delay": "5s"}, "timeouts": {"attempt": "5s"}},
         "hedge.delay must be shorter than timeouts.attempt, after which all tries are over",
+        ".hedge.delay",
     ),
     _rule(
         T,
         {"name": "a", "url": "http://a.example", "policy": {"hedge": {"delay": "1s"}}, "compensate": UNDO},
         "hedge does not go with compensate: a try that was cancelled may still be carried out after the undoing",
+        ".policy.hedge",
     ),
     Bad("a key that is no string", f"{T}.policy.ordering.keyExpression", "1", KEY_AT, "must give a string", By.FILES),
     _shape(f"{T}.policy.batch.maxEvents", 1001, "expected a whole number from 1 to 1000, got 1001"),
@@ -637,7 +686,7 @@ CORPUS: typing.Final = [
         "batches in order",
         f"{T}.policy",
         {"batch": {}, "ordering": {"keyAttribute": "subject"}},
-        f"{T}.policy",
+        f"{T}.policy.batch",
         "batch does not go with ordering: deliveries of one key go one at a time",
         By.RULE,
     ),
@@ -645,7 +694,7 @@ CORPUS: typing.Final = [
         "batches with hedges",
         f"{T}.policy",
         {"batch": {}, "hedge": {"delay": "1s"}},
-        f"{T}.policy",
+        f"{T}.policy.batch",
         "batch does not go with hedge: this version sends a second try of single deliveries only",
         By.RULE,
     ),
@@ -654,21 +703,27 @@ CORPUS: typing.Final = [
             f"a batch of what is of one event: {field}",
             T,
             {"name": "a", "url": "https://a.example.com/", "policy": {"batch": {}}} | more,
-            T,
+            f"{T}.{field}",
             OF_ONE_EVENT,
             By.RULE,
         )
         for field, more in (
-            ("method", {"request": {"method": "DELETE"}}),
-            ("mode", {"request": {"mode": "Structured"}}),
-            ("path", {"request": {"pathExpression": "['a']"}}),
-            ("body", {"request": {"bodyExpression": "data"}}),
-            ("forwarded", {"request": {"forwardHeaders": ["x-a"]}}),
-            ("header", {"request": {"headers": [{"name": "x-a", "valueExpression": "event.id"}]}}),
-            ("query", {"request": {"query": [{"name": "a", "valueExpression": "event.id"}]}}),
+            ("request.method", {"request": {"method": "DELETE"}}),
+            ("request.mode", {"request": {"mode": "Structured"}}),
+            ("request.pathExpression", {"request": {"pathExpression": "['a']"}}),
+            ("request.bodyExpression", {"request": {"bodyExpression": "data"}}),
+            ("request.forwardHeaders", {"request": {"forwardHeaders": ["x-a"]}}),
+            (
+                "request.headers[0].valueExpression",
+                {"request": {"headers": [{"name": "x-a", "valueExpression": "event.id"}]}},
+            ),
+            (
+                "request.query[0].valueExpression",
+                {"request": {"query": [{"name": "a", "valueExpression": "event.id"}]}},
+            ),
             ("fallback", {"fallback": {"type": "Static", "static": {"status": 200}}}),
             ("cache", {"cache": {"ttl": "1s", "keyExpression": "event.id"}}),
-            ("compensation", {"compensate": {"url": "https://a.example.com/undo"}}),
+            ("compensate", {"compensate": {"url": "https://a.example.com/undo"}}),
         )
     ),
     _shape(f"{BREAKER}.mode", "Forced", f'expected one of {MODES}, got "Forced"; did you mean "ForcedOpen"?'),
@@ -695,45 +750,60 @@ CORPUS: typing.Final = [
     _shape(f"{T}.policy.bulkhead.maxConcurrent", 0, "expected a whole number from 1 to 4096, got 0"),
     _shape("spec.defaults.policy.timeouts.atempt", "5s", 'unknown field; did you mean "attempt"?'),
     # fields that are wrong together
-    _rule(f"{T}.policy.timeouts", {"attempt": "5s", "total": "1s"}, "attempt must not be longer than total"),
-    _rule(f"{RETRY}.backoff", {"baseDelay": "5m", "maxDelay": "1s"}, "baseDelay must not be longer than maxDelay"),
-    _rule(f"{RETRY}.backoff", {"type": "Linear", "multiplier": 2}, "multiplier goes with type Exponential"),
-    _rule(f"{RETRY}.backoff", {"schedule": ["1s"]}, "schedule and preset go with type Schedule"),
-    _rule(f"{RETRY}.backoff", {"type": "Schedule"}, "type Schedule needs exactly one of schedule and preset"),
+    _rule(
+        f"{T}.policy.timeouts", {"attempt": "5s", "total": "1s"}, "attempt must not be longer than total", ".attempt"
+    ),
+    _rule(
+        f"{RETRY}.backoff",
+        {"baseDelay": "5m", "maxDelay": "1s"},
+        "baseDelay must not be longer than maxDelay",
+        ".baseDelay",
+    ),
+    _rule(
+        f"{RETRY}.backoff", {"type": "Linear", "multiplier": 2}, "multiplier goes with type Exponential", ".multiplier"
+    ),
+    _rule(f"{RETRY}.backoff", {"schedule": ["1s"]}, "schedule and preset go with type Schedule", ".schedule"),
+    _rule(f"{RETRY}.backoff", {"type": "Schedule"}, "type Schedule needs exactly one of schedule and preset", ".type"),
     _rule(
         f"{RETRY}.backoff",
         {"type": "Schedule", "preset": "StandardWebhooks", "maxDelay": "1h"},
         "baseDelay and maxDelay do not go with type Schedule, which names each wait",
+        ".maxDelay",
     ),
     _rule(
         f"{RETRY}",
         {"maxAttempts": 3, "backoff": {"type": "Schedule", "schedule": ["1s"]}},
         "maxAttempts does not go with a backoff of type Schedule: the length of the schedule says how many attempts"
         " there are",
+        ".maxAttempts",
     ),
-    _rule(f"{T}.policy.bulkhead.adaptive", {"min": 9, "max": 3}, "min must not be more than max"),
-    _rule(f"{T}.policy.bulkhead.adaptive", {"min": 9, "initial": 3}, "min must not be more than initial"),
-    _rule(f"{T}.policy.bulkhead.adaptive", {"initial": 9, "max": 3}, "initial must not be more than max"),
+    _rule(f"{T}.policy.bulkhead.adaptive", {"min": 9, "max": 3}, "min must not be more than max", ".min"),
+    _rule(f"{T}.policy.bulkhead.adaptive", {"min": 9, "initial": 3}, "min must not be more than initial", ".min"),
+    _rule(f"{T}.policy.bulkhead.adaptive", {"initial": 9, "max": 3}, "initial must not be more than max", ".initial"),
     _rule(
         f"{T}.policy.bulkhead",
         {"maxConcurrent": 5, "adaptive": {"max": 6}},
         "min, initial and max of adaptive must not be more than maxConcurrent",
+        ".adaptive",
     ),
     _rule(
         f"{BREAKER}",
         {"openDuration": "5m", "maxOpenDuration": "1s"},
         "openDuration must not be longer than maxOpenDuration",
+        ".openDuration",
     ),
     _rule(
         f"{BREAKER}",
         {"minimumCalls": 30, "window": {"type": "Count", "size": 20}},
         "minimumCalls must not be more than window.size: the rate would never be taken",
+        ".minimumCalls",
     ),
-    _rule(f"{BREAKER}.window", {"type": "Count", "duration": "1s"}, "duration goes with type Time"),
-    _rule(f"{BREAKER}.window", {"size": 20}, "size goes with type Count"),
+    _rule(f"{BREAKER}.window", {"type": "Count", "duration": "1s"}, "duration goes with type Time", ".duration"),
+    _rule(f"{BREAKER}.window", {"size": 20}, "size goes with type Count", ".size"),
     _rule(
         f"{BREAKER}.halfOpen",
         {"maxCalls": 1, "successThreshold": 2},
         "successThreshold must not be more than maxCalls: the circuit could never close",
+        ".successThreshold",
     ),
 ]

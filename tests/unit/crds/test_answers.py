@@ -95,7 +95,7 @@ def test_a_compensation_cannot_read_what_need_not_have_been_asked() -> None:
 def test_a_circle_is_said_as_one_whatever_is_read_around_it() -> None:
     document = chain("targets.ship.body", dependsOn=["ship"])
 
-    assert faults_of(document) == ["spec.targets: dependsOn goes in a circle: pay → ship → pay"]
+    assert faults_of(document) == ["spec.targets[1].dependsOn[0]: dependsOn goes in a circle: pay → ship → pay"]
 
 
 @pytest.mark.parametrize(

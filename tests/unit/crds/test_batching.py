@@ -102,8 +102,8 @@ def test_an_order_that_is_inherited_does_not_go_with_a_batch_either() -> None:
     document = changed(good(), "spec.defaults.policy.ordering", {"keyAttribute": "subject"})
 
     assert faults_of(changed(document, f"{T}.policy.batch", {})) == [
-        f"{T}.policy: batch does not go with ordering: deliveries of one key go one at a time, once what it inherits is"
-        " merged in"
+        f"{T}.policy.batch: batch does not go with ordering: deliveries of one key go one at a time, once what it"
+        " inherits is merged in"
     ]
 
 

@@ -52,7 +52,20 @@ def test_a_circle_is_refused_with_the_way_round() -> None:
         )
     )
 
-    assert said == ["spec.targets: dependsOn goes in a circle: a → c → b → a"]
+    assert said == ["spec.targets[0].dependsOn[0]: dependsOn goes in a circle: a → c → b → a"]
+
+
+def test_a_circle_is_told_at_a_name_that_closes_it() -> None:
+    said = faults_of(
+        targets(
+            {"name": "a", "dependsOn": ["b"]},
+            {"name": "b", "dependsOn": ["d", "c"]},
+            {"name": "c", "dependsOn": ["d", "b"]},
+            {"name": "d"},
+        )
+    )
+
+    assert said == ["spec.targets[1].dependsOn[1]: dependsOn goes in a circle: b → c → b"]
 
 
 def test_a_target_of_a_saga_has_to_come_to_an_end() -> None:

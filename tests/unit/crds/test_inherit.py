@@ -263,48 +263,50 @@ def test_a_built_in_default_gives_way_to_what_is_said_beside_it(said: Json, fiel
         (
             {"circuitBreaker": {"openDuration": "10m"}},
             {"circuitBreaker": {"maxOpenDuration": "1m"}},
-            "spec.targets[0].policy.circuitBreaker: openDuration must not be longer than maxOpenDuration,"
+            "spec.targets[0].policy.circuitBreaker.openDuration: openDuration must not be longer than maxOpenDuration,"
             " once what it inherits is merged in",
         ),
         (
             {"circuitBreaker": {"minimumCalls": 30}},
             {"circuitBreaker": {"window": {"type": "Count", "size": 20}}},
-            "spec.targets[0].policy.circuitBreaker: minimumCalls must not be more than window.size: the rate would"
-            " never be taken, once what it inherits is merged in",
+            "spec.targets[0].policy.circuitBreaker.minimumCalls: minimumCalls must not be more than window.size: the"
+            " rate would never be taken, once what it inherits is merged in",
         ),
         (
             {"circuitBreaker": {"halfOpen": {"maxCalls": 1}}},
             {"circuitBreaker": {"halfOpen": {"successThreshold": 2}}},
-            "spec.targets[0].policy.circuitBreaker.halfOpen: successThreshold must not be more than maxCalls: the"
-            " circuit could never close, once what it inherits is merged in",
+            "spec.targets[0].policy.circuitBreaker.halfOpen.successThreshold: successThreshold must not be more than"
+            " maxCalls: the circuit could never close, once what it inherits is merged in",
         ),
         (
             {"timeouts": {"attempt": "10m"}},
             {"timeouts": {"total": "1m"}},
-            "spec.targets[0].policy.timeouts: attempt must not be longer than total, once what it inherits is"
+            "spec.targets[0].policy.timeouts.attempt: attempt must not be longer than total, once what it inherits is"
             " merged in",
         ),
         (
             {"retry": {"backoff": SCHEDULE}},
             {"retry": {"maxAttempts": 3}},
-            "spec.targets[0].policy.retry: maxAttempts does not go with a backoff of type Schedule: the length of the"
-            " schedule says how many attempts there are, once what it inherits is merged in",
+            "spec.targets[0].policy.retry.maxAttempts: maxAttempts does not go with a backoff of type Schedule: the"
+            " length of the schedule says how many attempts there are, once what it inherits is merged in",
         ),
         (
             {"bulkhead": {"adaptive": {"max": 30}}},
             {"bulkhead": {"maxConcurrent": 20}},
-            "spec.targets[0].policy.bulkhead: min, initial and max of adaptive must not be more than maxConcurrent,"
-            " once what it inherits is merged in",
+            "spec.targets[0].policy.bulkhead.adaptive: min, initial and max of adaptive must not be more than"
+            " maxConcurrent, once what it inherits is merged in",
         ),
         (
             {"rateLimit": {"per": "1m"}},
             {"rateLimit": {"burst": 20}},
-            "spec.targets[0].policy.rateLimit: requests is needed: how many may start in the time that per says",
+            "spec.targets[0].policy.rateLimit.requests: requests is needed: how many may start in the time that per"
+            " says",
         ),
         (
             {"hedge": {"maxExtra": 2}},
             None,
-            "spec.targets[0].policy.hedge: delay is needed: how long the first try may take before there is a second",
+            "spec.targets[0].policy.hedge.delay: delay is needed: how long the first try may take before there is a"
+            " second",
         ),
         (
             {"hedge": {"delay": "10s"}},
@@ -314,20 +316,20 @@ def test_a_built_in_default_gives_way_to_what_is_said_beside_it(said: Json, fiel
         (
             {"hedge": {"delay": "2s"}},
             {"timeouts": {"attempt": "1s"}},
-            "spec.targets[0].policy: hedge.delay must be shorter than timeouts.attempt, after which all tries are over,"
-            " once what it inherits is merged in",
+            "spec.targets[0].policy.hedge.delay: hedge.delay must be shorter than timeouts.attempt, after which all"
+            " tries are over, once what it inherits is merged in",
         ),
         (
             {"ordering": {"keyAttribute": "subject"}},
             {"hedge": {"delay": "1s"}},
-            "spec.targets[0].policy: hedge does not go with ordering: a try that was cancelled may still arrive, after"
-            " the next one of its key, once what it inherits is merged in",
+            "spec.targets[0].policy.hedge: hedge does not go with ordering: a try that was cancelled may still"
+            " arrive, after the next one of its key, once what it inherits is merged in",
         ),
         (
             {"circuitBreaker": {"slowCallRateThreshold": 50}},
             None,
-            "spec.targets[0].policy.circuitBreaker: slowCallRateThreshold needs slowCallDuration, which says what a"
-            " slow call is",
+            "spec.targets[0].policy.circuitBreaker.slowCallRateThreshold: slowCallRateThreshold needs"
+            " slowCallDuration, which says what a slow call is",
         ),
     ],
 )

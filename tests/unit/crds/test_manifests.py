@@ -100,7 +100,7 @@ def test_a_fault_found_by_compiling_has_its_line_too(tmp_path: Path) -> None:
         compile_route(one.route, Installation(), Refs(), "r1")
 
     assert [(fault.line, fault.path) for fault in map(one.placed, refused.value.faults)] == [
-        (16, "spec.targets[1].policy.timeouts")
+        (17, "spec.targets[1].policy.timeouts.attempt")
     ]
 
 

@@ -28,6 +28,31 @@ def test_one_bad_field_is_one_fault() -> None:
     assert {name: count for name, count in counts.items() if count != 1} == {}
 
 
+def test_each_target_or_name_that_breaks_a_rule_of_the_whole_is_told_by_its_own_path() -> None:
+    cached = {"cache": {"keyExpression": "data.sku", "ttl": "30s"}}
+    document = good()
+    document["spec"]["targets"][0] |= cached
+    document["spec"]["targets"] += [{"name": name, "url": f"https://{name}.example.com/"} for name in ("crm", "mail")]
+    document["spec"]["targets"][2] |= cached
+    settled = changed(document, "spec.respond", {"mode": "Settled", "waitFor": ["mail", "biling", "x"]})
+
+    assert [line.split(":")[0] for line in faults_of(document)] == ["spec.targets[0].cache", "spec.targets[2].cache"]
+    assert faults_of(settled) == [
+        'spec.respond.waitFor[1]: respond.waitFor may only name targets of the route; did you mean "billing"?',
+        "spec.respond.waitFor[2]: respond.waitFor may only name targets of the route; known here: billing, crm, mail",
+    ]
+
+
+def test_a_quorum_that_cannot_be_says_who_is_waited_for() -> None:
+    document = changed(good(), "spec.respond", {"mode": "Settled", "quorum": 2})
+    document["spec"]["targets"].append({"name": "mail", "url": "https://mail.example.com/", "onDead": "Continue"})
+
+    assert faults_of(document) == [
+        "spec.respond.quorum: respond.quorum must not be more than the targets that the caller waits for, which are"
+        " billing"
+    ]
+
+
 def test_every_fault_of_a_manifest_is_told_at_once() -> None:
     document = changed(good(), "spec.targets[0].url", "ftp://x")
     document = changed(document, "spec.suspend", 1)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fanout_crds import generate
+from fanout_crds.rules import ordered, validations
 from fanout_crds.schema import crd
 
 LIMIT = 262_144  # bytes of an annotation: what `kubectl apply` can hold
@@ -104,6 +105,26 @@ def test_every_rule_has_a_sentence() -> None:
 
     assert len(rules) > 30
     assert all(rule["message"] and "\n" not in rule["message"] for rule in rules)
+
+
+def test_a_rule_is_told_at_the_field_to_mend() -> None:
+    spec = dict(every())[".spec"]
+    told = {rule.get("fieldPath") for rule in spec["x-kubernetes-validations"]}
+
+    assert told == {
+        ".accept.batches",
+        ".accept.idempotency",
+        ".defaults.policy.bulkhead.maxQueue",
+        ".durability",
+        ".listen.methods",
+        ".listen.path",
+        ".respond.quorum",
+        ".respond.waitFor",
+        ".targets",
+    }
+    assert validations([ordered("min", "max", "…")])["x-kubernetes-validations"] == [
+        {"rule": "!has(self.min) || !has(self.max) || self.min <= self.max", "message": "…", "fieldPath": ".min"}
+    ]
 
 
 def test_get_shows_the_columns_of_the_design() -> None:

@@ -43,7 +43,7 @@ def test_policies_that_contradict_each_other_only_after_merging_are_found(fanout
     found = fanout("validate", str(tmp_path))
 
     assert found.exit_code == 1
-    assert found.stdout.startswith(f"{tmp_path}/a.yaml:7: spec.targets[0].policy.circuitBreaker: ")
+    assert found.stdout.startswith(f"{tmp_path}/a.yaml:7: spec.targets[0].policy.circuitBreaker.openDuration: ")
 
 
 def test_a_duplicate_route_and_a_contested_path_name_both_places(fanout: Run, tmp_path: pathlib.Path) -> None:

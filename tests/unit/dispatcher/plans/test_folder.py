@@ -348,7 +348,9 @@ async def test_policies_that_contradict_each_other_after_merging_are_refused_at_
     await setup.load()
 
     assert setup.sink.plans == {}
-    assert setup.sink.refused["shop/a"].startswith(f"{tmp_path}/a.yaml:7: spec.targets[0].policy.circuitBreaker: ")
+    assert setup.sink.refused["shop/a"].startswith(
+        f"{tmp_path}/a.yaml:7: spec.targets[0].policy.circuitBreaker.openDuration: "
+    )
 
 
 # --- what a file lacks, and since when --------------------------------------------------------------------------------
