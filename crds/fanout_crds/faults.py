@@ -7,9 +7,11 @@ their type only, and readers of sensitive fields ask it to be quiet.
 
 import json
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
+
+Elsewhere = Callable[[str, str], str]  # where a field belongs that the object at a path does not know; empty: nowhere
 
 SHOWN: typing.Final = 40  # characters of a string that a sentence repeats
 
@@ -51,8 +53,9 @@ class Lines(msgspec.Struct, frozen=True):
 class Faults:
     """Collects faults while a document is read."""
 
-    def __init__(self, lines: Lines | None = None) -> None:
+    def __init__(self, lines: Lines | None = None, elsewhere: Elsewhere = lambda _path, _name: "") -> None:
         self._lines = lines
+        self.elsewhere = elsewhere
         self._found: list[Fault] = []
 
     def __len__(self) -> int:

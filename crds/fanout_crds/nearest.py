@@ -3,16 +3,35 @@
 import difflib
 from collections.abc import Iterable
 
-LISTED = 12  # more names than this help nobody
+LISTED = 16  # more names than this help nobody
+LIKE = 0.6  # as "Pass" is like "PassOver": among a few words that is who was meant
+FIELD_LIKE = 0.75  # among many fields only a slip of the pen: "sepc" and "spec"
 
 
-def hint(name: str, known: Iterable[str]) -> str:
+def hint(name: str, known: Iterable[str], *, like: float = LIKE) -> str:
     """Say which of *known* was probably meant, else which there are: the tail of a sentence."""
     names = list(known)
     by_folded = {one.casefold(): one for one in names}
-    close = difflib.get_close_matches(name.casefold()[:100], by_folded, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(name.casefold()[:100], by_folded, n=1, cutoff=like)
     if close:
         return f'did you mean "{by_folded[close[0]]}"?'
     if len(names) > LISTED:
         return "no known name is near it"
     return f"known here: {', '.join(names)}" if names else "nothing is known here"
+
+
+def field_hint(name: str, known: Iterable[str], elsewhere: str) -> str:
+    """Say what an unknown field may have been meant for: one of *known*, or as *elsewhere* says, if anything."""
+    names = list(known)
+    same = [one for one in names if plain(one) == plain(name)]
+    if elsewhere and not same:
+        return elsewhere
+    return hint(same[0] if same else name, names, like=FIELD_LIKE)
+
+
+def plain(name: str) -> str:
+    """Give a field's name without what people mix up: case, hyphens, singular and plural."""
+    folded = name[:100].casefold().replace("-", "").replace("_", "")
+    if folded.endswith("ies"):
+        return f"{folded[:-3]}y"
+    return folded.removesuffix("s")

@@ -17,7 +17,7 @@ import msgspec
 
 from fanout_crds.faults import Faults, show
 from fanout_crds.kinds import Answers, Duration, Kind, Quantity, Schema
-from fanout_crds.nearest import hint
+from fanout_crds.nearest import field_hint
 from fanout_crds.rules import Rule, validations
 
 
@@ -91,7 +91,7 @@ class Object:
         known = fields(self.struct)
         for key in value:
             if key not in known:
-                faults.add(join(path, key), f"unknown field; {hint(key, known)}")
+                faults.add(join(path, key), f"unknown field; {field_hint(key, known, faults.elsewhere(path, key))}")
         for key, field in known.items():
             found = value.get(key)
             if found is not None:

@@ -4,6 +4,7 @@ Everything a field can mean stands beside it; `kubectl explain fanoutroute.spec`
 is accepted here works: fields of later versions are unknown until then.
 """
 
+from functools import partial
 from typing import Annotated, ClassVar, Literal
 
 import msgspec
@@ -16,9 +17,10 @@ from fanout_crds.endpoint import WHERE, Authentication, Callback, Endpoint, Serv
 from fanout_crds.expressions import WHEN, ExpressionText
 from fanout_crds.fallback import Fallback
 from fanout_crds.faults import Faults, Invalid, Lines, show
+from fanout_crds.homes import Homes
 from fanout_crds.kinds import Duration, Enum, Flag, Text
 from fanout_crds.listen import ANSWERED, ASKED_ANEW, UNFETCHED, Listen, claim
-from fanout_crds.nearest import hint
+from fanout_crds.nearest import field_hint
 from fanout_crds.objects import ListOf, Object, join
 from fanout_crds.policy import POLICY, Policy, hedges
 from fanout_crds.request import Request as Request
@@ -200,6 +202,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 SPEC = Object(Spec)
+HOMES = Homes(SPEC, "spec")
 
 
 class Metadata(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -239,7 +242,7 @@ def parse(document: object, *, lines: Lines | None = None, at: str = "") -> Fano
 
     *at* is the path of the document within another (an item of a List). Raises Invalid with every fault.
     """
-    faults = Faults(lines)
+    faults = Faults(lines, partial(HOMES.nearest, at=at))
     if not isinstance(document, dict):
         faults.add(at, f"expected a mapping that describes a {KIND}, got {show(document, quiet=True)}")
         raise Invalid(faults.found())
@@ -258,7 +261,7 @@ def _envelope(document: dict[str, object], at: str, faults: Faults) -> None:
     known = ("apiVersion", "kind", "metadata", "spec", "status")
     for key in document:
         if key not in known:
-            faults.add(join(at, key), f"unknown field; {hint(key, known)}")
+            faults.add(join(at, key), f"unknown field; {field_hint(key, known, faults.elsewhere(at, key))}")
     for key, expected in (("apiVersion", API_VERSION), ("kind", KIND)):
         if document.get(key) != expected:
             got = f"got {show(document[key])}" if key in document else "it is missing"

@@ -452,7 +452,7 @@ CORPUS: typing.Final = [
     _shape(f"{T}.name", "Billing", LABEL + '"Billing"'),
     Bad("a long target name", f"{T}.name", "a" * 64, f"{T}.name", "must not be longer than 63 characters, it has 64"),
     _shape(f"{T}.polcy", {}, 'unknown field; did you mean "policy"?'),
-    _shape(f"{T}.mirror", {}, "unknown field; no known name is near it"),
+    _shape(f"{T}.mirror", {}, "unknown field; known here: name, url, service, "),
     Bad("neither url nor service", f"{T}.url", GONE, T, "exactly one of url and service is needed", By.RULE),
     Bad(
         "url and service",
