@@ -21,12 +21,14 @@ class _Place(typing.NamedTuple):
     asked: Asked
     path: str
     at_hand: frozenset[str] | None  # None: every target's
+    of: str = ""  # the target that it is, or that it stands behind
     mend: str = ""
 
 
 def check(route: FanoutRoute, faults: Faults) -> None:
     """Say which answers are read where they need not be there."""
     names = tuple(target.name for target in route.spec.targets)
+    after = _after(route)
     for place in _places(route):
         for path, reads in _read(place):
             if reads.targets is None and place.at_hand is not None:
@@ -35,7 +37,7 @@ def check(route: FanoutRoute, faults: Faults) -> None:
                 faults.add(path, wrong)
             for name in reads.targets or ():
                 if name in names and place.at_hand is not None and name not in place.at_hand:
-                    faults.add(path, f"targets.{name}: {_too_early(place, name)}")
+                    faults.add(path, f"targets.{name}: {_too_early(place, _before(name, after), name)}")
 
 
 def kept(route: FanoutRoute) -> frozenset[str]:
@@ -49,24 +51,33 @@ def kept(route: FanoutRoute) -> frozenset[str]:
     return frozenset(found)
 
 
-def _too_early(place: _Place, name: str) -> str:
-    if isinstance(place.asked, Target) and place.asked.name == name:
-        return "its own answer is not there before it is asked"
+def _too_early(place: _Place, before: frozenset[str], name: str) -> str:
+    """Say why the answer of *name*, which comes after all of *before*, need not be there, and what to do."""
+    if place.of == name:
+        if isinstance(place.asked, Target):
+            return "its own answer is not there before it is asked"
+        return f"a fallback is asked because {name} was given up, whose answer is not handed on: leave it out"
+    if place.of in before:
+        return f"it is asked after {place.of}, so that its answer need not be there"
     return f"its answer need not be there by then: add {name} to {place.mend}"
 
 
 def _places(route: FanoutRoute) -> Iterator[_Place]:
-    after = {target.name: target.depends_on for target in route.spec.targets}
+    after = _after(route)
     for number, target in enumerate(route.spec.targets):
         path = f"spec.targets[{number}]"
         before, mend = _before(target.name, after), f"{path}.dependsOn"
-        yield _Place(target, path, before, mend)
+        yield _Place(target, path, before, target.name, mend)
         if target.fallback and target.fallback.target:
-            yield _Place(target.fallback.target, f"{path}.fallback.target", before, mend)
+            yield _Place(target.fallback.target, f"{path}.fallback.target", before, target.name, mend)
         if target.compensate:
-            yield _Place(target.compensate, f"{path}.compensate", before | {target.name}, mend)
+            yield _Place(target.compensate, f"{path}.compensate", before | {target.name}, target.name, mend)
     for number, callback in enumerate(route.spec.callbacks):
         yield _Place(callback, f"spec.finally[{number}]", None)
+
+
+def _after(route: FanoutRoute) -> dict[str, tuple[str, ...]]:
+    return {target.name: target.depends_on for target in route.spec.targets}
 
 
 def _before(name: str, after: dict[str, tuple[str, ...]]) -> frozenset[str]:

@@ -152,7 +152,7 @@ def _policies(route: FanoutRoute, installation: Installation, respond: plan.Resp
         said = merge(target.policy, shared) or Policy()
         recheck(said, f"spec.targets[{place}].policy", faults)
         out.append(_queued(builtin.complete(said, route.spec.durability), target, respond))
-        _check_delay(target, out[-1].timeouts.total, f"spec.targets[{place}].delay", faults)
+        _check_delay(target, out[-1].timeouts.total, respond, f"spec.targets[{place}].delay", faults)
         _check_hedge(target, said, out[-1], f"spec.targets[{place}].policy.hedge", faults)
     orders = [policy.ordering is not None for policy in out]
     graph.check(route, [policy.timeouts.total for policy in out], orders, faults)
@@ -162,8 +162,14 @@ def _policies(route: FanoutRoute, installation: Installation, respond: plan.Resp
     return out
 
 
-def _check_delay(target: Target, total: float, path: str, faults: Faults) -> None:
-    """A delivery that expires before its first attempt would be one that nobody meant."""
+def _check_delay(target: Target, total: float, respond: plan.Respond | None, path: str, faults: Faults) -> None:
+    """A delivery that expires before its first attempt would be one that nobody meant, nor one for a caller gone by."""
+    if target.delay and respond and target.name in respond.wait_for and respond.timeout <= target.delay:
+        faults.add(
+            path,
+            f"must be shorter than respond.timeout, {respond.timeout:g}s, since the caller waits for {target.name}:"
+            " shorten it, or have him wait for others only (respond.waitFor)",
+        )
     if target.delay and 0 < total <= target.delay:
         faults.add(path, f"must be shorter than the policy's timeouts.total, {total:g}s, which runs from acceptance on")
 

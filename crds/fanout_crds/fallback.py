@@ -9,6 +9,7 @@ from fanout_crds.endpoint import Endpoint
 from fanout_crds.headers import CAPTURED
 from fanout_crds.kinds import Enum, Integer, Text
 from fanout_crds.objects import ListOf, Object
+from fanout_crds.request import TYPED
 from fanout_crds.rules import Place, Rule
 
 FallbackType = Literal["Static", "Target"]
@@ -17,12 +18,13 @@ _Name = Text(  # of those that are kept of any answer: nobody could read another
     longest=32,
     pattern=rf"^({'|'.join(sorted(CAPTURED))})$",
 )
-_Body = Text(what="a text", longest=65_536, shortest=0)
+_Body = Text(what='a text, with JSON in quotes, such as "[]"', longest=65_536, shortest=0)
 
 
 class StaticHeader(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A header field of a static answer."""
 
+    RULES: ClassVar = (TYPED,)
     name: Annotated[str, _Name, "Name, in lower case: one of those that `targets.<name>.headers` may have."]
     value: Annotated[str, texts.HeaderValue, "Value, as it stands."]
 

@@ -62,6 +62,8 @@ def _walk(of: Object, steps: tuple[str, ...]) -> Iterator[Home]:
                 yield from _walk(inner, (*steps, key))
             case ListOf(item=Object() as inner):
                 yield from _walk(inner, (*steps, f"{key}[]"))
+            case _:
+                pass  # a value, or a list of them
 
 
 def _shared(steps: tuple[str, ...], here: list[str]) -> int:

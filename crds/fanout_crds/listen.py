@@ -86,6 +86,11 @@ ASKED_ANEW: Final = Rule(  # of a spec
 )
 
 
+NO_DATA: Final = (
+    "data are not at hand: listen.methods has GET only, which brings none; read path.<name> or query.<name>"
+)
+
+
 def names(path: str) -> tuple[str, ...]:
     """Give the names in braces of *path*, in order."""
     return tuple(_NAMED.findall(path))
@@ -97,10 +102,13 @@ def claim(path: str) -> str:
 
 
 def check(plan: "Plan", faults: Faults) -> None:
-    """Say which expressions of *plan* read a segment that its path does not name."""
+    """Say which expressions of *plan* read a segment that its path does not name, or data that no request brings."""
     known = names(plan.path)
+    fields_of_nothing = set(plan.methods) == {"GET"} and plan.postgres_outbox is None
     for field, text, scope in plan.expressions():
         reads = expressions.compile(text, scope).reads
+        if fields_of_nothing and reads.data:
+            faults.add(field, NO_DATA)
         if "path" in reads.variables and not known:
             faults.add(field, "path is not at hand: the route's listen.path has no segment in braces, such as {id}")
             continue

@@ -23,6 +23,12 @@ ONE_VALUE = Rule(
     "exactly one of value and valueExpression is needed",
     lambda one: (one.value is None) != (one.value_expression is None),
 )
+TYPED = Rule(  # of a header
+    None,  # in CEL it would cost more than three times what an API server allows for a definition's rules
+    f"a Content-Type is {texts.A_MEDIA_TYPE}",
+    lambda one: one.name.lower() != "content-type" or one.value is None or texts.is_media_type(one.value),
+    at="value",
+)
 _VALUE_EXPRESSION = (
     "Value as an expression in CEL that gives a string, a number or a boolean; null: the {} is left out. Where it fails"
     " the delivery is dead (ExpressionFailed). Unset: value says it."

@@ -13,7 +13,7 @@ import msgspec
 from fanout_crds import expressions, texts
 from fanout_crds.expressions import ANSWER_BODY, ANSWER_STATUS, ANSWER_VALUE, ExpressionText, Scope
 from fanout_crds.faults import Faults
-from fanout_crds.request import ONE_VALUE
+from fanout_crds.request import ONE_VALUE, TYPED
 from fanout_crds.rules import Rule
 
 BODILESS: typing.Final = (204, 205, 304)  # statuses of answers that have no body (RFC 9110 §15.3.5, 15.3.6, 15.4.5)
@@ -36,7 +36,7 @@ RULES: typing.Final = (
 class AnswerHeader(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A header field of the answer."""
 
-    RULES: ClassVar = (ONE_VALUE,)
+    RULES: ClassVar = (ONE_VALUE, TYPED)
     name: Annotated[str, texts.AnswerHeader, "Name, in any case (RFC 9110 §5.1)."]
     value: Annotated[str | None, texts.HeaderValue, "Value, sent as it stands. Unset: valueExpression gives it."] = None
     value_expression: Annotated[

@@ -149,6 +149,16 @@ AnswerHeader = Text(
         lacks(r"^[fF][aA][nN][oO][uU][tT]-", "headers fanout-… are set by Fanout itself"),
     ),
 )
+_QUOTED = r'"([^"\\]|\\.)*"'
+_MEDIA_TYPE = re.compile(rf"{_TOKEN}/{_TOKEN}([ \t]*;[ \t]*({_TOKEN}=({_TOKEN}|{_QUOTED}))?)*")
+A_MEDIA_TYPE = 'a media type, such as "text/html" (RFC 9110 §8.3)'
+
+
+def is_media_type(text: str) -> bool:
+    """Whether *text* is what a Content-Type may be: with any other value it must not be sent (RFC 9110 §2.2)."""
+    return _MEDIA_TYPE.fullmatch(text) is not None
+
+
 KeyHeader = Text(what='a header name such as "x-tenant" (RFC 9110 token)', longest=128, pattern=rf"^{_TOKEN}$")
 HeaderValue = Text(
     what="a header value: visible ASCII, spaces inside only (RFC 9110)",

@@ -8,8 +8,9 @@ import typing
 
 import msgspec
 
-from fanout_crds import expressions, shape
+from fanout_crds import expressions, shape, texts
 from fanout_crds.expressions import ANSWER_BODY, ANSWER_STATUS, ANSWER_VALUE, Activation, Failed, Scope
+from fanout_crds.faults import show
 from fanout_crds.plan import Respond
 from fanout_dispatcher.values.answers import Heard
 from fanout_dispatcher.values.event import Head
@@ -75,6 +76,8 @@ class Shape:
                 value = header(literal if field is None else field.value(activation))
             except NotAHeader as why:
                 raise Unshaped(f"respond.headers[{name.decode()}].valueExpression: {why}") from None
+            if name == CONTENT_TYPE and field is not None and value is not None:
+                _check_type(field, value.decode())
             if value is not None:
                 yield name, value
 
@@ -116,6 +119,12 @@ def _status(field: _Field, activation: Activation) -> int:
     if status not in STATUSES:
         raise field.unshaped(f"it gives {status}, and a status is a whole number from 200 to 599")
     return typing.cast(int, status)
+
+
+def _check_type(field: _Field, value: str) -> None:
+    if not texts.is_media_type(value):
+        found = show(value)
+        raise field.unshaped(f"a Content-Type is {texts.A_MEDIA_TYPE}; it gives {found}, and null leaves it to Fanout")
 
 
 def _content(field: _Field, activation: Activation) -> tuple[bytes, bytes]:

@@ -105,6 +105,7 @@ UNDO: Json = {"url": "https://b.example.com/undo"}
 MAIL: Json = {"name": "mail", "url": "https://mail.example.com/events"}
 A: Json = {"name": "a", "url": "https://a.example.com/events"}
 STATIC: Json = {"type": "Static", "static": {"body": "[]"}}
+MEDIA_TYPE = 'a Content-Type is a media type, such as "text/html" (RFC 9110 §8.3)'
 ONE_OF_BOTH: typing.Final = "type Static needs static and no target, type Target needs target and no static"
 NOT_UNDONE = "compensate does not go with a fallback of type Target: what that one does would not be undone"
 SEEN = "a fallback of type Static is for a caller: respond.mode must be Settled, and the caller wait for its target"
@@ -132,6 +133,11 @@ OTHER: Json = {"name": "b", "url": "http://b.example"}
 AFTER_OTHER: Json = {"dependsOn": ["b"]}
 ELSEWHERE: Json = {"mode": "Settled", "waitFor": ["b"]}
 BACKOFFS = "Constant, Linear, Exponential, Schedule"
+
+
+def static_type(text: str) -> Json:
+    """A static answer of this media type."""
+    return {"type": "Static", "static": {"headers": [{"name": "content-type", "value": text}]}}
 
 
 def _path(name: str, value: str, says: str) -> Bad:
@@ -406,6 +412,26 @@ CORPUS: typing.Final = [
         {"type": "Static", "static": {"headers": [{"name": "Content-Type", "value": "text/plain"}]}},
         'expected a header that is kept of answers, in lower case, such as "content-type", got "Content-Type"',
     )._replace(path=f"{T}.fallback.static.headers[0].name"),
+    *(
+        _shape(
+            f"{T}.fallback",
+            {"type": "Static", "static": {"body": body}},
+            f'expected a text, with JSON in quotes, such as "[]", got {got}',
+        )._replace(path=f"{T}.fallback.static.body", name=f"a static body that is {got}")
+        for body, got in (([], "a list"), ({"stock": 0}, "a mapping"), (0, "0"))
+    ),
+    *(
+        Bad(f"Content-Type {text!r} at {at}", at, value, f"{at}{path}", MEDIA_TYPE, By.FILES)
+        for text in ("", "json", "text/html; charset")
+        for at, value, path in (
+            ("spec.respond", SETTLED | {"headers": [{"name": "Content-Type", "value": text}]}, ".headers[0].value"),
+            (
+                "spec",
+                {"respond": SETTLED, "targets": [A | {"fallback": static_type(text)}]},
+                ".targets[0].fallback.static.headers[0].value",
+            ),
+        )
+    ),
     _rule(
         "spec",
         changed(good(), "spec.targets[0].cache", CACHE)["spec"],

@@ -68,7 +68,7 @@ def test_a_compensation_reads_what_its_own_target_answered_and_a_callback_all_of
         ),
         (
             "targets.ship.body",
-            "targets.ship: its answer need not be there by then: add ship to spec.targets[1].dependsOn",
+            "targets.ship: it is asked after pay, so that its answer need not be there",
         ),
         ("targets.resrve.body", 'no target is named resrve; did you mean "reserve"?'),
         ("targets.pay.body", "targets.pay: its own answer is not there before it is asked"),
@@ -87,8 +87,21 @@ def test_a_compensation_cannot_read_what_need_not_have_been_asked() -> None:
     undo = {"url": "https://pay.example.com/", "request": {"bodyExpression": "targets.ship.body"}}
 
     assert faults_of(chain("data", compensate=undo)) == [
-        "spec.targets[1].compensate.request.bodyExpression: targets.ship: its answer need not be there by then: add"
-        " ship to spec.targets[1].dependsOn"
+        "spec.targets[1].compensate.request.bodyExpression: targets.ship: it is asked after pay, so that its answer"
+        " need not be there"
+    ]
+
+
+def test_a_fallback_does_not_read_what_its_own_target_answered() -> None:
+    """To depend on the target, as other answers want it, would be of no use: it is asked because that one failed."""
+    instead = {
+        "type": "Target",
+        "target": {"url": "https://b.example.com/", "request": {"bodyExpression": "targets.pay"}},
+    }
+
+    assert faults_of(chain("data", fallback=instead)) == [
+        "spec.targets[1].fallback.target.request.bodyExpression: targets.pay: a fallback is asked because pay was given"
+        " up, whose answer is not handed on: leave it out"
     ]
 
 

@@ -238,6 +238,23 @@ def test_a_delay_as_long_as_the_whole_delivery_may_take_is_refused() -> None:
     )
 
 
+@pytest.mark.parametrize(("delay", "timeout"), [("10s", None), ("3s", "2s"), ("2s", "2s")])
+def test_a_target_that_a_caller_waits_for_is_asked_before_his_time_is_up(delay: str, timeout: str | None) -> None:
+    late = {"name": "a", "url": "http://a.example", "delay": delay}
+    soon = {"name": "b", "url": "http://b.example"}
+    waits = {"mode": "Settled"} | ({"timeout": timeout} if timeout else {})
+
+    with pytest.raises(Invalid) as refused:
+        compiled(route(late, soon, respond=waits))
+    compiled(route(late, soon, respond=waits | {"waitFor": ["b"]}))
+    compiled(route(late | {"delay": "1500ms"}, soon, respond=waits))
+
+    assert str(refused.value) == (
+        f"spec.targets[0].delay: must be shorter than respond.timeout, {timeout or '10s'}, since the caller waits for"
+        " a: shorten it, or have him wait for others only (respond.waitFor)"
+    )
+
+
 def test_a_plan_that_fits_nowhere_is_refused() -> None:
     headers = [{"name": f"x-{number}", "value": "v" * 2048} for number in range(16)]
     targets = [{"name": f"t{n}", "url": "http://a.example", "request": {"headers": headers}} for n in range(64)]

@@ -85,3 +85,24 @@ def test_a_question_has_no_first_answer_to_be_given_again(methods: tuple[Method,
     spec = Spec(targets=(), listen=Listen(methods=methods), accept=Accept(idempotency=Idempotency()))
 
     assert ASKED_ANEW.holds(spec) is holds
+
+
+@pytest.mark.parametrize("text", ["data.sku == '7'", "has(data.sku)", "data['sku'] == event.id"])
+def test_a_route_that_is_only_asked_by_get_has_no_data_to_read(text: str) -> None:
+    target = {"name": "stock", "url": "https://stock.example.com/", "when": text}
+
+    said = faults_of(listen={"methods": ["GET"]}, respond=SETTLED, targets=[target])
+
+    assert said == [
+        "spec.targets[0].when: data are not at hand: listen.methods has GET only, which brings none; read path.<name>"
+        " or query.<name>"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("methods", "text"), [(["GET", "POST"], "data.sku == '7'"), (["GET"], "data == null"), (["DELETE"], "data.all")]
+)
+def test_data_may_be_read_where_some_request_may_bring_them(methods: Json, text: str) -> None:
+    target = {"name": "stock", "url": "https://stock.example.com/", "when": text}
+
+    assert compiled(listen={"methods": methods}, respond=SETTLED, targets=[target]).targets[0].when == text

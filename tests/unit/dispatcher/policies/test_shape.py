@@ -1,5 +1,6 @@
 """The answer that a route makes of what its targets said."""
 
+import json
 import re
 import typing
 
@@ -138,6 +139,30 @@ def test_a_content_type_that_is_set_stands_in_for_ours() -> None:
     html = AnswerHeader(name="Content-Type", value="text/html")
 
     assert of(headers=(html,), body_expression="'<p>'").headers == {b"content-type": b"text/html"}
+
+
+@pytest.mark.parametrize("text", ["", " ", "json", "/", "text/html; charset", "text/html charset=utf-8"])
+def test_a_content_type_that_is_none_is_not_sent(text: str) -> None:
+    """A sender must not generate what does not match its grammar (RFC 9110 §2.2, §8.3.1)."""
+    typed = AnswerHeader(name="Content-Type", value_expression=f"'{text}'")
+
+    with pytest.raises(Unshaped) as refused:
+        of(headers=(typed,), body_expression="'<p>'")
+
+    assert str(refused.value) == (
+        'respond.headers[Content-Type].valueExpression: a Content-Type is a media type, such as "text/html" (RFC 9110'
+        f" §8.3); it gives {json.dumps(text.strip())}, and null leaves it to Fanout"
+    )
+
+
+@pytest.mark.parametrize("text", ["text/html", 'a/b+c; q="x;\\"y";v=1', "text/plain ; charset=utf-8"])
+def test_any_media_type_is_sent_as_it_stands(text: str) -> None:
+    typed = AnswerHeader(name="Content-Type", value_expression="data.type")
+    event = json.dumps({"type": text}).encode()
+
+    made = Shape(said.Shape(headers=(typed,))).of(HEAD, event, (A,))
+
+    assert made.headers == {b"content-type": text.encode()}
 
 
 def test_an_answer_whose_status_allows_no_body_has_none() -> None:
