@@ -8,6 +8,7 @@ import typing
 
 from fanout_crds import plan
 from fanout_crds.faults import Faults
+from fanout_crds.inherit import switch
 from fanout_crds.request import Request
 from fanout_crds.route import FanoutRoute, Target
 
@@ -24,20 +25,20 @@ def check(route: FanoutRoute, policies: list[plan.Policy], respond: plan.Respond
     for place, (target, policy) in enumerate(zip(targets, policies, strict=True)):
         if policy.batch is None:
             continue
-        at = f"spec.targets[{place}]"
+        at, off = f"spec.targets[{place}]", switch(target.policy, "batch")
         for field in (target.request or Request()).of_one_event:
             faults.add(f"{at}.request.{field}", NOT_ALONE)
         if graph:
             faults.add(
                 f"{at}.policy.batch",
                 "does not go with dependsOn, compensate, fallback or finally: this version sends batches only on a"
-                " route whose targets are each on their own",
+                f" route whose targets are each on their own{off}",
             )
         if respond is not None and target.name in respond.wait_for:
             faults.add(
                 f"{at}.policy.batch",
                 "does not go with a caller that waits for the target: its answer is for all events of a batch; name the"
-                " targets to wait for in respond.waitFor",
+                f" targets to wait for in respond.waitFor{off}",
             )
         _check_wait(target, policy.batch, policy.timeouts.total, f"{at}.policy.batch.maxWait", faults)
 

@@ -106,7 +106,7 @@ def compile(route: FanoutRoute, installation: Installation, refs: Refs, revision
         methods=(route.spec.listen and route.spec.listen.methods) or ("POST",),
     )
     faults = Faults()
-    listen.check(made, faults)
+    listen.check(made, _numbered(route), faults)
     _check_caches(made, faults)
     faults.check()
     everybody = [*resolved, *(one for _, _, one, _ in behind)]
@@ -118,6 +118,15 @@ def compile(route: FanoutRoute, installation: Installation, refs: Refs, revision
         credentials=credentials,
         unresolved=tuple((one.name, why) for one in everybody for why in one.unresolved) + source.unresolved,
     )
+
+
+def _numbered(route: FanoutRoute) -> dict[str, str]:
+    """The paths of headers, by which a plan knows them only by name, as the manifest has them: by number."""
+    return {
+        f"{path}.request.headers[{header.name}]": f"{path}.request.headers[{place}]"
+        for path, asked in route.spec.places()
+        for place, header in enumerate((asked.request or Request()).headers)
+    }
 
 
 def _respond(route: FanoutRoute) -> plan.Respond | None:

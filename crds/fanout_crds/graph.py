@@ -4,6 +4,7 @@ The API server cannot see these: a name that no target has, a circle, a saga tha
 """
 
 from fanout_crds.faults import Faults
+from fanout_crds.inherit import switch
 from fanout_crds.nearest import hint
 from fanout_crds.route import FanoutRoute, Target
 
@@ -23,7 +24,7 @@ def check(route: FanoutRoute, totals: list[float], orders: list[bool], faults: F
                 faults.add(
                     f"spec.targets[{place}].policy.ordering",
                     "does not go with dependsOn, compensate, fallback or finally: this version keeps order only on a"
-                    " route whose targets are each on their own",
+                    f" route whose targets are each on their own{switch(targets[place].policy, 'ordering')}",
                 )
     if any(target.compensate for target in targets):
         for place, total in enumerate(totals):
@@ -43,7 +44,8 @@ def _check_names(targets: tuple[Target, ...], faults: Faults) -> None:
                 faults.add(path, "a target cannot depend on itself")
             elif name not in names:
                 others = [other for other in names if other != target.name]
-                faults.add(path, f"no target is named {name}; {hint(name, others)}")
+                known = hint(name, others) if others else "there is no other"
+                faults.add(path, f"no target is named {name}; {known}")
 
 
 def _step(way: list[str], targets: tuple[Target, ...]) -> str:

@@ -13,6 +13,7 @@ from fanout_crds.nearest import plain
 from fanout_crds.objects import ListOf, Object, fields
 from fanout_crds.rules import below
 
+UP = 1  # of a distance: the part that leads upwards, where only a name that is spelt alike is looked for
 FARTHEST = 3  # levels up and down; what is farther away is something else that happens to have that name
 _PLACE = re.compile(r"\[\d+\]")
 
@@ -42,12 +43,12 @@ class Homes:
         """
         path = path.removeprefix(at).removeprefix(".")
         here = path.split(".") if path else []
-        found = [(_distance(home.steps, here), home.name != name, home) for home in self._by_name.get(plain(name), ())]
-        near = [one for one in found if one[0] <= FARTHEST]
+        found = [(_far(home.steps, here), home.name != name, home) for home in self._by_name.get(plain(name), ())]
+        near = [(far, other, home) for far, other, home in found if far and not (other and far[UP])]
         if not near:
             return ""
         best = min(one[:2] for one in near)
-        homes = [home for distance, other, home in near if (distance, other) == best]
+        homes = [home for far, other, home in near if (far, other) == best]
         places = " or ".join(below(at, _written(home.steps, here)) or "the document itself" for home in homes[:2])
         if homes[0].name == name:
             return f'"{name}" belongs to {places}'
@@ -76,8 +77,11 @@ def _shared(steps: tuple[str, ...], here: list[str]) -> int:
     return count
 
 
-def _distance(steps: tuple[str, ...], here: list[str]) -> int:
-    return len(steps) + len(here) - 2 * _shared(steps, here)
+def _far(steps: tuple[str, ...], here: list[str]) -> tuple[int, int] | None:
+    """How far *steps* lead from *here*: levels in all, and upwards. None: too far, or into something beside it."""
+    shared = _shared(steps, here)
+    down, up = len(steps) - shared, len(here) - shared
+    return None if down + up > FARTHEST or (up and down > 1) else (down + up, up)
 
 
 def _written(steps: tuple[str, ...], here: list[str]) -> str:

@@ -14,6 +14,8 @@ from fanout_crds.objects import Object, check, completing, fields, join
 
 MERGED: typing.Final = ", once what it inherits is merged in"
 
+INHERITED: typing.Final = "; it is inherited, and mode Disabled switches it off here"
+
 S = typing.TypeVar("S", bound=msgspec.Struct)
 
 
@@ -29,6 +31,11 @@ def merge(over: S | None, under: S | None) -> S | None:
         elif isinstance(field.kind, Object) and not field.kind.whole:
             taken[field.name] = merge(mine, theirs)
     return msgspec.structs.replace(over, **taken)
+
+
+def switch(policy: msgspec.Struct | None, part: str) -> str:
+    """Say how a target leaves out *part* where its own *policy* does not ask for it; else nothing."""
+    return INHERITED if policy is None or getattr(policy, part) is None else ""
 
 
 def recheck(value: msgspec.Struct | None, path: str, faults: Faults) -> None:

@@ -65,12 +65,17 @@ class Text:
 
     def read(self, value: object, path: str, faults: Faults) -> typing.Any:
         if not isinstance(value, str) or (not value and self.shortest):
-            return faults.add(path, f"expected {self.what}, got {show(value, quiet=self.quiet)}")
+            quotes = "; put it in quotes" if self._would_do(value) else ""
+            return faults.add(path, f"expected {self.what}, got {show(value, quiet=self.quiet)}{quotes}")
         if len(value) > self.longest:
             return faults.add(path, f"must not be longer than {self.longest} characters, it has {len(value)}")
         if self.pattern and not re.fullmatch(self.pattern, value):
             return faults.add(path, f"expected {self.what}, got {show(value, quiet=self.quiet)}")
         return first_broken(self.rules, value, path, faults)
+
+    def _would_do(self, value: object) -> bool:
+        """Whether *value*, a number say, is one for YAML only, and as text would do."""
+        return isinstance(value, bool | int | float) and self.read(show(value), "", Faults()) is not None
 
 
 @dataclass(frozen=True)

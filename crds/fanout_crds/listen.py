@@ -7,6 +7,7 @@ its methods. Every plane that keeps account of paths does it by their `claim`.
 """
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
@@ -101,12 +102,17 @@ def claim(path: str) -> str:
     return _NAMED.sub("{}", path) if "{" in path else path
 
 
-def check(plan: "Plan", faults: Faults) -> None:
-    """Say which expressions of *plan* read a segment that its path does not name, or data that no request brings."""
+def check(plan: "Plan", written: Mapping[str, str], faults: Faults) -> None:
+    """Say which expressions of *plan* read a segment that its path does not name, or data that no request brings.
+
+    *written* has the paths that are others in the manifest.
+    """
     known = names(plan.path)
     fields_of_nothing = set(plan.methods) == {"GET"} and plan.postgres_outbox is None
     for field, text, scope in plan.expressions():
         reads = expressions.compile(text, scope).reads
+        whole, _, last = field.rpartition(".")
+        field = f"{written.get(whole, whole)}.{last}"
         if fields_of_nothing and reads.data:
             faults.add(field, NO_DATA)
         if "path" in reads.variables and not known:

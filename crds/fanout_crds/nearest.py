@@ -1,10 +1,13 @@
 """The nearest known name, for people who mistyped one. Used wherever a closed set of names is read."""
 
 import difflib
+import json
 from collections.abc import Iterable
 
 LISTED = 16  # more names than this help nobody
 LIKE = 0.6  # as "Pass" is like "PassOver": among a few words that is who was meant
+MEANT = 2  # names that may both have been meant
+SHORTEST = 3  # characters in which names are alike that begin alike
 FIELD_LIKE = 0.75  # among many fields only a slip of the pen: "sepc" and "spec"
 
 
@@ -24,9 +27,16 @@ def field_hint(name: str, known: Iterable[str], elsewhere: str) -> str:
     """Say what an unknown field may have been meant for: one of *known*, or as *elsewhere* says, if anything."""
     names = list(known)
     same = [one for one in names if plain(one) == plain(name)]
-    if elsewhere and not same:
-        return elsewhere
-    return hint(same[0] if same else name, names, like=FIELD_LIKE)
+    longer = [one for one in names if _abridged(name, one)]
+    if same or 0 < len(longer) <= MEANT:
+        return f"did you mean {' or '.join(json.dumps(one) for one in same or longer)}?"
+    return elsewhere or hint(name, names, like=FIELD_LIKE)
+
+
+def _abridged(one: str, other: str) -> bool:
+    """Whether one of two names is the beginning of the other, as key is of keyExpression."""
+    short, long = sorted((one.casefold(), other.casefold()), key=len)
+    return len(short) >= SHORTEST and long.startswith(short)
 
 
 def plain(name: str) -> str:

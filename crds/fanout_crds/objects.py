@@ -16,7 +16,7 @@ from functools import cache
 import msgspec
 
 from fanout_crds.faults import Faults, show
-from fanout_crds.kinds import Answers, Duration, Kind, Quantity, Schema
+from fanout_crds.kinds import Answers, Duration, Enum, Kind, Quantity, Schema
 from fanout_crds.nearest import field_hint
 from fanout_crds.rules import Rule, validations
 
@@ -78,7 +78,7 @@ class Object:
 
     def read(self, value: object, path: str, faults: Faults) -> typing.Any:
         if not isinstance(value, dict):
-            return faults.add(path, f"expected a mapping, got {show(value, quiet=True)}")
+            return faults.add(path, f"expected a mapping, got {show(value, quiet=True)}; {self._instead(value)}")
         before = len(faults)
         read = dict(self._read(value, path, faults))
         if len(faults) > before:
@@ -86,6 +86,17 @@ class Object:
         made = self.struct(**read)
         check(made, path, faults)
         return made
+
+    def _instead(self, value: object) -> str:
+        """Say what to write in place of *value*, which is no mapping."""
+        if value is True and self._needs_nothing():
+            return "write {} for its defaults"
+        return f"known here: {', '.join(fields(self.struct))}"
+
+    def _needs_nothing(self) -> bool:
+        nothing = Faults()
+        self.read({}, "", nothing)
+        return not nothing and not completing(self.struct)
 
     def _read(self, value: dict[str, object], path: str, faults: Faults) -> Iterator[tuple[str, object]]:
         known = fields(self.struct)
@@ -97,7 +108,8 @@ class Object:
             if found is not None:
                 yield field.name, field.kind.read(found, join(path, key), faults)
             elif field.required:
-                faults.add(join(path, key), "is required")
+                words = f": {' or '.join(field.kind.words)}" if isinstance(field.kind, Enum) else ""
+                faults.add(join(path, key), f"is required{words}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +135,7 @@ class ListOf:
 
     def read(self, value: object, path: str, faults: Faults) -> typing.Any:
         if not isinstance(value, list):
-            return faults.add(path, f"expected a list, got {show(value, quiet=True)}")
+            return faults.add(path, f"expected a list, got {show(value, quiet=True)}{self._instead(value)}")
         if not self.least <= len(value) <= self.most:
             return faults.add(path, f"expected {self.least} to {self.most} items, got {len(value)}")
         self._check_keys(value, path, faults)
@@ -134,6 +146,14 @@ class ListOf:
                 for at, says in rule.broken(items, path):
                     faults.add(at, says)
         return items
+
+    def _instead(self, value: object) -> str:
+        """Say how a list is written of *value*: the tail of a sentence."""
+        if isinstance(value, dict):
+            return '; each of its items begins with "- "'
+        alone = Faults()
+        self.item.read(value, "", alone)
+        return "" if alone else f"; write [{show(value)}]"
 
     def _check_keys(self, value: list[object], path: str, faults: Faults) -> None:
         seen: dict[str, int] = {}

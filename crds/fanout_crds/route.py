@@ -4,6 +4,7 @@ Everything a field can mean stands beside it; `kubectl explain fanoutroute.spec`
 is accepted here works: fields of later versions are unknown until then.
 """
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Annotated, ClassVar, Literal
 
@@ -196,9 +197,19 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     def everybody(self) -> tuple[Asked, ...]:
         """Everybody who may be asked something."""
-        instead = (one.fallback.target for one in self.targets if one.fallback and one.fallback.target)
-        undoing = (one.compensate for one in self.targets if one.compensate)
-        return (*self.targets, *instead, *undoing, *self.callbacks)
+        return tuple(asked for _, asked in self.places())
+
+    def places(self) -> Iterator[tuple[str, Asked]]:
+        """Everybody who may be asked something, after the path at which that is said."""
+        targets = [(f"spec.targets[{place}]", one) for place, one in enumerate(self.targets)]
+        yield from targets
+        yield from (
+            (f"{at}.fallback.target", one.fallback.target)
+            for at, one in targets
+            if one.fallback and one.fallback.target
+        )
+        yield from ((f"{at}.compensate", one.compensate) for at, one in targets if one.compensate)
+        yield from ((f"spec.finally[{place}]", one) for place, one in enumerate(self.callbacks))
 
 
 SPEC = Object(Spec)

@@ -51,6 +51,7 @@ ListenPath = Text(
             r"^(/([^/{}]*|\{[A-Za-z_][A-Za-z0-9_]{0,31}\}))+$",
             "braces hold a whole segment, and in it a name such as {id}: letters, digits and _, up to 32",
         ),
+        lacks(r"/:", "a segment that stands for any is in braces: {id}, not :id"),
         lacks(r"(\{.*){9}", "must not have more than 8 segments in braces"),
         Rule(None, "must not have the same name in braces twice", _each_once),
         matches(

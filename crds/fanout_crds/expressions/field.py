@@ -26,7 +26,8 @@ class ExpressionText:
 
     def read(self, value: object, path: str, faults: Faults) -> str | None:
         if not isinstance(value, str) or not value.strip():
-            faults.add(path, f"expected {self.what}, got {show(value)}")
+            quotes = "" if value is None or isinstance(value, str) else "; put it in quotes"
+            faults.add(path, f"expected {self.what}, got {show(value)}{quotes}")
             return None
         try:
             compile_expression(value, self.scope)

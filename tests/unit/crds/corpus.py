@@ -273,6 +273,7 @@ CORPUS: typing.Final = [
         "sources need a listen.path without names in braces: what is fetched was sent to no path",
         ".listen.path",
     ),
+    _path("a segment after a colon", "/shop/:id", "a segment that stands for any is in braces: {id}, not :id"),
     _path("our own paths", "/-/events", "paths under /-/ are Fanout's own"),
     _path("our own path", "/-", "paths under /-/ are Fanout's own"),
     _path("empty segment", "/a//b", SEGMENTS),

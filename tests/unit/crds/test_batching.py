@@ -86,6 +86,15 @@ def test_a_batch_and_a_graph_do_not_go_together() -> None:
     ]
 
 
+def test_a_batch_that_is_inherited_is_told_with_how_a_target_leaves_it_out() -> None:
+    document = changed(changed(good(), "spec.respond.mode", "Settled"), "spec.defaults.policy.batch", {})
+
+    [said] = faults_of(document)
+
+    assert said.startswith(f"{T}.policy.batch: does not go with a caller that waits for the target")
+    assert said.endswith("; it is inherited, and mode Disabled switches it off here")
+
+
 def test_a_caller_cannot_wait_for_a_target_that_takes_batches_but_for_another() -> None:
     document = changed(changed(good(), "spec.respond.mode", "Settled"), f"{T}.policy.batch", {})
     other = {"name": "payment", "url": "https://payment.example.com/"}

@@ -80,6 +80,18 @@ def test_a_target_of_a_saga_has_to_come_to_an_end() -> None:
     ]
 
 
+def test_an_order_that_is_inherited_is_told_with_how_a_target_leaves_it_out() -> None:
+    document = targets({"name": "a"}, {"name": "b", "dependsOn": ["a"], "policy": {"ordering": {"mode": "Disabled"}}})
+
+    said = faults_of(changed(document, "spec.defaults.policy.ordering", {"keyAttribute": "subject"}))
+
+    assert said == [
+        "spec.targets[0].policy.ordering: does not go with dependsOn, compensate, fallback or finally: this version"
+        " keeps order only on a route whose targets are each on their own; it is inherited, and mode Disabled switches"
+        " it off here"
+    ]
+
+
 def test_who_stands_behind_the_targets_is_named_after_what_it_is_for() -> None:
     document = targets(
         {"name": "payment", "compensate": {"url": "https://payment.example.com/refunds"}},

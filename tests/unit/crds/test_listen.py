@@ -65,6 +65,20 @@ def test_a_name_that_the_path_has_not_is_refused_with_the_nearest_one() -> None:
     ]
 
 
+def test_a_header_is_told_by_its_number_as_in_the_manifest_also_behind_the_targets() -> None:
+    headers = [{"name": "x-a", "value": "1"}, {"name": "x-b", "valueExpression": "path.prodct"}]
+    one = {"url": "https://stock.example.com/", "request": {"headers": headers}}
+    targets = [one | {"name": "stock", "compensate": one}]
+
+    said = faults_of(listen={"path": "/shop/{product}"}, targets=targets, **{"finally": [one | {"name": "done"}]})
+
+    assert [line.partition(": ")[0] for line in said] == [
+        "spec.targets[0].request.headers[1].valueExpression",
+        "spec.targets[0].compensate.request.headers[1].valueExpression",
+        "spec.finally[0].request.headers[1].valueExpression",
+    ]
+
+
 def test_on_a_path_without_names_there_is_nothing_to_read() -> None:
     said = faults_of(targets=mapped("['stock', path.id]"))
 
