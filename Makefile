@@ -1,6 +1,6 @@
 # What people and CI run. Paths are relative and verbs are phony, so a checkout's path may hold spaces.
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-cluster test e2e check fmt bench bench-control sim faults binaries crd chart dist lock clean
+.PHONY: help install demo demo-cluster test e2e check fmt bench bench-control sim faults binaries scanner crd chart dist lock clean
 PYTHON_ENV := .venv/bin/python
 
 help:  ## Tell the verbs
@@ -16,7 +16,7 @@ demo-cluster: install binaries  ## The same by kubectl apply, against a real Kub
 	@$(PYTHON_ENV) -m demo.cluster
 
 # Files in the order of their folders: left alone, xdist takes those with the fewest tests last, which run longest.
-test: install check binaries  ## Everything CI runs: check, the harness binaries (built once), every test on every core
+test: install check binaries scanner  ## Everything CI runs: check, what tests need (built once), every test on every core
 	$(PYTHON_ENV) -m pytest -n auto --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 e2e: install  ## A cluster with two nodes of its own, real pods (Linux, root, containerd); says what is missing, if so
@@ -47,6 +47,9 @@ sim: install  ## The engine in virtual time: SEEDS=100000 of them, or one again 
 
 binaries: install  ## Build Kubernetes' control plane, kubectl and helm into a cache outside the checkout (about 7 minutes, once)
 	@$(PYTHON_ENV) -m tests.harness.binaries
+
+scanner: install  ## Install checkov, which scans the chart, into that cache (a minute, once)
+	@$(PYTHON_ENV) -m tests.harness.checkov
 
 crd: install  ## Write the CRD and docs/api.md from their types
 	$(PYTHON_ENV) -m fanout_crds.generate

@@ -18,3 +18,4 @@ pin dev pyproject.toml --extra postgres --group pyproject.toml:dev --group pypro
 pin run pyproject.toml --extra postgres --constraint requirements/dev.txt
 pin build --group pyproject.toml:build --constraint requirements/dev.txt
 pin go --group pyproject.toml:go
+pin checkov --group pyproject.toml:checkov

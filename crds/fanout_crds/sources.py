@@ -82,8 +82,9 @@ class PostgresOutbox(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     url_secret: Annotated[
         SecretRef,
         Object(SecretRef),
-        "Where the URL is: postgresql://user:password@host:5432/database?sslmode=verify-full. sslmode is disable,"
-        " require, verify-ca or verify-full; verify-full where the URL names none. A rotated one is used in seconds.",
+        "Where the URL is: postgresql://<user>:<password>@<host>:5432/<database>?sslmode=verify-full. sslmode is"
+        " disable, require, verify-ca or verify-full; verify-full where the URL names none. A rotated one is used in"
+        " seconds.",
     ]
     ca_secret: Annotated[
         SecretRef | None,

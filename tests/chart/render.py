@@ -18,11 +18,13 @@ Document = dict[str, Any]
 
 
 @cache
-def rendered(*settings: str, release: str = "fanout", values: str = "default") -> tuple[Document, ...]:
+def rendered(
+    *settings: str, release: str = "fanout", namespace: str = NAMESPACE, values: str = "default"
+) -> tuple[Document, ...]:
     """All objects of a release with one of the chart's ci/*-values.yaml and these `--set` settings."""
     flags = [f"--set={one}" for one in settings]
     file = CHART / "ci" / f"{values}-values.yaml"
-    text = helm("template", release, str(CHART), f"--namespace={NAMESPACE}", f"--values={file}", *flags)
+    text = helm("template", release, str(CHART), f"--namespace={namespace}", f"--values={file}", *flags)
     return tuple(document for document in yaml.safe_load_all(text) if document)
 
 

@@ -94,3 +94,10 @@ def test_the_autoscaler_never_takes_a_journal_away() -> None:
     assert (scaler["minReplicas"], scaler["maxReplicas"]) == (2, 5)
     assert scaler["scaleTargetRef"]["name"] == dispatcher["metadata"]["name"]
     assert "replicas" not in dispatcher["spec"], "an upgrade would set back what was scaled"
+
+
+@pytest.mark.parametrize("values", MATRIX)
+def test_what_runs_for_long_is_probed_from_its_start(values: str) -> None:
+    for template in workloads(rendered(values=values)).values():
+        (container,) = template["spec"]["containers"]
+        assert {"startupProbe", "readinessProbe", "livenessProbe"} <= set(container)

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.harness.process import end, spawn, tail
-from tests.harness.toolchain import find_go, go_environment, say
+from tests.harness.toolchain import find_go, go_environment
+from tests.harness.wheels import say
 
 MODULES = Path(__file__).parent / "go"
 KUBERNETES_VERSION = "v1.35.4"

@@ -15,7 +15,7 @@ from tests.harness.binaries import NODES, binary
 from tests.harness.nodes.cluster import IMAGES
 from tests.harness.nodes.images import fanout_image
 from tests.harness.nodes.machine import UNAVAILABLE, missing
-from tests.harness.toolchain import say
+from tests.harness.wheels import say
 
 ROOT = Path(__file__).parents[3]
 CURRENT = "e2e"  # the tag of the image that is made of this checkout

@@ -20,7 +20,7 @@ from typing import Any
 
 from tests.harness.binaries import cache_root
 from tests.harness.nodes import interpreter
-from tests.harness.toolchain import say
+from tests.harness.wheels import say
 
 PAUSE = "localhost/pause:1"
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
