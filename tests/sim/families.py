@@ -193,23 +193,21 @@ def caching(seed: int, chance: random.Random) -> Scenario:
 
 
 def _moved(chance: random.Random, plan: Plan, number: int) -> Plan:
-    """*plan* after an edit, which more often than not gives its targets other addresses."""
-    if chance.random() < 0.3:
+    """*plan* after an edit: other addresses more often than not, or no caches and no static answers any more."""
+    kind = chance.random()
+    if kind < 0.3:
         return drawing.edited(chance, plan, number)
-    targets = tuple(msgspec.structs.replace(one, url=f"{one.url}/{number}") for one in plan.targets)
+    if kind < 0.5:
+        targets = tuple(msgspec.structs.replace(one, cache=None, static=None) for one in plan.targets)
+    else:
+        targets = tuple(msgspec.structs.replace(one, url=f"{one.url}/{number}") for one in plan.targets)
     return msgspec.structs.replace(plan, targets=targets, generation=number, revision=f"{plan.name}-{number}")
 
 
 def _remembered(chance: random.Random, plan: Plan) -> Plan:
-    """Targets that are waited for, and have no fallback, have a cache, by two of its letters (checkers/cache.py)."""
+    """Targets that are waited for have a cache, by two of its letters (checkers/cache.py)."""
     cache = Cache(key_expression="size(data) > 2 ? data.substring(0, 2) : data", ttl=chance.choice([0.3, 2.0, 60.0]))
-    replaced = {behind.of for behind in plan.behind if behind.role == "Fallback"}
-    targets = tuple(
-        msgspec.structs.replace(one, cache=cache)
-        if one.capture and one.static is None and one.name not in replaced
-        else one
-        for one in plan.targets
-    )
+    targets = tuple(msgspec.structs.replace(one, cache=cache) if one.capture else one for one in plan.targets)
     return msgspec.structs.replace(plan, targets=targets)
 
 

@@ -11,7 +11,7 @@ import typing
 import msgspec
 
 from fanout_dispatcher.engine.filters import Judged
-from fanout_dispatcher.engine.lines import Line, leave, stand
+from fanout_dispatcher.engine.lines import Line, join, leave, stand
 from fanout_dispatcher.engine.pending import Pending
 from fanout_dispatcher.engine.waits import NOBODY, StandIn, Waits
 from fanout_dispatcher.policies.quorum import judge, too_late
@@ -170,6 +170,12 @@ class Caller:
             self.busy[place] = False
             if (why := self.waits.why_lost(index, self.waits.why_held(index))) is not None:
                 self._hear(place, Heard(self.waits.names[place], reason=why))
+
+    def stands(self, index: int) -> None:
+        """Its delivery needs a slot after all, and has never been in flight: it stands in line for one."""
+        place = self.waits.places[index]
+        if self.lines and place != NOBODY and not self.over:
+            join(self.lines, self.waits, place)
 
     def died(self, index: int, dead: Dead) -> None:
         """The delivery was given up without an attempt."""

@@ -37,6 +37,9 @@ class Lane(typing.Protocol):
     def answers(self, delivery: Delivery) -> bool:
         """Take care of a delivery that need not be sent, or not now."""
 
+    def left(self, delivery: Delivery) -> None:
+        """It will not be sent: nobody waits for its answer."""
+
     def mourn(self, row: DeadRow) -> None:
         """Count and tell a dead letter."""
 
@@ -88,11 +91,11 @@ class Handover:
     def begin(self, pending: Pending, place: int) -> None:
         """What was owed may go: into the window, or into the index."""
         lane = self._lane
-        if pending.caller is not None and lane.fallbacks.at_once(pending, place):
-            return self.forget(pending, place)
         now, delay, delivery = lane.clock.now(), lane.target.delay, self._freed(pending, place)
-        if not delay and lane.answers(delivery):
+        if not delay and lane.answers(delivery):  # first: what is known is better than what stands in for it
             return None
+        if pending.caller is not None and lane.fallbacks.at_once(pending, place):
+            return self.drop(delivery)
         if delay or not self._fresh.room(now):
             lane.index.put_back(delivery, now + delay)
         else:
@@ -115,6 +118,7 @@ class Handover:
 
     def drop(self, delivery: Delivery) -> None:
         """Let go of a delivery that was settled while it waited here."""
+        self._lane.left(delivery)
         if delivery.claims is None:
             delivery.pending.bare -= 1
         else:

@@ -13,6 +13,13 @@ from fanout_dispatcher.values.outcome import Reason
 CIRCUIT_OPEN: typing.Final = Reason.CIRCUIT_OPEN.value  # why a lane holds what it has, beside what a plan says
 
 
+class Cached(typing.Protocol):
+    """The cache of a target."""
+
+    def part(self) -> None:
+        """Nobody waits for another one's answer any more."""
+
+
 class Lane(typing.Protocol):
     """What this asks of its lane."""
 
@@ -22,6 +29,10 @@ class Lane(typing.Protocol):
     route: str
     tally: Tally
     works: Works
+
+    @property
+    def reuse(self) -> Cached | None:
+        """Its cache, if it has one."""
 
 
 class Herald:
@@ -39,6 +50,13 @@ class Herald:
         if pending != lane.tally.reported:
             lane.tally.reported = pending
             lane.works.changed(lane.route)
+
+    def held(self, why: str) -> None:
+        """Tell callers that nothing is sent now; first those are released who would wait for another one's answer."""
+        lane = self._lane
+        if lane.reuse is not None:
+            lane.reuse.part()
+        lane.works.callers.held(lane.route, lane.tally.meter.target, why)
 
     def circuit_changed(self, state: CircuitState) -> None:
         """Tell that the circuit has become another, and those who wait for the target if it is open."""
@@ -58,6 +76,6 @@ class Herald:
             )
         )
         if lane.circuit.holds:
-            lane.works.callers.held(lane.route, meter.target, CIRCUIT_OPEN)
+            self.held(CIRCUIT_OPEN)
             lane.fallbacks.circuit_opened()
         lane.works.changed(lane.route)

@@ -71,7 +71,7 @@ class Lane:
         self.alarm = Alarm(self.clock, self.soon)
         self.target = target
         self.rules = Rules.of(target.policy)
-        self.expiry = Expiry(self.rules, self.index, works, self._expired)
+        self.expiry = Expiry(self.rules, self.index, works, self.expire)
         self.emptying = Ending(self.index, give_up=self._end, ends=lambda: self.ending is not None)
         self.tally.meter.circuit = self.circuit.shown.value
         self.fallbacks = Fallbacks(self)
@@ -103,7 +103,7 @@ class Lane:
         self.order = order(target.policy)
         self.index.ranked = self.index.ranked or self.order is not None
         self.bounds.follow(target)
-        deeds = Deeds(self._carry_out, self._expired, self._park)
+        deeds = Deeds(self._carry_out, self.expire, self._park)
         self.batches = batches(self.batches, self, deeds, target.policy.batch)
         self.tally.meter.circuit = self.circuit.shown.value
         self.sender = sender
@@ -117,7 +117,7 @@ class Lane:
         """Stop sending (None: go on). Nothing is spent; ``timeouts.total`` runs on."""
         self.held = reason
         if reason is not None:
-            self.works.callers.held(self.route, self.target.name, reason)
+            self.herald.held(reason)
         self.soon()
 
     def end(self, reason: Reason) -> None:
@@ -159,11 +159,16 @@ class Lane:
         """Take care of a delivery that need not be sent, or not now, since there is a cache."""
         return self.reuse is not None and self.held is None and self.reuse.meets(delivery)
 
+    def left(self, delivery: Delivery) -> None:
+        """It will not be sent: nobody waits for its answer."""
+        if self.reuse is not None:
+            self.reuse.left(delivery)
+
     def spilled(self, at: float) -> None:
         """The event is committed, with a row in the index."""
         self.fresh.row_added(at)
         if self.reuse is not None and self.circuit.holds:
-            self.works.callers.held(self.route, self.target.name, CIRCUIT_OPEN)
+            self.herald.held(CIRCUIT_OPEN)
         self.soon()
 
     def soon(self) -> None:
@@ -199,7 +204,7 @@ class Lane:
             if delivery.pending.course is not None and not self.book.conductor.goes(self.handover, delivery):
                 continue
             if now >= self.rules.expires(delivery.pending.event.accepted):
-                self._expired(delivery, now)
+                self.expire(delivery, now)
             else:
                 self._fly(delivery, now)
         return self.soon()
@@ -285,7 +290,8 @@ class Lane:
             case _:
                 typing.assert_never(verdict)
 
-    def _expired(self, delivery: Delivery, now: float) -> None:
+    def expire(self, delivery: Delivery, now: float) -> None:
+        """Give up what has waited for too long."""
         reason = self.why_held()
         waited = "timeouts.total passed while it waited" + (f" ({reason})" if reason else "")
         self.abandon(delivery, Dead(Reason.EXPIRED, waited), now)
@@ -293,8 +299,7 @@ class Lane:
     def abandon(self, delivery: Delivery, dead: Dead, now: float) -> None:
         """Give up what no attempt has led to."""
         self._give_up(delivery, dead, now)
-        if self.reuse is not None:
-            self.reuse.left(delivery)
+        self.left(delivery)
         if (caller := delivery.pending.caller) is not None:
             caller.died(delivery.index, dead)
 

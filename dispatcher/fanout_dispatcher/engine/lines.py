@@ -3,7 +3,8 @@
 A caller that would have to wait for a slot for longer than it waits at all is better told at once. So it is turned away
 before anything is accepted: what goes on behind a 503 would only keep the slots from those who still wait. One stands
 in line from the event's acceptance until its delivery is in flight, or settled, or until the caller has its answer; one
-that waits for a retry does not, and neither does one that a cache has an answer for, or is about to.
+that waits for a retry does not, and neither does one that a cache has an answer for, or is about to. Where that comes
+to nothing it stands in line from then on, also in one that is full: so those who come next are turned away.
 """
 
 import typing
@@ -105,6 +106,13 @@ def stand(waits: Waits, judged: Judged | None, event: Event) -> list[Line | None
         if line is not None:
             line.waiting += 1
     return stood
+
+
+def join(stood: list[Line | None], waits: Waits, place: int) -> None:
+    """Stand in the line at *place*, though nobody asked whether it is full: the event is accepted."""
+    if stood[place] is None and (line := waits.lines[place]) is not None:
+        stood[place] = line
+        line.waiting += 1
 
 
 def leave(stood: list[Line | None], place: int) -> None:

@@ -32,6 +32,9 @@ class Caller(typing.Protocol):
     def landed(self, index: int, outcome: Outcome, verdict: Verdict) -> None:
         """It has landed."""
 
+    def stands(self, index: int) -> None:
+        """The delivery needs a slot after all, and has never been in flight: it stands in line for one."""
+
     def died(self, index: int, dead: Dead) -> None:
         """The delivery was given up without an attempt."""
 

@@ -22,7 +22,7 @@ from fanout_dispatcher.engine.index import Index
 from fanout_dispatcher.engine.pending import Asked, Delivery
 from fanout_dispatcher.engine.tally import Tally
 from fanout_dispatcher.engine.works import Works
-from fanout_dispatcher.policies.decide import DONE
+from fanout_dispatcher.policies.decide import DONE, Rules
 from fanout_dispatcher.policies.freshness import lifetime
 from fanout_dispatcher.transport.protocol import Flight
 from fanout_dispatcher.values.answer import Captured
@@ -52,11 +52,15 @@ class Lane(typing.Protocol):
     handover: Handover
     index: Index
     route: str
+    rules: Rules
     tally: Tally
     works: Works
 
     def abandon(self, delivery: Delivery, dead: Dead, now: float) -> None:
         """Give up what no attempt has led to."""
+
+    def expire(self, delivery: Delivery, now: float) -> None:
+        """Give up what has waited for too long."""
 
     def settle(self, delivery: Delivery, state: int) -> None:
         """Write what became of it."""
@@ -100,10 +104,13 @@ class Reuse:
         """Take care of a delivery that need not ask, or not now; False: it goes on to the gates."""
         if delivery.pending.states[delivery.index] & State.MASK:
             return False  # called off while it waited
+        now = self._lane.clock.now()
+        if self._expires(delivery, now):
+            return True
         asked = self._ask(delivery)
         if asked is None:
             return True
-        now, key = self._lane.clock.now(), asked.key
+        key = asked.key
         entry = self._lane.works.cache.get(self._shelf, key, now) if key else None
         if entry is not None and entry.answer is not None:
             self._give(delivery, entry.answer)
@@ -166,18 +173,32 @@ class Reuse:
             self._release(lead)
 
     def sweep(self, now: float) -> None:
-        """Once a second: nobody waits long for another's answer."""
-        for lead in [one for one in self._leads.values() if one.since <= now - PATIENCE]:
+        """Once a second: nobody waits long for another's answer, nor for longer than it would for its own."""
+        for lead in list(self._leads.values()):
+            if lead.since <= now - PATIENCE:
+                self._release(lead)
+            else:
+                self._thin(lead, now)
+
+    def part(self) -> None:
+        """Nothing is sent any more: whoever waits for an answer hears why, and has what stands in for it."""
+        for lead in list(self._leads.values()):
             self._release(lead)
 
     def close(self) -> None:
         """Forget every answer; who waits for one asks for itself, or whom the next plan names."""
-        for lead in list(self._leads.values()):
-            self._release(lead)
+        self.part()
         self._lane.works.cache.clear(self._shelf)
         self._lane.tally.meter.caches = 0
 
     # --- within -----------------------------------------------------------------------------------------------------
+
+    def _expires(self, delivery: Delivery, now: float) -> bool:
+        """Give up a delivery whose time has passed, whatever is known by now."""
+        over = now >= self._lane.rules.expires(delivery.pending.event.accepted)
+        if over:
+            self._lane.expire(delivery, now)
+        return over
 
     def _ask(self, delivery: Delivery) -> Asked | None:
         """What its key is, worked out once; None: that has no value, and the delivery is given up."""
@@ -227,6 +248,8 @@ class Reuse:
         asked.counted = True
         lane.tally.meter.cache_misses += 1
         if (caller := delivery.pending.caller) is not None:
+            if not delivery.attempts:
+                caller.stands(delivery.index)
             caller.landed(delivery.index, _ALONE, Again(0.0, spent=False))
 
     def _release(self, lead: Lead) -> None:
@@ -235,10 +258,23 @@ class Reuse:
         fresh, tried = lane.index.windows
         for one in lead.others:
             self._let_go(one)
-            self._alone(one)
+            if one.pending.states[one.index] & State.MASK:  # called off while it waited
+                lane.handover.drop(one)
+                continue
             (tried if one.attempts else fresh).push(one)
+            self._alone(one)
         if lead.others:
             lane.soon()
+
+    def _thin(self, lead: Lead, now: float) -> None:
+        """Give up those whose time has passed while they waited."""
+        others, lead.others = lead.others, []
+        for one in others:
+            if now < self._lane.rules.expires(one.pending.event.accepted):
+                lead.others.append(one)
+            else:
+                self._let_go(one)
+                self._lane.expire(one, now)
 
     def _keep(self, key: bytes, answer: Captured, since: float, now: float) -> Captured | None:
         """Keep *answer*; what may not be kept is remembered too: nobody waits for the like of it for a while."""

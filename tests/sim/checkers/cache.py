@@ -15,7 +15,9 @@ def check(reading: Reading) -> list[str]:
     wrong: list[str] = []
     for served in reading.history.of(Served):
         for hears in served.hears:
-            if hears.state != "Delivered" or hears.body is None or _own(reading, served.event, hears.target):
+            if hears.state != "Delivered" or hears.fallback or hears.body is None:
+                continue
+            if _own(reading, served.event, hears.target):
                 continue
             if not any(one.cache for one in _in_force(reading, reading.posted[served.event], hears.target, served.at)):
                 continue
