@@ -13,7 +13,7 @@ from fanout_dispatcher.values.answers import Ending, Settled
 from fanout_dispatcher.values.outcome import Delivered, Failed
 from fanout_dispatcher.values.views import DeadLetterFilter
 from tests.sim.world import Behave, Life, World
-from tests.support.plans import a_plan, a_target, a_wait
+from tests.support.plans import a_plan, a_target, a_wait, changed
 
 QUICK = {"retry": {"backoff": {"type": "Constant", "base_delay": 0.2, "jitter": "None"}, "max_attempts": 3}}
 STATIC = plan.Static(status=200, headers=(("content-type", "application/json"),), body="[]")
@@ -354,6 +354,31 @@ def test_a_caller_is_told_at_once_when_the_circuit_of_the_fallback_is_open_too()
         said = await told(life)
         assert (said.ending, said.heard[1].reason) == (Ending.FAILED, "CircuitOpen")
         assert life.now() - began < 0.2
+
+    world.live(story)
+
+
+def test_a_delivery_that_expires_as_its_circuit_opens_is_told_once() -> None:
+    """The journal is being asked what has expired when its caller is given the fallback: one success is not two."""
+    fragile = {**QUICK, "timeouts": {"total": 1.5}, "circuit_breaker": {"consecutive_failures": 1}}
+    more = a_target("more", policy=fragile, capture=KEEP, static=STATIC, delay=60.0)
+    made = a_plan(target("payment"), more, respond=a_wait("payment", "more", timeout=10.0))
+    at_once = changed(
+        made, {"revision": "r2", "generation": 2, "targets": (made.targets[0], changed(more, {"delay": 0}))}
+    )
+    world = World(made, behaving(payment=says(b"paid", 6.0), more=status(503, 0.5)))
+
+    async def story(life: Life) -> None:
+        answer = life.ask("e1")  # in the index, and due in a minute
+        await asyncio.sleep(1.8)
+        life.adopt(at_once)
+        life.post("e2")
+        await asyncio.sleep(0.1)
+        life.disk.latency = (0.5, 0.5)  # a sweep asks at 2 s, and hears at 2.5 s; e2 fails in between
+        said = await answer
+        assert isinstance(said, Settled)
+        assert said.ending is Ending.ANSWERED
+        assert [(one.state, one.fallback) for one in said.heard] == [(1, False), (1, True)]
 
     world.live(story)
 

@@ -298,9 +298,10 @@ class Lane:
 
     def abandon(self, delivery: Delivery, dead: Dead, now: float) -> None:
         """Give up what no attempt has led to."""
+        over = delivery.pending.states[delivery.index] & State.MASK  # called off while it waited: that was told
         self._give_up(delivery, dead, now)
         self.left(delivery)
-        if (caller := delivery.pending.caller) is not None:
+        if not over and (caller := delivery.pending.caller) is not None:
             caller.died(delivery.index, dead)
 
     def _again(self, delivery: Delivery, at: float) -> None:
