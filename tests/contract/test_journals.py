@@ -1011,6 +1011,7 @@ class TestStuck:
 READ = msgspec.structs.replace(GRAPH, number=4, graph=(Step(keep=9), Step(after=(0,), keep=9), GRAPH.graph[2]))
 SAID = Kept(Captured(201, (("location", "/b/7"), ("etag", "\xe4")), b"\x00\xff{", truncated=True))
 GAVE_UP = Kept(reason="AttemptsExhausted")
+LARGE = Kept(Captured(200, (), b"x" * 65_536))
 
 
 class TestKept:
@@ -1070,6 +1071,52 @@ class TestKept:
         stored = bench.journal.event(1)
         assert stored is not None
         assert dict(stored.kept) == {}
+
+    def test_it_counts_towards_the_bound_and_its_room_comes_back(self, bench: Bench) -> None:
+        self.owed(bench, 1)
+        many = [KeptRow(1, place, LARGE) for place in range(32)]  # 2 MiB of them: settling goes on
+        bench.journal.commit(Batch(kept=many))
+        bench.journal.commit(Batch(kept=many))
+        with pytest.raises(JournalFull):
+            bench.journal.commit(Batch(events=[an_event(2)]))
+
+        bench.journal.commit(Batch(read=[1]))
+        assert fill(bench.journal, 2) > 1000
+
+        bench.reopen()
+        with pytest.raises(JournalFull):
+            bench.journal.commit(Batch(events=[an_event(9_000, body=b"x" * 2_000)]))
+
+    def test_what_goes_with_dead_letters_and_replays_counts_too(self, bench: Bench) -> None:
+        known = b"k" * 700_000
+        died, again = an_event(1, frozen=INVOICE), an_event(2, frozen=INVOICE)
+        again = msgspec.structs.replace(again, head=msgspec.structs.replace(again.head, earlier=known))
+        letter = msgspec.structs.replace(a_dead(1, lane=3, size=10 + len(known)), earlier=known)
+        bench.journal.commit(Batch(events=[died, again]))
+        bench.journal.commit(Batch(dead=[letter], finished=[a_finish(died)]))
+        few = fill(bench.journal, 3) - 3
+
+        bench.journal.commit(Batch(finished=[a_finish(again)]))
+        more = fill(bench.journal, 3 + few) - 3 - few
+        [found] = bench.journal.dead_letters(ALL)
+        bench.journal.commit(Batch(removed=[found.number]))
+        yet_more = fill(bench.journal, 3 + few + more) - 3 - few - more
+
+        assert few < 1_000
+        assert min(more, yet_more) > 300
+
+    def test_a_pull_brings_no_more_of_it_than_of_bodies(self, bench: Bench) -> None:
+        """The bench pulls 1000 bytes at a time: one at least, and the next one is due at once."""
+        self.owed(bench, 1, 2, 3)
+        bench.journal.commit(Batch(kept=[KeptRow(seq, 1, Kept(Captured(200, (), b"x" * 1_200))) for seq in (1, 2, 3)]))
+        bench.reopen()
+
+        pulled, due = bench.journal.pull((2, False), math.inf, 9, ())
+
+        assert seqs(pulled) == [1]
+        assert due == pulled[0].due.at, "the next one is due as well"
+        assert seqs(bench.journal.oldest(2, 9, ())) == [1]
+        assert seqs(bench.journal.oldest(2, 9, (1, 2))) == [3]
 
     def test_a_dead_letter_has_what_its_target_could_read_and_a_replay_has_it_in_its_head(self, bench: Bench) -> None:
         bench.journal.commit(Batch(events=[an_event(1)]))

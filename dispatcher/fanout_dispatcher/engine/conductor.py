@@ -111,7 +111,9 @@ class Conductor:
     @staticmethod
     def course(frozen: Frozen, kept: typing.Mapping[int, Kept]) -> Course | None:
         """What an event needs in memory for its graph, with what the journal has *kept*; None: it has none."""
-        return Course(flow_of(frozen.graph), kept=dict(kept)) if frozen.graph else None
+        if not frozen.graph:
+            return None
+        return Course(flow_of(frozen.graph), kept=dict(kept), bytes=sum(one.size for one in kept.values()))
 
     # --- the front door ----------------------------------------------------------------------------------------------
 
@@ -301,7 +303,7 @@ class Conductor:
         most = event.frozen.graph[place].keep
         if most:
             kept = Kept(kept.answer.whole(most), kept.reason) if kept.answer is not None else kept
-            _course(pending).kept[place] = kept
+            _course(pending).keep(place, kept)
             self.book.committer.keep(KeptRow(event.seq, place, kept))
 
     def _owe(self, pending: Pending, place: int) -> None:

@@ -49,7 +49,14 @@ class Course(msgspec.Struct, eq=False):
     flying: set[int] = msgspec.field(default_factory=set)  # positions in flight, or about to be
     noted: set[int] = msgspec.field(default_factory=set)  # of those, the ones whose start is on disk
     kept: dict[int, Kept] = msgspec.field(default_factory=dict)  # of positions that expressions read, once settled
+    bytes: int = 0  # of these
     judged: Judged | None = None  # what filters said at acceptance; None: nothing, or in an earlier process
+
+    def keep(self, place: int, kept: Kept) -> None:
+        """Keep what became of a position."""
+        before = self.kept.get(place)
+        self.bytes += kept.size - (0 if before is None else before.size)
+        self.kept[place] = kept
 
 
 class Pending(msgspec.Struct, kw_only=True, eq=False):
@@ -83,6 +90,7 @@ class Delivery(msgspec.Struct, eq=False):
     """One event owed to one target, in a lane's window or in flight.
 
     ``claims`` are those of the window that pulled it out of the index, where its due row stays; None: it has none.
+    ``weight``: the bytes that it counts for while it waits in a window, or for another one's answer.
     ``together``: it was rejected in a batch, and goes with at most so many of the others now; 0: it was not.
     """
 
@@ -93,3 +101,10 @@ class Delivery(msgspec.Struct, eq=False):
     claims: set[int] | None = None
     asked: Asked | None = None
     together: int = 0
+    weight: int = 0
+
+
+def weight(pending: Pending) -> int:
+    """Bytes that an event's deliveries count for, each: its body, and what is kept of its positions."""
+    course = pending.course
+    return len(pending.event.body) if course is None else len(pending.event.body) + course.bytes

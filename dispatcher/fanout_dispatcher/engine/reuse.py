@@ -19,7 +19,7 @@ from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.clock import Clock
 from fanout_dispatcher.engine.handover import Handover
 from fanout_dispatcher.engine.index import Index
-from fanout_dispatcher.engine.pending import Asked, Delivery
+from fanout_dispatcher.engine.pending import Asked, Delivery, weight
 from fanout_dispatcher.engine.tally import Tally
 from fanout_dispatcher.engine.works import Works
 from fanout_dispatcher.policies.decide import DONE, Rules
@@ -33,7 +33,7 @@ from fanout_dispatcher.values.outcome import Again, Dead, Delivered, Outcome, Re
 
 PATIENCE: typing.Final = 5.0  # seconds that deliveries wait for the answer to another one
 MOST: typing.Final = 2_500  # of them in a lane; as many callers may wait for a route
-MOST_BYTES: typing.Final = 8 << 20  # of their bodies
+MOST_BYTES: typing.Final = 8 << 20  # of their bodies, and of what is kept with them
 DIGEST: typing.Final = 32  # bytes of a key: two that share one would share their answers
 _PER_EVENT: typing.Final = frozenset(
     {
@@ -227,7 +227,7 @@ class Reuse:
         return room and self._lane.why_held() is None
 
     def _wait(self, lead: Lead, delivery: Delivery) -> None:
-        size = len(delivery.pending.event.body)
+        size = delivery.weight = weight(delivery.pending)
         self._count += 1
         self._bytes += size
         self._lane.works.stock.came(size)
@@ -236,7 +236,7 @@ class Reuse:
             caller.flies(delivery.index)
 
     def _let_go(self, delivery: Delivery) -> None:
-        size = len(delivery.pending.event.body)
+        size = delivery.weight
         self._count -= 1
         self._bytes -= size
         self._lane.works.stock.went(size)

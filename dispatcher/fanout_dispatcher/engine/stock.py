@@ -9,7 +9,7 @@ the lanes that may not send give back what they have, so that those that may do 
 import typing
 
 DELIVERIES: typing.Final = 1 << 16  # about 1 KB each besides the body
-BYTES: typing.Final = 128 << 20  # of bodies; one that several windows hold counts for each of them
+BYTES: typing.Final = 128 << 20  # of bodies and kept answers; what several windows hold counts for each of them
 
 
 class Stock:

@@ -12,12 +12,12 @@ import collections
 import math
 import typing
 
-from fanout_dispatcher.engine.pending import Delivery, Pending
+from fanout_dispatcher.engine.pending import Delivery, Pending, weight
 from fanout_dispatcher.engine.stock import Stock
 from fanout_dispatcher.policies.gate import NEVER
 
 SIZE: typing.Final = 256  # deliveries; at most this many bodies per lane wait in memory …
-BYTES: typing.Final = 8 << 20  # … and at most so many bytes of them, beyond the first
+BYTES: typing.Final = 8 << 20  # … and at most so many bytes, of them and of what is kept with them, beyond the first
 LOW: typing.Final = 64  # below this the next rows are pulled
 LEAST: typing.Final = 8  # deliveries that a window may hold though all windows together hold too much …
 LEAST_BYTES: typing.Final = 256 << 10  # … and so many bytes of them, beyond the first
@@ -74,7 +74,9 @@ class Window:
 
     def push(self, delivery: Delivery) -> None:
         """Add at the end."""
-        size = len(delivery.pending.event.body)
+        pending = delivery.pending
+        size = len(pending.event.body) if pending.course is None else weight(pending)
+        delivery.weight = size  # until it leaves: more may be kept of its event meanwhile
         self.bytes += size
         self.stock.came(size)
         self.ready.append(delivery)
@@ -87,9 +89,8 @@ class Window:
     def take(self) -> Delivery:
         """The oldest one."""
         delivery = self.ready.popleft()
-        size = len(delivery.pending.event.body)
-        self.bytes -= size
-        self.stock.went(size)
+        self.bytes -= delivery.weight
+        self.stock.went(delivery.weight)
         return delivery
 
     def pick(self, pending: Pending) -> Delivery | None:
@@ -97,9 +98,8 @@ class Window:
         found = next((one for one in self.ready if one.pending is pending), None)
         if found is not None:
             self.ready.remove(found)
-            size = len(pending.event.body)
-            self.bytes -= size
-            self.stock.went(size)
+            self.bytes -= found.weight
+            self.stock.went(found.weight)
         return found
 
     def surplus(self) -> Delivery | None:

@@ -28,7 +28,9 @@ from fanout_dispatcher.values.views import DeadLetterFilter
 
 FOREVER: typing.Final = 1e15  # engine time at which a delivery that waits for people is due
 SLOT: typing.Final = 900.0  # seconds of engine time: history goes by the quarter of an hour in which events finished
-PULL_BYTES: typing.Final = 1 << 20  # of bodies in one pull: after a restart every lane asks for one at once
+PULL_BYTES: typing.Final = (
+    1 << 20
+)  # of bodies and kept answers in a pull: after a restart all lanes ask for one at once
 
 BLOCKED: typing.Final = 1e12  # engine time, in the year 33,000: the due row of a delivery that waits for its key
 
@@ -267,8 +269,9 @@ class Journal(typing.Protocol):
         """The first *limit* due rows of a *kind* with at ≤ *until* whose seq is not in *skip*, by (at, seq).
 
         Also the time of the earliest row of the kind that is left behind and not in *skip*, None if there is none.
-        Fewer rows come when their bodies together grow large: then that time is not after *until*. What waits for its
-        key is due at `BLOCKED`: it comes only when that is asked for, and *left* then says that there is some.
+        Fewer rows come when their bodies, with what was kept of their events, grow large together: then that time is
+        not after *until*. What waits for its key is due at `BLOCKED`: it comes only when that is asked for, and *left*
+        then says that there is some.
         """
 
     def oldest(self, lane: int, limit: int, skip: typing.Collection[int]) -> list[Pulled]:

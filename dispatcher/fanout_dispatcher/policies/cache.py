@@ -85,7 +85,7 @@ class Cache:
         """Keep *answer* in the place of an earlier one, until *until*; one that is too large is not kept."""
         if (before := shelf.entries.get(key)) is not None:
             self._remove(before)
-        size = OVERHEAD + len(key) + (0 if answer is None else _size(answer))
+        size = OVERHEAD + len(key) + (0 if answer is None else answer.size)
         if shelf.cleared or until <= now or size > min(self.most, self.most_of_a_route):
             return
         for _ in range(_STALE):
@@ -130,7 +130,3 @@ class Cache:
         self.bytes += size
         entry.shelf.room.bytes += size
         entry.shelf.meter.cache_bytes += size
-
-
-def _size(answer: Captured) -> int:
-    return len(answer.body) + sum(len(name) + len(value) for name, value in answer.headers)

@@ -27,6 +27,11 @@ class Captured(msgspec.Struct, frozen=True, gc=False):
     truncated: bool = False
     cached: bool = False
 
+    @property
+    def size(self) -> int:
+        """Bytes of its body and headers."""
+        return len(self.body) + sum(len(name) + len(value) for name, value in self.headers)
+
     def cut(self, most: int) -> "Captured":
         """The same with *most* bytes of its body: somebody else may have asked for more of it."""
         if len(self.body) <= most:

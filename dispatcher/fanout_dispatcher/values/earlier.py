@@ -15,12 +15,19 @@ from fanout_dispatcher.values.event import Frozen, State
 from fanout_dispatcher.values.graph import Role
 from fanout_dispatcher.values.targets import targets
 
+KEPT_BYTES: typing.Final = 256  # what one that is kept takes besides its answer, generously
+
 
 class Kept(msgspec.Struct, frozen=True, gc=False):
     """What is kept with an event of one target that was settled: its answer, or the reason why it was given up."""
 
     answer: Captured | None = None
     reason: str = ""
+
+    @property
+    def size(self) -> int:
+        """Bytes that count towards what bounds memory and journal."""
+        return KEPT_BYTES + (0 if self.answer is None else self.answer.size)
 
 
 class Earlier(msgspec.Struct, frozen=True):

@@ -261,7 +261,7 @@ class MemoryJournal:
             if pulled and size >= self._pull_bytes:
                 break
             pulled.append(self._pulled(row))
-            size += len(pulled[-1].event.body)
+            size += len(pulled[-1].event.body) + sum(one.size for one in pulled[-1].kept.values())
         return pulled
 
     def _pulled(self, row: DueRow) -> Pulled:

@@ -11,7 +11,7 @@ import msgspec
 
 from fanout_dispatcher.journal.memory.index import LaneIndex
 from fanout_dispatcher.journal.memory.keys import KEY_BYTES, Keys
-from fanout_dispatcher.journal.memory.letters import Letters
+from fanout_dispatcher.journal.memory.letters import Letter, Letters
 from fanout_dispatcher.journal.memory.ranks import Ranks
 from fanout_dispatcher.journal.protocol import (
     BLOCKED,
@@ -47,12 +47,12 @@ class Store:
         self.keys = Keys()
         self.last_seq = 0
         self.indexed_to = 0  # every pending delivery of an event up to here has its row
-        self._used = 0  # bytes of events and dead letters
+        self._used = 0  # bytes of events and dead letters, and of what is kept with them
         self._due: dict[int, LaneIndex] = {}
 
     @property
     def used(self) -> int:
-        """Bytes, keys and kept answers included."""
+        """Bytes, keys and all that is kept of answers included."""
         return self._used + KEY_BYTES * len(self.keys) + self.keys.answer_bytes
 
     def index(self, lane: int) -> LaneIndex:
@@ -109,9 +109,11 @@ class Store:
         self.progress.update(batch.progress)
         for one in batch.kept:
             if one.seq in self.events:
-                self.kept.setdefault(one.seq, {})[one.place] = one.kept
+                positions = self.kept.setdefault(one.seq, {})
+                self._used += one.kept.size - (positions[one.place].size if one.place in positions else 0)
+                positions[one.place] = one.kept
         for seq in batch.read:
-            self.kept.pop(seq, None)
+            self._forget_kept(seq)
 
     def recover(self, now: float) -> None:
         """Give every pending delivery that was in a window a row, due *now*."""
@@ -130,7 +132,7 @@ class Store:
                 letter.event = msgspec.structs.replace(letter.event, head=event.head, body=event.body)
                 self._take_back_place(letter.row, event.seq)
                 letter.replayed = None
-                self._used += weight(event)
+                self._used += _weight_of(letter)
         self.fetched = {one: seq for one, seq in self.fetched.items() if seq not in seqs}
         for seq in seqs:
             for letter in self.letters.of(seq):
@@ -148,7 +150,7 @@ class Store:
         """A kept dead letter goes."""
         letter = self.letters.kept(number)
         if letter is not None:
-            self._used -= weight(letter.event)
+            self._used -= _weight_of(letter)
             self.letters.remove(letter)
             self._pass(letter.row.lane, letter.row.seq)
 
@@ -236,12 +238,12 @@ class Store:
     def _bury(self, dead: DeadRow) -> None:
         event = self.events.get(dead.seq)
         if event is not None and self.letters.bury(dead, event):
-            self._used += weight(event)
+            self._used += weight(event) + len(dead.earlier)
 
     def _replay(self, number: int, seq: int) -> None:
         letter = self.letters.kept(number)
         if letter is not None:
-            self._used -= weight(letter.event)
+            self._used -= _weight_of(letter)
             letter.event = msgspec.structs.replace(letter.event, body=b"")
             letter.replayed = seq
             self.ranks.move(letter.row.lane, letter.row.seq, seq)
@@ -269,12 +271,19 @@ class Store:
 
     def _drop_event(self, seq: int) -> None:
         self.progress.pop(seq, None)
-        self.kept.pop(seq, None)
+        self._forget_kept(seq)
         event = self.events.pop(seq, None)
         if event is not None:
             self._used -= weight(event)
 
+    def _forget_kept(self, seq: int) -> None:
+        self._used -= sum(one.size for one in self.kept.pop(seq, {}).values())
+
 
 def weight(event: Event) -> int:
     """Bytes that an event counts for."""
-    return len(event.body) + EVENT_BYTES
+    return len(event.body) + len(event.head.earlier) + EVENT_BYTES
+
+
+def _weight_of(letter: Letter) -> int:
+    return weight(letter.event) + len(letter.row.earlier)

@@ -14,6 +14,7 @@ from fanout_dispatcher.journal.protocol import DueRow, Kind, Pulled
 from fanout_dispatcher.journal.sqlite import coding
 from fanout_dispatcher.journal.sqlite.reading import keeps, kept_of
 from fanout_dispatcher.journal.sqlite.statements import Bindings, Statements, numbers
+from fanout_dispatcher.values.earlier import Kept
 from fanout_dispatcher.values.event import Event, Frozen
 
 REMEMBERED = 4 << 20  # bytes of bodies, and of what events take besides
@@ -35,7 +36,7 @@ class Page(msgspec.Struct, frozen=True):
 
 
 class Pulling:
-    """Pulls on one connection, at most *pull_bytes* of bodies at a time. *frozen* is the journal's own."""
+    """Pulls on one connection, at most *pull_bytes* of bodies and answers at a time. *frozen* is the journal's own."""
 
     def __init__(self, sql: Statements, *, frozen: Mapping[int, Frozen], pull_bytes: int) -> None:
         self._sql = sql
@@ -49,32 +50,34 @@ class Pulling:
         lane, tried = kind
         page = self._page("due_page", {"lane": lane, "tried": tried, "limit": limit + 1, "skip": numbers(skip)})
         ready = sum(row[0] <= until for row in page.rows[:limit])
-        count = self._fitting(page.rows[:ready])
-        left = page.rows[count][0] if count < len(page.rows) else None
-        return self._pulled(lane, page, count), left
+        pulled = self._pulled(lane, page, self._fitting(page.rows[:ready], {}))
+        left = page.rows[len(pulled)][0] if len(pulled) < len(page.rows) else None
+        return pulled, left
 
     def oldest(self, lane: int, limit: int, skip: Collection[int]) -> list[Pulled]:
         """The first rows of a lane by age of their event."""
         page = self._page("oldest_page", {"lane": lane, "limit": limit, "skip": numbers(skip)})
-        return self._pulled(lane, page, self._fitting(page.rows))
+        return self._pulled(lane, page, self._fitting(page.rows, {}))
 
     def _page(self, query: str, bindings: Bindings) -> Page:
         rows, deliveries, states = self._sql.rows(query, bindings)[0]
         return Page(_rows.decode(rows), deliveries or b"", states or b"")
 
-    def _fitting(self, rows: list[Row]) -> int:
-        """How many of *rows* come at once, by the bytes of their bodies; one at least."""
+    def _fitting(self, rows: list[Row], kept: Mapping[int, int]) -> int:
+        """How many of *rows* come at once, by the bytes of their bodies and of what is *kept* of each; one at least."""
         weight = 0
         for count, row in enumerate(rows):
             if count and weight >= self._pull_bytes:
                 return count
-            weight += row[2]
+            weight += row[2] + kept.get(row[1], 0)
         return len(rows)
 
     def _pulled(self, lane: int, page: Page, count: int) -> list[Pulled]:
         events = self._wanted([row[1] for row in page.rows[:count]])
-        keeping = [seq for seq, event in events.items() if keeps(event.frozen)]
-        kept = kept_of(self._sql, keeping) if keeping else {}
+        kept: Mapping[int, Mapping[int, Kept]] = {}
+        if keeping := [seq for seq, event in events.items() if keeps(event.frozen)]:
+            count = self._fitting(page.rows[:count], dict(self._sql.rows("kept_bytes", (numbers(keeping),))))
+            kept = kept_of(self._sql, {row[1] for row in page.rows[:count]}.intersection(keeping))
         pulled: list[Pulled] = []
         d = s = 0
         for at, seq, _, of_delivery, of_states in page.rows[:count]:

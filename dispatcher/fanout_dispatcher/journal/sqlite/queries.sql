@@ -145,6 +145,10 @@ ON CONFLICT (seq, position) DO UPDATE SET value = excluded.value;
 -- What was kept of some events.
 SELECT seq, position, value FROM kept WHERE seq IN (SELECT value FROM carray(?));
 
+-- name: kept_bytes
+-- How much was kept of some events, each.
+SELECT seq, sum(length(value)) FROM kept WHERE seq IN (SELECT value FROM carray(?)) GROUP BY seq;
+
 -- name: drop_kept
 -- Goes with its event.
 DELETE FROM kept WHERE seq IN (SELECT value FROM carray(?));

@@ -9,6 +9,8 @@ or when it seems to be used up.
 The reserve has to last until everything pending is settled. A settle writes pages that are there already, or that
 other settles have freed: so what it takes is log, which a checkpoint empties, once more as much of the file when the
 log holds pages that the file does not have yet, and what little is left for history. Hence the log gets half of it.
+What is kept of answers for later steps comes with settles and takes pages of its own until its event is over. It is
+counted like events are, so that those stop coming in before it has used up the reserve.
 """
 
 import os
@@ -90,10 +92,11 @@ def _weight(batch: Batch) -> int:
     """What *batch* takes in the file, generously."""
     rows = ROW_BYTES * (len(batch.due) + len(batch.ranks))
     size = EVENT_BYTES * len(batch.events) + rows + KEY_BYTES * len(batch.keys)
-    size += sum(len(one.answer) for one in batch.answers)
+    size += sum(len(one.answer) for one in batch.answers) + sum(one.kept.size for one in batch.kept)
     for event in batch.events:
         head = event.head
-        size += len(event.body) + 2 * len(head.attributes)  # id, source and type are there, and once more by themselves
+        size += len(event.body) + len(head.earlier)
+        size += 2 * len(head.attributes)  # id, source and type are there, and once more by themselves
         for name, value in head.forwarded:
             size += len(name) + len(value)
         for called, text in (*head.path, *head.query):

@@ -5,9 +5,12 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanout_dispatcher.engine.pending import Delivery
+from fanout_dispatcher.engine.flow import Flow
+from fanout_dispatcher.engine.pending import Course, Delivery
 from fanout_dispatcher.engine.stock import Stock
 from fanout_dispatcher.engine.window import BYTES, LEAST_BYTES, LOW, SIZE, Window
+from fanout_dispatcher.values.answer import Captured
+from fanout_dispatcher.values.earlier import KEPT_BYTES, Kept
 from tests.unit.dispatcher.engine.scripted import pending
 
 
@@ -36,6 +39,29 @@ def test_it_knows_the_bytes_that_it_holds(steps: list[int | None]) -> None:
         elif held:
             assert len(window.take().pending.event.body) == held.pop(0)
         assert window.bytes == sum(held)
+
+
+def test_what_is_kept_of_answers_counts_with_the_body_and_what_is_kept_later_changes_no_count() -> None:
+    stock = Stock()
+    window = Window(stock, indexed=False)
+    one, other = delivery(1, b"12345"), delivery(2, b"1234567")
+    said = Kept(Captured(200, (("a", "b"),), b"x" * 98))
+    one.pending.course = Course(Flow(()))
+    one.pending.course.keep(0, said)
+
+    window.push(one)
+    window.push(other)
+    held = stock.bytes
+    one.pending.course.keep(0, Kept(reason="Expired"))
+    one.pending.course.keep(1, said)
+    window.take()
+    left = (window.bytes, stock.bytes)
+    window.pick(other.pending)
+
+    assert held == 5 + 100 + KEPT_BYTES + 7
+    assert left == (7, 7)
+    assert (window.bytes, stock.bytes, stock.deliveries) == (0, 0, 0)
+    assert one.pending.course.bytes == KEPT_BYTES + 100 + KEPT_BYTES
 
 
 def test_promised_places_count_as_taken() -> None:

@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator
 import msgspec
 import pytest
 
-from fanout_dispatcher.journal.protocol import Batch, DueRow, Finished, JournalFull
+from fanout_dispatcher.journal.protocol import Batch, DueRow, Finished, JournalFull, KeptRow
 from fanout_dispatcher.journal.sqlite import SqliteJournal
 from fanout_dispatcher.journal.sqlite.room import SPARE
+from fanout_dispatcher.values.answer import Captured
+from fanout_dispatcher.values.earlier import Kept
 from fanout_dispatcher.values.event import Event
 from tests.support.journals import INVOICE, a_dead, a_finish, a_journal, an_event, setting
 
@@ -94,6 +96,27 @@ def test_every_pending_event_may_die_on_a_disk_that_events_have_filled(small_dis
         event = heavy(seq)
         journal.commit(Batch(at=1.0, dead=[a_dead(seq, lane=3)], finished=[a_finish(event)]))
 
+    assert reopened(journal) == []
+
+
+def test_what_is_kept_for_expressions_is_seen_before_it_has_used_up_the_room_for_settling(
+    small_disk: pathlib.Path,
+) -> None:
+    """Small events whose steps answer at length: they stop coming in while there is room to settle them."""
+    journal = opened(small_disk)
+    said = Kept(Captured(200, (), b"x" * 65_536))
+
+    def step(seq: int) -> Event:
+        journal.commit(Batch(kept=[KeptRow(seq - 1, 0, said)]))
+        return an_event(seq, frozen=INVOICE)
+
+    accepted = fill(journal, step)
+    free = os.statvfs(small_disk).f_bavail
+
+    settle_one_by_one(journal, accepted)
+
+    assert len(accepted) > 50
+    assert free > 0
     assert reopened(journal) == []
 
 
