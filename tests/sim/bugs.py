@@ -221,6 +221,14 @@ BUGS: typing.Final = (
         "            self.callers.deadlines.drop(self)\n"
         "            self.callers.deadlines.add(self, self.callers.loop.time() + self.waits.rule.timeout)\n",
     ),
+    Bug(
+        name="a failed step is told to the caller as held",
+        promise="P16",
+        family="waiting",
+        file=f"{ENGINE}/caller.py",
+        old="            self.callers.loop.call_soon(self._look_again)\n",
+        new="            self._look_again()\n",
+    ),
     # --- fallbacks --------------------------------------------------------------------------------------------------
     Bug(
         name="a fallback is asked although its target delivered",

@@ -153,12 +153,18 @@ def breaking(seed: int, chance: random.Random) -> Scenario:
 
 
 def waiting(seed: int, chance: random.Random) -> Scenario:
-    """Callers wait for targets of every temper, with a quorum and a deadline, through ends, edits and a slow disk."""
+    """Callers wait for targets of every temper, with a quorum and a deadline, through ends, edits and a slow disk.
+
+    One in four waits for steps, each of which depends on the one before.
+    """
     heal = chance.uniform(3.0, 8.0)
     plans = tuple(_waited_for(chance, plan) for plan in some_routes(chance, most=2))
+    stepwise = chance.random() < 0.25
+    if stepwise:
+        plans = tuple(_stepwise(plan) for plan in plans)
     acts = [
         *(_asked(chance, post) for post in posts(chance, plans, heal, chance.randrange(30, 70), slow=0.0)),
-        *(_clipped(act) for act in edits(chance, plans, heal, chance.choice([0, 0, 2]))),
+        *(_clipped(act) for act in edits(chance, plans, heal, 0 if stepwise else chance.choice([0, 0, 2]))),
         *troubles(chance, heal, chance.choice([0, 0, 1])),
         *ends(chance, heal, chance.choice([0, 1, 2]), ["crash", "sigterm", "sigterm"]),
     ]
@@ -233,6 +239,15 @@ def _waited_for(chance: random.Random, plan: Plan) -> Plan:
     return msgspec.structs.replace(plan, targets=tuple(targets), behind=tuple(behind), respond=wait)
 
 
+def _stepwise(plan: Plan) -> Plan:
+    """Each target of *plan* goes once the one before is through; none is ever too full to take what is freed."""
+    targets = [
+        _unbounded(one, depends_on=(before.name,) if before is not None else ())
+        for before, one in zip((None, *plan.targets), plan.targets, strict=False)
+    ]
+    return msgspec.structs.replace(plan, targets=tuple(targets))
+
+
 def _unbounded(target: Target, **changes: object) -> Target:
     """A target whose queue is never full, with *changes*."""
     queue = msgspec.structs.replace(target.policy.queue, max_bytes=None)
@@ -240,14 +255,15 @@ def _unbounded(target: Target, **changes: object) -> Target:
 
 
 def _clipped(act: Act) -> Act:
-    """An edit may take a target out that is waited for; then fewer are, as no manifest could say otherwise."""
+    """An edit may take a target out that is waited for: fewer are then. One that comes back is captured as before."""
     if not isinstance(act, Adopt) or act.plan.respond is None:
         return act
     wait = act.plan.respond
     left = tuple(one.name for one in act.plan.targets if one.name in wait.wait_for)
     wait = msgspec.structs.replace(wait, wait_for=left, quorum=min(wait.quorum, len(left)))
     behind = tuple(one for one in act.plan.behind if one.of in {target.name for target in act.plan.targets})
-    plan = msgspec.structs.replace(act.plan, respond=wait if left else None, behind=behind)
+    targets = tuple(msgspec.structs.replace(one, capture=64 if one.name in left else 0) for one in act.plan.targets)
+    plan = msgspec.structs.replace(act.plan, targets=targets, respond=wait if left else None, behind=behind)
     return msgspec.structs.replace(act, plan=plan)
 
 

@@ -309,3 +309,36 @@ def test_an_event_keeps_the_fallback_that_it_was_accepted_with(*, with_cache: bo
     world.live(story)
 
     assert told == [(b"[]", False, True)] * 3
+
+
+# --- what is left of it -----------------------------------------------------------------------------------------------
+
+
+def test_after_a_crash_history_says_what_a_target_became_and_not_who_answered_in_its_place() -> None:
+    """A hit is Delivered after no attempt, a fallback Dead and FellBack; `cached` and the answers were the caller's."""
+    policy = {"circuit_breaker": {"consecutive_failures": 100}}
+    script: Script = lambda flight, now: yes() if now < 1.0 else status(404)  # noqa: E731  one line says it
+    world = a_world(script, policy=policy, static=STATIC)
+    told: list[tuple[bytes, bool, bool]] = []
+
+    async def story(life: Life) -> None:
+        told.append(answers(await life.ask("asked", b"sku-1")))
+        told.append(answers(await life.ask("hit", b"sku-1")))
+        await asyncio.sleep(1.0)
+        told.append(answers(await life.ask("stood-in", b"sku-2")))
+
+    async def later(life: Life) -> None:
+        await life.look()
+
+    world.live(story)
+    world.live(later)
+
+    assert told == [(b"yes", False, False), (b"yes", True, False), (b"[]", False, True)]
+    views = {event: world.history.events[receipt] for event, receipt in world.history.accepted.items()}
+    left = {event: view.deliveries[0] for event, view in views.items() if view is not None and view.settled}
+    assert {event: (one.state, one.attempts, one.reason) for event, one in left.items()} == {
+        "asked": ("Delivered", 1, None),
+        "hit": ("Delivered", 0, None),
+        "stood-in": ("Dead", 1, "FellBack"),
+    }
+    assert world.history.left == set(), "and no dead letters"

@@ -46,6 +46,22 @@ def _caller(reading: Reading, posted: Posted, served: list[Served]) -> list[str]
     wrong += _ended(reading, posted, first, deadline)
     for hears in first.hears:
         wrong += [f"{posted.event} → {hears.target}: {why}" for why in _heard(reading, first, hears)]
+    return wrong + _why_not_reached(posted, first)
+
+
+def _why_not_reached(posted: Posted, served: Served) -> list[str]:
+    """A step whose turn has not come is told together with what that follows from, where that is waited for too."""
+    told = {one.target: one for one in served.hears}
+    saga = any(behind.role == "Compensation" for behind in posted.plan.behind)
+    wrong: list[str] = []
+    for target in posted.plan.targets:
+        heard = told.get(target.name)
+        if heard is None or heard.reason != "NotReached":
+            continue
+        others = [one.name for one in posted.plan.targets if one.name != target.name]
+        causes = others if saga else target.depends_on
+        if all(name in told and not (told[name].reason and told[name].state != "Pending") for name in causes):
+            wrong.append(f"{posted.event} → {target.name}: told as NotReached, and of nothing that this follows from")
     return wrong
 
 
