@@ -1,6 +1,7 @@
 """Callers who wait for targets, in virtual time: when each is answered, with what, and what goes on after that."""
 
 import asyncio
+import functools
 import typing
 
 import pytest
@@ -285,6 +286,45 @@ def test_shutting_down_answers_everybody_within_a_moment() -> None:
         assert told_them.receipt is not None
         assert after <= callers.PARTING + SOON
     assert {one.event for one in world.history.sent if one.yes} == {"hangs", "fails"}
+
+
+def test_who_is_told_of_a_shutdown_hears_why_and_what_lands_after_that_is_late() -> None:
+    """One waits for another one's answer, too: it is as well off as the one that waits for its retry."""
+
+    def script(flight: Flight, now: float) -> Reply:
+        return says(503) if flight.event.head.id == "fails" else says(200, b"A", 3.0)
+
+    cached = a_target("a", capture=KEEP, cache=plan.Cache(key_expression="data", ttl=60.0))
+    world = World(a_plan(cached, respond=a_wait("a", timeout=60.0)), lambda target, flight, now: script(flight, now))
+    said: dict[str, tuple[Ending, str, float]] = {}
+    meters: list[RouteMeter] = []
+
+    async def story(life: Life) -> None:
+        asked = {"fails": life.ask("fails", b"1"), "flies": life.ask("flies", b"2")}
+        await asyncio.sleep(0.1)
+        asked["waits"] = life.ask("waits", b"2")
+        await asyncio.sleep(0.1)
+        began = life.now()
+        for event, one in asked.items():
+            one.add_done_callback(functools.partial(heard, event, lambda: life.now() - began))
+        await life.drain(10.0)
+        meters.extend(life.desk.route_meters())
+
+    def heard(event: str, after: typing.Callable[[], float], answer: "asyncio.Future[Told]") -> None:
+        one = answer.result()
+        assert isinstance(one, Settled)
+        said[event] = (one.ending, one.heard[0].reason, after())
+
+    world.live(story)
+
+    assert {event: one[:2] for event, one in said.items()} == {
+        "fails": (Ending.FAILED, "Draining"),
+        "waits": (Ending.FAILED, "Draining"),
+        "flies": (Ending.DRAINING, ""),
+    }
+    assert max(said["fails"][2], said["waits"][2]) < SOON
+    assert callers.PARTING <= said["flies"][2] < callers.PARTING + SOON
+    assert [(one.late, one.waiting, one.answers) for one in meters] == [(1, 0, {"Failed": 2, "Draining": 1})]
 
 
 def test_whoever_comes_beyond_the_bound_is_turned_away_before_anything_is_accepted(
