@@ -16,7 +16,9 @@ Truth = Literal["True", "False", "Unknown"]
 Circuit = Literal[CircuitWord, "Unknown"]
 
 _count = Integer(0, 2**53 - 1)  # what JSON numbers hold; the API server checks bounds as floats
-_type = r"^[A-Za-z]([A-Za-z0-9_.-]*[A-Za-z0-9])?$"
+# As metav1.Condition has it: other controllers keep conditions here too, by convention with a domain before a slash.
+_domain = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/"
+_type = rf"^({_domain})?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$"
 _reason = r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"
 
 
@@ -32,14 +34,15 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     type: Annotated[
         str,
-        Text(what="a condition type", longest=64, pattern=_type),
+        Text(what="a condition type", longest=316, pattern=_type),
         "Accepted (the spec is understood), ResolvedRefs (Services, ports, Secrets and grants exist), Programmed (every"
         " ready dispatcher runs this plan), Ready (these three), Healthy (no stuck saga, open circuit or dead"
-        " letter) or, only while it is True, Stalled (refused until somebody changes something).",
+        " letter) or, only while it is True, Stalled (refused until somebody changes something). Other controllers"
+        " may add types of their own.",
     ]
     status: Annotated[Truth, Enum(Truth), "True, False or Unknown."]
     reason: Annotated[
-        str, Text(what="a reason", longest=128, pattern=_reason), "Why, as one word of a closed list, for programs."
+        str, Text(what="a reason", longest=1024, pattern=_reason), "Why, as one word of a closed list, for programs."
     ]
     message: Annotated[str, Text(what="a sentence", longest=32768, shortest=0), "Why, for people."]
     last_transition_time: Annotated[str, _Moment(), "When status last changed."]
@@ -88,7 +91,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     address: Annotated[Address | None, Object(Address), "Where events are posted to."] = None
     conditions: Annotated[
         tuple[Condition, ...] | None,
-        ListOf(item=Object(Condition), most=8, key="type"),
+        ListOf(item=Object(Condition), most=32, key="type"),
         "Observations, one of each type.",
     ] = None
     target_count: Annotated[int | None, _count, "Targets of the route."] = None

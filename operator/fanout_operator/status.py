@@ -20,6 +20,7 @@ from fanout_operator.conditions import (
 )
 from fanout_operator.fleet import View
 from fanout_operator.kube import Document, Reading
+from fanout_operator.others import beside, by_type
 from fanout_operator.reasons import LONGEST, say
 
 FROM_DISPATCHERS: typing.Final = frozenset({"Programmed", "Healthy"})
@@ -32,10 +33,12 @@ def status(finding: Finding, view: View, before: Reading, *, now: str, public_ur
     wanted: Document = {"observedGeneration": finding.generation, "targetCount": len(finding.targets)}
     if public_url and finding.path and finding.in_force:
         wanted["address"] = {"url": public_url.rstrip("/") + finding.path}
-    said = _by_type(before)
+    said = by_type(before)
     now_said = conditions(finding, view) if view.complete else _incomplete(finding, view, said)
     shown = (*now_said, *stalled(now_said))
-    wanted["conditions"] = [_dated(one, said.get(one.type, {}), finding.generation, now) for one in shown]
+    wanted["conditions"] = beside(
+        (_dated(one, said.get(one.type, {}), finding.generation, now) for one in shown), before
+    )
     if view.complete:
         wanted |= _from_dispatchers(finding, view)
     else:
@@ -48,12 +51,7 @@ def farewell(before: Reading, generation: int) -> Document | None:
     observed = before.get("observedGeneration")
     if not isinstance(observed, int) or observed >= generation:
         return None
-    return {**dict.fromkeys(before), "conditions": PENDING}
-
-
-def _by_type(before: Reading) -> dict[str, Reading]:
-    found = before.get("conditions") or ()
-    return {one["type"]: one for one in found if isinstance(one, dict) and isinstance(one.get("type"), str)}
+    return {**dict.fromkeys(before), "conditions": beside(PENDING, before)}
 
 
 def _incomplete(finding: Finding, view: View, said: Mapping[str, Reading]) -> tuple[Condition, ...]:

@@ -90,3 +90,27 @@ def test_a_targets_last_error_is_told_as_long_as_a_status_may_hold_it() -> None:
     (target,) = told(FINDING, seen(last_error="x" * 5000))["targets"]
 
     assert target["lastError"] == "x" * 1024
+
+
+OTHERS: Document = {"type": "example.com/Reviewed", "status": "True", "reason": "Seen", "message": ""}
+
+
+def test_conditions_of_other_controllers_stand_behind_ours() -> None:
+    before = {"conditions": [OTHERS]}
+    found = told(FINDING, seen(), before)["conditions"]
+
+    assert found == [*told(FINDING, seen())["conditions"], OTHERS]
+
+
+def test_in_which_order_another_controller_leaves_the_conditions_is_its_own_affair() -> None:
+    first = told(FINDING, seen())
+    shuffled = {**first, "conditions": [OTHERS, *reversed(first["conditions"])]}
+
+    assert told(FINDING, seen(), shuffled, now="T2") == shuffled
+
+
+def test_a_condition_of_ours_that_ended_goes_though_others_stay() -> None:
+    refused = told(msgspec.structs.replace(FINDING, objection=say("Invalid", faults="no")), seen())
+    mended = told(FINDING, seen(), {**refused, "conditions": [*refused["conditions"], OTHERS]})
+
+    assert [one["type"] for one in mended["conditions"]][-2:] == ["Healthy", OTHERS["type"]]
