@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from fanout_crds.references import Outside, References, SecretKey, ServiceKey, Unresolved
+from fanout_operator.endpoints import UNKNOWN, Heard
 from fanout_operator.grants import ANY, Permission
 from fanout_operator.kube import SECRETS, SERVICES, Document, Kind, Reading
 from fanout_operator.plans import decoded
@@ -26,12 +27,9 @@ class Rights(msgspec.Struct, frozen=True):
     given: frozenset[Permission] = frozenset()
 
 
-Numbers = frozenset[int]  # where the endpoints of a Service's port listen, as far as that has to be known
-Listening = Mapping[ServiceKey, Numbers]
+Listening = Mapping[ServiceKey, Heard]  # as far as that has to be known
 
-UNKNOWN: typing.Final[Numbers] = frozenset()
-
-ServiceCheck = Callable[[ServiceKey, Rights, Document | None, Numbers], Unresolved | None]
+ServiceCheck = Callable[[ServiceKey, Rights, Document | None, Heard], Unresolved | None]
 SecretCheck = Callable[[SecretKey, Rights, Document | None], Unresolved | None]
 
 
@@ -65,31 +63,29 @@ def _not_permitted(kind: Kind, key: ServiceKey | SecretKey, rights: Rights) -> U
 
 
 def _service_not_permitted(
-    key: ServiceKey, rights: Rights, service: Document | None, numbers: Numbers
+    key: ServiceKey, rights: Rights, service: Document | None, heard: Heard
 ) -> Unresolved | None:
     return _not_permitted(SERVICES, key, rights)
 
 
-def _service_not_found(
-    key: ServiceKey, rights: Rights, service: Document | None, numbers: Numbers
-) -> Unresolved | None:
+def _service_not_found(key: ServiceKey, rights: Rights, service: Document | None, heard: Heard) -> Unresolved | None:
     return None if service else unresolved("ServiceNotFound", name=f"{key.namespace}/{key.name}")
 
 
-def _port_not_found(key: ServiceKey, rights: Rights, service: Document | None, numbers: Numbers) -> Unresolved | None:
+def _port_not_found(key: ServiceKey, rights: Rights, service: Document | None, heard: Heard) -> Unresolved | None:
     if service is None or _port(service, key.port) or _any_port(service, key.port):
         return None
     has = ", ".join(_said(port) for port in _ports(service)) or "no ports"
     return unresolved("PortNotFound", name=f"{key.namespace}/{key.name}", port=key.port, has=has)
 
 
-def _headless_by_name(key: ServiceKey, rights: Rights, service: Document | None, numbers: Numbers) -> Unresolved | None:
-    """Its name in DNS leads to all of its pods, so they have to listen on one number."""
+def _headless_by_name(key: ServiceKey, rights: Rights, service: Document | None, heard: Heard) -> Unresolved | None:
+    """Its name in DNS leads to all of its pods, so nothing else may be at the number that is asked."""
     port = by_name(key, service)
-    if port is None or len(numbers) == 1:
+    if port is None or (heard.number and not heard.clash):
         return None
-    several = ", ".join(str(one) for one in sorted(numbers))
-    said = f"its endpoints listen on {several}" if numbers else "no endpoint has told yet which number that is"
+    clash = f"{heard.number} is the port {heard.clash} of some of its endpoints"
+    said = clash if heard.number else "no endpoint has told yet which number that is"
     why = f"is headless and its targetPort is a name ({port['targetPort']}), but {said}; give it a numeric targetPort"
     return unresolved("ServiceUnusable", name=f"{key.namespace}/{key.name}", why=why)
 
@@ -103,14 +99,14 @@ SERVICE_CHECKS: typing.Final[tuple[ServiceCheck, ...]] = (
 
 
 def service(
-    key: ServiceKey, rights: Rights, found: Document | None, numbers: Numbers = UNKNOWN
+    key: ServiceKey, rights: Rights, found: Document | None, heard: Heard = UNKNOWN
 ) -> str | Outside | Unresolved:
     """The base URL of a Service's port, as the cluster's DNS knows it, or outside of the cluster.
 
-    `numbers` is asked where `by_name` has found something only.
+    `heard` is asked where `by_name` has found something only.
     """
     for check in SERVICE_CHECKS:
-        objection = check(key, rights, found, numbers)
+        objection = check(key, rights, found, heard)
         if objection:
             return objection
     external = _external_name(found or {})
@@ -118,7 +114,7 @@ def service(
         port = _port(found or {}, key.port) or {"port": key.port}
         return Outside(f"{_scheme(port)}://{external}:{port['port']}")
     port = _port(found or {}, key.port) or {}
-    number = next(iter(numbers)) if by_name(key, found) else _number(found or {}, port)
+    number = heard.number if by_name(key, found) else _number(found or {}, port)
     return f"{_scheme(port)}://{key.name}.{key.namespace}.{SERVICE_DOMAIN}:{number}"
 
 

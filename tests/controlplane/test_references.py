@@ -183,16 +183,16 @@ def test_the_newer_version_of_grants_is_watched_as_well(
     held(fanout, shop, "orders", None)
 
 
-def slice_(namespace: str, service: str, *, ready: bool) -> Document:
+def slice_(namespace: str, service: str, *, ready: bool, name: str = "", port: int = 8080) -> Document:
     """An EndpointSlice as the controller of the cluster makes it; here is none."""
     labels = {"kubernetes.io/service-name": service}
     return {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
-        "metadata": {"name": f"{service}-x", "namespace": namespace, "labels": labels},
+        "metadata": {"name": name or f"{service}-x", "namespace": namespace, "labels": labels},
         "addressType": "IPv4",
         "endpoints": [{"addresses": ["10.0.0.7"], "conditions": {"ready": ready}}],
-        "ports": [{"name": "http", "port": 8080}],
+        "ports": [{"name": "http", "port": port}],
     }
 
 
@@ -264,6 +264,22 @@ def test_a_headless_service_with_a_named_target_port_is_asked_where_its_endpoint
 
     assert "no endpoint has told yet which number" in condition(held, "ResolvedRefs")["message"]
     assert fanout.plan(shop, "orders")["targets"][0]["url"] == f"http://payment.{shop}.svc:8080/"
+
+
+def test_a_rollout_that_changes_the_number_behind_a_name_holds_nothing(fanout: Installation, shop: str) -> None:
+    ports = [{"name": "http", "port": 80, "targetPort": "web"}]
+    fanout.apply(service(shop, "payment", clusterIP="None", ports=ports), slice_(shop, "payment", ready=True))
+    fanout.apply(fanout.route(shop, "orders", to_service("payment")))
+    fanout.status(shop, "orders", ResolvedRefs="True/ResolvedRefs")
+    first = fanout.plan(shop, "orders")
+    fanout.apply(slice_(shop, "payment", ready=True, name="payment-new", port=9090))
+    fanout.one_more(shop)
+    between = fanout.plan(shop, "orders")
+    fanout.apply(slice_(shop, "payment", ready=False))
+    after = fanout.another_plan(first)
+
+    assert between == first
+    assert [(one["url"], one["held"]) for one in after["targets"]] == [(f"http://payment.{shop}.svc:9090/", None)]
 
 
 def test_a_secret_without_the_key_says_which_one_it_lacks_and_gets_it(fanout: Installation, shop: str) -> None:

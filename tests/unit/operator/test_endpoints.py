@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from fanout_operator.endpoints import Endpoints, Slice, reduced
+from fanout_operator.endpoints import UNKNOWN, Endpoints, Heard, Slice, reduced
 
-READY, NOT = Slice("shop/payment", True), Slice("shop/payment", False)
+READY, NOT = Slice("shop/payment", 1), Slice("shop/payment", 0)
 
 
 def slice_(*ready: bool | None, service: str = "payment") -> dict[str, Any]:
@@ -21,14 +21,15 @@ def slice_(*ready: bool | None, service: str = "payment") -> dict[str, Any]:
         (slice_(True), READY),
         (slice_(False, True), READY),
         (slice_(None), READY),
+        (slice_(True, False, True), Slice("shop/payment", 2)),
         (slice_(False), NOT),
         (slice_(), NOT),
         ({**slice_(), "endpoints": None}, NOT),
         ({**slice_(), "endpoints": [{"addresses": ["10.0.0.1"]}]}, READY),
-        ({"metadata": {"name": "stray", "namespace": "shop"}}, Slice("shop/", False)),
+        ({"metadata": {"name": "stray", "namespace": "shop"}}, Slice("shop/", 0)),
     ],
 )
-def test_of_a_slice_its_service_is_kept_and_whether_one_is_ready(found: dict[str, Any], kept: Slice) -> None:
+def test_of_a_slice_its_service_is_kept_and_how_many_are_ready(found: dict[str, Any], kept: Slice) -> None:
     assert reduced(found) == kept
 
 
@@ -48,8 +49,8 @@ def test_a_service_is_there_while_any_of_its_slices_has_a_ready_endpoint_and_onl
     assert told == ["shop/payment"] * 2
 
 
-def listening(*numbers: int, name: str = "http") -> Slice:
-    return Slice("shop/payment", True, frozenset((name, number) for number in numbers))
+def listening(number: int, *, ready: int = 1) -> Slice:
+    return Slice("shop/payment", ready, frozenset({("http", number)}))
 
 
 @pytest.mark.parametrize(
@@ -70,34 +71,57 @@ def test_of_a_slices_ports_those_are_kept_that_can_be_connected_to(
     assert reduced({**slice_(), "ports": ports}).ports == frozenset(), "nobody listens there"
 
 
-def test_where_a_services_endpoints_listen_is_what_all_its_slices_say_and_news_when_it_changes() -> None:
+def heard(*slices: Slice) -> tuple[Endpoints, list[str]]:
+    """What slices tell, one after another, and of which Services that was news."""
     moved: list[str] = []
     endpoints = Endpoints(lambda _service: None, moved.append)
-    endpoints.note("shop/a", None, listening(8080))
-    endpoints.note("shop/b", None, listening(8080))
-    one = endpoints.listens("shop/payment", "http")
-    endpoints.note("shop/b", listening(8080), listening(9090))
-    two = endpoints.listens("shop/payment", "http")
-    endpoints.note("shop/a", listening(8080), None)
+    for number, one in enumerate(slices):
+        endpoints.note(f"shop/{number}", None, one)
+    return endpoints, moved
 
-    assert [sorted(one), sorted(two), sorted(endpoints.listens("shop/payment", "http"))] == [
-        [8080],
-        [8080, 9090],
-        [9090],
-    ]
-    assert endpoints.listens("shop/payment", "metrics") == endpoints.listens("shop/other", "http") == frozenset()
+
+def test_a_service_is_asked_where_most_of_its_ready_endpoints_listen_and_only_another_place_is_news() -> None:
+    """A rollout of three pods that changes the number behind a port's name, as its two slices tell it."""
+    endpoints, moved = heard(listening(8080, ready=3))
+    asked = []
+    before = [listening(8080, ready=3), NOT]
+    for old, new in ((3, 0), (2, 1), (1, 1), (1, 2), (0, 3)):
+        now = [listening(8080, ready=old) if old else NOT, listening(9090, ready=new)]
+        for number, (was, is_) in enumerate(zip(before, now, strict=True)):
+            endpoints.note(f"shop/{number}", was, is_)
+        asked.append(endpoints.listens("shop/payment", "http").number)
+        before = now
+
+    assert asked == [8080, 8080, 8080, 9090, 9090]
+    assert moved == ["shop/payment"] * 2, "when it was first heard of, and once in the rollout"
+    assert endpoints.listens("shop/payment", "metrics") == endpoints.listens("shop/other", "http") == UNKNOWN
+
+
+def test_endpoints_that_are_not_ready_tell_where_to_ask_while_no_others_do() -> None:
+    endpoints, _ = heard(listening(8080, ready=0))
+    starting = endpoints.listens("shop/payment", "http")
+    endpoints.note("shop/1", None, listening(9090, ready=1))
+
+    assert (starting.number, endpoints.listens("shop/payment", "http").number) == (8080, 9090)
+
+
+def test_a_number_that_other_endpoints_use_for_another_port_is_said() -> None:
+    swapped = Slice("shop/payment", 1, frozenset({("http", 9090), ("metrics", 8080)}))
+    endpoints, moved = heard(listening(8080, ready=2), swapped)
+    during = endpoints.listens("shop/payment", "http")
+    endpoints.note("shop/0", listening(8080, ready=2), None)
+
+    assert (during, endpoints.listens("shop/payment", "http")) == (Heard(8080, "metrics"), Heard(9090))
     assert moved == ["shop/payment"] * 3
 
 
 def test_while_nobody_is_there_what_was_told_last_holds_and_it_ends_with_the_last_slice() -> None:
-    moved: list[str] = []
-    endpoints = Endpoints(lambda _service: None, moved.append)
-    endpoints.note("shop/a", None, listening(8080))
-    endpoints.note("shop/a", listening(8080), NOT)
+    endpoints, moved = heard(listening(8080))
+    endpoints.note("shop/0", listening(8080), NOT)
     nobody = endpoints.listens("shop/payment", "http")
-    endpoints.note("shop/a", NOT, listening(8080))
-    endpoints.note("shop/a", listening(8080), Slice("shop/other", True))
+    endpoints.note("shop/0", NOT, listening(8080))
+    endpoints.note("shop/0", listening(8080), Slice("shop/other", 1))
 
-    assert nobody == {8080}
-    assert endpoints.listens("shop/payment", "http") == frozenset()
+    assert nobody == Heard(8080)
+    assert endpoints.listens("shop/payment", "http") == UNKNOWN
     assert moved == ["shop/payment"] * 2

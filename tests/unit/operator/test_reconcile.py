@@ -459,7 +459,7 @@ async def test_a_headless_service_with_a_named_target_port_follows_its_endpoints
     ports = [{"name": "http", "port": 80, "targetPort": "web"}]
     service(scene.cluster, clusterIP="None", ports=ports)
     held = await scene.made(route("orders", PAYMENT))
-    scene.endpoints.note("shop/a", None, Slice("shop/payment", True, frozenset({("http", 8080), ("metrics", 9090)})))
+    scene.endpoints.note("shop/a", None, Slice("shop/payment", 1, frozenset({("http", 8080), ("metrics", 9090)})))
     await scene.reconcile(KEY)
 
     assert "no endpoint has told yet" in (held.targets[0].held_message or "")

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fanout_operator.dependants import thing_of
+from fanout_operator.endpoints import Heard
 from fanout_operator.grants import Permission
 from fanout_operator.kube import ENDPOINT_SLICES, GRANTS, SECRETS, SERVICES, Document
 from fanout_operator.referents import Hearers, Referents
@@ -101,7 +102,7 @@ async def test_where_endpoints_listen_wakes_the_routes_that_had_to_ask_for_it_an
 
         assert await scene.told.get() == "wake shop/orders"
     assert known
-    assert scene.referents.endpoints.listens("shop/payment", "http") == {8080}
+    assert scene.referents.endpoints.listens("shop/payment", "http") == Heard(8080)
     assert scene.told.empty()
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from fanout_crds.references import Outside, SecretKey, ServiceKey, Unresolved
 from fanout_operator import resolve
+from fanout_operator.endpoints import Heard
 from fanout_operator.resolve import Rights
 
 SHOP, OTHER = Rights("shop"), Rights("other")
@@ -41,12 +42,12 @@ def test_a_headless_service_is_asked_where_its_pods_listen() -> None:
 
 def test_a_headless_service_whose_target_port_has_a_name_is_asked_where_its_endpoints_listen() -> None:
     headless = service({"port": 80, "name": "http", "targetPort": "web"}, clusterIP="None")
-    several = resolve.service(KEY, SHOP, headless, frozenset({9090, 8080}))
+    clash = resolve.service(KEY, SHOP, headless, Heard(8080, "metrics"))
 
-    assert resolve.service(KEY, SHOP, headless, frozenset({8080})) == "http://payment.shop.svc:8080"
-    assert isinstance(several, Unresolved)
-    assert several.reason == "ServiceUnusable"
-    assert "its endpoints listen on 8080, 9090; give it a numeric targetPort" in several.message
+    assert resolve.service(KEY, SHOP, headless, Heard(8080)) == "http://payment.shop.svc:8080"
+    assert isinstance(clash, Unresolved)
+    assert clash.reason == "ServiceUnusable"
+    assert "8080 is the port metrics of some of its endpoints; give it a numeric targetPort" in clash.message
 
 
 @pytest.mark.parametrize(
