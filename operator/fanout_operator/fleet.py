@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable
 import msgspec
 
 from fanout_crds.report import RouteReport
+from fanout_operator.picture import Picture
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,11 +41,11 @@ class Dispatcher:
 
     def __init__(self) -> None:
         self.state = State.CONNECTING
-        self.routes: dict[str, RouteReport] = {}
-        self.loading: dict[str, RouteReport] | None = None
+        self.picture = Picture()
+        self.loading: Picture | None = None
 
     def __repr__(self) -> str:
-        return f"<Dispatcher {self.state.name} routes={len(self.routes)}>"
+        return f"<Dispatcher {self.state.name} {self.picture!r}>"
 
 
 class Fleet:
@@ -75,23 +76,28 @@ class Fleet:
     def hello(self, name: str) -> None:
         """A stream begins: a new snapshot is being loaded, the last picture holds until it is complete."""
         if one := self._ready.get(name):
-            one.loading = {}
+            one.loading = Picture()
 
-    def route(self, name: str, report: RouteReport) -> None:
-        """One route, of the snapshot or changed since."""
+    def route(self, name: str, report: RouteReport, length: int = 0) -> None:
+        """One route, of the snapshot or changed since, by a line of so many bytes. Raises TooMuch."""
         one = self._ready.get(name)
         if one is None:
             return
         if one.loading is not None:
-            one.loading[report.route] = report
-        elif one.routes.get(report.route) != report:
-            one.routes[report.route] = report
+            one.loading.put(report, length)
+        elif one.picture.get(report.route) != report:
+            one.picture.put(report, length)
             self._tell((report.route,))
+
+    def broken(self, name: str) -> None:
+        """The stream broke off: what there is of a snapshot is of no use any more."""
+        if one := self._ready.get(name):
+            one.loading = None
 
     def gone(self, name: str, route: str) -> None:
         """A dispatcher runs nothing for a route any more."""
         one = self._ready.get(name)
-        if one and (one.loading if one.loading is not None else one.routes).pop(route, None) and one.loading is None:
+        if one and (one.picture if one.loading is None else one.loading).drop(route) and one.loading is None:
             self._tell((route,))
 
     def loaded(self, name: str) -> None:
@@ -99,18 +105,18 @@ class Fleet:
         one = self._ready.get(name)
         if one is None or one.loading is None:
             return
-        before, one.routes, one.loading = one.routes, one.loading, None
+        before, one.picture, one.loading = one.picture, one.loading, None
         was, one.state = one.state, State.COMPLETE
         if was is not State.COMPLETE:
             self._everything()
         else:
-            self._tell(_differing(before, one.routes))
+            self._tell(before.differing(one.picture))
 
     def silent(self, name: str) -> None:
         """A ready dispatcher has not been heard for too long; the snapshot that is being loaded may come to its end."""
         one = self._ready.get(name)
         if one and one.state is not State.SILENT:
-            one.state, one.routes = State.SILENT, {}
+            one.state, one.picture = State.SILENT, Picture()
             self._everything()
 
     def view(self, route: str) -> View:
@@ -119,7 +125,7 @@ class Fleet:
             complete=self.complete,
             silent=tuple(sorted(name for name, one in self._ready.items() if one.state is State.SILENT)),
             reports=tuple(
-                (name, one.routes.get(route))
+                (name, one.picture.get(route))
                 for name, one in sorted(self._ready.items())
                 if one.state is State.COMPLETE
             ),
@@ -134,7 +140,3 @@ class Fleet:
         keys = tuple(routes)
         if keys and self.complete:
             self._changed(keys)
-
-
-def _differing(before: dict[str, RouteReport], now: dict[str, RouteReport]) -> Iterable[str]:
-    return (key for key in before.keys() | now.keys() if before.get(key) != now.get(key))

@@ -4,7 +4,7 @@ A stream starts with the dispatcher's epoch and a snapshot of its routes, goes o
 heartbeat every few seconds (fanout_crds.report). Nothing heard for SILENCE seconds, connected or not: the dispatcher is
 silent. Only whole lines count, and only once the snapshot is complete: who never comes to its end would keep the fleet,
 and so the status of every route, waiting. What is read is the word of another process: a line that is too long or is
-not what it should be ends the stream, and the next one starts from a snapshot.
+not what it should be, and routes without end (picture.py), end the stream, and the next one starts from a snapshot.
 """
 
 import asyncio
@@ -35,6 +35,7 @@ from fanout_crds.report import (
 from fanout_operator.access import ReportAccess
 from fanout_operator.backoff import Backoff
 from fanout_operator.fleet import Fleet
+from fanout_operator.picture import TooMuch
 
 RETRY: typing.Final = Backoff(base=0.2, cap=3.0)
 
@@ -43,6 +44,9 @@ log = structlog.get_logger()
 
 class BrokenReport(Exception):
     """A report stream that is not one."""
+
+
+BROKEN: typing.Final = (aiohttp.ClientError, BrokenReport, NoLine, LineTooLong, TooMuch, TimeoutError, OSError)
 
 
 class ReportPort(msgspec.Struct, frozen=True):
@@ -88,10 +92,11 @@ class Follower:
             try:
                 await self._follow(silence)
                 fault: Exception = BrokenReport("ended by the dispatcher")
-            except (aiohttp.ClientError, BrokenReport, NoLine, LineTooLong, TimeoutError, OSError) as broken:
+            except BROKEN as broken:
                 fault = broken
             finally:
                 silence.cancel()
+                self._fleet.broken(self.name)
             await self._rest(fault)
 
     async def _follow(self, silence: asyncio.TimerHandle) -> None:
@@ -103,7 +108,7 @@ class Follower:
             async for piece in answer.content.iter_any():
                 for text in splitter.feed(piece):
                     line = decode(text)
-                    self._take(line)
+                    self._take(line, len(text))
                     if self._whole:
                         silence.cancel()  # from here on our patience sees to it
                         self._heard = loop.time()
@@ -123,14 +128,14 @@ class Follower:
         ) as answer:
             yield answer
 
-    def _take(self, line: Line | None) -> None:
+    def _take(self, line: Line | None, length: int) -> None:
         if line is not None and not self._greeted and not isinstance(line, Hello):
             raise BrokenReport("does not begin with hello")
         match line:
             case Hello() as hello:
                 self._greet(hello)
             case RouteReport() as report:
-                self._fleet.route(self.name, report)
+                self._fleet.route(self.name, report, length)
             case Gone(route=route):
                 self._fleet.gone(self.name, route)
             case SnapshotEnd():

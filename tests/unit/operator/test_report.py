@@ -10,9 +10,10 @@ import aiohttp
 import orjson
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from fanout_crds.report import FORMAT, LONGEST_LINE, PATH
-from fanout_operator import report
+from fanout_operator import picture, report
 from fanout_operator.access import ReportAccess
 from fanout_operator.backoff import Backoff
 from fanout_operator.fleet import Fleet
@@ -233,6 +234,32 @@ async def test_one_that_greets_and_leaves_again_and_again_is_silent_too(monkeypa
 
     async with following(*[greeting] * 100) as scene:
         await scene.until(lambda: scene.fleet.view("shop/orders").silent)
+
+
+@pytest.mark.parametrize("before", [(), ({"kind": "snapshotEnd"},)])
+async def test_a_dispatcher_that_names_routes_without_end_is_left_and_fills_no_memory(
+    before: tuple[dict[str, str], ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(picture, "LARGEST", 1 << 20)
+    left = asyncio.Event()
+
+    async def endless(to: Speaker) -> None:
+        await to.say({"kind": "hello", "format": FORMAT}, *before)
+        with contextlib.suppress(ConnectionError):
+            for number in range(50_000):
+                await to.say(ROUTE | {"route": f"shop/route-{number}"})
+            return
+        left.set()
+
+    async def whole(to: Speaker) -> None:
+        await to.snapshot(ROUTE)
+
+    async with following(endless, whole) as scene:
+        with capture_logs() as logs:
+            await scene.until(lambda: scene.revision() == "r1")
+
+        assert left.is_set()
+    assert "reports more than 1 MiB of routes" in str([one["fault"] for one in logs if one["event"] == "report.broken"])
 
 
 async def test_a_stream_that_does_not_begin_with_hello_is_left_and_begun_anew() -> None:
