@@ -88,6 +88,11 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     programmed_generation: Annotated[
         int | None, _count, "The newest generation that every ready dispatcher runs; absent while one runs none."
     ] = None
+    installation: Annotated[
+        str | None,
+        Text(what="an installation", longest=127),
+        "Whose status this is: namespace and report Service of the dispatchers that carry the route out.",
+    ] = None
     address: Annotated[Address | None, Object(Address), "Where events are posted to."] = None
     conditions: Annotated[
         tuple[Condition, ...] | None,

@@ -38,9 +38,10 @@ from fanout_operator.options import Options
 from fanout_operator.reconcile import Reconciler, Sinks
 from fanout_operator.referents import Hearers, Referents
 from fanout_operator.reflector import Reflector, key_of
+from fanout_operator.rivals import Rivals
 from fanout_operator.routes import Routes
 from fanout_operator.workqueue import WorkQueue
-from fanout_operator.writer import ANSWERS, ANSWERS_BURST, OTHERS, OTHERS_BURST, Buckets, StatusWriter
+from fanout_operator.writer import ANSWERS, ANSWERS_BURST, OTHERS, OTHERS_BURST, Buckets, Ours, StatusWriter
 
 WORKERS: typing.Final = 8
 EVENT_RATE: typing.Final = 5.0  # Kubernetes Events a second
@@ -77,15 +78,16 @@ class Operator:
         self.recorder = Recorder(
             kube, bucket=Bucket(EVENT_RATE, EVENT_BURST), wall=chances.wall, new_id=chances.revision
         )
+        self.rivals = Rivals(options.installation, self._contested)
         self.status = StatusWriter(
             kube,
             self.routes,
             self.findings,
             self.fleet,
+            ours=Ours(self.rivals, options.public_url),
             buckets=Buckets(Bucket(ANSWERS, ANSWERS_BURST), Bucket(OTHERS, OTHERS_BURST)),
             rng=chances.rng,
             wall=chances.wall,
-            public_url=options.public_url,
         )
         self.status.written = self.recorder.status_written
         self.work = WorkQueue("routes", self._reconcile, workers=WORKERS, rng=chances.rng)
@@ -146,6 +148,11 @@ class Operator:
         for key in self.findings if routes is None else routes:
             self.status.wake(key)
 
+    def _contested(self, key: str, rival: str) -> None:
+        log.warning("class.contested", route=key, rival=rival)
+        if known := self.routes.get(key):
+            self.recorder.post(known.document(), notice("Warning", "ClassContested", rival=rival))
+
     def _plans_held(self, routes: Collection[str], why: str) -> None:
         """Tell it on a plan: the routes are not there to tell it on."""
         held = [plan for key in routes for plan in self.inventory.of(key)]
@@ -162,6 +169,10 @@ class Operator:
     def held(self) -> int:
         """How many plans stay although their route is not there; until routes could be listed, that is every one."""
         return len({*self.missing, *self.undefined}) if self._listed else len(self.inventory)
+
+    def contested(self) -> int:
+        """How many routes another installation serves too."""
+        return self.rivals.contested(asyncio.get_running_loop().time())
 
     async def start(self) -> None:
         """Go through the steps above; afterwards `work` and `sweeper` may run."""

@@ -36,6 +36,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     targets: tuple[str, ...] = ()
     services: tuple[tuple[str, str], ...] = ()  # target, and the Service of the cluster that it resolved to
     without_endpoints: tuple[tuple[str, str], ...] = ()  # those of them with nobody there, when status is written
+    rival: str = ""  # another installation that serves this route too, when status is written
     path: str = ""
     in_force: InForce | None = None
     fresh: bool = False  # written by this very reconcile: what dispatchers said before is about another plan
@@ -124,7 +125,7 @@ def stalled(said: Iterable[Condition]) -> tuple[Condition, ...]:
 
 
 def healthy(finding: Finding, view: View) -> Condition:
-    """Whether nothing waits for a person: no saga stuck, no circuit open, no source that fails, no dead letter.
+    """Whether nothing waits for a person: no saga stuck, one installation, no circuit open, source failed, dead letter.
 
     What nobody but a person ends is told first: a circuit is probed by itself, a source tried again.
     """
@@ -134,6 +135,8 @@ def healthy(finding: Finding, view: View) -> Condition:
     stuck = [f"{one.name} ({one.stuck})" for one in targets if one.stuck]
     if stuck:
         return _condition("Healthy", "False", say("SagaStuck", targets=some(stuck)))
+    if finding.rival:
+        return _condition("Healthy", "False", say("ClassContested", rival=finding.rival))
     opened = [one.name for one in targets if one.circuit == "Open" and not one.dry_run]
     if opened:
         return _condition("Healthy", "False", say("CircuitOpen", targets=some(opened)))

@@ -18,7 +18,7 @@ import structlog
 
 from fanout_operator.bucket import Bucket
 from fanout_operator.kube import EVENTS, FAILURES, FIELD_MANAGER, Document, Kube, Reading, TooMany
-from fanout_operator.reasons import LONGEST
+from fanout_operator.reasons import LONGEST, REASONS
 
 WAITING: typing.Final = 1000  # notices that may wait to be posted
 RECENT: typing.Final = 1000  # notices remembered, to count repetitions
@@ -32,6 +32,7 @@ SENTENCES: typing.Final[Mapping[str, str]] = {
     "CircuitClosed": "target {target}: its circuit closed, it is asked again",
     "SagaStuck": "{target}: compensations were given up, and what is left to undo waits for somebody: {count}{why}",
     "DeadLetters": "target {target}: dead letters wait to be replayed or removed: {count}{why}",
+    "ClassContested": REASONS["ClassContested"],
     "PlansHeld": "{why}: their plans stay in force, first of all {routes}",
 }
 WRONG: typing.Final = frozenset({"NoReadyEndpoints", "PlanRefused"})  # worth a warning whatever the status is

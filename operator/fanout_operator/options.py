@@ -27,3 +27,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     any_path: bool = False
     election: Place | None = None  # None: this is the only operator of its class
     terms: Terms = Terms()
+
+    @property
+    def installation(self) -> str:
+        """What this installation is called in the cluster: by its dispatchers, whatever operator looks after them."""
+        return f"{self.namespace}/{self.report_service}"

@@ -48,6 +48,8 @@ REASONS: typing.Final[Mapping[str, str]] = {
     "Ready": "accepted, resolved and running everywhere",
     # Healthy
     "Healthy": "no stuck saga, no open circuit, no dead letters",
+    "ClassContested": "another installation serves this class and route too: {rival}; one of the two needs another"
+    " className, or has to go",
     "CircuitOpen": "circuit open, deliveries are held: {targets}",
     "SourceFailed": "nothing is fetched from {sources}",
     "SagaStuck": "compensations were given up, and what is left to undo waits for somebody to decide: {targets}",

@@ -39,6 +39,7 @@ def vitals(
             "routes": len(operator.routes),
             "plans": len(operator.inventory),
             "plans_held": operator.held(),
+            "routes_contested": operator.contested(),
             "waiting": len(operator.work),
             "events_waiting": len(operator.recorder),
         },

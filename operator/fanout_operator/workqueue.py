@@ -71,10 +71,13 @@ class WorkQueue:
         self._idle.clear()
 
     def put_later(self, key: str, seconds: float) -> None:
-        """Have a key worked on after a while, unless it is put before."""
-        if key in self._ahead or key in self._waiting or key in self._timers:
+        """Have a key worked on after a while, unless it is put before, or for sooner."""
+        loop, timer = asyncio.get_running_loop(), self._timers.get(key)
+        if key in self._ahead or key in self._waiting or (timer and timer.when() <= loop.time() + seconds):
             return
-        self._timers[key] = asyncio.get_running_loop().call_later(seconds, self.put, key)
+        if timer:
+            timer.cancel()
+        self._timers[key] = loop.call_later(seconds, self.put, key)
 
     def forget(self, key: str) -> None:
         """Start counting a key's failures anew."""

@@ -2,7 +2,7 @@
 
 A route whose picture may have changed is looked at again; what its status should be is compared with what it is, and
 only a difference is written. Waiting for the bucket comes before the last look, so that a picture which changed back
-meanwhile costs no patch. Whoever tells people what changed (events.py) hears of each status that was written, and of
+meanwhile costs no patch. A status is one installation's (rivals.py). Whoever tells people what changed (events.py) hears of each status that was written, and of
 nothing else.
 
 Three queues, so that nothing waits behind what matters less:
@@ -29,7 +29,8 @@ from fanout_operator.bucket import Bucket
 from fanout_operator.conditions import Finding, dry_run
 from fanout_operator.fleet import Fleet
 from fanout_operator.kube import ROUTES, Conflict, Document, Kube, NotFound, Reading
-from fanout_operator.routes import Routes
+from fanout_operator.rivals import OVER, STANDS, Rivals, Turn
+from fanout_operator.routes import Known, Routes
 from fanout_operator.status import COUNTER_FIELDS, farewell, status
 from fanout_operator.workqueue import WorkQueue
 
@@ -51,13 +52,15 @@ StatusWritten = Callable[[Document, Document, frozenset[str]], None]  # the rout
 class Change(msgspec.Struct, frozen=True):
     """What has to be written: a merge patch of the status; `urgent` unless it is counters only.
 
-    `answers`: nobody has been told of this generation yet. `ends`: afterwards nobody waits for more.
+    `answers`: nobody has been told of this generation yet. `ends`: afterwards nobody waits for more. `claims`: it has
+    nothing but our name, in the place of another installation's.
     """
 
     patch: Document
     urgent: bool
     answers: bool = False
     ends: bool = True
+    claims: bool = False
 
 
 class Buckets(typing.NamedTuple):
@@ -65,6 +68,13 @@ class Buckets(typing.NamedTuple):
 
     answers: Bucket
     others: Bucket
+
+
+class Ours(typing.NamedTuple):
+    """This installation: its name beside those of others, and where producers find it."""
+
+    rivals: Rivals
+    public_url: str | None
 
 
 class StatusWriter:
@@ -77,18 +87,18 @@ class StatusWriter:
         findings: Mapping[str, Finding],
         fleet: Fleet,
         *,
+        ours: Ours,
         buckets: Buckets,
         rng: random.Random,
         wall: Callable[[], str],
-        public_url: str | None,
     ) -> None:
         self._kube = kube
         self._routes = routes
         self._findings = findings
         self._fleet = fleet
+        self._rivals, self._public_url = ours
         self._buckets = buckets
         self._wall = wall
-        self._public_url = public_url
         self.has_endpoints: Callable[[str], bool] = lambda _service: True
         self.written: StatusWritten = lambda *_: None  # whoever wants to hear of it
         self._left: set[str] = set()
@@ -140,6 +150,7 @@ class StatusWriter:
     def left(self, key: str) -> None:
         """A route went to another installation, which may not be there: what was said of it here holds no longer."""
         self._left.add(key)
+        self._rivals.forget(key)
         self.wake(key)
 
     def _queue(self, key: str) -> WorkQueue:
@@ -178,16 +189,25 @@ class StatusWriter:
             self.urgent.put_later(key, CONFLICT)
             return
         self._routes.note(after)
+        self._wrote(key, before, change)
         if change.ends:
             self._awaited.discard(key)
         self.written(before, after, dry)
         log.debug("status.written", route=key, fields=sorted(change.patch))
+
+    def _wrote(self, key: str, before: Document, change: Change) -> None:
+        if "installation" in change.patch and key in self._findings:
+            over = _named(before.get("status") or {})
+            self._rivals.wrote(key, over, asyncio.get_running_loop().time(), whole=not change.claims)
+        if change.claims:
+            self.urgent.put_later(key, STANDS)
 
     def _change(self, key: str) -> Change | None:
         known, finding = self._routes.get(key), self._findings.get(key)
         if known is None:
             self._awaited.discard(key)
             self._left.discard(key)
+            self._rivals.forget(key)
         if known is None or (finding and known.uid != finding.uid):
             return None
         before: Reading = known.document().get("status") or {}
@@ -195,9 +215,40 @@ class StatusWriter:
             parting = farewell(before, known.generation) if key in self._left else None
             return None if parting is None else Change(parting, urgent=True)
         self._left.discard(key)
+        match self._turn(key, known, finding, before):
+            case Turn.WRITE:
+                return self._difference(key, finding, before)
+            case Turn.CLAIM:
+                return Change({"installation": self._rivals.us}, urgent=True, claims=True)
+            case Turn.LEAVE:
+                return None
+
+    def _turn(self, key: str, known: Known, finding: Finding, before: Reading) -> Turn:
+        """Whether the status is ours to write. Another's over a newer spec is: its reconcile says whose route it is."""
+        named, now = _named(before), asyncio.get_running_loop().time()
+        if self._rivals.another(named) and known.generation != finding.generation:
+            return Turn.LEAVE
+        answered = before.get("observedGeneration") == finding.generation
+        turn, wait = self._rivals.turn(key, named, answered=answered, now=now)
+        if turn is Turn.LEAVE:
+            self._awaited.discard(key)
+            self.urgent.put_later(key, wait)
+        return turn
+
+    def _rival(self, key: str) -> str:
+        """Who else serves this route; when nobody does any more, that is told too."""
+        now = asyncio.get_running_loop().time()
+        rival = self._rivals.of(key, now)
+        if rival is None:
+            return ""
+        self.urgent.put_later(key, rival.seen + OVER - now)
+        return rival.name
+
+    def _difference(self, key: str, finding: Finding, before: Reading) -> Change | None:
         missing = tuple(one for one in finding.services if not self.has_endpoints(one[1]))
-        finding = msgspec.structs.replace(finding, without_endpoints=missing)
-        wanted = status(finding, self._fleet.view(key), before, now=self._wall(), public_url=self._public_url)
+        finding = msgspec.structs.replace(finding, without_endpoints=missing, rival=self._rival(key))
+        wanted: Document = {"installation": self._rivals.us}
+        wanted |= status(finding, self._fleet.view(key), before, now=self._wall(), public_url=self._public_url)
         patch = {field: value for field, value in wanted.items() if before.get(field) != value}
         patch |= {field: None for field in before if field not in wanted}
         if not patch:
@@ -208,6 +259,11 @@ class StatusWriter:
             answers=before.get("observedGeneration") != finding.generation,
             ends=all(one["reason"] not in UNDER_WAY for one in wanted["conditions"]),
         )
+
+
+def _named(before: Reading) -> str:
+    """Which installation a status is of; empty: of none yet, or of one that does not say."""
+    return str(before.get("installation") or "")
 
 
 async def _token(bucket: Bucket) -> None:

@@ -96,6 +96,14 @@ def test_healthy_says_what_waits_for_people_and_ready_does_not_follow(seen: View
     assert said(GOOD, seen)["Healthy"] == healthy
 
 
+def test_that_another_installation_serves_it_too_waits_for_a_person_and_is_told_before_what_passes() -> None:
+    twice = msgspec.structs.replace(GOOD, rival="b/fanout-report")
+
+    assert said(twice, view(runs(circuit="Open")))["Healthy"] == "False/ClassContested"
+    assert said(twice, view(runs(stuck=1)))["Healthy"] == "False/SagaStuck"
+    assert said(twice, view(runs()))["Ready"] == "True/Ready"
+
+
 def test_a_service_with_nobody_there_resolves_with_a_warning_and_what_does_not_resolve_is_told_first() -> None:
     nobody = msgspec.structs.replace(GOOD, without_endpoints=(("crm", "shop/crm"),))
     missing = (("mail", Unresolved("SecretNotFound", "there is no Secret shop/mail")),)

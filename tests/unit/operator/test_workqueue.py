@@ -217,3 +217,18 @@ async def test_keys_that_need_no_io_leave_the_loop_to_others() -> None:
     task.cancel()
 
     assert turns >= 100
+
+
+async def test_of_two_times_that_a_key_is_put_for_the_sooner_one_counts() -> None:
+    done = asyncio.Event()
+
+    async def handle(_key: str) -> None:
+        done.set()
+
+    async with running(handle) as queue:
+        queue.put_later("a/b", 3600)
+        queue.put_later("a/b", 0)
+        queue.put_later("a/b", 7200)
+        async with asyncio.timeout(5):
+            await done.wait()
+        assert repr(queue).endswith("later=0 done=1 failed=0>")

@@ -12,9 +12,10 @@ from fanout_operator.bucket import Bucket
 from fanout_operator.conditions import Finding, InForce
 from fanout_operator.fleet import Fleet
 from fanout_operator.kube import ROUTES, Document
+from fanout_operator.rivals import Rivals
 from fanout_operator.routes import Routes
 from fanout_operator.status import status
-from fanout_operator.writer import ENDPOINTS, Buckets, StatusWriter
+from fanout_operator.writer import ENDPOINTS, Buckets, Ours, StatusWriter
 from tests.sim import loop as virtual
 from tests.unit.operator.cluster import Cluster
 from tests.unit.operator.made import rng, route
@@ -26,11 +27,15 @@ def buckets(answers: float, *, others: float | None = None, burst: float) -> Buc
     return Buckets(Bucket(answers, burst), Bucket(others if others is not None else answers, burst))
 
 
+US = "fanout/fanout-report"
+
+
 class Scene:
     """A writer over a cluster with one route that runs everywhere."""
 
-    def __init__(self, burst: float = 100) -> None:
-        self.cluster = Cluster()
+    def __init__(self, burst: float = 100, cluster: Cluster | None = None, us: str = US) -> None:
+        self.cluster = cluster or Cluster()
+        self.told: list[tuple[str, str]] = []  # routes, and who else serves them
         self.routes = Routes()
         self.fleet = Fleet(lambda _routes: None)
         self.findings: dict[str, Finding] = {}
@@ -39,10 +44,10 @@ class Scene:
             self.routes,
             self.findings,
             self.fleet,
+            ours=Ours(Rivals(us, lambda key, rival: self.told.append((key, rival))), None),
             buckets=buckets(1000, burst=burst),
             rng=rng(),
             wall=lambda: "2026-01-01T00:00:00Z",
-            public_url=None,
         )
         self.fleet.expect({"d0"})
         self.fleet.hello("d0")
@@ -64,11 +69,11 @@ class Scene:
         del self.findings[f"shop/{name}"]
         self.writer.left(f"shop/{name}")
 
-    def tell(self, name: str) -> None:
+    def tell(self, name: str, **named: str) -> None:
         """Its status is what it should be."""
         key = f"shop/{name}"
         said = status(self.findings[key], self.fleet.view(key), {}, now="2026-01-01T00:00:00Z", public_url=None)
-        self.routes.note(self.cluster.put(ROUTES, {**route(name), "status": said}))
+        self.routes.note(self.cluster.put(ROUTES, {**route(name), "status": {**said, **named}}))
 
     def edit(self, name: str) -> None:
         """Somebody applies another spec, and it is reconciled."""
@@ -309,7 +314,7 @@ def test_an_edit_is_answered_while_thousands_of_conditions_wait() -> None:
         names = [f"route-{number}" for number in range(2000)]
         for name in names:
             scene.add(name)
-            scene.tell(name)
+            scene.tell(name, installation=US)
             scene.report(name, circuit="Open")
             scene.writer.wake(f"shop/{name}")
         task = asyncio.create_task(scene.writer.run())
