@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,12 +20,13 @@ BIN = Path(sys.executable).parent
 class Dispatcher:
     """One dispatcher process, and where its ports are."""
 
-    def __init__(self, fanout: Installation, data: Path, *flags: str) -> None:
+    def __init__(self, fanout: Installation, data: Path, *flags: str, by: Sequence[str] = ()) -> None:
+        """`by`: a command that runs the program, where it is not to be run as it is."""
         self.port, self.admin, self.report = free_ports(3)
         kubeconfig = fanout.server.kubeconfig_for(fanout.namespace, "fanout-dispatcher")
         self.log = data / "dispatcher.log"
         self._command = [
-            str(BIN / "fanout"), "run", "--plans=kubernetes", f"--class-name={fanout.class_name}",
+            *by, str(BIN / "fanout"), "run", "--plans=kubernetes", f"--class-name={fanout.class_name}",
             f"--namespace={fanout.namespace}", f"--kubeconfig={kubeconfig}", f"--data={data}", "--allow-loopback",
             f"--listen=127.0.0.1:{self.port}", f"--admin=127.0.0.1:{self.admin}", f"--report=127.0.0.1:{self.report}",
             *flags,

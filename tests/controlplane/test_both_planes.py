@@ -1,12 +1,7 @@
 """Operator and dispatcher as processes, each with the chart's own account: a manifest in, an event out, status back."""
 
-import http.server
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from queue import Queue
-from threading import Thread
 
 import pytest
 import trustme
@@ -16,6 +11,7 @@ from fanout_crds.schema import NAME
 from tests.controlplane.dispatcher import Dispatcher
 from tests.controlplane.installed import Installation, condition, define, running_operator
 from tests.controlplane.manifests import CRM, secret
+from tests.controlplane.targets import target
 from tests.harness.apiserver import ApiServer
 
 BIN = Path(sys.executable).parent
@@ -29,32 +25,6 @@ def fanout(release: Installation) -> Installation:
 @pytest.fixture
 def dispatcher(fanout: Installation, tmp_path: Path) -> Dispatcher:
     return Dispatcher(fanout, tmp_path)
-
-
-@contextmanager
-def target() -> Iterator[tuple[str, Queue[str]]]:
-    """A real target, and the authorization of each request it got."""
-    got: Queue[str] = Queue()
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            got.put(self.headers.get("Authorization", ""))
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's word
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/", got
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def test_an_applied_route_is_ready_takes_an_event_and_delivers_it_with_the_secret(
