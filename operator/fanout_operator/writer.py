@@ -2,8 +2,8 @@
 
 A route whose picture may have changed is looked at again; what its status should be is compared with what it is, and
 only a difference is written. Waiting for the bucket comes before the last look, so that a picture which changed back
-meanwhile costs no patch. A status is one installation's (rivals.py). Whoever tells people what changed (events.py) hears of each status that was written, and of
-nothing else.
+meanwhile costs no patch. A status is one installation's (rivals.py). Whoever tells people what changed (events.py)
+hears of each status that was written, and of nothing else.
 
 Three queues, so that nothing waits behind what matters less:
 
@@ -43,6 +43,7 @@ ENDPOINTS: typing.Final = 5.0  # seconds a Service may be without a ready endpoi
 CONFLICT: typing.Final = 1.0  # seconds until a write that met a newer version is thought over, if nothing comes before
 COUNTERS: typing.Final = 10.0  # seconds between two patches of one route that change counters only
 UNDER_WAY: typing.Final = frozenset({"Pending", "Waiting"})  # reasons that the next report will change
+UNHURRIED: typing.Final = COUNTER_FIELDS | {"installation"}  # whose a status is that nobody has claimed
 
 log = structlog.get_logger()
 
@@ -50,7 +51,7 @@ StatusWritten = Callable[[Document, Document, frozenset[str]], None]  # the rout
 
 
 class Change(msgspec.Struct, frozen=True):
-    """What has to be written: a merge patch of the status; `urgent` unless it is counters only.
+    """What has to be written: a merge patch of the status; `urgent` unless it is counters only, or a first name.
 
     `answers`: nobody has been told of this generation yet. `ends`: afterwards nobody waits for more. `claims`: it has
     nothing but our name, in the place of another installation's.
@@ -255,7 +256,7 @@ class StatusWriter:
             return None
         return Change(
             patch,
-            urgent=not patch.keys() <= COUNTER_FIELDS,
+            urgent=not patch.keys() <= UNHURRIED,
             answers=before.get("observedGeneration") != finding.generation,
             ends=all(one["reason"] not in UNDER_WAY for one in wanted["conditions"]),
         )

@@ -18,7 +18,7 @@ from tests.controlplane.targets import target
 from tests.harness.previous import ROOT, previous
 
 PLANES = ("crds", "operator", "dispatcher")
-CONTRACT = ("crds/fanout_crds/plan.py", "crds/fanout_crds/report.py")
+CONTRACT = ("crds/fanout_crds/plan", "crds/fanout_crds/report.py")
 BEARER = {"bearer": {"secretRef": {"name": "mail", "key": "token"}}}
 
 Program = tuple[str, ...]

@@ -133,6 +133,17 @@ async def test_counters_alone_wait_and_a_condition_takes_them_along() -> None:
     assert scene.cluster.objects["fanoutroutes", "shop", "orders"]["status"]["pending"] == 60
 
 
+async def test_thousands_of_statuses_that_name_no_installation_yet_are_in_no_ones_way() -> None:
+    """After the upgrade from a version that did not know the field."""
+    scene = Scene()
+    scene.add("orders")
+    scene.report("orders")
+    scene.tell("orders")
+
+    assert await scene.look("orders") == 0
+    assert "later=1" in repr(scene.writer.counters)
+
+
 def test_counters_that_never_rest_are_written_every_ten_seconds_and_a_quiet_minute_writes_nothing() -> None:
     async def minute(*, busy: bool) -> int:
         scene = Scene()
