@@ -20,7 +20,7 @@ _MISSING_KEY = re.compile(r'Key not found in map : "?([^"]*)"?')
 _SYNTAX = re.compile(r"Syntax error: (?:mismatched input|extraneous input|token recognition error at:|[^']*) ?'(.*?)'")
 _OPERATOR = re.compile(r"_([^_]+)_$|^!_$|^-_$")
 _SPELT = {"_?_:_": "? :", "_[_]": "[ ]", "@in": "in"}
-_TYPES = {"int64": "int", "uint64": "uint", "*": "value"}
+_TYPES = {"int64": "int", "uint64": "uint", "null_type": "null", "*": "value"}
 
 MACROS: typing.Final = ("has", "all", "exists", "exists_one", "map", "filter")
 FUNCTIONS: typing.Final = (
@@ -80,9 +80,14 @@ def _reference(name: str, text: str, line: int, column: int) -> tuple[int, str]:
 
 
 def _mismatch(function: str, types: str) -> str:
+    """Say that *function*, in the runtime's spelling, does not take operands of *types*, and how to convert them."""
     for library, ours in _TYPES.items():
         types = types.replace(library, ours)
     function = function.strip()
+    if function == "_?_:_":
+        condition_fits = types.startswith(("(bool,", "(dyn,"))
+        mend = "write dyn() around one of the two results" if condition_fits else "its condition must be true or false"
+        return f"{_SPELT[function]} does not take {types}: {mend}"
     if function in _SPELT:
         return f"{_SPELT[function]} does not take {types}"
     operator = _OPERATOR.search(function)

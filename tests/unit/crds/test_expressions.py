@@ -36,7 +36,12 @@ def value(text: str, data: object = None, scope: Scope = ANY, **event: str) -> o
         ("foo(1)", "at 1:1: unknown function foo; no known name is near it"),
         ("1 + 'a' == 2", "at 1:3: + does not take (int, string): convert with int(), double() or string()"),
         ("size(1) == 1", "at 1:5: size does not take (int)"),
-        ("data.a ? 1 : 'b'", "at 1:8: ? : does not take (dyn, int, string)"),
+        ("data.a ? 1 : 'b'", "at 1:8: ? : does not take (dyn, int, string): write dyn() around one of the two results"),
+        (
+            "has(query.a) ? query.a : null",
+            "at 1:14: ? : does not take (bool, string, null): write dyn() around one of the two results",
+        ),
+        ("query.a ? 1 : 2", "at 1:9: ? : does not take (string, int, int): its condition must be true or false"),
         ("((1)", "at 1:5: syntax error at ')'"),
         ("data.a @ 1", "at 1:8: syntax error at '@'"),
         ("data.total", None),
