@@ -1,16 +1,14 @@
-"""A request that is made of an event: method, path, query, headers and body as the manifest maps them.
+"""A request whose method, path, query, headers and body are mapped from the event, as the manifest says.
 
-The one kind of template besides the plain one, and only for targets that ask for it. What comes out of an expression is
-data, and data must not change what is asked for: a path is percent-encoded, so that no value brings a query, another
-segment or a step upwards; a header's value holds what a header may hold; a body is JSON. What cannot be made so is
-Unmade: the delivery is dead with a sentence, and nobody is asked.
+This is the template of targets with a `request`; all others have the plain one (`request.Template`). The value of an
+expression is data, and data must not change which resource is requested: a path is percent-encoded, so that no value
+adds a query, a segment or a step upwards; a header holds visible ASCII; a body is JSON. Where a value does not fit,
+rendering raises Unmade: no request is sent, and the delivery is a dead letter with that sentence.
 
-A compensation is written here too, whatever is mapped: it names in `Fanout-Compensates` the Idempotency-Key of what it
-undoes, so that its target knows an original again that comes late.
+Compensations are written here too, with or without a mapping: `Fanout-Compensates` names the Idempotency-Key of the
+request that is undone, so that the target can refuse that request if it arrives later.
 """
 
-import binascii
-import hashlib
 import re
 import typing
 import urllib.parse
@@ -23,7 +21,7 @@ from fanout_crds.headers import settable
 from fanout_crds.plan import Mapping, Target, Value
 from fanout_dispatcher.transport.headers import Blocks, Illegal, is_name
 from fanout_dispatcher.transport.origin import Origin
-from fanout_dispatcher.transport.request import KEY_BYTES, Request, Template, bearer, literal
+from fanout_dispatcher.transport.request import Request, Template, bearer, idempotency_key, keyed_by, literal
 from fanout_dispatcher.transport.structured import structured
 from fanout_dispatcher.values.earlier import NOTHING_YET, Earlier, unpacked
 from fanout_dispatcher.values.event import Event
@@ -45,7 +43,7 @@ class Unmade(ValueError):
 
 
 class Mapped:
-    """One target's mapping, compiled. Raises Illegal when its own headers cannot be sent, and Unusable."""
+    """One target's mapping, compiled. Raises Illegal for headers that cannot be sent, Unusable for an expression."""
 
     __slots__ = ("_blocks", "_body", "_bodyless", "_fixed", "_headers", "_key", "_method", "_path", "_plain", "_query",
                  "_reads", "_structured", "_told", "_undone", "_url")  # fmt: skip
@@ -64,10 +62,8 @@ class Mapped:
         self._body = _compiled(mapping.body, expressions.BODY)
         self._fixed = _fixed(target, origin, token)
         self._structured = mapping.structured
-        self._key = hashlib.blake2b(target.name.encode(), digest_size=KEY_BYTES)
-        self._undone = (
-            hashlib.blake2b(target.compensates.encode(), digest_size=KEY_BYTES) if target.compensates else None
-        )
+        self._key = keyed_by(target.name)
+        self._undone = keyed_by(target.compensates) if target.compensates else None
         asked = [self._path, self._body, *(one for _, one in self._query), *(one for _, one in self._headers)]
         self._reads = expressions.together(one.reads for one in asked if one is not None)
         self._told = "targets" in self._reads.variables
@@ -136,22 +132,15 @@ class Mapped:
         return attributes, body
 
     def _tail(self, identity: bytes, number: int, body: bytes) -> bytes:
-        lines = b"fanout-attempt: %d\r\nidempotency-key: %b\r\n" % (number, _derived(self._key, identity))
+        lines = b"fanout-attempt: %d\r\nidempotency-key: %b\r\n" % (number, idempotency_key(self._key, identity))
         if self._undone is not None:
-            lines += b"fanout-compensates: %b\r\n" % _derived(self._undone, identity)
+            lines += b"fanout-compensates: %b\r\n" % idempotency_key(self._undone, identity)
         length = b"" if self._bodyless and not body else b"content-length: %d\r\n" % len(body)
         return b"%b%b\r\n" % (lines, length)
 
 
-def _derived(key: "hashlib.blake2b", identity: bytes) -> bytes:
-    """The Idempotency-Key of an event, for the target whose name *key* has digested (as in `request`)."""
-    made = key.copy()
-    made.update(identity)
-    return binascii.hexlify(made.digest())
-
-
 def _named(target: Target, mapping: Mapping) -> Target:
-    """Give the target with each header that an expression sets among its own: no forwarded one takes its place."""
+    """Add the headers that expressions set to the target's own, so that no forwarded one is sent beside them."""
     return msgspec.structs.replace(target, headers=(*target.headers, *((one.name, "") for one in mapping.headers)))
 
 

@@ -1,7 +1,10 @@
-"""The request a target gets: what is always the same is written once, the rest is put in for each send.
+"""The request that a target is sent: its constant part is written once, the event's part for each attempt.
 
 A Template holds one target's request line, Host, literal headers and credentials as one block of bytes. Rendering adds
-what the event brings, the attempt's number, the stable Idempotency-Key and the body: one join, about a microsecond.
+the event's headers, the attempt's number, the Idempotency-Key and the body: one join, about a microsecond.
+
+The Idempotency-Key is a digest of the target's name and the event's identity, so it is the same at each attempt, after
+a restart and after a replay, and another one for each target. It is derived here, for every kind of request.
 """
 
 import binascii
@@ -24,6 +27,19 @@ _AGENT: typing.Final = b"user-agent: fanout\r\n"
 _NOTHING: typing.Final = b""
 
 
+class Digest(typing.Protocol):
+    """A digest that can be continued: of a target's name, so that the name is hashed once and not for each event."""
+
+    def copy(self) -> "Digest":
+        """Begin another one where this one is."""
+
+    def update(self, data: bytes, /) -> None:
+        """Go on with *data*."""
+
+    def digest(self) -> bytes:
+        """What has been digested so far."""
+
+
 class Template:
     """One target's request, compiled. Raises Illegal when the target's own headers cannot be sent."""
 
@@ -38,24 +54,21 @@ class Template:
         self._prefixes = tuple(name[:-1].encode() for name in target.forward_headers if name.endswith("*"))
         self._takes = bool(target.forward_headers)
         self._agent = _NOTHING if b"user-agent" in self._literal else _AGENT
-        # The name first, so that hashing it is paid once; identities are of one length, so no two pairs read alike.
-        self._key = hashlib.blake2b(target.name.encode(), digest_size=KEY_BYTES)
+        self._key = keyed_by(target.name)
 
     def render(self, event: Event, number: int, _: Earlier = NOTHING_YET) -> Request:
         """Write the request for attempt *number* of *event*. Raises Illegal when the event's headers cannot be sent.
 
-        What became of earlier targets is for whoever maps: this is the event as it came.
+        The event goes out as it came in, so what became of earlier targets is ignored here (see `mapping`).
         """
         head = event.head
         attributes = head.attributes
         self._blocks.check(attributes)
         forwarded = self.forward(head.forwarded) if self._takes and head.forwarded else self._agent
-        key = self._key.copy()
-        key.update(head.identity)
         body = event.body
         tail = b"fanout-attempt: %d\r\nidempotency-key: %b\r\ncontent-length: %d\r\n\r\n" % (
             number,
-            binascii.hexlify(key.digest()),
+            idempotency_key(self._key, head.identity),
             len(body),
         )
         if len(body) <= _JOINED:
@@ -77,6 +90,21 @@ class Template:
                 lines[0] = _NOTHING  # the producer's, in place of ours: there is one (RFC 9110 §10.1.5)
             lines.append(b"%b: %b\r\n" % (name, value))
         return b"".join(lines)
+
+
+def keyed_by(target: str) -> Digest:
+    """Begin the Idempotency-Keys of *target*, by its name."""
+    return hashlib.blake2b(target.encode(), digest_size=KEY_BYTES)
+
+
+def idempotency_key(target: Digest, identity: bytes) -> bytes:
+    """Give the Idempotency-Key of the event with this *identity*, in hexadecimal.
+
+    *target* is what `keyed_by` made. Identities all have one length, so no two pairs of name and identity read alike.
+    """
+    key = target.copy()
+    key.update(identity)
+    return binascii.hexlify(key.digest())
 
 
 def literal(target: Target) -> list[tuple[bytes, bytes]]:

@@ -1,9 +1,8 @@
-"""An event as one JSON object, for targets that take CloudEvents in structured mode (JSON format 1.0.2 §3).
+"""Structured mode: an event as one JSON object (CloudEvents JSON format 1.0.2 §3).
 
-The event is kept in binary mode, its attributes as header lines; here they become members, as strings all of them: of
-what type an extension was, a header does not say. Data that are JSON stand in the object byte for byte, as the producer
-wrote them; whatever else they are is Base64, so that nothing is lost by a guess. Trace context and X-Request-Id stay
-headers.
+An event is kept in binary mode, with its attributes as header lines. Here they become members, each a string, since a
+header does not say which type an extension attribute had. Data that are JSON are copied byte for byte; all others are
+Base64 in `data_base64`, so that nothing depends on a guess. Trace context and X-Request-Id stay headers.
 """
 
 import binascii
@@ -26,7 +25,7 @@ def structured(attributes: bytes, body: bytes) -> tuple[bytes, bytes]:
 
 
 def an_object(members: dict[str, str], body: bytes) -> bytes:
-    """Write the object of an event with these attributes."""
+    """Write the JSON object of an event: *members* are its attributes as strings, *body* its data."""
     written = [msgspec.json.encode(members)[:-1]]  # open, for the data
     if body and is_json(members.get("datacontenttype", "").encode("latin-1")) and _holds(body):
         written += (b',"data":', body)
@@ -37,7 +36,7 @@ def an_object(members: dict[str, str], body: bytes) -> bytes:
 
 
 def _holds(body: bytes) -> bool:
-    """Whether *body* is the JSON that its type says: Base64 of a producer's, or a table's row, may be anything."""
+    """Whether *body* really is JSON: it may have come as Base64, or out of a database, and was not parsed then."""
     try:
         _scan(body)
         return body.isascii() or bool(body.decode())
