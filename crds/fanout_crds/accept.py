@@ -12,6 +12,7 @@ from fanout_crds import texts
 from fanout_crds.expressions import KEY, ExpressionText
 from fanout_crds.kinds import Duration, Enum, Integer, Quantity
 from fanout_crds.objects import Object
+from fanout_crds.respond import settled
 from fanout_crds.rules import Rule
 
 LONGEST_TTL = 168 * 3600.0  # seconds
@@ -134,8 +135,6 @@ UNATTENDED = Rule(  # of a whole spec: a batch is answered with receipts, not wi
     "!has(self.accept) || !has(self.respond) || !has(self.respond.mode) || self.respond.mode != 'Settled'"
     " || !has(self.accept.batches) || self.accept.batches == 'Refuse'",
     "accept.batches: Accept goes with respond.mode Accepted only",
-    lambda spec: (
-        not (spec.accept and spec.respond and spec.respond.mode == "Settled") or spec.accept.batches != "Accept"
-    ),
+    lambda spec: not (spec.accept and settled(spec)) or spec.accept.batches != "Accept",
     at="accept.batches",
 )

@@ -1,7 +1,7 @@
-"""Deliveries that go together: many events in one request to a target that takes them so.
+"""`policy.batch`: many events in one request, to a target that takes CloudEvents in batched mode.
 
-One request, and its one answer, are for all of them: what is about a single event does not go with it. The rules here
-are those that the API server can see; `batching.check` says the same of what is inherited, and of the whole route.
+One request, and its one answer, are for all of them, so nothing that is about a single event goes with it. The rules
+here are those that the API server checks; `batching.check` repeats them for inherited policies and for the whole route.
 """
 
 import typing
@@ -40,11 +40,12 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 def _off(block: str) -> str:
-    """Say in CEL that nobody asks for *block*."""
+    """Write in CEL that *block* is unset or disabled."""
     return f"!has(self.{block}) || (has(self.{block}.mode) && self.{block}.mode == 'Disabled')"
 
 
 def _on(said: object) -> bool:
+    """Whether a block of a policy is set and not disabled: the twin of `_off`."""
     return said is not None and getattr(said, "mode", None) != "Disabled"
 
 

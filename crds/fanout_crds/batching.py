@@ -1,7 +1,8 @@
-"""What does not go together with `policy.batch`, and why: one request, and its one answer, are for many events.
+"""What `policy.batch` does not go with: one request, and its one answer, are for many events.
 
-So nothing may depend on what a single event says, or on what a target says to a single event. The rule of a target is
-one that the API server can see; `check` says the same once policies are inherited, and what concerns the whole route.
+So a batched request may not be made of a single event, and nothing may depend on the answer to a single event. The rule
+`batch.ALIKE` says so to the API server for a target's own policy; `check` says it for inherited policies too, and adds
+what concerns the whole route.
 """
 
 import typing
@@ -19,16 +20,14 @@ NOT_ALONE: typing.Final = (
 
 
 def check(route: FanoutRoute, policies: list[plan.Policy], respond: plan.Respond | None, faults: Faults) -> None:
-    """Say what is wrong with the batches of *route*, of whose targets *policies* are."""
-    targets = route.spec.targets
-    graph = any(one.depends_on or one.compensate or one.fallback for one in targets) or bool(route.spec.callbacks)
-    for place, (target, policy) in enumerate(zip(targets, policies, strict=True)):
+    """Say what is wrong with the batches of *route*; *policies* are those of its targets, complete, in their order."""
+    for place, (target, policy) in enumerate(zip(route.spec.targets, policies, strict=True)):
         if policy.batch is None:
             continue
         at, off = f"spec.targets[{place}]", switch(target.policy, "batch")
         for field in (target.request or Request()).of_one_event:
             faults.add(f"{at}.request.{field}", NOT_ALONE)
-        if graph:
+        if route.spec.has_graph:
             faults.add(
                 f"{at}.policy.batch",
                 "does not go with dependsOn, compensate, fallback or finally: this version sends batches only on a"
@@ -44,7 +43,7 @@ def check(route: FanoutRoute, policies: list[plan.Policy], respond: plan.Respond
 
 
 def _check_wait(target: Target, batch: plan.Batch, total: float, path: str, faults: Faults) -> None:
-    """A delivery that expires while it waits for others would be one that nobody meant."""
+    """Refuse a wait for others that is as long as a delivery lives: it would expire in its batch."""
     waits = batch.max_wait + (target.delay or 0.0)
     if 0 < total <= waits:
         faults.add(

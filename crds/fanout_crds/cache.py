@@ -1,7 +1,7 @@
-"""A target's cache: an answer that settles other deliveries too, so that nobody is asked the same twice in a while.
+"""A target's cache: one answer settles later deliveries with the same key too, for a while (RFC 9111).
 
-It is for questions: a delivery that is settled by an earlier answer is one that its target never hears of. So it stands
-only where somebody waits for answers, and not where something is kept in order or can be undone.
+A delivery that is settled from the cache never reaches its target, so a cache is for targets that are asked, not for
+targets that are told. It is refused where nobody looks at the answer, and beside ordering and compensation.
 """
 
 from typing import Annotated
@@ -10,6 +10,7 @@ import msgspec
 
 from fanout_crds.expressions import QUESTION, ExpressionText
 from fanout_crds.kinds import Duration
+from fanout_crds.respond import SETTLED, settled
 from fanout_crds.rules import Place, Rule
 
 
@@ -48,13 +49,9 @@ NOT_REPLACED = Rule(  # of a target
     at="cache",
 )
 ANSWERS_HEARD = Rule(  # of a whole spec
-    "!self.targets.exists(target, has(target.cache))"
-    " || (has(self.respond) && has(self.respond.mode) && self.respond.mode == 'Settled')",
+    f"!self.targets.exists(target, has(target.cache)) || ({SETTLED})",
     "cache goes with respond.mode Settled only: without it nobody looks at the answers",
-    lambda spec: (
-        all(target.cache is None for target in spec.targets)
-        or (spec.respond is not None and spec.respond.mode == "Settled")
-    ),
+    lambda spec: settled(spec) or all(target.cache is None for target in spec.targets),
     at="targets",
     places=lambda spec: (
         Place(f"targets[{place}].cache") for place, target in enumerate(spec.targets) if target.cache is not None

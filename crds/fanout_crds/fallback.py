@@ -1,4 +1,4 @@
-"""What stands in for a target that is given up: an answer that is known beforehand, or somebody else who is asked."""
+"""The fallback of a target that is given up: a static answer that stands in the manifest, or another endpoint."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -13,7 +13,7 @@ from fanout_crds.request import TYPED
 from fanout_crds.rules import Place, Rule
 
 FallbackType = Literal["Static", "Target"]
-_Name = Text(  # of those that are kept of any answer: nobody could read another one
+_Name = Text(  # only headers that are kept of real answers: expressions and callers read no others
     what='a header that is kept of answers, in lower case, such as "content-type"',
     longest=32,
     pattern=rf"^({'|'.join(sorted(CAPTURED))})$",
@@ -30,7 +30,7 @@ class StaticHeader(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Static(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """An answer that nobody has to be asked for."""
+    """An answer that stands in the manifest: no request is made for it."""
 
     status: Annotated[int | None, Integer(200, 299), "Its status. Unset: 200."] = None
     headers: Annotated[
@@ -57,7 +57,9 @@ class Fallback(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         Rule(
             "has(self.static) == (self.type == 'Static') && has(self.target) == (self.type == 'Target')",
             "type Static needs static and no target, type Target needs target and no static",
-            lambda it: (it.static is None) == (it.target is not None) == (it.type == "Target"),
+            lambda it: (
+                (it.static is not None) == (it.type == "Static") and (it.target is not None) == (it.type == "Target")
+            ),
             places=_wrong_part,
         ),
     )

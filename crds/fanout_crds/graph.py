@@ -1,6 +1,6 @@
-"""The graph that `dependsOn` makes of a route's targets, and what is wrong with one.
+"""Checks the graph that `dependsOn` makes of a route's targets.
 
-The API server cannot see these: a name that no target has, a circle, a saga that might wait for ever.
+No rule of the API server can see these: a name that no target has, a cycle, a saga that might wait for ever.
 """
 
 from fanout_crds.faults import Faults
@@ -16,9 +16,9 @@ def check(route: FanoutRoute, totals: list[float], orders: list[bool], faults: F
     """
     targets = route.spec.targets
     _check_names(targets, faults)
-    if circle := _circle({target.name: target.depends_on for target in targets}):
-        faults.add(_step(circle, targets), f"dependsOn goes in a circle: {' → '.join(circle)}")
-    if any(one.depends_on or one.compensate or one.fallback for one in targets) or route.spec.callbacks:
+    if cycle := _cycle({target.name: target.depends_on for target in targets}):
+        faults.add(_step(cycle, targets), f"dependsOn goes in a circle: {' → '.join(cycle)}")
+    if route.spec.has_graph:
         for place, ordered in enumerate(orders):
             if ordered:
                 faults.add(
@@ -55,23 +55,27 @@ def _step(way: list[str], targets: tuple[Target, ...]) -> str:
     return f"spec.targets[{place}].dependsOn[{target.depends_on.index(following)}]"
 
 
-def _circle(after: dict[str, tuple[str, ...]]) -> list[str]:
-    """One way round, from a name to itself; empty when there is none. Depth first, each name looked at once."""
+def _cycle(after: dict[str, tuple[str, ...]]) -> list[str]:
+    """Give the names on one cycle, from a name back to itself; empty when there is none.
+
+    Depth first. A name that leads to no cycle is walked once, so the work is linear in names and edges.
+    """
     done: set[str] = set()
     for start in after:
-        way = _way_round(start, after, [], done)
-        if way:
-            return way
+        found = _cycle_from(start, after, [], done)
+        if found:
+            return found
     return []
 
 
-def _way_round(name: str, after: dict[str, tuple[str, ...]], way: list[str], done: set[str]) -> list[str]:
+def _cycle_from(name: str, after: dict[str, tuple[str, ...]], way: list[str], done: set[str]) -> list[str]:
+    """Walk on from *name*, to which *way* has led; *done* are names that lead to no cycle."""
     if name in way:
         return [*way[way.index(name) :], name]
     if name in done or name not in after:
         return []
     for before in after[name]:
-        if before != name and (found := _way_round(before, after, [*way, name], done)):
+        if before != name and (found := _cycle_from(before, after, [*way, name], done)):
             return found
     done.add(name)
     return []

@@ -1,9 +1,9 @@
-"""Where events come in: a path, and the methods that it is asked with.
+"""Where events come in: a path, and the methods it is requested with.
 
-A segment of the path may be a name in braces, which stands for whatever a request has there; expressions read it as
-`path.name`. Where several paths fit a request, the first segment in which they differ decides: what is written out
-wins over a name. So only paths that are alike but for their names are contested, and a path has one holder, whatever
-its methods. Every plane that keeps account of paths does it by their `claim`.
+A segment of the path may be a name in braces, which matches any one segment; expressions read it as `path.name`. Where
+several paths match a request, the first segment in which they differ decides: a literal segment wins over a name. So
+only paths that are equal but for their names are contested, and a path has one holder, whatever its methods. Both
+planes compare paths by their `claim`.
 """
 
 import re
@@ -18,6 +18,7 @@ from fanout_crds.kinds import Enum
 from fanout_crds.nearest import hint
 from fanout_crds.objects import ListOf
 from fanout_crds.request import Method
+from fanout_crds.respond import SETTLED, settled
 from fanout_crds.rules import Place, Rule, repeated
 
 if TYPE_CHECKING:
@@ -51,14 +52,9 @@ class Listen(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 ANSWERED: Final = Rule(  # of a spec
-    "!has(self.listen) || !has(self.listen.methods) || self.listen.methods.all(one, one == 'POST')"
-    " || (has(self.respond) && has(self.respond.mode) && self.respond.mode == 'Settled')",
+    f"!has(self.listen) || !has(self.listen.methods) || self.listen.methods.all(one, one == 'POST') || ({SETTLED})",
     "listen.methods other than POST need respond.mode Settled: who sends them wants an answer, not a receipt",
-    lambda spec: (
-        not (spec.listen and spec.listen.methods)
-        or set(spec.listen.methods) == {"POST"}
-        or (spec.respond is not None and spec.respond.mode == "Settled")
-    ),
+    lambda spec: not (spec.listen and spec.listen.methods) or set(spec.listen.methods) == {"POST"} or settled(spec),
     at="listen.methods",
     places=lambda spec: (
         Place(f"listen.methods[{place}]") for place, method in enumerate(spec.listen.methods) if method != "POST"

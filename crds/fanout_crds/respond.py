@@ -23,6 +23,7 @@ from fanout_crds.rules import Place, Rule, repeated, said, snake
 Mode = Literal["Accepted", "Settled"]
 OnTimeout = Literal["Fail", "Partial"]
 
+SETTLED: typing.Final = "has(self.respond) && has(self.respond.mode) && self.respond.mode == 'Settled'"  # of a spec
 _WAITING = (
     "waitFor", "quorum", "timeout", "onTimeout", "maxBodySize", "status", "statusExpression", "headers",
     "bodyExpression",
@@ -118,7 +119,8 @@ def _has_queue(policy: Policy | None) -> bool:
     return policy is not None and policy.bulkhead is not None and policy.bulkhead.max_queue is not None
 
 
-def _settled(spec: typing.Any) -> bool:
+def settled(spec: typing.Any) -> bool:
+    """Whether callers of the route with this *spec* wait for its targets: what SETTLED says in CEL."""
     return spec.respond is not None and spec.respond.mode == "Settled"
 
 
@@ -157,9 +159,8 @@ KNOWN = Rule(
     places=_strangers,
 )
 _VITAL = "self.targets.filter(target, !has(target.onDead) || target.onDead == 'Fail')"
-_SETTLED = "has(self.respond) && has(self.respond.mode) && self.respond.mode == 'Settled'"
 _WAITED = (
-    f"({_SETTLED} && (has(self.respond.waitFor) ? self.respond.waitFor.exists(one, one == target.name)"
+    f"({SETTLED} && (has(self.respond.waitFor) ? self.respond.waitFor.exists(one, one == target.name)"
     f" : !has(target.onDead) || target.onDead == 'Fail' || size({_VITAL}) == 0))"
 )
 QUEUED = Rule(
@@ -178,9 +179,9 @@ QUEUED = Rule(
 )
 QUEUED_BY_DEFAULT = Rule(
     "!has(self.defaults) || !has(self.defaults.policy) || !has(self.defaults.policy.bulkhead)"
-    f" || !has(self.defaults.policy.bulkhead.maxQueue) || ({_SETTLED})",
+    f" || !has(self.defaults.policy.bulkhead.maxQueue) || ({SETTLED})",
     "defaults.policy.bulkhead.maxQueue goes with respond.mode Settled: elsewhere nobody waits",
-    lambda spec: not _has_queue(spec.defaults and spec.defaults.policy) or _settled(spec),
+    lambda spec: not _has_queue(spec.defaults and spec.defaults.policy) or settled(spec),
     at="defaults.policy.bulkhead.maxQueue",
 )
 ENOUGH = Rule(

@@ -195,6 +195,11 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         "Who is told once everything else of an event is settled, compensations included. Unset: nobody.",
     ] = msgspec.field(default=(), name="finally")
 
+    @property
+    def has_graph(self) -> bool:
+        """Whether some delivery of an event depends on what became of another one."""
+        return bool(self.callbacks) or any(one.depends_on or one.compensate or one.fallback for one in self.targets)
+
     def everybody(self) -> tuple[Asked, ...]:
         """Everybody who may be asked something."""
         return tuple(asked for _, asked in self.places())

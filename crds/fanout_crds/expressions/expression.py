@@ -94,7 +94,7 @@ def activate(
     path: dict[str, str] = NOTHING,
     query: dict[str, str] = NOTHING,
 ) -> Activation:
-    """Hand in what *reads* names; *data* is only asked for when it is read. Raises Failed."""
+    """Make the variables that *reads* names; *data* is called only when it is read. Raises Failed."""
     variables: dict[str, object] = {}
     measured = _Measured()
     if "event" in reads.variables:
@@ -114,7 +114,7 @@ def activate(
 
 
 class _Measured:
-    """Takes the parts that are read out of an event and of answers, and measures them."""
+    """Takes what is read out of an event and of answers, and counts it: ``length`` elements, ``size`` bytes."""
 
     def __init__(self) -> None:
         self.length = 0
@@ -122,7 +122,7 @@ class _Measured:
         self._values = 0
 
     def texts(self, found: dict[str, str]) -> dict[str, str]:
-        """Give *found*, which came as headers: they are few, and hold no NUL."""
+        """Count the strings of *found*. They came as header values: there are few, and none holds a NUL."""
         self.size += sum(map(len, found.values()))
         return found
 
@@ -154,7 +154,7 @@ class _Measured:
         return self.taken(value[key], None if parts is None else parts[key], depth + 1)
 
     def _text(self, text: str | bytes, cut: bool) -> None:
-        """Count *text*. The runtime takes it for ended at a NUL, so that two different ones would look alike."""
+        """Count *text*. Raises Failed where it holds a NUL (*cut*): for the runtime a text ends there."""
         self.size += len(text)
         if cut:
             raise Failed("the data it reads hold a NUL character, which expressions cannot take")
@@ -173,5 +173,5 @@ def _fits(kind: str, wanted: frozenset[str]) -> bool:
 def _a(kind: str) -> str:
     """Write a type of the runtime as a sentence does."""
     kind = kind.partition("<")[0]
-    word = {"BOOL": "true or false", "STRING": "a string", "NULL": "null", "BYTES": "bytes"}.get(kind)
-    return word or f"{'an' if kind[0] in 'IU' and not kind.startswith('U') else 'a'} {kind.lower()}"
+    word = {"BOOL": "true or false", "STRING": "a string", "NULL": "null", "BYTES": "bytes", "INT": "an int"}.get(kind)
+    return word or f"a {kind.lower()}"

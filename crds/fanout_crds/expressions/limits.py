@@ -1,12 +1,12 @@
 """What an expression may cost: how large data it can be given before it would hold up everybody else.
 
 An evaluation runs on the loop that also accepts and sends. The runtime bounds the steps of its loops, but not what a
-step does: `map` and `filter` copy their result at each step (10,000 elements took 20 s), and texts can be made to grow.
-So the cost is estimated from the tree, for lists of some length and so many bytes of text, and each expression gets
-its `Reach`: the most that keeps it below MOST. The data are measured against it before they are converted. One that
-has not even the smallest reach is refused.
+step does: `map` and `filter` copy their result at each step (10,000 elements took 20 s), and strings can be made to
+grow. So the cost is estimated from the tree for lists of a given length and a given number of bytes of text. Each
+expression gets a `Reach`: the largest data for which its estimate stays below MOST. Data are measured against it before
+they are converted. An expression that is too expensive even with the smallest reach is refused.
 
-The figures were measured and are generous. Costs are µs.
+Costs are estimates in µs, measured and rounded up.
 """
 
 import functools
@@ -18,13 +18,14 @@ from fanout_crds.expressions.sentences import Unusable
 from fanout_crds.expressions.syntax import Call, Constant, Loop, Made, Name, Node, Select
 
 TEXT: typing.Final = 2048  # characters of an expression
-MOST: typing.Final = 50_000.0
+MOST: typing.Final = 50_000.0  # µs of one evaluation
 VALUES: typing.Final = 5_000  # values of the data that are converted: keys' values and list elements, at any depth
 DEEPEST: typing.Final = 64  # levels of the data
 NESTED: typing.Final = 3  # loops inside loops
 STEPS: typing.Final = 10_000.0  # of all loops of an evaluation: the runtime ends it there
 
-_STEP, _NODE, _BYTE, _PART = 1.0, 0.5, 0.001, 2.0
+_STEP, _NODE, _BYTE = 1.0, 0.5, 0.001  # of a loop's step, of each node of the tree, of each byte of text
+_PART: typing.Final = 2.0  # of `split`, for each part that it may make
 _COPY: typing.Final = 0.12  # of a result so far, per element and step
 
 
@@ -35,7 +36,7 @@ class Reach(msgspec.Struct, frozen=True):
     size: int
 
 
-# The first that is cheap enough, so that text comes first: most expressions read texts and few lists.
+# In order of preference, text before length: most expressions read strings, and few read lists.
 LADDER: typing.Final = tuple(
     Reach(length, size)
     for size, shortest in ((1 << 20, 128), (1 << 16, 32), (1 << 14, 16), (1 << 12, 16), (1 << 9, 16))
@@ -139,7 +140,7 @@ class _Estimate:
         return made
 
     def _loop(self, loop: Loop, bound: dict[str, _Load]) -> _Load:
-        """What a step costs grows with its element, so it is dear when a few are as large as can be, the rest small."""
+        """Estimate a loop. The worst case is a few elements as large as the data allow, and the rest empty."""
         over, start = self._load(loop.over, bound), self._load(loop.start, bound)
         self._nested += 1
         if self._nested > NESTED:

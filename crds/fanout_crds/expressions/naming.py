@@ -1,7 +1,7 @@
-"""What an expression says of targets, held against what there is: `targets.<name>`, and the parts of each.
+"""Checks the names after `targets.` in an expression: of the targets, of their parts, and of headers.
 
-The runtime knows no names of targets. Whoever knows a route asks here, so that a slip is a sentence when the manifest
-is checked, and not a failure when somebody waits.
+The runtime does not know which targets a route has. The checks that know the route ask here, so that a misspelt name
+is refused with the manifest and does not become a failure at run time.
 """
 
 import typing
@@ -15,7 +15,7 @@ PARTS: typing.Final = ("state", "reason", "status", "headers", "body", "truncate
 
 
 def misnamed(targets: Parts, known: tuple[str, ...]) -> Iterator[str]:
-    """Say what is wrong with *targets*, the part of them that is read, where those are called *known*.
+    """Yield a sentence for each name in *targets*, the parts that are read, that does not exist among *known*.
 
     A name that is computed at run time is not seen here.
     """
