@@ -1,14 +1,15 @@
-"""The first request with an idempotency key whose caller waits for targets: from the look for the key to its answer.
+"""The first request with an idempotency key whose caller waits for targets: from the look-up of the key to its answer.
 
-Meanwhile the key is in use, and whoever brings it again is told so (409). That is known in memory alone, so a crash
-leaves nothing in use: the next one finds the key with its event, and no answer.
+Meanwhile the key is in use, and another request with it is answered 409, as the Idempotency-Key draft asks for.
+That is known in memory only, so a crash leaves no key in use: the next request finds the key with its event, and no
+answer.
 
-What targets have said is the answer for everybody who brings the key. It is written down once, told, and kept with the
-key in the journal, byte for byte; until it is there, memory has it. What was true for a moment only (time was up, a
-target was left alone, this process was stopping) is not kept, and neither is an answer that is too long: who comes
-again gets the receipt.
+What the targets said is the answer to every request with the key. It is written once, told, and kept with the key in
+the journal, byte for byte; until it is on disk, memory has it. An answer that was true for a moment only (time was up,
+a target was held, this process was stopping) is not kept, and neither is one that is too long: then a repetition gets
+the receipt.
 
-A caller that hangs up leaves its wait behind: it is the one that will come again.
+A caller that hangs up does not end the wait: it is the one that will come again.
 """
 
 import typing
@@ -23,7 +24,7 @@ LONGEST: typing.Final = 64 * 1024  # bytes of an answer that is kept
 
 
 class Awaited:
-    """One such request. *over* is called once its key is not in use any more, *kept* with the bytes of what is kept."""
+    """One such request. *over* is called once its key is free again, *kept* with the size in bytes of a kept answer."""
 
     __slots__ = ("answer", "caller", "client", "gone", "kept", "keyed", "over", "route")
 
@@ -49,18 +50,18 @@ class Awaited:
         return f"<Awaited {'told' if self.answer else 'gone' if self.gone else 'waiting'} {self.caller!r}>"
 
     def leave(self) -> None:
-        """The client has hung up."""
+        """Note that the client has hung up: nobody is told the answer."""
         self.gone = True
 
     def known(self, answer: Repeated) -> None:
-        """The key was taken before: this one gets what is kept of that."""
+        """Give the client the kept *answer*: the key was found in the journal."""
         self.over(self)
         if not self.caller.over:
             self.caller.dismiss()
             self._tell(answer)
 
     def told(self, told: Told) -> None:
-        """Take what the caller is told, once."""
+        """Tell the client what its targets said, and keep it if it lasts. Called once."""
         if not isinstance(told, Settled) or told.receipt is None or not told.lasting:
             self.over(self)
             return self._tell(told)
@@ -70,7 +71,7 @@ class Awaited:
         return None
 
     def _keep(self, answer: Repeated) -> None:
-        """Keep it with the key; the key is in use until that is on disk, or at once free again if it is too long."""
+        """Keep *answer* with the key, which is free again once that is on disk; at once, if the answer is too long."""
         book, written = self.route.book, answer.answer or b""
         seq = book.receipts.read(answer.receipt)
         if seq is None or len(written) > LONGEST:

@@ -1,9 +1,9 @@
-"""The conditions of one event's positions, each asked as its turn comes.
+"""The conditions (`when`) of one event's positions, each evaluated as the position's turn comes.
 
-What is asked is frozen with the event, so that a plan that changes meanwhile changes nothing for it. A condition that
-has no value for the event decides nothing: why not is kept for the dead letter. What earlier targets answered is at
-hand as far as it stands at that moment; one that reads nothing of that was asked at acceptance (filters.py), and is
-asked again only where what it said then went down with the process.
+The text of a condition is frozen with the event, so a later plan changes nothing for it. It can read what earlier
+targets have answered by then. One that reads nothing of that was evaluated at acceptance (filters.py); it is evaluated
+again only where that result went down with the process. A condition that has no value for the event decides nothing:
+the position is given up, and the reason is kept here for its dead letter.
 """
 
 import functools
@@ -18,7 +18,7 @@ from fanout_dispatcher.values.facts import facts
 
 
 class Conditions:
-    """Made for one step of one event, of whose targets *kept* knows; nothing is read until something is asked.
+    """Made for one step of an event; *kept* has its targets' answers by position. Nothing is parsed before `holds`.
 
     *judged* is what filters said of the event at acceptance; None: they did not, or it is not known any more.
     """
@@ -31,8 +31,8 @@ class Conditions:
         self._judged = judged
         self.failed: dict[int, str] = {}  # by position: why its condition has no value
 
-    def hold(self, place: int, states: bytes | bytearray) -> bool | None:
-        """Whether the condition of a position holds, as the event stands; None: it has no value."""
+    def holds(self, place: int, states: bytes | bytearray) -> bool | None:
+        """Whether the condition of a position holds, given *states*; None: it has no value."""
         event = self._event
         condition = _compiled(event.frozen.graph[place].when or "true")
         reads = condition.reads

@@ -1,12 +1,12 @@
 """The conductor: takes the events of one book through their graphs.
 
-What follows from a settlement is decided by the flow, at once, and stands in the event's states before anything else
-happens; here it is carried out: what was freed goes to its lane once that is committed, what was skipped is settled,
-what is called off is taken from its lane. A crash in between loses nothing, since the journal gives a lane whatever is
-ready and has no row.
+The flow decides what follows from a settlement, and writes it into the event's states at once. This module carries it
+out: what was freed goes to its lane once the states are committed, what was skipped is counted, what was called off is
+taken back from its lane. A crash in between loses nothing: a lane that starts finds, in the journal, each delivery that
+is ready and has no row.
 
-A position that can be undone is noted as started, and that is committed, before it is sent: after a crash nobody could
-say otherwise whether there is something to undo. A target on a route without a graph never comes by here.
+The start of a position with a compensation is committed before it is sent. Otherwise nobody could tell, after a crash,
+whether there is something to undo. Events of a route without a graph never come here.
 """
 
 import functools
@@ -36,36 +36,36 @@ _NOT_SENT: typing.Final = frozenset(
 _TAKEN_AWAY: typing.Final = frozenset({Reason.ROUTE_DELETED, Reason.TARGET_REMOVED})
 
 
-class Laned(typing.Protocol):
-    """A lane, as far as the conductor needs one."""
+class Lane(typing.Protocol):
+    """What the conductor tells a lane; `handover` has the methods."""
 
     def owe(self, pending: Pending, place: int) -> None:
-        """A delivery that was freed is owed from now on, and counted; it is not there yet."""
+        """Count a delivery that was freed as owed. It comes with `begin`, once that is committed."""
 
     def begin(self, pending: Pending, place: int) -> None:
-        """What was owed may go: into the window, or into the index."""
+        """Take a delivery that is owed: into the window, or into the index."""
 
     def unowe(self, pending: Pending) -> None:
-        """What was owed is not any more; its row goes, if it has one."""
+        """Count a delivery as owed no more, and remove its row and its place in the window, if it has them."""
 
     def forget(self, pending: Pending, place: int) -> None:
-        """What was owed and is not any more was not here yet."""
+        """Give up the claim on a delivery that is owed no more and never came by `begin`."""
 
     def resume(self, delivery: Delivery) -> None:
-        """Take back a delivery whose start was being noted: it is the next to go."""
+        """Take back a delivery whose start is on disk now: it is the next to go."""
 
     def drop(self, delivery: Delivery) -> None:
-        """Let go of a delivery that was settled while it waited here."""
+        """Let go of a delivery that was settled while it waited in the window."""
 
     def mourn(self, row: DeadRow) -> None:
-        """Count and tell a dead letter."""
+        """Count a dead letter, and tell the seam."""
 
     def skip(self) -> None:
-        """Count a delivery that is not for it."""
+        """Count a delivery that was skipped."""
 
 
 class Begun(msgspec.Struct, frozen=True, gc=False, eq=False):
-    """An event with a graph on its way to the journal (a committer's Append), and what happens when it is there."""
+    """An event with a graph on its way to the journal: what the committer appends, and what to do once it is there."""
 
     event: Event
     conductor: "Conductor"
@@ -82,7 +82,7 @@ class Begun(msgspec.Struct, frozen=True, gc=False, eq=False):
     key: KeyRow | None = None
 
     def landed(self, fault: Exception | None) -> None:
-        """Tell the producer, and give the lanes what is theirs."""
+        """Answer the producer, and give the lanes their deliveries; or refuse, when the commit failed with *fault*."""
         if fault is not None:
             self.conductor.revoke(self.pending, self.moves.freed)
             return self.reply(self.refuse(fault, self.meter))
@@ -103,14 +103,14 @@ class Conductor:
     def __init__(self, book: "Book", now: typing.Callable[[], float]) -> None:
         self.book = book
         self.now = now
-        self.lanes: dict[int, Laned] = {}
+        self.lanes: dict[int, Lane] = {}
 
     def __repr__(self) -> str:
         return f"<Conductor {len(self.lanes)} lanes>"
 
     @staticmethod
     def course(frozen: Frozen, kept: typing.Mapping[int, Kept]) -> Course | None:
-        """What an event needs in memory for its graph, with what the journal has *kept*; None: it has none."""
+        """Make what an event needs in memory for its graph; *kept* is from the journal. None: it has no graph."""
         if not frozen.graph:
             return None
         return Course(flow_of(frozen.graph), kept=dict(kept), bytes=sum(one.size for one in kept.values()))
@@ -128,12 +128,15 @@ class Conductor:
         fetched: Fetched | None = None,
         key: KeyRow | None = None,
     ) -> Pending:
-        """Write an event, of which filters said *judged*, and let go what depends on nothing."""
+        """Append a new event, of which filters said *judged*, and owe what depends on nothing.
+
+        *reply* is called once it is on disk, or refused.
+        """
         flow = flow_of(event.frozen.graph)
         conditions = Conditions(event, {}, judged)
-        states, moves = flow.begin(conditions.hold)
+        states, moves = flow.begin(conditions.holds)
         pending = Pending(event=event, states=states, left=State.left(states), course=Course(flow, judged=judged))
-        dead = [self._baffled(pending, place, conditions) for place in moves.baffled]
+        dead = [self._undecided(pending, place, conditions) for place in moves.undecided]
         for place in moves.freed:
             self._owe(pending, place)
         self.book.live[event.seq] = pending
@@ -143,7 +146,7 @@ class Conductor:
         return pending
 
     def revoke(self, pending: Pending, freed: list[int]) -> None:
-        """The event was refused after all."""
+        """Take everything back: the commit of the event failed."""
         pending.left = -1
         for place in freed:
             lane = self._lane(pending, place)
@@ -151,13 +154,13 @@ class Conductor:
             lane.forget(pending, place)
 
     def receipt(self, seq: int) -> Answered:
-        """What the producer is told."""
+        """Say what the producer is told of an event that is on disk."""
         return Accepted(self.book.receipts.make(seq))
 
     # --- what lanes ask and tell -------------------------------------------------------------------------------------
 
-    def goes(self, lane: Laned, delivery: Delivery) -> bool:
-        """Whether a delivery may be sent now; if not, it is taken care of."""
+    def goes(self, lane: Lane, delivery: Delivery) -> bool:
+        """Whether *lane* may send a delivery now. If not, it is dropped here, or comes back by `resume`."""
         pending, place = delivery.pending, delivery.index
         course = _course(pending)
         state = pending.states[place]
@@ -170,7 +173,7 @@ class Conductor:
         if place in course.noted:
             course.noted.discard(place)
             return True
-        if state & State.STARTED:  # before a crash: how that ended nobody knows
+        if state & State.STARTED:  # before a crash, and nobody knows how that attempt ended
             pending.states[place] = state | State.UNKNOWN
             return True
         pending.states[place] = state | State.STARTED
@@ -179,7 +182,7 @@ class Conductor:
         return False
 
     def landed(self, pending: Pending, place: int, outcome: Outcome) -> None:
-        """An attempt is over: what does it say about whether something was done?"""
+        """Note what the outcome of an attempt says about whether the target may have acted."""
         course = _course(pending)
         course.flying.discard(place)
         state = pending.states[place]
@@ -193,12 +196,12 @@ class Conductor:
             self.keep(pending, place, Kept(outcome.answer or Captured(outcome.status)))
 
     def called_off(self, pending: Pending, place: int) -> bool:
-        """Whether a delivery that would be tried again is not wanted any more: its saga has failed meanwhile."""
+        """Whether a delivery must not be tried again, since its saga has failed meanwhile."""
         flow = _course(pending).flow
         return flow.role(place) <= Role.FALLBACK and flow.failing(pending.states)
 
     def sticks(self, pending: Pending, place: int, reason: Reason) -> bool:
-        """Whether a delivery that is given up waits for people instead: a compensation, unless people said so."""
+        """Whether a delivery that is given up for *reason* becomes Stuck: a compensation, unless people gave it up."""
         over = reason in _TAKEN_AWAY or reason is Reason.SAGA_ABANDONED
         if not over and _course(pending).flow.role(place) is Role.COMPENSATION:
             return True
@@ -208,13 +211,13 @@ class Conductor:
     def stands_in(self, pending: Pending, place: int, reason: Reason) -> bool:
         """Whether a delivery that is given up for *reason* is no dead letter, since something stands in for its target.
 
-        A static answer does not where people took the target away: nobody hears it, and they may want it back.
+        A static answer does not, once people have removed the target: they may put it back, and replay.
         """
         flow = _course(pending).flow
         return flow.stands_in(pending.states, place) and not (reason in _TAKEN_AWAY and flow.covered(place))
 
     def forgo(self, pending: Pending, place: int) -> None:
-        """Give up a delivery that is not in flight, and that something stands in for: it is not sent any more."""
+        """Give up a delivery that is not in flight, because something stands in for it."""
         before = pending.states[place]
         pending.states[place] = State.DEAD
         pending.left -= 1
@@ -223,15 +226,16 @@ class Conductor:
         self.settled(pending, place, before)
 
     def settled(self, pending: Pending, place: int, before: int) -> None:
-        """A position was settled, as its state says; *before* is its state until then: carry out what follows.
+        """Carry out what follows from the settling of a position, which its state says; *before* is its former state.
 
-        One that was started and is not on its way in this process was so in an earlier one: it may have been done.
+        If it was started and is not in flight here, it was in flight when an earlier process ended: its target may
+        have acted.
         """
         course = _course(pending)
         unknown = bool(before & State.UNKNOWN) or (bool(before & State.STARTED) and place not in course.flying)
         course.flying.discard(place)
         conditions = Conditions(pending.event, course.kept, course.judged)
-        moves = course.flow.settled(pending.states, place, unknown=unknown, flying=course.flying, ask=conditions.hold)
+        moves = course.flow.settled(pending.states, place, unknown=unknown, flying=course.flying, ask=conditions.holds)
         self._carry_out(pending, moves, conditions)
         if not pending.left and course.kept:
             self.book.committer.forget_kept(pending.event.seq)
@@ -239,7 +243,7 @@ class Conductor:
     # --- what follows ------------------------------------------------------------------------------------------------
 
     def free(self, pending: Pending, place: int) -> None:
-        """It is on disk that *place* may go: the lane has it now, unless it was called off meanwhile."""
+        """Give a position to its lane, now that its turn is on disk, unless it was called off meanwhile."""
         lane = self._lane(pending, place)
         if pending.states[place] & State.MASK:
             lane.forget(pending, place)
@@ -247,7 +251,7 @@ class Conductor:
             lane.begin(pending, place)
 
     def count(self, pending: Pending, skipped: list[int], dead: typing.Iterable[DeadRow]) -> None:
-        """Count and tell what was settled without having been owed."""
+        """Count what was settled without ever having been owed: *skipped* positions and *dead* letters."""
         for place in skipped:
             if (lane := self.lanes.get(pending.event.frozen.lanes[place])) is not None:
                 lane.skip()
@@ -255,13 +259,13 @@ class Conductor:
             self.lanes[row.lane].mourn(row)
 
     def _carry_out(self, pending: Pending, moves: Moves, conditions: Conditions) -> None:
-        pending.left -= len(moves.skipped) + len(moves.called_off) + len(moves.baffled)
+        pending.left -= len(moves.skipped) + len(moves.called_off) + len(moves.undecided)
         if (caller := pending.caller) is not None:
             for place in (*moves.skipped, *moves.called_off):
                 caller.passed_over(place, pending.states[place])
-            for place in moves.baffled:
+            for place in moves.undecided:
                 caller.died(place, Dead(Reason.EXPRESSION_FAILED, conditions.failed[place]))
-        dead = [self._baffled(pending, place, conditions) for place in moves.baffled]
+        dead = [self._undecided(pending, place, conditions) for place in moves.undecided]
         for row in dead:
             self.book.committer.bury(row)
         self.count(pending, moves.skipped, dead)
@@ -272,17 +276,17 @@ class Conductor:
                 self._owe(pending, place)
                 self.book.committer.once_written(functools.partial(self.free, pending, place))
             else:
-                self._orphaned(pending, place)
+                self._without_lane(pending, place)
 
-    def _baffled(self, pending: Pending, place: int, conditions: Conditions) -> DeadRow:
-        """A dead letter because its condition has no value for the event."""
-        return self._stillborn(pending, place, Reason.EXPRESSION_FAILED, conditions.failed[place])
+    def _undecided(self, pending: Pending, place: int, conditions: Conditions) -> DeadRow:
+        """Make the dead letter of a position whose condition has no value for the event."""
+        return self._dead_letter(pending, place, Reason.EXPRESSION_FAILED, conditions.failed[place])
 
-    def _orphaned(self, pending: Pending, place: int) -> None:
-        """Its turn has come, and its target is in no plan any more."""
+    def _without_lane(self, pending: Pending, place: int) -> None:
+        """Give up a position whose turn has come and whose target is in no plan any more."""
         event = pending.event
         if not self.stands_in(pending, place, Reason.TARGET_REMOVED):
-            row = self._stillborn(pending, place, Reason.TARGET_REMOVED)
+            row = self._dead_letter(pending, place, Reason.TARGET_REMOVED)
             self.book.committer.bury(row)
             self.book.mourn(event.frozen.route, event.frozen.targets[place], row)
         pending.states[place] = State.DEAD
@@ -290,15 +294,15 @@ class Conductor:
         self.keep(pending, place, Kept(reason=Reason.TARGET_REMOVED.value))
         self.settled(pending, place, State.BLOCKED)
 
-    def _stillborn(self, pending: Pending, place: int, reason: Reason, why: str = "") -> DeadRow:
-        """A dead letter that was never a delivery."""
+    def _dead_letter(self, pending: Pending, place: int, reason: Reason, why: str = "") -> DeadRow:
+        """Make the dead letter of a position that was never a delivery of a lane."""
         event = pending.event
         known = packed(earlier(event.frozen, pending.states, _course(pending).kept))
         size = len(event.body) + len(known)
         return DeadRow(event.frozen.lanes[place], event.seq, self.now(), reason.value, why, 0, (), size, known)
 
     def keep(self, pending: Pending, place: int, kept: Kept) -> None:
-        """Keep what became of a position, if expressions read it, in the commit that settles it."""
+        """Keep what became of a position in the commit that settles it, if expressions read it."""
         event = pending.event
         most = event.frozen.graph[place].keep
         if most:
@@ -307,29 +311,29 @@ class Conductor:
             self.book.committer.keep(KeptRow(event.seq, place, kept))
 
     def _owe(self, pending: Pending, place: int) -> None:
-        """From now on it is owed; the reference is the delivery's that is to come."""
+        """Count a position as owed by its lane, and hold its event in memory for the delivery to come."""
         pending.refs += 1
         self._lane(pending, place).owe(pending, place)
 
-    def _noted(self, lane: Laned, delivery: Delivery) -> None:
-        """Its start is on disk: now it may go."""
+    def _noted(self, lane: Lane, delivery: Delivery) -> None:
+        """Let a delivery go: its start is on disk."""
         _course(delivery.pending).noted.add(delivery.index)
         lane.resume(delivery)
 
-    def _lane(self, pending: Pending, place: int) -> Laned:
+    def _lane(self, pending: Pending, place: int) -> Lane:
         return self.lanes[pending.event.frozen.lanes[place]]
 
 
 def _course(pending: Pending) -> Course:
     course = pending.course
-    assert course is not None, "only events with a graph come by here"
+    assert course is not None, "only events with a graph come to the conductor"
     return course
 
 
 def _unknown(outcome: Outcome) -> bool:
-    """Whether a target may have done what it was asked although no answer said so.
+    """Whether the target may have acted although it did not answer with success.
 
-    Only a 3xx or 4xx is a clear no: whoever answers 5xx may have begun, and an answer that never came says nothing.
+    Only a 3xx or 4xx says that it did not: with a 5xx it may have begun, and a lost answer says nothing.
     """
     match outcome:
         case Failed(fault=None, status=status):

@@ -1,7 +1,7 @@
-"""What a lane still owes when its target or route is gone: all of it is given up, due or not.
+"""Empties a lane whose target or route is gone: every delivery that it still owes is given up, due or not.
 
-What waits for its key, or for people, is not pulled into a window for that: a target that comes back in time must find
-its order, so those are given up where they lie, in one step with the look at them.
+A delivery that waits for an earlier one of its key, or for people, is not pulled into a window first. It is read and
+given up in one step, so that a target that comes back meanwhile finds the order of the rest as it was.
 """
 
 import math
@@ -13,11 +13,11 @@ from fanout_dispatcher.engine.window import Window
 from fanout_dispatcher.journal.protocol import BLOCKED, Pulled
 from fanout_dispatcher.policies.gate import NEVER
 
-DUE: typing.Final = math.nextafter(BLOCKED, 0.0)  # all that is due at any time
+DUE: typing.Final = math.nextafter(BLOCKED, 0.0)  # later than any time at which a row can be due
 
 
 class Ending:
-    """Empties one lane; *give_up* is told each delivery, *ends* whether it is still to be emptied."""
+    """Empties one lane: *give_up* is called with each delivery, *ends* says whether the lane is still to be emptied."""
 
     __slots__ = ("ends", "give_up", "index")
 
@@ -29,7 +29,7 @@ class Ending:
         self.ends = ends
 
     def step(self) -> None:
-        """Give up what is at hand, and ask for more; the lane is woken when that is there."""
+        """Give up what is in the windows, and pull more from the index; the lane is pumped when that has come."""
         for window in self.index.windows:
             while window.ready:
                 self.give_up(window.take())
@@ -39,10 +39,11 @@ class Ending:
             self.index.oldest(self._looked)
 
     def _waiting(self) -> list[Window]:
-        """The kinds of which all that is left waits for something else than its time."""
+        """Give the windows whose remaining rows all wait for something other than a time."""
         return [window for window in self.index.windows if BLOCKED <= window.next_due < NEVER]
 
     def _looked(self, rows: list[Pulled]) -> None:
+        """Give up the *rows* that were found; where there are none, nothing waits any more."""
         if not self.ends():
             return
         for window in () if rows else self._waiting():

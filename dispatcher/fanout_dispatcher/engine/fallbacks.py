@@ -1,10 +1,9 @@
-"""A lane's target is given up, and something stands in for it: what is counted and told then, and when that is at once.
+"""The fallbacks of one lane: when its target is given up for one, and what is counted and told then.
 
-Where a caller waits, an open circuit is reason enough to give up: the fallback has the answer now, the target may have
-one when nobody is there any more. Such a delivery is not sent later either, since its state says that it is over
-before the caller hears of anything. Where nobody waits, deliveries are held while the circuit is open, as ever; and
-when the circuit lets a probe through, a caller's delivery is that probe, or nobody would find out that the target is
-well again.
+A caller that waits gets its fallback at once while the circuit is open: the target would answer too late for it. Its
+delivery is settled before the caller is told, and so is never sent later. A delivery that nobody waits for is held
+while the circuit is open, as without a fallback. When the circuit lets a probe through, a caller's delivery may be that
+probe; otherwise nobody would find out that the target has recovered.
 """
 
 import typing
@@ -40,7 +39,7 @@ class Lane(typing.Protocol):
 
 
 class Fallbacks:
-    """Whether an event has a fallback for the target, its frozen graph says, whatever the plan says now."""
+    """Gives a lane's deliveries up for their fallbacks. Which event has one is frozen in its graph, not in the plan."""
 
     __slots__ = ("_lane",)
 
@@ -51,16 +50,16 @@ class Fallbacks:
         return f"<Fallbacks of {self._lane!r}>"
 
     def instead(self, delivery: Delivery, verdict: Again) -> Verdict:
-        """What becomes of an attempt that would be made again: nothing, when its caller gets the fallback now."""
+        """Turn the verdict to try again into giving up, where the delivery's caller gets the fallback now."""
         if self._called_for(delivery.pending, delivery.index):
             return Dead(AT_ONCE.reason, AT_ONCE.detail, spent=verdict.spent)
         return verdict
 
     def at_once(self, pending: Pending, place: int) -> bool:
-        """Give up a delivery that is not in flight, if it is better that its caller gets the fallback now."""
+        """Give up a delivery that is not in flight, if its caller gets the fallback now. True: it is settled."""
         called_for = self._called_for(pending, place)
         if pending.states[place] & State.MASK:
-            return True  # to ask the circuit has opened it again, and that has seen to all who wait
+            return True  # asking the circuit has opened it anew, and `circuit_opened` has settled this one
         if not called_for:
             return False
         self.give_way(pending, place, AT_ONCE)
@@ -71,7 +70,7 @@ class Fallbacks:
         return True
 
     def circuit_opened(self) -> None:
-        """Whoever waits for what is not in flight gets the fallback."""
+        """Give every caller that waits for a delivery that is not in flight its fallback."""
         lane = self._lane
         for pending in lane.works.callers.events(lane.route):
             lanes = pending.event.frozen.lanes
@@ -80,13 +79,13 @@ class Fallbacks:
                 self.at_once(pending, place)
 
     def give_way(self, pending: Pending, place: int, dead: Dead) -> None:
-        """Keep what later steps read of the target, as long as nobody else has answered: a static answer is one."""
+        """Keep what later steps read of the target until its fallback has answered; a static answer is kept at once."""
         static = self._lane.target.static
         answer = None if static is None else static_answer(static)
         self._lane.book.conductor.keep(pending, place, Kept(answer, dead.reason.value))
 
     def took(self, pending: Pending, dead: Dead, attempts: int) -> None:
-        """Count that something stands in for the target; one by one it is told only where an attempt led to that."""
+        """Count a fallback. It is also logged, unless it took at once: an open circuit would log every event."""
         lane = self._lane
         counts = lane.tally.meter.fell_back
         counts[dead.reason.value] = counts.get(dead.reason.value, 0) + 1
@@ -113,7 +112,7 @@ class Fallbacks:
 
 
 def static_answer(said: Static) -> Captured:
-    """A static answer, as if a target had given it."""
+    """Make a target's answer of a static one."""
     return Captured(said.status, said.headers, said.body.encode())
 
 

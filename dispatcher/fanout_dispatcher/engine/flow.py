@@ -1,21 +1,22 @@
 """How an event goes through a graph of targets: which may go now, which never will, and what has to be undone.
 
-A pure machine over the bytes that the journal keeps, one for each position: targets first, then what stands behind
-them (fallbacks, compensations) and after them (finally). Whoever settles a position says so here, and is told in the
-same step what that sets in motion; both are written in one commit, so that a crash between two of them finds every
-event closed: what can go is ready, what cannot is skipped, and nothing waits for something that will not come.
+A pure state machine over the states that the journal keeps, one byte for each position of the graph: targets first,
+then fallbacks, compensations and callbacks. The conductor says here that a position was settled, and is told in the
+same step what follows. Both are written in one commit, so a crash always finds a graph in which every consequence is
+drawn: what can go is ready, what cannot is skipped, and nothing waits for something that will not come.
 
-The rules, in the order in which they are looked at:
+The rules, in the order in which they are applied:
 
 1. A target goes when all that it depends on is through: Delivered, Skipped because its condition was false, or given up
    with ``onDead: Continue``. It is skipped when one of those was given up otherwise, or was skipped for that reason.
-2. A fallback goes when its target is given up, and stands in for it; not when that is because nobody can tell whether
-   the event is for it. A target that is *covered* has a static answer instead, and nobody has to go.
+2. A fallback goes when its target is given up, and stands in for it; but not when the target was given up because its
+   condition had no value. A target that is *covered* has a static answer instead, and nobody is asked.
 3. A route with compensations is a saga. It fails when a target with ``onDead: Fail`` is given up: what has not begun is
-   skipped, what waits for another try is called off, what is in flight lands first.
-4. A saga that failed is undone in reverse: a compensation goes when those of all that came after its target are
-   through. It is skipped where nothing can have happened: its target was never asked, or answered and said no.
-5. Finally the completion callbacks, with every outcome at hand.
+   skipped, what waits for another attempt is called off, and what is in flight lands first.
+4. A saga that failed is undone in reverse (Garcia-Molina and Salem, *Sagas*, 1987): a compensation goes when the
+   compensations of all that came after its target are through. It is skipped where nothing can have happened: its
+   target was never asked, or refused.
+5. Last the completion callbacks, with every outcome at hand.
 """
 
 import functools
@@ -26,28 +27,28 @@ import msgspec
 from fanout_dispatcher.values.event import State
 from fanout_dispatcher.values.graph import Graph, Role
 
-# Whether a position's condition holds, with the states as they are; None: it could not be told.
+# Whether the condition of a position holds, given the states as they are; None: the condition has no value.
 Ask = typing.Callable[[int, bytearray], bool | None]
 
 
 class Moves(msgspec.Struct, eq=False):
-    """What one settlement set in motion, by position. All of it stands in the states already."""
+    """The positions that one settlement has changed. The states say so already; carrying it out is the conductor's."""
 
     freed: list[int] = msgspec.field(default_factory=list)
-    skipped: list[int] = msgspec.field(default_factory=list)  # they had not begun
-    called_off: list[int] = msgspec.field(default_factory=list)  # they were with their lane
-    baffled: list[int] = msgspec.field(default_factory=list)  # given up: their condition could not be told
+    skipped: list[int] = msgspec.field(default_factory=list)  # no lane had them yet
+    called_off: list[int] = msgspec.field(default_factory=list)  # their lane has them, and drops them
+    undecided: list[int] = msgspec.field(default_factory=list)  # given up: their condition has no value
 
 
 class Flow:
-    """The rules for one graph. It keeps nothing of any event."""
+    """The rules for one graph. It keeps nothing of an event: every method is given the event's states."""
 
-    __slots__ = ("_compensated", "_doers", "_fallback", "_finals", "_later", "_steps", "_undo", "keeps", "saga")
+    __slots__ = ("_compensated", "_fallback", "_finals", "_forward", "_later", "_steps", "_undo", "keeps", "saga")
 
     def __init__(self, graph: Graph) -> None:
         self._steps = graph
         places = range(len(graph))
-        self._doers = tuple(place for place in _in_order(graph) if graph[place].role <= Role.FALLBACK)
+        self._forward = tuple(place for place in _in_order(graph) if graph[place].role <= Role.FALLBACK)
         self._fallback = {graph[place].after[0]: place for place in places if graph[place].role is Role.FALLBACK}
         self._undo = {graph[place].after[0]: place for place in places if graph[place].role is Role.COMPENSATION}
         self._finals = tuple(place for place in places if graph[place].role is Role.FINAL)
@@ -60,11 +61,11 @@ class Flow:
         return f"<Flow {len(self._steps)} steps{' saga' if self.saga else ''}>"
 
     def role(self, place: int) -> Role:
-        """What the position is for."""
+        """Say what the position is for."""
         return self._steps[place].role
 
     def compensated(self, place: int) -> bool:
-        """Whether there is something to be undone once the position was asked: it is noted before it is asked."""
+        """Whether the position has a compensation: then its start is on disk before it is sent."""
         return place in self._undo
 
     def stood_in(self, states: bytes | bytearray, place: int) -> bool:
@@ -78,9 +79,9 @@ class Flow:
         return self._steps[place].covered
 
     def stands_in(self, states: bytes | bytearray, place: int) -> bool:
-        """Whether a target that is given up now is no loss: an answer covers it, or its fallback is going to be asked.
+        """Whether something would stand in for a target if it were given up now: a static answer, or its fallback.
 
-        Not where the saga has failed already: what has not begun is skipped there.
+        A fallback does not once the saga has failed: it has not begun, and is skipped.
         """
         if self.covered(place):
             return True
@@ -88,30 +89,33 @@ class Flow:
         return fallback is not None and states[fallback] == State.BLOCKED and not self.failing(states)
 
     def begin(self, ask: Ask) -> tuple[bytearray, Moves]:
-        """The states of a new event, with what may go at once."""
-        states = bytearray([State.BLOCKED]) * len(self._steps)
-        return states, self._close(states, frozenset(), ask)
+        """Give the states of a new event, and what may go at once."""
+        states, moves = bytearray([State.BLOCKED]) * len(self._steps), Moves()
+        self._close(states, frozenset(), ask, moves)
+        return states, moves
 
     def settled(
         self, states: bytearray, place: int, *, unknown: bool, flying: typing.Container[int], ask: Ask
     ) -> Moves:
-        """Position *place* was settled: *states* says how. *unknown*: it may have been done, although it is given up.
+        """Say what follows from the settling of position *place*; *states* says how it was settled, and is changed.
 
-        *flying* are the positions that are in flight: they land before anything is undone.
+        *unknown*: its target may have acted although it was given up. *flying* are the positions in flight: they land
+        before anything is undone.
         """
         moves = Moves()
         undo = self._undo.get(place)
         if undo is not None and _state(states, place) != State.DELIVERED and not unknown:
             self._skip(states, undo, State.NOT_NEEDED, moves)
-        return self._close(states, flying, ask, moves)
+        self._close(states, flying, ask, moves)
+        return moves
 
     def failing(self, states: bytes | bytearray) -> bool:
-        """Whether this is a saga that is being undone, or was."""
+        """Whether this is a saga that has failed: it is being undone, or was."""
         return self.saga and any(
             self._steps[place].role is Role.TARGET
             and self._steps[place].vital
             and self._fate(states, place) == State.DEAD
-            for place in self._doers
+            for place in self._forward
         )
 
     def stuck(self, states: bytes | bytearray) -> bool:
@@ -120,23 +124,24 @@ class Flow:
 
     # --- the rules ---------------------------------------------------------------------------------------------------
 
-    def _close(self, states: bytearray, flying: typing.Container[int], ask: Ask, moves: Moves | None = None) -> Moves:
-        moves = moves or Moves()
+    def _close(self, states: bytearray, flying: typing.Container[int], ask: Ask, moves: Moves) -> None:
+        """Apply the rules until nothing more follows."""
         while self._targets(states, flying, ask, moves):
             pass
-        if any(_pending(states, place) for place in self._doers):
-            return moves
+        if any(_pending(states, place) for place in self._forward):
+            return
         self._compensations(states, moves)
-        if not any(_pending(states, place) for place in self._undo.values()):
-            for place in (final for final in self._finals if states[final] == State.BLOCKED):
+        if any(_pending(states, place) for place in self._undo.values()):
+            return
+        for place in self._finals:
+            if states[place] == State.BLOCKED:
                 self._release(states, place, ask, moves)
-        return moves
 
     def _targets(self, states: bytearray, flying: typing.Container[int], ask: Ask, moves: Moves) -> bool:
-        """Rules 1 to 3, once; True when a condition that could not be told has changed what holds."""
+        """Apply rules 1 to 3 once. True when a condition without a value gave a target up: then apply them again."""
         failing = self.failing(states)
-        baffled = len(moves.baffled)
-        for place in self._doers:
+        undecided = len(moves.undecided)
+        for place in self._forward:
             if not _pending(states, place):
                 continue
             blocked = states[place] == State.BLOCKED
@@ -146,10 +151,10 @@ class Flow:
                 self._call_off(states, place, moves)
             elif not failing and blocked:
                 self._turn(states, place, ask, moves)
-        return len(moves.baffled) > baffled
+        return len(moves.undecided) > undecided
 
     def _turn(self, states: bytearray, place: int, ask: Ask, moves: Moves) -> None:
-        """Whether it is the turn of a blocked target or fallback."""
+        """Release or skip a blocked target or fallback, if that is decided by now (rules 1 and 2)."""
         step = self._steps[place]
         if step.role is Role.FALLBACK:
             of = _state(states, step.after[0])
@@ -174,19 +179,18 @@ class Flow:
         return states[place] != State.NOT_REACHED
 
     def _fate(self, states: bytes | bytearray, place: int) -> int:
-        """What became of a target, its fallback included."""
+        """Say what became of a target, its fallback included."""
         state = _state(states, place)
         if state != State.DEAD:
             return state
         if self._steps[place].covered:
             return State.DELIVERED
         fallback = self._fallback.get(place)
-        if fallback is None:
-            return State.DEAD
-        return {State.SKIPPED: State.DEAD}.get(behind := _state(states, fallback), behind)
+        stand_in = State.SKIPPED if fallback is None else _state(states, fallback)
+        return State.DEAD if stand_in == State.SKIPPED else stand_in
 
     def _compensations(self, states: bytearray, moves: Moves) -> None:
-        """Rule 4."""
+        """Apply rule 4."""
         failing = self.failing(states)
         for of in self._compensated:
             place = self._undo[of]
@@ -199,13 +203,14 @@ class Flow:
                 moves.freed.append(place)
 
     def _release(self, states: bytearray, place: int, ask: Ask, moves: Moves) -> None:
+        """Ask the condition of a position whose turn has come, and do as it says."""
         held = self._steps[place].when is None or ask(place, states)
         if held:
             states[place] = State.PENDING
             moves.freed.append(place)
         elif held is None:
             states[place] = State.DEAD
-            moves.baffled.append(place)
+            moves.undecided.append(place)
             self._not_begun(states, place, moves)
             if place in self._fallback:
                 self._skip(states, self._fallback[place], State.NOT_NEEDED, moves)
@@ -213,18 +218,20 @@ class Flow:
             self._pass_over(states, place, State.SKIPPED, moves)
 
     def _pass_over(self, states: bytearray, place: int, how: int, moves: Moves) -> None:
+        """Skip a position, and with it what would compensate it."""
         if place in moves.freed:
-            moves.freed.remove(place)  # in this very step: nobody was told
+            moves.freed.remove(place)  # freed in this very step: no lane has heard of it
         self._skip(states, place, how, moves)
         self._not_begun(states, place, moves)
 
     def _not_begun(self, states: bytearray, place: int, moves: Moves) -> None:
+        """Skip the compensation of a position that never was asked, if it has one."""
         undo = self._undo.get(place)
         if undo is not None:
             self._skip(states, undo, State.NOT_NEEDED, moves)
 
     def _call_off(self, states: bytearray, place: int, moves: Moves) -> None:
-        """It is with its lane and not in flight; it may have been done if it was asked and no answer was read."""
+        """Take a position back from its lane, where it waits. If it was ever asked, its target may have acted."""
         asked = states[place] & (State.STARTED | State.UNKNOWN)
         states[place] = State.CALLED_OFF
         moves.called_off.append(place)
@@ -238,7 +245,7 @@ class Flow:
 
 @functools.lru_cache(maxsize=4096)
 def flow_of(graph: Graph) -> Flow:
-    """The rules for *graph*: one object for all events that it is frozen with."""
+    """Give the rules for *graph*: one object for all events that it is frozen with."""
     return Flow(graph)
 
 
@@ -251,7 +258,7 @@ def _pending(states: bytes | bytearray, place: int) -> bool:
 
 
 def _in_order(graph: Graph) -> list[int]:
-    """All positions, each after those that it waits for. That there is no cycle, the manifest's check has seen to."""
+    """Give all positions, each after those that it waits for. A cycle was refused with the manifest."""
     order: list[int] = []
     left = dict.fromkeys(range(len(graph)))
     while left:
@@ -264,7 +271,7 @@ def _in_order(graph: Graph) -> list[int]:
 
 
 def _descendants(graph: Graph) -> dict[int, frozenset[int]]:
-    """For each target the targets that came after it because of it, however far."""
+    """Give for each position the targets that depend on it, directly or through others."""
     found: dict[int, frozenset[int]] = {}
     for place in reversed(_in_order(graph)):
         nearest = [other for other, step in enumerate(graph) if place in step.after and step.role is Role.TARGET]

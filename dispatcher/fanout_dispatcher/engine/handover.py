@@ -1,7 +1,7 @@
-"""How deliveries of events with a graph come to a lane, and leave it: what the conductor tells a lane.
+"""The conductor's side of a lane: how deliveries of events with a graph come to it and leave it.
 
-One that was freed is *owed* from the moment on that this is decided, and is here once that is on disk. Meanwhile, and
-as long as it waits here, it may be called off.
+A delivery is *owed*, and counted as pending, from the moment at which the flow frees it. It begins in the lane once
+that is on disk. It may be called off before it begins, and for as long as it waits in the lane.
 """
 
 import typing
@@ -35,16 +35,16 @@ class Lane(typing.Protocol):
     works: Works
 
     def answers(self, delivery: Delivery) -> bool:
-        """Take care of a delivery that need not be sent, or not now."""
+        """Whether the target's cache settles a delivery, or will: then it is taken care of."""
 
     def left(self, delivery: Delivery) -> None:
         """It will not be sent: nobody waits for its answer."""
 
     def mourn(self, row: DeadRow) -> None:
-        """Count and tell a dead letter."""
+        """Count a dead letter, and tell the seam."""
 
     def settle(self, delivery: Delivery, state: int) -> None:
-        """What is left of it is what *state* says, and what follows from that."""
+        """Settle a delivery as *state* says, with all that follows from it in its graph."""
 
     def soon(self) -> None:
         """Pump in the next turn of the loop."""
@@ -63,9 +63,10 @@ class Handover:
         return f"<Handover {self._lane!r}>"
 
     def owe(self, pending: Pending, place: int) -> None:
-        """A delivery that was freed is owed from now on, and counted; it is not there yet.
+        """Count a delivery that was freed as owed. It comes with `begin`, once that is committed.
 
-        Of an event that the next start would not look at any more it gets its row in the commit that frees it.
+        A restart looks for deliveries without a row only above the book's mark. Below it this one gets its row now, in
+        the commit that frees it.
         """
         lane, seq = self._lane, pending.event.seq
         lane.tally.came(len(pending.event.body))
@@ -76,7 +77,7 @@ class Handover:
             pending.bare += 1
 
     def unowe(self, pending: Pending) -> None:
-        """What was owed is not any more: it leaves the index, and its window, where it would be given a row again."""
+        """Count a delivery as owed no more, and remove it from index and window: neither may give it a row again."""
         lane = self._lane
         lane.tally.left(len(pending.event.body))
         lane.index.remove(pending.event.seq)
@@ -85,11 +86,11 @@ class Handover:
                 self.drop(delivery)
 
     def forget(self, pending: Pending, place: int) -> None:
-        """What was owed and is not any more was not here yet."""
+        """Give up the claim on a delivery that is owed no more and never came by `begin`."""
         self.drop(self._freed(pending, place))
 
     def begin(self, pending: Pending, place: int) -> None:
-        """What was owed may go: into the window, or into the index."""
+        """Take a delivery that is owed: into the window, or into the index."""
         lane = self._lane
         now, delay, delivery = lane.clock.now(), lane.target.delay, self._freed(pending, place)
         if not delay and lane.answers(delivery):  # first: what is known is better than what stands in for it
@@ -104,7 +105,7 @@ class Handover:
         return None
 
     def brief(self, flight: Flight, delivery: Delivery) -> None:
-        """Say what became of the targets before, and how much is to be kept of what this one answers."""
+        """Tell a flight what became of the targets before it, and how many bytes of its answer are to be kept."""
         pending = delivery.pending
         frozen, course = pending.event.frozen, pending.course
         if course is not None and course.flow.keeps:
@@ -112,12 +113,12 @@ class Handover:
             flight.earlier = earlier(frozen, pending.states, course.kept)
 
     def resume(self, delivery: Delivery) -> None:
-        """Take back a delivery whose start was being noted: it is the next to go."""
+        """Take back a delivery whose start is on disk now: it is the next to go."""
         (self._tried if delivery.attempts else self._fresh).give_back(delivery)
         self._lane.soon()
 
     def drop(self, delivery: Delivery) -> None:
-        """Let go of a delivery that was settled while it waited here."""
+        """Let go of a delivery that was settled while it waited in the window."""
         self._lane.left(delivery)
         if delivery.claims is None:
             delivery.pending.bare -= 1
@@ -126,16 +127,16 @@ class Handover:
         self._lane.book.release(delivery.pending)
 
     def goes_on(self, delivery: Delivery) -> bool:
-        """Whether a delivery that would be tried again is wanted still; else it is called off."""
+        """Whether a delivery may be tried again; if its saga has failed meanwhile, it is called off here."""
         lane, pending = self._lane, delivery.pending
         if lane.book.conductor.called_off(pending, delivery.index):
             lane.settle(delivery, State.CALLED_OFF)
             return False
-        lane.book.committer.touch(pending)  # whether it may have been done goes with its row
+        lane.book.committer.touch(pending)  # Unknown and Started are committed together with its row
         return True
 
     def spares(self, delivery: Delivery, dead: Dead) -> bool:
-        """Whether a delivery that is given up is no dead letter; then it is taken care of."""
+        """Whether a delivery that is given up becomes no dead letter: then it is settled, or stuck, here."""
         conductor, pending, place = self._lane.book.conductor, delivery.pending, delivery.index
         if pending.states[place] & State.MASK:  # called off while it waited
             self.drop(delivery)
@@ -150,7 +151,7 @@ class Handover:
         return True
 
     def stick(self, delivery: Delivery, dead: Dead) -> None:
-        """A compensation that is given up waits for people: dropped, nobody would know what is left undone."""
+        """Keep a compensation that was given up until people decide: nobody else knows what is left to undo."""
         lane, pending = self._lane, delivery.pending
         pending.states[delivery.index] = State.STUCK
         lane.book.committer.touch(pending)
@@ -168,11 +169,11 @@ class Handover:
         lane.works.changed(lane.route)
 
     def skip(self) -> None:
-        """Count a delivery that is not for it."""
+        """Count a delivery that was skipped."""
         self._lane.tally.meter.skipped += 1
 
     def mourn(self, row: DeadRow) -> None:
-        """Count and tell a dead letter."""
+        """Count a dead letter, and tell the seam."""
         self._lane.mourn(row)
 
     def _freed(self, pending: Pending, place: int) -> Delivery:

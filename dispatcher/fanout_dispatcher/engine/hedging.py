@@ -1,18 +1,19 @@
-"""Hedging: one more try of an attempt while the first is slow, and whoever succeeds first counts.
+"""Hedging: a second try of an attempt while the first is slow; the first to succeed counts (Dean and Barroso, 2013).
 
-It stands around a target's sender, so that the lane goes on as without it: an attempt is one flight with one outcome,
-which spends one attempt, is one piece of evidence and is counted once. Within it up to ``maxExtra`` more tries are
-sent, each a delay after the one before, with the same number and the same Idempotency-Key. The first to succeed is the
-attempt's outcome; the others are cancelled, which proves nothing. The attempt's deadline is that of all its tries.
+Hedging wraps a target's sender, so the lane works as without it: an attempt is one flight with one outcome, which
+spends one attempt, is one piece of evidence for the circuit and is counted once. Within it up to ``maxExtra`` more
+tries are sent, each ``delay`` seconds after the one before, with the same number and the same Idempotency-Key. The
+first to succeed is the attempt's outcome; the others are cancelled, which is no evidence. All tries share the attempt's
+deadline.
 
-No failure decides while another try is in flight, and none is sent once one has failed: what follows is the retry's.
-(gRPC's A6 ends a call at the first fatal status. But a target that knows the key of what it is working on answers the
-second request 409, says draft-ietf-httpapi-idempotency-key-header, and that must not end the first.) When all have
-failed, a failure that is tried again outweighs one that is not.
+A failure decides nothing while another try is in flight, and after a failure no further try is sent: the rest is left
+to the retry. (gRPC's A6 ends a call at the first fatal status. But a target that is still working on a request answers
+a second one with the same key 409, says draft-ietf-httpapi-idempotency-key-header, and that must not end the first.)
+When all tries have failed, a failure that the policy retries outweighs one that it does not.
 
-A hedge takes what is to spare and waits for nothing: a slot that no delivery waits for, one of the retry budget, and
-one of a budget of its own, with the same figures, that successes do not fill. Of a target that is slow for everybody,
-and succeeds, each success would pay for the next hedge otherwise, and it would get everything twice.
+A hedge takes only what is to spare, and never waits: a slot that no delivery waits for, one retry of the retry budget,
+and one of a budget of its own, with the same figures, that successes do not fill. Without the second budget a target
+that is slow but succeeds would pay with each success for the next hedge, and would get everything twice.
 """
 
 import typing
@@ -51,7 +52,7 @@ class Lane(typing.Protocol):
 
 
 class Tries(msgspec.Struct, eq=False):
-    """One attempt, *whole* as the lane knows it, and its tries that are in flight."""
+    """One attempt, which the lane knows as the flight *whole*, and its tries that are in flight."""
 
     whole: Flight
     extra: int  # that may still be sent
@@ -61,7 +62,7 @@ class Tries(msgspec.Struct, eq=False):
 
 
 class Hedging:
-    """A sender that sends more than one try of an attempt, by another one."""
+    """A sender that sends up to ``maxExtra`` more tries of an attempt through the target's own sender."""
 
     def __init__(self, sender: Sender, rule: plan.Hedge, budget: Budget, lane: Lane) -> None:
         self.sender = sender
@@ -97,7 +98,7 @@ class Hedging:
     # --- what tries tell --------------------------------------------------------------------------------------------
 
     def late(self, flight: Flight) -> None:
-        """The newest try is slow: send another one beside it, if there is something to spare."""
+        """Send another try: the newest has taken ``delay`` seconds. If nothing is to spare, none is sent."""
         tries = typing.cast(Tries, flight.delivery)
         lane, now = self.lane, self.lane.clock.now()
         if self._spare(now):
@@ -129,7 +130,7 @@ class Hedging:
     # --- within -----------------------------------------------------------------------------------------------------
 
     def _another(self, tries: Tries, started: float) -> Flight:
-        """The whole as one try: what is sent and kept is the same, what belongs to its way is new."""
+        """Make one more try of the attempt: the same request, with a landing, clock and connection of its own."""
         return msgspec.structs.replace(
             tries.whole,
             landing=self,
@@ -167,7 +168,7 @@ class Hedging:
             self._ends(tries, one)
 
     def _ends(self, tries: Tries, one: Flight) -> None:
-        """A try is over: a hedge gives back what it took."""
+        """Take a try out of flight; a hedge leaves the gates that it entered."""
         one.landed = True
         tries.flying.remove(one)
         self.wheel.drop(one)
@@ -176,7 +177,10 @@ class Hedging:
 
 
 def weightier(before: Outcome | None, then: Outcome, rules: Rules) -> Outcome:
-    """Of two that are no success the one to decide by: one that is tried again, any failure, the later of two alike."""
+    """Of two outcomes without success, give the one to decide by.
+
+    A failure that is retried outweighs one that is not, and that outweighs Refused; of two alike the later one counts.
+    """
     return then if before is None or _weight(then, rules) >= _weight(before, rules) else before
 
 
@@ -187,7 +191,7 @@ def _weight(outcome: Outcome, rules: Rules) -> int:
 
 
 def hedged(sender: Sender, policy: plan.Policy, lane: Lane) -> Sender:
-    """*sender*, with hedges where *policy* asks for them; without a retry budget nothing would bound them."""
+    """Wrap *sender* where *policy* asks for hedges and has a retry budget: without one nothing would bound them."""
     rule, budget = policy.hedge, policy.retry.budget
     if rule is None or budget is None:
         return sender

@@ -1,17 +1,17 @@
-"""Accepting an event once for each idempotency key, whatever happens in between.
+"""Accepts an event once for each idempotency key (draft-ietf-httpapi-idempotency-key-header).
 
-The key goes into the journal in the same transaction as its event. So there is no state in which a key is taken and its
-event is not, and a crash leaves nothing to be cleaned up: either both are there, and whoever comes next gets the first
-answer, or neither is.
+The key is written in the same transaction as its event. So a crash leaves nothing to be cleaned up: either both are in
+the journal, and the next request with the key gets the first answer, or neither is.
 
-From the first request with a key until its answer there is a *ticket* in memory, made before the journal is asked for
-the key. Whoever brings the same key meanwhile joins it and is answered with it, so there are never two for one key on
-their way. When the commit fails all of them are refused, and the next one begins anew.
+Between the first request with a key and its answer there is a *ticket* in memory, made before the key is looked up in
+the journal. A request with the same key joins the ticket and gets the same answer, so at most one event per key is on
+its way. When the commit fails all of them are refused, and the next request begins anew.
 
-Where callers wait for targets the key is in use for longer than that, and the answer is kept with it (`awaited`).
+On a route whose callers wait for targets the key stays in use until the caller is answered, and that answer is kept
+with it (`awaited`).
 
-What is kept is bounded by time and by number, for each route (its *door*), and answers by their bytes; the oldest go
-first. Deleting happens some rows at a time, between two commits.
+Keys are bounded by age and by number for each route (its *door*), answers by their bytes; the oldest go first. They
+are deleted a few rows at a time, between two commits.
 """
 
 import functools
@@ -21,6 +21,7 @@ import typing
 import msgspec
 
 from fanout_crds import plan
+from fanout_crds.accept import LONGEST_TTL
 from fanout_dispatcher.engine.acceptance import Acceptance, count, journal_trouble
 from fanout_dispatcher.engine.awaited import Awaited
 from fanout_dispatcher.engine.book import Book
@@ -30,8 +31,7 @@ from fanout_dispatcher.values.answers import Accepted, Answered, Client, Repeate
 from fanout_dispatcher.values.keyed import Keyed
 
 STEP: typing.Final = 500  # keys forgotten at a time: some 2 ms on the journal's thread
-PAUSE: typing.Final = 0.05  # seconds between two times
-LONGEST: typing.Final = 168 * 3600.0  # seconds that a key is kept of whose route nothing has come since the start
+PAUSE: typing.Final = 0.05  # seconds between two such deletions
 REUSED: typing.Final = Turned(
     status=422,
     reason="IdempotencyKeyReused",
@@ -43,19 +43,19 @@ IN_USE: typing.Final = Turned(
     detail="the first request with this Idempotency-Key waits for its answer still: ask again later",
     retry_after=1,
 )
-ANSWERS_SHARE: typing.Final = 8  # all answers that are kept may have an eighth of the journal …
-ANSWERS_MOST: typing.Final = 64 << 20  # … and so many bytes, of which there are not too many to be counted
-ANSWERS_STEP: typing.Final = 50  # of these forgotten at a time, of 64 KiB at most
+ANSWERS_SHARE: typing.Final = 8  # kept answers may have an eighth of the journal's bytes, together …
+ANSWERS_MOST: typing.Final = 64 << 20  # … and no more than these: to find the oldest, their sizes are added up
+ANSWERS_STEP: typing.Final = 50  # answers forgotten at a time: 3 MiB at most
 
 
 class Ticket(msgspec.Struct, eq=False):
-    """A key that is being looked up or whose event is being committed, and who waits for the answer."""
+    """A key that is being looked up, or whose event is being committed, and the requests that wait for that."""
 
     route: Route
     keyed: Keyed
     replies: list[Reply]
-    awaited: Awaited | None = None  # of the first, where its caller waits for targets
-    renews: bool = False  # it takes the place of a key that is past its time
+    awaited: Awaited | None = None  # the first request, where its caller waits for targets
+    renews: bool = False  # it replaces a key that is older than its ttl
 
 
 class Once:
@@ -77,7 +77,7 @@ class Once:
         return f"<Once kept={sum(self.kept.values())} tickets={len(self.tickets)} awaited={len(self.awaited)}>"
 
     def accept(self, route: Route, keyed: Keyed, reply: Reply) -> None:
-        """Take an event unless its key was taken before; *reply* is called once."""
+        """Accept an event unless its key is known; *reply* is called once, with the first answer if it is."""
         ticket = self.tickets.get(keyed.key)
         if ticket is not None:
             if ticket.keyed.fingerprint != keyed.fingerprint:
@@ -90,9 +90,9 @@ class Once:
         return None
 
     def accept_waiting(self, route: Route, keyed: Keyed, client: Client) -> Awaited | None:
-        """Take an event whose caller waits, unless its key was taken before; *client* is told once.
+        """Accept an event whose caller waits for targets, unless its key is known; *client* is told once.
 
-        Who is turned away, or knows the answer already, is told before this returns None.
+        None: the client has been told already, that its key is in use, that it is turned away, or the kept answer.
         """
         busy = self.awaited.get(keyed.key) or self.tickets.get(keyed.key)
         if busy is not None:
@@ -110,7 +110,7 @@ class Once:
         return awaited
 
     def sweep(self) -> None:
-        """Forget the oldest keys of doors that have more than they may."""
+        """Forget the oldest keys of routes that have more than maxKeys, and answers beyond their share."""
         for door, rule in self.rules.items():
             over = self.kept.get(door, 0) - rule.max_keys
             if over > 0:
@@ -119,10 +119,13 @@ class Once:
             self._forget_answers()
 
     def keep_house(self, now: float) -> None:
-        """Forget the keys that are past their time."""
+        """Forget the keys that are older than their route's ttl, at *now* in engine time.
+
+        The ttl of a route is known here from its first request after a start; until then the longest one holds.
+        """
         for door in self.kept:
             rule = self.rules.get(door)
-            self._forget(door, now - (rule.ttl if rule is not None else LONGEST), None)
+            self._forget(door, now - (rule.ttl if rule is not None else LONGEST_TTL), None)
 
     # --- a ticket's way ----------------------------------------------------------------------------------------------
 
@@ -163,7 +166,7 @@ class Once:
             self._end(ticket, Accepted(receipt))
 
     def _begin(self, ticket: Ticket) -> None:
-        """The key is new: the event is taken."""
+        """Accept the event: its key is new."""
         route, keyed = ticket.route, ticket.keyed
         reply = functools.partial(self._accepted, ticket)
         if ticket.awaited is None:
@@ -181,7 +184,7 @@ class Once:
         self._end(ticket, answer)
 
     def _end(self, ticket: Ticket, answer: Answered) -> None:
-        """Answer all who brought the key; the first is counted already."""
+        """Answer all requests that brought the key; the first one is counted already."""
         del self.tickets[ticket.keyed.key]
         meter = ticket.route.meter
         for place, reply in enumerate(ticket.replies):
@@ -194,7 +197,7 @@ class Once:
     # --- where callers wait ------------------------------------------------------------------------------------------
 
     def _busy(self, busy: Awaited | Ticket, keyed: Keyed) -> Repeated | Turned:
-        """What somebody is told who brings a key that is in use."""
+        """Say what a request is told that brings a key in use."""
         meter = busy.route.meter
         if busy.keyed.fingerprint != keyed.fingerprint:
             return count(meter, REUSED)
@@ -204,7 +207,7 @@ class Once:
         return busy.answer
 
     def _over(self, awaited: Awaited) -> None:
-        """The key is not in use any more."""
+        """Free the key: it is not in use any more."""
         if self.awaited.get(awaited.keyed.key) is awaited:
             del self.awaited[awaited.keyed.key]
 
@@ -214,7 +217,10 @@ class Once:
     # --- forgetting -------------------------------------------------------------------------------------------------
 
     def _forget(self, door: int, before: float, limit: int | None) -> None:
-        """Have the journal drop the oldest keys of *door* from before *before*, *limit* at most; one job at a time."""
+        """Delete the oldest keys of *door* from before *before* (engine time, s), *limit* at most (None: all of them).
+
+        One deletion of a door is under way at a time; it goes on by itself until nothing is left to delete.
+        """
         if door in self.forgetting:
             return
         self.forgetting.add(door)
@@ -223,7 +229,7 @@ class Once:
         def forgotten(answer: int | Exception) -> None:
             self.forgetting.discard(door)
             if isinstance(answer, Exception):
-                return  # the committer tells of it; next time
+                return  # the committer reports a failing disk; the next sweep tries again
             left = self.kept.get(door, 0) - answer
             if left > 0:
                 self.kept[door] = left
@@ -236,7 +242,7 @@ class Once:
         self.book.disk.run(lambda journal: journal.forget_keys(door, before, some), forgotten)
 
     def _forget_answers(self) -> None:
-        """Have the journal drop the oldest answers beyond their share; their keys stay."""
+        """Delete the oldest answers beyond their share, a few at a time; their keys stay."""
         self.grown = 0
 
         def forgotten(answer: int | Exception) -> None:
