@@ -206,3 +206,30 @@ async def test_the_same_key_for_another_resource_is_another_request(bench: Bench
 
     assert said == [200, 200, 422, 422]
     assert len(a.got) == 1
+
+
+@pytest.mark.parametrize(
+    ("idempotency", "headers"),
+    [
+        ({"keyExpression": "data.key"}, {}),
+        ({}, {"ce-specversion": "1.0", "ce-id": "7", "ce-source": "/till", "ce-type": "paid"}),
+    ],
+    ids=["a key found in the data", "a CloudEvent"],
+)
+async def test_whatever_gives_the_key_another_resource_is_another_request(
+    bench: Bench, idempotency: dict[str, str], headers: dict[str, str]
+) -> None:
+    a = await bench.target("a")
+    listen = {"path": "/shop/orders/{id}", "methods": ["PUT"]}
+    bench.route(a, listen=listen, accept={"idempotency": idempotency}, respond={"mode": "Settled"})
+    process = await bench.started()
+
+    said = [
+        (
+            await bench.client.put(f"{process.listen}/shop/orders/{order}", json={"key": "k"}, headers=headers)
+        ).status_code
+        for order in (1, 1, 2)
+    ]
+
+    assert said == [200, 200, 422]
+    assert len(a.got) == 1

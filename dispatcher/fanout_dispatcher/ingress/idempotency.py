@@ -1,13 +1,13 @@
-"""Which key a request comes under, on a route that accepts each event once.
+"""Finds the idempotency key of a request, and its fingerprint, on a route that accepts each event once.
 
 The key is the Idempotency-Key header (draft-ietf-httpapi-idempotency-key-header-07), quoted as the draft has it or bare
-as most clients send it. A CloudEvent without the header has a key all the same: its source and id, by which CloudEvents
-1.0 §3.1.1 lets a consumer know a duplicate. A plain request with neither is refused: taken, it would be what its route
-says cannot happen. A route may say itself, by an expression, what the key is; then none of this counts.
+as most clients send it. A CloudEvent without the header is known by its source and id, by which CloudEvents 1.0 §3.1.1
+lets a consumer recognise a duplicate. A plain request with neither is refused: accepted, it could come twice. Where the
+route has a keyExpression, that alone gives the key.
 
-The fingerprint is of method, path and body, of what expressions read of the query, and of the attributes that make an
-event this one. What changes from one sending to the next (a trace, a time) is not in it; nor, under an expression, are
-id and source: that is there for producers that make new ones at each try.
+The fingerprint says whether a known key has come with the same request: method, path, body, what expressions read of
+the query, and of a CloudEvent its id, source and type. What changes from one sending to the next (a trace, a time) is
+not in it. Under a keyExpression, id and source are not either: it is there for producers that make new ones each time.
 """
 
 import re
@@ -32,13 +32,14 @@ _ESCAPED: typing.Final = re.compile(rb'\\(["\\])')
 
 
 def keyed(request: Request, head: Head, body: bytes, route: Route) -> Keyed | Refusal:
-    """Put an event that was read from *request* under its key."""
+    """Put an event that was read from *request* under its key, or say why it has none."""
     event = _is_event(request)
+    where = route.source or request.path
     if route.keyed_by is not None:
         key = _worked_out(route.keyed_by, head if event else _nameless(head), body, route)
         if isinstance(key, Refusal):
             return key
-        return Keyed(door(route.plan.key), key, _fingerprint(request, head, body, head.type), head, body)
+        return Keyed(door(route.plan.key), key, _fingerprint(request, head, body, where, head.type), head, body)
     said = request.fields.get(HEADER)
     if said is None:
         if not event:
@@ -48,18 +49,18 @@ def keyed(request: Request, head: Head, body: bytes, route: Route) -> Keyed | Re
         key = digest(b"key", route.plan.key.encode(), bare)
     else:
         return problems.IDEMPOTENCY_KEY('the Idempotency-Key must be a string such as "8e03978e-40d5-43e8"')
-    name = (head.id, head.source, head.type) if event else (head.source,)  # of a plain request, its path
-    return Keyed(door(route.plan.key), key, _fingerprint(request, head, body, *name), head, body)
+    name = (head.id, head.source, head.type) if event else ()  # the id of a plain request is ours
+    return Keyed(door(route.plan.key), key, _fingerprint(request, head, body, where, *name), head, body)
 
 
 def _fingerprint(request: Request, head: Head, body: bytes, *name: str) -> bytes:
-    """Digest what must come again under the key: the body, what names the event, and what it was asked for."""
+    """Digest what must come again under the key; *name* is the path, and what names the event besides."""
     asked = (part for pair in (*head.path, *head.query) for part in pair)
     return digest(request.method, body, *(one.encode() for one in name), b"", *(one.encode() for one in asked))
 
 
 def _worked_out(expression: Expression, head: Head, body: bytes, route: Route) -> bytes | Refusal:
-    """Find the key that the route's own expression gives."""
+    """Evaluate the route's keyExpression: the digest of its value, or why it has none."""
     try:
         key = str(expression.value(facts(expression.reads, head, body)))
     except Failed as why:
@@ -70,12 +71,12 @@ def _worked_out(expression: Expression, head: Head, body: bytes, route: Route) -
 
 
 def _nameless(head: Head) -> Head:
-    """Take away the id that we made: it is another one for each try, so as a key it would never be known again."""
+    """Take out the id that we made for a plain request: it is another one each time, and so can be part of no key."""
     return msgspec.structs.replace(head, attributes=_ID.sub(b"", head.attributes, count=1))
 
 
 def _is_event(request: Request) -> bool:
-    """Tell whether id, source and type are the producer's."""
+    """Tell whether the request brought a CloudEvent: id, source and type are the producer's then."""
     content_type = request.fields.get(b"content-type", b"")
     return b"ce-id" in request.fields or content_type[: len(cloudevents.STRUCTURED)].lower() == cloudevents.STRUCTURED
 

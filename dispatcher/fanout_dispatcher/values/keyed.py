@@ -1,7 +1,7 @@
-"""By what a repetition of an event is known: digests, so that a key of any length costs the same and none can be read.
+"""What identifies a repetition of an event: digests of 16 bytes, so that long keys cost no more, and none can be read.
 
-Keys are of their route: the same key on another route is another key. A route's *door* stands for it where its keys are
-counted.
+A key belongs to its route: the same key on another route is another one. Where keys are counted and deleted, a route is
+known by its *door*, a number.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ SIZE = 16  # bytes of a digest
 
 
 class Keyed(msgspec.Struct, frozen=True, gc=False):
-    """An event under the idempotency key that it came with; the fingerprint is of what must come with that again."""
+    """An event with the digest of its idempotency key, and the fingerprint of the request that it came with."""
 
     door: int
     key: bytes
