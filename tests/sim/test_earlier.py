@@ -1,6 +1,5 @@
 """Answers of earlier targets in virtual time: who reads what, over retries, crashes and edits."""
 
-import asyncio
 import itertools
 
 import msgspec
@@ -12,8 +11,8 @@ from fanout_dispatcher.values.answer import Captured
 from fanout_dispatcher.values.earlier import unpacked
 from fanout_dispatcher.values.outcome import Delivered
 from fanout_dispatcher.values.views import DeadLetterFilter
+from tests.sim.graphs import NO, WELL, behaving, crash, final, one_event, states, step, to_the_end, undo
 from tests.sim.senders import Lost
-from tests.sim.test_graphs import NO, WELL, behaving, final, one_event, states, step, to_the_end, undo
 from tests.sim.world import Life, World
 from tests.support.plans import a_plan
 
@@ -197,16 +196,7 @@ def test_a_crash_at_any_moment_takes_no_answer_away(broken: str | None) -> None:
     for first, second in itertools.product([0.09 * part / 24 for part in range(1, 25)], [0.011, 0.033]):
         world = World(plan, behaving(**ways), seed=int(first * 1e6))
 
-        async def crashing(life: Life, until: float = first) -> None:
-            life.post("e1")
-            await asyncio.sleep(until)
-
-        async def again(life: Life, until: float = second) -> None:
-            await asyncio.sleep(until)
-
-        world.live(crashing)
-        world.live(again)
-        world.live(to_the_end)
+        crash(world, first, second)
 
         if "e1" not in world.history.accepted:
             continue  # the crash came before its 202

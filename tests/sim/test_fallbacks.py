@@ -12,14 +12,12 @@ from fanout_dispatcher.values.answer import Captured
 from fanout_dispatcher.values.answers import Ending, Settled
 from fanout_dispatcher.values.outcome import Delivered, Failed
 from fanout_dispatcher.values.views import DeadLetterFilter
+from tests.sim.graphs import NO, QUICK, WELL, asked, behaving, crash, one_event
 from tests.sim.world import Behave, Life, World
 from tests.support.plans import a_plan, a_target, a_wait, changed
 
-QUICK = {"retry": {"backoff": {"type": "Constant", "base_delay": 0.2, "jitter": "None"}, "max_attempts": 3}}
 STATIC = plan.Static(status=200, headers=(("content-type", "application/json"),), body="[]")
 NOTHING = Captured(200, (("content-type", "application/json"),), b"[]")
-WELL = status(200, 0.01)
-NO = status(422, 0.01)
 KEEP = 1 << 10
 
 
@@ -31,21 +29,6 @@ def instead(of: str, **policy: object) -> plan.Behind:
     """Who stands in for a target."""
     patient = {**QUICK, "timeouts": {"total": 0.0}, **policy}
     return plan.Behind(role="Fallback", of=of, target=a_target(f"{of}.fallback", policy=patient, capture=KEEP))
-
-
-def behaving(**behaviours: Reply) -> Behave:
-    """Targets that do this, by name (a dot is written as two underscores); all others are well."""
-    return lambda name, flight, now: behaviours.get(name.replace(".", "__"), WELL)
-
-
-def asked(world: World) -> list[str]:
-    return [one.target for one in world.history.sent]
-
-
-async def one_event(life: Life) -> None:
-    await life.post("e1")
-    await life.settle(patience=1000)
-    await life.look()
 
 
 def became(world: World, event: str = "e1") -> dict[str, tuple[str, str | None]]:
@@ -169,16 +152,7 @@ def test_a_crash_at_any_moment_leaves_one_of_the_two_done_and_none_forgotten() -
     for instant in range(1, 40):
         world = World(a_plan(target("sms"), behind=(instead("sms"),)), behaving(sms=status(503, 0.01)), seed=instant)
 
-        async def crashing(life: Life, until: float = instant * 0.012) -> None:
-            life.post("e1")
-            await asyncio.sleep(until)
-
-        async def to_the_end(life: Life) -> None:
-            await life.settle(patience=1000)
-            await life.look()
-
-        world.live(crashing)
-        world.live(to_the_end)
+        crash(world, instant * 0.012)
 
         if "e1" in world.history.accepted:
             assert became(world) == {"sms": ("Dead", "FellBack"), "sms.fallback": ("Delivered", None)}

@@ -15,29 +15,10 @@ from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.facts import facts
 from fanout_dispatcher.values.outcome import Fault
 from fanout_dispatcher.values.views import DeadLetterFilter, SagaFilter, SagaView
+from tests.sim.graphs import NO, QUICK, WELL, asked, behaving, crash, final, one_event, states, step, to_the_end, undo
 from tests.sim.senders import Lost
 from tests.sim.world import Behave, Life, World
 from tests.support.plans import a_plan, a_target
-
-QUICK = {"retry": {"backoff": {"type": "Constant", "base_delay": 0.2, "jitter": "None"}, "max_attempts": 3}}
-UNDO = {**QUICK, "timeouts": {"total": 0.0}}
-WELL = status(200, 0.01)
-NO = status(422, 0.01)
-
-
-def step(name: str, *after: str, **changes: object) -> plan.Target:
-    """A target that depends on others."""
-    return a_target(name, depends_on=after, policy=QUICK, **changes)
-
-
-def undo(name: str) -> plan.Behind:
-    """How a target is undone."""
-    return plan.Behind(role="Compensation", of=name, target=a_target(f"{name}.compensate", policy=UNDO))
-
-
-def final(name: str) -> plan.Behind:
-    """A completion callback."""
-    return plan.Behind(role="Final", of="", target=a_target(f"finally.{name}", policy=UNDO))
 
 
 def saga() -> plan.Plan:
@@ -49,37 +30,6 @@ def saga() -> plan.Plan:
         step("shipping", "stock", "courier"),
         behind=(undo("payment"), undo("stock"), undo("courier"), final("audit")),
     )
-
-
-def behaving(**behaviours: Reply | Lost) -> Behave:
-    """Targets that do this, by name (a dot is written as two underscores); all others are well."""
-    return lambda target, flight, now: behaviours.get(target.replace(".", "__"), WELL)
-
-
-def asked(world: World) -> list[str]:
-    """Who was asked, in order."""
-    return [one.target for one in world.history.sent]
-
-
-async def one_event(life: Life) -> None:
-    """An event comes in and everything comes to its end."""
-    await life.post("e1")
-    await life.settle(patience=1000)
-    await life.look()
-
-
-async def to_the_end(life: Life) -> None:
-    """A later life of the same."""
-    await life.settle(patience=1000)
-    await life.look()
-
-
-def states(world: World) -> dict[str, str]:
-    """What became of each position."""
-    view = world.history.events[world.history.accepted["e1"]]
-    assert view is not None
-    assert view.settled
-    return {one.target: one.state for one in view.deliveries}
 
 
 def test_a_chain_goes_one_after_the_other() -> None:
@@ -244,16 +194,7 @@ def test_a_crash_at_any_moment_leaves_no_saga_half_done(broken: str | None) -> N
     for first, second in itertools.product([length * part / 24 for part in range(1, 25)], [0.011, 0.033]):
         world = World(saga(), behaving(**ways), seed=int(first * 1e6))
 
-        async def crashing(life: Life, until: float = first) -> None:
-            life.post("e1")
-            await asyncio.sleep(until)
-
-        async def again(life: Life, until: float = second) -> None:
-            await asyncio.sleep(until)
-
-        world.live(crashing)
-        world.live(again)
-        world.live(to_the_end)
+        crash(world, first, second)
 
         if "e1" not in world.history.accepted:
             continue  # the crash came before its 202
