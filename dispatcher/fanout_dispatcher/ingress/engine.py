@@ -31,7 +31,7 @@ class Route(typing.Protocol):
 
     @property
     def posted(self) -> bool:
-        """Whether it is asked by POST; its plan says by what else."""
+        """Whether POST is among its methods: a look-up for the common case, `plan.methods` has them all."""
 
     @property
     def source(self) -> str | None:
@@ -59,44 +59,44 @@ class Route(typing.Protocol):
 
 
 class Caller(typing.Protocol):
-    """Somebody who waits for targets, as the engine knows them."""
+    """A client that waits for targets, as the engine knows it."""
 
     def leave(self) -> None:
-        """They have hung up: nobody is told any more."""
+        """The client has hung up: nobody is told any more."""
 
 
 class Engine(typing.Protocol):
     """The engine as the data port sees it."""
 
     def route_at(self, path: str) -> Route | None:
-        """The route that listens at *path*, written out; None when there is none."""
+        """The route whose literal path is *path*; None when there is none."""
 
     def route_like(self, path: str) -> Route | None:
-        """The route whose path with names in braces fits *path*, percent-encoded as it came; None when there is none.
+        """The route whose path with names in braces matches *path*, percent-encoded as it came; None: there is none.
 
-        Asked when nobody listens at the path as it is written out.
+        Called when `route_at` has found none.
         """
 
     def accept(self, route: Route, head: Head, body: bytes, reply: Reply) -> None:
         """Take an event; *reply* is called once, on the loop, perhaps before this returns. Never raises."""
 
     def accept_waiting(self, route: Route, head: Head, body: bytes, tell: Tell) -> Caller | None:
-        """Take an event whose caller waits for its targets; *tell* is called once, later. Never raises.
+        """Accept an event whose caller waits for its targets; *tell* is called once, later. Never raises.
 
-        Who is turned away is told before this returns None.
+        None: the caller was turned away, and has been told.
         """
 
     def accept_once(self, route: Route, keyed: Keyed, reply: Reply) -> None:
-        """Take an event unless its key was taken before: then *reply* gets the first answer. Else as `accept`."""
+        """Accept an event unless its key is known: then *reply* gets the first answer. Else as `accept`."""
 
     def accept_waiting_once(self, route: Route, keyed: Keyed, client: Client) -> Caller | None:
-        """Take an event whose caller waits, unless its key was taken before; *client* is told once. Never raises.
+        """Accept an event whose caller waits, unless its key is known; *client* is told once. Never raises.
 
-        Who is turned away, or knows the answer already, is told before this returns None.
+        None: the client has been told already, that it is turned away or its key in use, or the kept answer.
         """
 
     def accept_all(self, route: Route, events: list[tuple[Head, bytes]], reply: ReplyAll) -> None:
-        """Take all of some events, or none: heads with their bodies, one at least. Else as `accept`."""
+        """Accept all of *events* (heads with their bodies, one at least) or none of them. Else as `accept`."""
 
     async def event(self, receipt: str) -> EventView | Turned | None:
         """What became of an event; None for a receipt that is not ours, Turned where nobody can say it now."""

@@ -1,7 +1,7 @@
-"""Which methods a route is asked with (RFC 9110 §9), besides the POST that brings an event.
+"""The methods of a route other than POST (RFC 9110 §9).
 
-A GET brings nothing: what it asks for is in its path and query. HEAD is taken where GET is, and its answer is that of
-the GET without the body. OPTIONS is answered by what is allowed, and nothing comes of it; so is any other method.
+A GET has no body: what it asks for is in path and query. HEAD is accepted where GET is, and its answer is that of the
+GET without the body. OPTIONS is answered 204 with Allow, and any other method 405 with Allow; neither makes an event.
 """
 
 import typing
@@ -15,7 +15,10 @@ BODILESS: typing.Final = frozenset({b"GET", b"HEAD"})
 
 
 def judge(request: Request, route: Route) -> Refusal | None:
-    """Judge a request for *route* that is no POST, or one that is and that the route does not take."""
+    """Say what is wrong with a request for *route*, if anything. Not asked for a POST to a route that accepts it.
+
+    After an OPTIONS the request has no route any more: it is answered without making an event.
+    """
     allowed = _allowed(route.plan.methods)
     if request.method == b"OPTIONS":
         request.echo += b"allow: %b\r\n" % allowed
@@ -27,7 +30,7 @@ def judge(request: Request, route: Route) -> Refusal | None:
     if request.method in BODILESS:
         if request.length != 0:
             return problems.MALFORMED(f"a {request.method.decode()} brings no body: ask by path and query")
-        request.fields.pop(b"content-type", None)  # of nothing
+        request.fields.pop(b"content-type", None)  # there is no content that it could be the type of
     return None
 
 

@@ -1,6 +1,6 @@
-"""What a client would rather have, where it has a choice (RFC 7240): ``Prefer: respond-async`` on a route that waits.
+"""The preference of a client (RFC 7240): ``Prefer: respond-async``, on a route whose callers wait for targets.
 
-Preferences that are not known are ignored, as that document asks for; one that is followed is said in the answer.
+Unknown preferences are ignored, and one that is honoured is named in Preference-Applied, both as RFC 7240 says.
 """
 
 import typing
@@ -11,8 +11,8 @@ APPLIED: typing.Final = b"preference-applied: respond-async\r\n"
 
 
 def asynchronous(request: Request) -> bool:
-    """Whether the client wants its 202 at once; it is told that it gets it."""
-    if b"prefer" not in request.fields or request.method == b"HEAD":  # whose answer would be that of the GET
+    """Whether the client prefers its 202 at once; if so, its answer will say that this was applied."""
+    if b"prefer" not in request.fields or request.method == b"HEAD":  # the answer to HEAD is that of the GET
         return False
     wanted = b",".join(value for name, value in request.lines if name == b"prefer")
     if not any(_token(one) == b"respond-async" for one in wanted.split(b",")):

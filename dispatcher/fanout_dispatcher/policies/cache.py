@@ -1,10 +1,10 @@
-"""The cache: answers that may be used again, of all routes of a process, in no more memory than there is for it.
+"""The cache of a process: answers that may be reused, of all routes, in bounded memory. Least recently used goes first.
 
-Each target has a *shelf*. What one route keeps is bounded, so that it does not push out what others keep, and so is all
-of it: what has not been used for longest goes first. An answer whose time has passed is never given out. Nothing is
-written to disk, and a shelf that is cleared, because its target is another one now, takes nothing more.
+Each target has a *shelf*. The bytes of one route are bounded, so that it cannot evict what others keep, and so are all
+bytes together. An answer is never given out after its time. Nothing is written to disk. A shelf is cleared when its
+target becomes another one, and takes nothing from then on.
 
-Kept too, with no answer, is that a key is not worth waiting for: what the target says to it may not be kept, and
+An entry without an answer says that a key is not worth waiting for: the target's answer to it may not be kept, so
 deliveries that waited for each other's answers would go one after the other for nothing.
 """
 
@@ -18,7 +18,7 @@ from fanout_dispatcher.values.desk import LaneMeter
 MOST_BYTES: typing.Final = 64 << 20  # of everything
 MOST_OF_A_ROUTE: typing.Final = 16 << 20  # of these
 OVERHEAD: typing.Final = 512  # bytes that an entry takes besides its key and its answer
-_STALE: typing.Final = 2  # the entries looked at for each new one: more leave than come
+_STALE: typing.Final = 2  # old entries looked at for each new one: two, so that stale ones leave faster than new come
 
 
 class Room(msgspec.Struct, eq=False):
@@ -40,7 +40,7 @@ class Shelf(msgspec.Struct, eq=False):
 
 
 class Entry(msgspec.Struct, eq=False, frozen=True):
-    """One answer; None: that it is not worth waiting for one."""
+    """One answer, good until *until* (engine time, s). ``answer`` None: the key is not worth waiting for."""
 
     shelf: Shelf
     key: bytes
@@ -69,7 +69,7 @@ class Cache:
         return Shelf(room, meter)
 
     def get(self, shelf: Shelf, key: bytes, now: float) -> Entry | None:
-        """What there is for *key*, which has been used now."""
+        """Give the entry of *key*, and note that it was used; None when there is none, or its time has passed."""
         entry = shelf.entries.get(key)
         if entry is None:
             return None
@@ -82,7 +82,7 @@ class Cache:
         return entry
 
     def put(self, shelf: Shelf, key: bytes, answer: Captured | None, until: float, now: float) -> None:
-        """Keep *answer* in the place of an earlier one, until *until*; one that is too large is not kept."""
+        """Keep *answer* in place of an earlier one, until *until*. One larger than a route's share is not kept."""
         if (before := shelf.entries.get(key)) is not None:
             self._remove(before)
         size = OVERHEAD + len(key) + (0 if answer is None else answer.size)

@@ -1,9 +1,8 @@
-"""How long an answer may be used again, as far as its target has a say in it (RFC 9111).
+"""How long an answer may be reused: the manifest's ttl, or less where the target says so (RFC 9111).
 
-The manifest names a time; what the target says counts where it is stricter. Ours is a shared cache: it keeps nothing
-that is private, and since it never asks whether an answer still holds, nothing that would have to be asked about.
-What cannot be read is taken for a no. That a request had credentials is no reason against: they are the route's own,
-the same for everybody.
+Ours is a shared cache (RFC 9111 §1.1), so it keeps nothing that is ``private``; it never revalidates, so it keeps
+nothing that is ``no-cache``. A lifetime or date that cannot be parsed means: do not reuse. Unlike §3.5 it keeps
+answers to requests with Authorization: the credentials are the route's own, the same for every event.
 """
 
 import datetime
@@ -13,15 +12,18 @@ import typing
 
 from fanout_dispatcher.values.answer import Captured
 
-Differs = typing.Callable[[str], bool]  # whether requests with one key may differ in a header of that name
+Differs = typing.Callable[[str], bool]  # whether two requests with one cache key may differ in a header of that name
 
 _DIRECTIVE: typing.Final = re.compile(r'([^\s,;="]+)(?:\s*=\s*("(?:[^"\\]|\\.)*"|[^\s,"]*))?')
-_NEVER: typing.Final = frozenset({"no-store", "no-cache", "private"})  # with field names, too: all of it is meant
-_PART: typing.Final = 206  # Partial Content: not the whole that others ask for
+_NEVER: typing.Final = frozenset({"no-store", "no-cache", "private"})  # also where they name only some fields
+_PART: typing.Final = 206  # Partial Content: others ask for the whole
 
 
 def lifetime(answer: Captured, ttl: float, differs: Differs, wall: float) -> float:
-    """Seconds, from when it was asked for on, in which *answer* may be used again: *ttl* or less, 0 for never."""
+    """Give the seconds, from when the target was asked, in which *answer* may be reused: at most *ttl*, 0 for never.
+
+    *wall* is now in seconds since the epoch, for an Expires without a Date.
+    """
     said = dict(answer.headers)
     directives = _directives(said.get("cache-control", ""))
     if answer.truncated or answer.status == _PART or not _NEVER.isdisjoint(directives):
@@ -58,11 +60,12 @@ def _fresh(directives: dict[str, str], said: dict[str, str], wall: float) -> flo
 
 
 def _seconds(text: str) -> float:
-    """Read delta-seconds; what is none is a lifetime of nothing, and an age that nobody can vouch for is none."""
+    """Read delta-seconds (RFC 9111 §1.2.2); 0 where they cannot be parsed."""
     return float(text[:10]) if text.isascii() and text.isdigit() else 0.0
 
 
 def _date(text: str) -> float | None:
+    """Read an HTTP date as seconds since the epoch; None where it is none."""
     try:
         date = email.utils.parsedate_to_datetime(text)
     except (ValueError, IndexError, TypeError, OverflowError):

@@ -1,7 +1,7 @@
-"""The shape of an answer to a caller that waits, made of what targets said: one pure step.
+"""The shape of the answer to a caller that waits: status, headers and body, made of what targets said.
 
-Compiled with the plan, asked once for each answer. What cannot be made so is Unshaped, with a sentence: the caller is
-told, and nothing else changes, since what was delivered was delivered.
+Compiled with the plan and evaluated once for each answer, without IO. Where an expression has no usable value, Unshaped
+says so in a sentence: the caller gets that instead, and no delivery is changed by it.
 """
 
 import typing
@@ -32,9 +32,9 @@ class Unshaped(ValueError):
 
 
 class Shaped(msgspec.Struct, frozen=True, gc=False):
-    """An answer as its route wants it. ``headers`` have names in lower case, each once; Content-Type is among them.
+    """An answer as its route shapes it. ``headers`` have names in lower case, each once; Content-Type is among them.
 
-    ``body`` is None where nothing is said of it: then it is what every target said.
+    ``body`` is None where the route has no bodyExpression: then it is the document of what every target said.
     """
 
     status: int
@@ -59,7 +59,7 @@ class Shape:
         self._reads = expressions.together(one.expression.reads for one in asked if one is not None)
 
     def of(self, head: Head, body: bytes, heard: tuple[Heard, ...]) -> Shaped:
-        """Make the answer to an event of what was *heard*. Raises Unshaped."""
+        """Make the answer of what was *heard* from targets of the event *head* and *body*. Raises Unshaped."""
         try:
             activation = facts(self._reads, head, body, targets(heard, self._reads.targets))
         except Failed as why:

@@ -1,8 +1,8 @@
-"""What is kept of the address that an event was sent to: segments of its path, and parameters of its query.
+"""What is kept of the URL that an event was sent to: segments of its path, and parameters of its query.
 
-Only what an expression of the route reads, and for that kept with the event, as headers are (decision 0004): a query
-may hold secrets. Percent-encoding is undone once, and what comes of it is text: what is none names no route, or is
-Unreadable. Of a parameter that is there twice the first counts.
+Only what an expression of the route reads is kept with the event, as with headers (decision 0004): a query may hold
+secrets. Percent-encoding is decoded once and must give UTF-8 text: a path that does not matches no route, and a query
+that does not is Unreadable. Of a parameter that comes twice the first counts.
 """
 
 import re
@@ -13,7 +13,7 @@ import msgspec
 
 Texts = tuple[tuple[str, str], ...]  # names with their values
 LONGEST: typing.Final = 8192  # characters of a path that is looked at by its segments
-MOST: typing.Final = 256  # parameters of a query
+MOST: typing.Final = 256  # parameters of a query, wanted or not
 _CONTROL: typing.Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _NONE: typing.Final = frozenset({"", ".", ".."})
 
@@ -23,13 +23,13 @@ class Unreadable(ValueError):
 
 
 class Parameters(msgspec.Struct, frozen=True, kw_only=True):
-    """What one route keeps: names of its path's segments with their places, and of the query's parameters."""
+    """What one route keeps: its path's names with the numbers of their segments, and names of query parameters."""
 
     segments: tuple[tuple[str, int], ...]
     query: frozenset[str] | None  # None: all of them
 
     def read(self, path: str, query: bytes) -> tuple[Texts, Texts]:
-        """Give what is kept of *path*, which is like the route's, and of *query*. Raises Unreadable."""
+        """Give what is kept of *path*, which matches the route's, and of *query*. Raises Unreadable."""
         found = segments(path) or () if self.segments else ()
         return tuple((name, found[place]) for name, place in self.segments), self._of(query)
 
@@ -44,9 +44,9 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def segments(path: str) -> tuple[str, ...] | None:
-    """Take *path*, as it came, apart: each segment decoded by itself, so that none hides a slash.
+    """Split *path*, percent-encoded as it came, and decode each segment by itself, so that none hides a slash.
 
-    None where one is empty, a step to elsewhere or no text: such a path is like no other.
+    None where a segment is empty, ``.`` or ``..``, holds a control character or is no UTF-8: it matches no template.
     """
     if len(path) > LONGEST or not path.isascii():
         return None
