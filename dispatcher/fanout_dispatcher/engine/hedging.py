@@ -123,8 +123,7 @@ class Hedging:
         if not tries.flying:
             self._over(tries, failed)
             return
-        tries.extra = 0
-        self.wheel.drop(tries.flying[-1])
+        self.wheel.drop(tries.flying[-1])  # the newest: no further try follows it
         self.lane.soon()  # a slot may be free
 
     # --- within -----------------------------------------------------------------------------------------------------
