@@ -5,7 +5,7 @@ import typing
 
 from fanout_crds.plan import Idempotency, Plan
 from fanout_dispatcher.engine.engine import HOUSEKEEPING
-from fanout_dispatcher.engine.once import Once
+from fanout_dispatcher.engine.once import STEP, Once
 from fanout_dispatcher.engine.route import Route
 from fanout_dispatcher.transport.memory import status
 from fanout_dispatcher.values.answers import Accepted, Answered, Turned
@@ -167,6 +167,18 @@ def test_beyond_the_bound_the_oldest_keys_go() -> None:
         assert sum(once_of(life).kept.values()) == 10
         assert await bring(life, "k1299") == first[1299]
         assert await bring(life, "k1289") != first[1289]
+
+    world.live(story)
+
+
+def test_more_keys_past_their_time_than_one_deletion_takes_are_forgotten_at_one_look() -> None:
+    world = a_world(ttl=HOUSEKEEPING, max_keys=10_000)
+
+    async def story(life: Life) -> None:
+        await asyncio.gather(*(bring(life, f"k{number}") for number in range(2 * STEP + 1)))
+        await asyncio.sleep(2 * HOUSEKEEPING + 1.0)
+
+        assert once_of(life).kept == {}
 
     world.live(story)
 
