@@ -13,7 +13,7 @@ from fanout_dispatcher.values.answers import Ending, Settled
 from fanout_dispatcher.values.outcome import Delivered, Failed
 from fanout_dispatcher.values.views import DeadLetterFilter
 from tests.sim.graphs import NO, QUICK, WELL, asked, behaving, crash, one_event
-from tests.sim.world import Behave, Life, World
+from tests.sim.world import Life, World
 from tests.support.plans import a_plan, a_target, a_wait, changed
 
 STATIC = plan.Static(status=200, headers=(("content-type", "application/json"),), body="[]")
