@@ -3,7 +3,7 @@
 import typing
 from collections.abc import Callable
 
-from bench import backlog, control, isolation, many, rates, saturated, workers
+from bench import backlog, control, expressions, isolation, many, rates, saturated, workers
 from bench.results import Result
 from bench.terms import Terms
 
@@ -19,6 +19,7 @@ CASES: typing.Final[dict[str, Case]] = {
     "fan_out_10": saturated.fan_out_n,
     "fan_out_50": saturated.fan_out_n,
     "cel_when": saturated.cel_when,
+    "cel_evaluation": expressions.cel_evaluation,
     "routes_10000": many.routes_10000,
     "accept_p99_ms": rates.accept_p99_ms,
     "commit_p99_ms": rates.commit_p99_ms,

@@ -5,6 +5,7 @@ import typing
 from collections.abc import Callable
 
 from bench import nginx
+from bench.expressions import FILTER
 from bench.measure import Open, cost, prefixed
 from bench.results import Result, Run, judged, number, skipped
 from bench.stage import Stage
@@ -21,7 +22,6 @@ NEEDED: typing.Final = {
     "fan_out_3_memory": ("naive", "memory"),
     "nginx_mirror": ("ours", "memory", "nginx"),
 }
-FILTER: typing.Final = "data.total > 100.0 && data.currency == 'EUR'"
 FANS: typing.Final = (1, 10, 50)
 
 

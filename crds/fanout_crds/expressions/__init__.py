@@ -6,6 +6,7 @@ so that what `fanout validate` and the operator accept is what a dispatcher runs
 """
 
 from fanout_crds.expressions.expression import Activation as Activation
+from fanout_crds.expressions.expression import Beyond as Beyond
 from fanout_crds.expressions.expression import Expression as Expression
 from fanout_crds.expressions.expression import Failed as Failed
 from fanout_crds.expressions.expression import activate as activate

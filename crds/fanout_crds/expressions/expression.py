@@ -13,6 +13,7 @@ from fanout_crds.expressions.sentences import Unusable
 
 _KNOWN: typing.Final = 4096  # expressions kept compiled, at some 4 KB each: plans come back by each resync
 NOTHING: typing.Final[dict[str, str]] = {}
+_ATOMS: typing.Final = frozenset({int, float, bool, type(None)})  # of data: they have no size
 _KINDS: typing.Final[dict[Gives, frozenset[str]]] = {
     "true or false": frozenset({"BOOL"}),
     "a string": frozenset({"STRING"}),
@@ -24,6 +25,10 @@ _KINDS: typing.Final[dict[Gives, frozenset[str]]] = {
 
 class Failed(Exception):
     """An evaluation failed; the text is a sentence."""
+
+
+class Beyond(Failed):
+    """What was handed in is more than this expression can take; of less, it may have a value."""
 
 
 class Activation(msgspec.Struct, frozen=True, eq=False):
@@ -54,9 +59,9 @@ class Expression:
         """Evaluate. Raises Failed, also when the value is not what the field needs."""
         reach = self.reach
         if activation.length > reach.length:
-            raise Failed(f"a list or map has {activation.length} elements; with this expression {reach.length} may be")
+            raise Beyond(f"a list or map has {activation.length} elements; with this expression {reach.length} may be")
         if activation.size > reach.size:
-            raise Failed(f"the data it reads have {activation.size} bytes; with this expression {reach.size} may be")
+            raise Beyond(f"the data it reads have {activation.size} bytes; with this expression {reach.size} may be")
         kind, value = self._program.run(activation.bindings)
         if kind == "ERROR":
             raise Failed(sentences.failed(str(value)))
@@ -87,14 +92,14 @@ def compile(text: str, scope: Scope) -> Expression:  # noqa: A001 - the word
 def activate(
     reads: Reads,
     *,
-    event: dict[str, str],
-    headers: dict[str, str],
-    data: typing.Callable[[], object],
+    event: dict[str, str] = NOTHING,
+    headers: dict[str, str] = NOTHING,
+    data: object = None,
     targets: dict[str, object] | None = None,
     path: dict[str, str] = NOTHING,
     query: dict[str, str] = NOTHING,
 ) -> Activation:
-    """Make the variables that *reads* names; *data* is called only when it is read. Raises Failed."""
+    """Make the variables that *reads* names; whatever it does not name may be left out. Raises Failed."""
     variables: dict[str, object] = {}
     measured = _Measured()
     if "event" in reads.variables:
@@ -103,18 +108,23 @@ def activate(
         read = {name: value for name, value in headers.items() if name in reads.headers}
         variables["headers"] = measured.texts(read)
     if "data" in reads.variables:
-        variables["data"] = measured.taken(data(), reads.data, 0)
+        variables["data"] = measured.taken(data, reads.data)
     if "path" in reads.variables:
-        variables["path"] = measured.taken(path, reads.path, 0)
+        variables["path"] = measured.taken(path, reads.path)
     if "query" in reads.variables:
-        variables["query"] = measured.taken(query, reads.query, 0)
+        variables["query"] = measured.taken(query, reads.query)
     if "targets" in reads.variables:
-        variables["targets"] = measured.taken(targets or {}, reads.targets, 0)
+        variables["targets"] = measured.taken(targets or {}, reads.targets)
     return Activation(runtime.bind(variables), measured.length, measured.size)
 
 
 class _Measured:
-    """Takes what is read out of an event and of answers, and counts it: ``length`` elements, ``size`` bytes."""
+    """Takes the parts that are read out of an event and of answers, and counts them: ``length`` elements, ``size`` bytes.
+
+    What is read whole is handed in as it is: nobody changes it.
+    """
+
+    __slots__ = ("_values", "length", "size")
 
     def __init__(self) -> None:
         self.length = 0
@@ -126,32 +136,46 @@ class _Measured:
         self.size += sum(map(len, found.values()))
         return found
 
-    def taken(self, value: object, parts: reading.Parts, depth: int) -> object:
+    def taken(self, value: object, parts: reading.Parts) -> object:
         """Give *value* with only *parts* of it. Raises Failed when there is too much of it."""
-        self._values += 1
-        if self._values > limits.VALUES:
-            raise Failed(f"the data it reads have more than {limits.VALUES} values: name the parts that are needed")
+        self._count(1)
+        return self._part(value, parts, 0)
+
+    def _part(self, value: object, parts: reading.Parts, depth: int) -> object:
+        if parts is None or not isinstance(value, dict | list):
+            self._whole(value, depth)
+            return value
+        if isinstance(value, list):
+            return []  # only its keys would be read, and it has none
+        keys = [key for key in parts if key in value]
+        self._enter(len(keys), depth)
+        found: dict[str, object] = {}
+        for key in keys:
+            self._text(key, "\0" in key)
+            one = value[key]
+            found[key] = one if type(one) in _ATOMS else self._part(one, parts[key], depth + 1)
+        return found
+
+    def _whole(self, value: object, depth: int) -> None:
+        """Measure *value* with all that is in it."""
         match value:
-            case dict():
-                keys = value.keys() if parts is None else [key for key in parts if key in value]
-                self._enter(len(keys), depth)
-                return {key: self._member(key, value, parts, depth) for key in keys}
-            case list():
-                if parts is not None:
-                    return []  # only its keys would be read, and it has none
-                self._enter(len(value), depth)
-                return [self.taken(one, None, depth + 1) for one in value]
             case str():
                 self._text(value, "\0" in value)
+            case dict():
+                self._enter(len(value), depth)
+                for key, one in value.items():
+                    self._text(key, "\0" in key)
+                    if type(one) not in _ATOMS:
+                        self._whole(one, depth + 1)
+            case list():
+                self._enter(len(value), depth)
+                for one in value:
+                    if type(one) not in _ATOMS:
+                        self._whole(one, depth + 1)
             case bytes():
                 self._text(value, b"\0" in value)
             case _:
                 pass  # numbers, true, false and null
-        return value
-
-    def _member(self, key: str, value: dict[str, object], parts: reading.Parts, depth: int) -> object:
-        self._text(key, "\0" in key)
-        return self.taken(value[key], None if parts is None else parts[key], depth + 1)
 
     def _text(self, text: str | bytes, cut: bool) -> None:
         """Count *text*. Raises Failed where it holds a NUL (*cut*): for the runtime a text ends there."""
@@ -160,9 +184,15 @@ class _Measured:
             raise Failed("the data it reads hold a NUL character, which expressions cannot take")
 
     def _enter(self, length: int, depth: int) -> None:
+        self._count(length)
         self.length = max(self.length, length)
         if depth > limits.DEEPEST:
             raise Failed(f"the data it reads are nested more than {limits.DEEPEST} levels deep")
+
+    def _count(self, values: int) -> None:
+        self._values += values
+        if self._values > limits.VALUES:
+            raise Failed(f"the data it reads have more than {limits.VALUES} values: name the parts that are needed")
 
 
 def _fits(kind: str, wanted: frozenset[str]) -> bool:

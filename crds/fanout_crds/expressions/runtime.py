@@ -21,6 +21,15 @@ _TYPES: typing.Final = {
     "query": _TEXTS,
     "targets": cel.Type.Map(cel.Type.STRING, cel.Type.DYN),
 }
+# What a plain value is, where that says it all and asking the runtime can be saved (a µs). A fault comes as a text too.
+_PLAINLY: typing.Final[dict[type, str]] = {
+    bool: "BOOL",
+    int: "INT",
+    float: "DOUBLE",
+    list: "LIST",
+    dict: "MAP",
+    type(None): "NULL",
+}
 _ENVIRONMENT: typing.Final = cel.NewEnv(
     variables={name: _TYPES[name] for name in VARIABLES},
     extensions=[ext_strings.ExtStrings(version=4)],
@@ -61,10 +70,11 @@ class _Program:
 
     def run(self, bindings: Bindings) -> tuple[str, object]:
         try:
-            value = self._expression.eval(typing.cast("cel.Activation", bindings))
+            found = self._expression.eval(bindings)
         except RuntimeError as fault:  # what ends an evaluation from outside, such as its loops' budget
             return "ERROR", str(fault)
-        return value.type().name(), value.plain_value()
+        value = found.plain_value()
+        return _PLAINLY.get(type(value)) or found.type().name(), value
 
 
 def compile(text: str) -> Program:  # noqa: A001 - the word

@@ -14,7 +14,7 @@ from fanout_crds.expressions import Expression, Failed
 from fanout_dispatcher.engine.filters import Judged
 from fanout_dispatcher.values.earlier import NOTHING_YET, Kept, earlier
 from fanout_dispatcher.values.event import Event
-from fanout_dispatcher.values.facts import facts
+from fanout_dispatcher.values.facts import Facts
 
 
 class Conditions:
@@ -23,10 +23,11 @@ class Conditions:
     *judged* is what filters said of the event at acceptance; None: they did not, or it is not known any more.
     """
 
-    __slots__ = ("_event", "_judged", "_kept", "failed")
+    __slots__ = ("_event", "_facts", "_judged", "_kept", "failed")
 
     def __init__(self, event: Event, kept: typing.Mapping[int, Kept], judged: Judged | None) -> None:
         self._event = event
+        self._facts: Facts | None = None
         self._kept = kept
         self._judged = judged
         self.failed: dict[int, str] = {}  # by position: why its condition has no value
@@ -40,7 +41,9 @@ class Conditions:
             return self._said(place, self._judged[place])
         try:
             known = earlier(event.frozen, states, self._kept) if reads.targets != {} else NOTHING_YET
-            return condition.value(facts(reads, event.head, event.body, known.read(reads.targets))) is True
+            if self._facts is None:
+                self._facts = Facts(event.head, event.body)
+            return condition.value(self._facts.read(reads, known.read(reads.targets))) is True
         except Failed as why:
             self.failed[place] = f"when: {why}"
             return None

@@ -9,10 +9,9 @@ reads what other targets answered is not asked here: its turn comes later (condi
 import typing
 
 from fanout_crds import expressions
-from fanout_crds.expressions import Activation, Expression, Failed
+from fanout_crds.expressions import Expression, Failed
 from fanout_crds.plan import Plan
-from fanout_dispatcher.values.event import Head
-from fanout_dispatcher.values.facts import facts
+from fanout_dispatcher.values.facts import Facts
 
 Judged = typing.Sequence[bool | str]  # for each target: it gets the event, it is skipped, or why its filter failed
 
@@ -22,22 +21,11 @@ class Filters:
 
     def __init__(self, filters: tuple[Expression | None, ...]) -> None:
         self._filters = filters
-        self._reads = expressions.together(one.reads for one in filters if one is not None)
+        self.reads = expressions.together(one.reads for one in filters if one is not None)
 
-    def judge(self, head: Head, body: bytes) -> Judged:
+    def judge(self, known: Facts) -> Judged:
         """Say for each target whether the event is for it."""
-        try:
-            activation = facts(self._reads, head, body)
-        except Failed as why:
-            return [one is None or self._alone(one, head, body, why) for one in self._filters]
-        return [one is None or _ask(one, activation) for one in self._filters]
-
-    def _alone(self, one: Expression, head: Head, body: bytes, why: Failed) -> bool | str:
-        """All together they read too much: one that reads less, or only attributes, may still be asked."""
-        try:
-            return _ask(one, facts(one.reads, head, body)) if one.reads != self._reads else _sentence(why)
-        except Failed as its_own:
-            return _sentence(its_own)
+        return [one is None or _ask(one, known) for one in self._filters]
 
 
 def filters(plan: Plan) -> Filters | None:
@@ -57,12 +45,8 @@ def _at_once(when: str | None) -> Expression | None:
     return made if made is not None and made.reads.targets == {} else None
 
 
-def _ask(one: Expression, activation: Activation) -> bool | str:
+def _ask(one: Expression, known: Facts) -> bool | str:
     try:
-        return one.value(activation) is True
+        return known.value(one) is True
     except Failed as why:
-        return _sentence(why)
-
-
-def _sentence(why: Failed) -> str:
-    return f"when: {why}"
+        return f"when: {why}"

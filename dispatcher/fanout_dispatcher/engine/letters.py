@@ -14,13 +14,16 @@ import msgspec
 
 from fanout_dispatcher.engine.acceptance import Acceptance
 from fanout_dispatcher.engine.book import Book
+from fanout_dispatcher.engine.filters import Judged
 from fanout_dispatcher.engine.lane import Lane
-from fanout_dispatcher.engine.order import Orders
+from fanout_dispatcher.engine.order import Keys, Order, Orders
 from fanout_dispatcher.engine.routes import Routes
 from fanout_dispatcher.engine.views import ident, target_of
 from fanout_dispatcher.journal.protocol import DeadLetter, Journal
 from fanout_dispatcher.values.answers import Accepted, Answered
 from fanout_dispatcher.values.desk import BadCursor
+from fanout_dispatcher.values.event import Head
+from fanout_dispatcher.values.facts import Facts
 from fanout_dispatcher.values.views import DeadLetterFilter
 
 TOGETHER: typing.Final = 64  # replays in one go: their bodies are in memory at once
@@ -110,7 +113,7 @@ class Letters:
         head, body = letter.event.head, letter.event.body
         if letter.row.earlier:  # what its target reads of those before it: the replay has nobody to ask
             head = msgspec.structs.replace(head, earlier=letter.row.earlier)
-        keys, judged = (None, None) if lane.order is None else Orders([lane.order]).keys(head, body, None)
+        keys, judged = (None, None) if lane.order is None else _keys(lane.order, head, body)
         reply = answer.set_result
         self.acceptance.take(frozen, (lane,), head, body, reply=reply, replayed=number, judged=judged, keys=keys)
         answered = await answer
@@ -175,6 +178,12 @@ def _in_hand(lane: Lane) -> typing.Iterator[None]:
     finally:
         lane.dead.in_hand -= 1
         lane.dead.make_room(lane.target.policy.dead_letter)
+
+
+def _keys(order: Order, head: Head, body: bytes) -> tuple[Keys, Judged | None]:
+    """What its one target keeps it in order by, and why that cannot be read where it cannot."""
+    orders = Orders([order])
+    return orders.keys(Facts(head, body, orders.reads), None)
 
 
 def _query(wanted: DeadLetterFilter) -> typing.Callable[[Journal], list[DeadLetter]]:

@@ -15,12 +15,11 @@ import msgspec
 
 from fanout_crds import expressions
 from fanout_crds import plan as plans
-from fanout_crds.expressions import Failed
+from fanout_crds.expressions import Expression, Failed, Reads
 from fanout_dispatcher.engine.filters import Judged
-from fanout_dispatcher.values.event import Head
-from fanout_dispatcher.values.facts import facts
+from fanout_dispatcher.values.facts import NO_READS, Facts
 
-Key = typing.Callable[[Head, bytes], bytes | None]  # of an event's head and body; None: it has none
+Key = typing.Callable[[Facts], bytes | None]  # of an event; None: it has none
 Keys = typing.Sequence[bytes | None]  # for each target of a route
 DIGEST: typing.Final = 16  # bytes; two keys that share one wait for each other, and nothing else comes of it
 
@@ -30,6 +29,7 @@ class Order(msgspec.Struct, frozen=True):
 
     key: Key  # raises Failed with a sentence where it cannot be read
     holds: bool
+    reads: Reads = NO_READS  # of an event, as far as expressions do
 
 
 class Orders:
@@ -37,15 +37,16 @@ class Orders:
 
     def __init__(self, orders: typing.Sequence[Order | None]) -> None:
         self._orders = orders
+        self.reads = expressions.together(one.reads for one in orders if one is not None)
 
-    def keys(self, head: Head, body: bytes, judged: Judged | None) -> tuple[Keys, Judged | None]:
+    def keys(self, known: Facts, judged: Judged | None) -> tuple[Keys, Judged | None]:
         """What each target keeps an event in order by, and what filters *judged* of it, now with failed keys."""
         said: list[bool | str] = [True for _ in self._orders] if judged is None else list(judged)
         keys: list[bytes | None] = [None for _ in self._orders]
         for place, one in enumerate(self._orders):
             if one is not None and said[place] is not False:
                 try:
-                    keys[place] = one.key(head, body)
+                    keys[place] = one.key(known)
                 except Failed as why:
                     said[place] = f"policy.ordering.keyExpression: {why}"
         return keys, said
@@ -56,10 +57,11 @@ def order(policy: plans.Policy) -> Order | None:
     asked = policy.ordering
     if asked is None:
         return None
-    key = (
-        by_attribute(asked.key_attribute or "") if asked.key_expression is None else by_expression(asked.key_expression)
-    )
-    return Order(key, asked.after_death == "Block")
+    holds = asked.after_death == "Block"
+    if asked.key_expression is None:
+        return Order(by_attribute(asked.key_attribute or ""), holds)
+    expression = expressions.compile(asked.key_expression, expressions.KEY)
+    return Order(by_expression(expression), holds, expression.reads)
 
 
 def orders(plan: plans.Plan) -> Orders | None:
@@ -72,19 +74,18 @@ def by_attribute(name: str) -> Key:
     """The value of the CloudEvents attribute *name*, which a block of header lines spells ``ce-name``."""
     spelt = re.compile(rb"(?m)^ce-%b: *(.*?)\r?$" % re.escape(name.encode("ascii")))
 
-    def key(head: Head, body: bytes) -> bytes | None:
-        found = spelt.search(head.attributes)
+    def key(known: Facts) -> bytes | None:
+        found = spelt.search(known.head.attributes)
         return _digest(urllib.parse.unquote_to_bytes(found[1])) if found is not None else None
 
     return key
 
 
-def by_expression(text: str) -> Key:
-    """What the expression *text* gives, which raises Failed where it gives nothing."""
-    expression = expressions.compile(text, expressions.KEY)
+def by_expression(expression: Expression) -> Key:
+    """What *expression* gives, which raises Failed where it gives nothing."""
 
-    def key(head: Head, body: bytes) -> bytes | None:
-        return _digest(str(expression.value(facts(expression.reads, head, body))).encode())
+    def key(known: Facts) -> bytes | None:
+        return _digest(str(known.value(expression)).encode())
 
     return key
 

@@ -17,6 +17,7 @@ from fanout_dispatcher.policies.turnstile import Turnstile
 from fanout_dispatcher.values.answers import Heard
 from fanout_dispatcher.values.desk import RouteMeter
 from fanout_dispatcher.values.event import Frozen, Head
+from fanout_dispatcher.values.facts import Facts
 from fanout_dispatcher.values.graph import Graph, Role, Step
 from fanout_dispatcher.values.parameters import Parameters
 
@@ -33,6 +34,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     meter: RouteMeter
     filters: Filters | None  # None: every target gets every event
     orders: Orders | None  # None: no target keeps order
+    judging: Reads  # what these two read of an event, together
     forwardable: frozenset[bytes]
     forward_prefixes: tuple[bytes, ...]
     posted: bool = True  # POST is one of its methods
@@ -53,10 +55,13 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
         Whoever takes an event asks this first.
         """
-        judged = None if self.filters is None else self.filters.judge(head, body)
+        if self.filters is None and self.orders is None:
+            return None, None
+        known = Facts(head, body, self.judging)
+        judged = None if self.filters is None else self.filters.judge(known)
         if self.orders is None:
             return judged, None
-        keys, judged = self.orders.keys(head, body, judged)
+        keys, judged = self.orders.keys(known, judged)
         return judged, keys
 
 

@@ -15,6 +15,7 @@ import typing
 
 import msgspec
 
+from fanout_crds import expressions
 from fanout_crds import plan as plans
 from fanout_crds.expressions import Unusable
 from fanout_dispatcher.engine.book import Book
@@ -192,6 +193,7 @@ class Routes:
             if other is not book and (other, plan.key, target.name) in self.lanes:
                 self._lane(other, plan, target, credentials)  # it still owes what came in under the other durability
         asked = reads(plan)
+        ordering = orders(plan)
         exact, prefixes = forwarding(plan, asked)
         return Route(
             plan=plan,
@@ -202,7 +204,8 @@ class Routes:
             frozen=book.freeze(plan.key, plan.generation, tuple(target.name for target in everybody), graph_of(plan)),
             meter=before.meter if before is not None else RouteMeter(route=plan.key),
             filters=filtering,
-            orders=orders(plan),
+            orders=ordering,
+            judging=expressions.together(one.reads for one in (filtering, ordering) if one is not None),
             forwardable=exact,
             forward_prefixes=prefixes,
             posted="POST" in plan.methods,

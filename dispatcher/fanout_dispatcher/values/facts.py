@@ -4,35 +4,94 @@ Made from what the journal keeps, so that an expression gives the same value at 
 Nothing is taken apart that no expression reads.
 """
 
-import functools
 import re
 import typing
 import urllib.parse
 
 import msgspec
 
-from fanout_crds.expressions import Activation, Failed, Reads, activate
+from fanout_crds.expressions import Activation, Beyond, Expression, Failed, Reads, activate
 from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.media import is_json
 
 LARGEST: typing.Final = 1 << 20  # bytes of a body that is parsed: some 10 ms
 NOTHING: typing.Final[dict[str, str]] = {}
+NO_READS: typing.Final = Reads()
+_UNREAD: typing.Final = object()  # null is a value
 _TYPE: typing.Final = "content-type"
 _CONTENT_TYPE: typing.Final = re.compile(rb"^content-type: ([^\r]*)", re.MULTILINE)
 
 
+class Facts:
+    """One event's facts: taken apart when an expression first reads them, and once for all that do.
+
+    ``together`` is what several expressions read that are asked one after the other: the runtime gets it in one, since
+    most of what an evaluation costs is handing in. Where it is more than one of them can take, that one is asked alone.
+    """
+
+    __slots__ = ("_data", "_fields", "_shared", "_together", "body", "head")
+
+    def __init__(self, head: Head, body: bytes, together: Reads = NO_READS) -> None:
+        self.head = head
+        self.body = body
+        self._together = together
+        self._shared: Activation | Failed | None = None
+        self._data: object = _UNREAD
+        self._fields: dict[str, str] | None = None
+
+    def value(self, expression: Expression) -> object:
+        """Evaluate *expression*, which reads no targets. Raises Failed with a sentence."""
+        shared = self._shared
+        if shared is None:
+            shared = self._shared = self._read_together()
+        if isinstance(shared, Activation):
+            try:
+                return expression.value(shared)
+            except Beyond:
+                if expression.reads == self._together:
+                    raise
+        elif expression.reads == self._together:
+            raise Failed(str(shared))
+        return expression.value(self.read(expression.reads))
+
+    def _read_together(self) -> Activation | Failed:
+        try:
+            return self.read(self._together)
+        except Failed as why:
+            return why
+
+    def read(self, reads: Reads, targets: dict[str, object] | None = None) -> Activation:
+        """Hand in what *reads* names of the event, and of *targets* that have answered. Raises Failed."""
+        variables = reads.variables
+        return activate(
+            reads,
+            event=_attributes(self._lines()) if "event" in variables else NOTHING,
+            headers=_headers(self._lines(), self.head) if reads.headers else NOTHING,
+            data=self._content() if "data" in variables else None,
+            targets=targets,
+            path=dict(self.head.path) if "path" in variables else NOTHING,
+            query=dict(self.head.query) if "query" in variables else NOTHING,
+        )
+
+    def _lines(self) -> dict[str, str]:
+        if self._fields is None:
+            self._fields = _fields(self.head.attributes)
+        return self._fields
+
+    def _content(self) -> object:
+        if self._data is _UNREAD:
+            try:
+                self._data = _data(self.head.attributes, self.body)
+            except Failed as why:
+                self._data = why
+        if isinstance(self._data, Failed):
+            raise Failed(str(self._data))
+        return self._data
+
+
 def facts(reads: Reads, head: Head, body: bytes, targets: dict[str, object] | None = None) -> Activation:
     """Hand in what *reads* names of an event, and of *targets* that have answered. Raises Failed with a sentence."""
-    fields = _fields(head.attributes) if reads.headers or "event" in reads.variables else NOTHING
-    return activate(
-        reads,
-        event=_attributes(fields) if "event" in reads.variables else NOTHING,
-        headers=_headers(fields, head) if reads.headers else NOTHING,
-        data=functools.partial(_data, head.attributes, body),
-        targets=targets,
-        path=dict(head.path) if "path" in reads.variables else NOTHING,
-        query=dict(head.query) if "query" in reads.variables else NOTHING,
-    )
+    return Facts(head, body).read(reads, targets)
 
 
 def attributes_of(block: bytes) -> dict[str, str]:

@@ -1,7 +1,5 @@
 """Expressions: what compiles, what is said of the rest, what is read, what it may cost, and values for events."""
 
-import typing
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +16,7 @@ def value(text: str, data: object = None, scope: Scope = ANY, **event: str) -> o
     expression = expressions.compile(text, scope)
     headers = {"x-shop": "7", "x-other": "not read"}
     return expression.value(
-        activate(expression.reads, event={"type": "order.placed", **event}, headers=headers, data=lambda: data)
+        activate(expression.reads, event={"type": "order.placed", **event}, headers=headers, data=data)
     )
 
 
@@ -209,15 +207,6 @@ def test_of_targets_only_the_parts_that_are_named_are_read() -> None:
     assert every.targets is None
 
 
-def test_data_are_only_parsed_when_they_are_read() -> None:
-    expression = expressions.compile("event.type == 'x'", WHEN)
-
-    def parse() -> typing.NoReturn:
-        raise AssertionError
-
-    assert expression.value(activate(expression.reads, event={"type": "x"}, headers={}, data=parse)) is True
-
-
 _JSON = st.recursive(
     st.none()
     | st.booleans()
@@ -232,10 +221,8 @@ _JSON = st.recursive(
 def test_handing_in_only_what_is_named_changes_no_value(data: object, path: list[str]) -> None:
     """The same expression, once with what it names and once with everything."""
     expression = expressions.compile(".".join(["data", *path]), ANY)
-    some = activate(expression.reads, event={}, headers={}, data=lambda: data)
-    everything = activate(
-        reading.Reads(variables=frozenset({"data"}), data=None), event={}, headers={}, data=lambda: data
-    )
+    some = activate(expression.reads, event={}, headers={}, data=data)
+    everything = activate(reading.Reads(variables=frozenset({"data"}), data=None), event={}, headers={}, data=data)
 
     assert _outcome(expression, some) == _outcome(expression, everything)
 

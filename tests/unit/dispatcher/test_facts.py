@@ -7,7 +7,7 @@ import pytest
 from fanout_crds import expressions
 from fanout_crds.expressions import Failed, Scope
 from fanout_dispatcher.values.event import Head
-from fanout_dispatcher.values.facts import facts
+from fanout_dispatcher.values.facts import Facts, facts
 
 ANY = Scope(gives="any value")
 
@@ -108,3 +108,51 @@ def test_what_headers_and_attributes_bring_is_measured_too(text: str) -> None:
 
 def test_headers_that_no_expression_reads_are_not_measured() -> None:
     assert value("headers['x-b'] + 'x'", forwarded=((b"x-a", b"a" * 20_000), (b"x-b", b"7"))) == "7x"
+
+
+# --- several expressions of one event ---------------------------------------------------------------------------------
+
+
+def together(body: bytes, *texts: str) -> tuple[Facts, list[expressions.Expression]]:
+    made = [expressions.compile(text, ANY) for text in texts]
+    head = Head(
+        id="7", source="/x", type="t", identity=b"", attributes=b"ce-type: t\r\ncontent-type: application/json\r\n"
+    )
+    return Facts(head, body, expressions.together(one.reads for one in made)), made
+
+
+def test_data_are_only_parsed_when_they_are_read() -> None:
+    known, (of_type,) = together(b"{", "event.type")
+
+    assert known.value(of_type) == "t"
+
+
+def test_several_expressions_share_what_is_handed_in() -> None:
+    known, (one, other) = together(b'{"a": 1, "b": 2}', "data.a", "data.b")
+
+    assert [known.value(one), known.value(other)] == [1, 2]
+    assert known.read(one.reads).length == 1, "alone, each is handed in what it reads"
+
+
+def test_an_expression_that_reads_what_can_be_read_has_its_value_beside_one_that_does_not() -> None:
+    known, (broken, of_type) = together(b"{", "data.a", "event.type")
+
+    with pytest.raises(Failed, match="not the JSON"):
+        known.value(broken)
+
+    assert known.value(of_type) == "t"
+
+
+def test_what_one_expression_reads_is_not_too_much_for_another_that_does_not_read_it() -> None:
+    """A loop that copies may be given 512 elements; the list beside it has more, and is none of its business."""
+    body = b'{"long": [%b1], "short": [1]}' % (b"1," * 999)
+    known, (size, loop) = together(body, "size(data.long)", "data.short.map(x, x)")
+
+    assert [known.value(size), known.value(loop)] == [1000, [1]]
+
+
+def test_what_is_too_much_for_an_expression_alone_fails() -> None:
+    known, (loop,) = together(b'{"long": [%b1]}' % (b"1," * 999), "data.long.map(x, x)")
+
+    with pytest.raises(Failed, match="a list or map has 1000 elements"):
+        known.value(loop)

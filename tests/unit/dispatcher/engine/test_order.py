@@ -9,6 +9,7 @@ from fanout_crds.policy import AfterDeath
 from fanout_dispatcher.engine.filters import filters
 from fanout_dispatcher.engine.order import Order, Orders, order
 from fanout_dispatcher.values.event import Head
+from fanout_dispatcher.values.facts import Facts
 from tests.support.plans import a_plan, a_policy, a_target
 
 JSON = Head(id="1", source="/shop", type="t", identity=b"", attributes=b"content-type: application/json\r\n")
@@ -25,7 +26,7 @@ def a_head(attributes: bytes) -> Head:
 
 
 def key(attribute: str, attributes: bytes) -> bytes | None:
-    return by(attribute).key(a_head(attributes), b"{}")
+    return by(attribute).key(Facts(a_head(attributes), b"{}"))
 
 
 def test_a_policy_without_ordering_keeps_none() -> None:
@@ -57,6 +58,10 @@ def test_an_event_without_the_attribute_has_no_key(attributes: bytes) -> None:
     assert key("subject", attributes) is None
 
 
+def known(order: Order, body: bytes) -> Facts:
+    return Facts(JSON, body, order.reads)
+
+
 def by_expression(text: str) -> Order:
     made = order(a_policy(ordering=Ordering(key_attribute=None, key_expression=text, after_death="Block")))
     assert made is not None
@@ -64,21 +69,25 @@ def by_expression(text: str) -> Order:
 
 
 def test_an_expression_gives_the_key_from_the_data_too() -> None:
-    found = by_expression("data.order").key(JSON, b'{"order": "a"}')
+    made = by_expression("data.order")
+
+    found = made.key(known(made, b'{"order": "a"}'))
 
     assert found == key("subject", b"ce-subject: a\r\n"), "the same value is the same key, wherever it comes from"
 
 
 def test_an_empty_text_is_no_key() -> None:
-    assert by_expression("''").key(JSON, b"{}") is None
+    made = by_expression("''")
+
+    assert made.key(known(made, b"{}")) is None
 
 
 def test_a_key_that_cannot_be_read_is_said_like_a_filter_that_failed_and_no_other_target_minds() -> None:
     made = Orders([None, by_expression("data.order"), by("subject")])
 
-    keys, judged = made.keys(
-        msgspec.structs.replace(JSON, attributes=JSON.attributes + b"ce-subject: a\r\n"), b"{}", None
-    )
+    head = msgspec.structs.replace(JSON, attributes=JSON.attributes + b"ce-subject: a\r\n")
+
+    keys, judged = made.keys(Facts(head, b"{}", made.reads), None)
 
     assert keys == [None, None, key("subject", b"ce-subject: a\r\n")]
     assert judged is not None
@@ -87,7 +96,9 @@ def test_a_key_that_cannot_be_read_is_said_like_a_filter_that_failed_and_no_othe
 
 
 def test_of_an_event_that_is_skipped_no_key_is_read() -> None:
-    assert Orders([by_expression("data.order")]).keys(JSON, b"{}", [False]) == ([None], [False])
+    made = Orders([by_expression("data.order")])
+
+    assert made.keys(Facts(JSON, b"{}", made.reads), [False]) == ([None], [False])
 
 
 def test_a_plan_whose_key_cannot_be_read_is_refused_with_the_path() -> None:
