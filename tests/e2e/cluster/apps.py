@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 
 from tests.harness.nodes.cluster import Cluster
+from tests.support.commands import Command
 
 Document = dict[str, Any]
 IMAGE = "localhost/fanout:e2e"
@@ -83,10 +84,13 @@ class Receiver:
 
 
 @contextmanager
-def producing(cluster: Cluster, namespace: str, url: str, per_second: float) -> Iterator["Producer"]:
-    """Post to `url` from a pod until the block ends or the producer is stopped."""
+def producing(
+    cluster: Cluster, namespace: str, url: str, per_second: float, like: Command | None = None
+) -> Iterator["Producer"]:
+    """Post to `url` from a pod until the block ends or the producer is stopped; with `like`, that request each time."""
     run = secrets.token_hex(4)  # else the events of one run would vouch for those of the next
-    apply(cluster, script(namespace, "producer"), pod(namespace, "producer", url, str(per_second), run))
+    what = [] if like is None else [json.dumps({"method": like.method, "headers": like.headers, "content": like.body})]
+    apply(cluster, script(namespace, "producer"), pod(namespace, "producer", url, str(per_second), run, *what))
     ready(cluster, namespace, "producer")
     try:
         yield Producer(cluster, namespace)

@@ -60,3 +60,10 @@ def route(request: pytest.FixtureRequest) -> examples.Route:
     """Each route of the examples that takes any event, in turn."""
     route: examples.Route = request.param
     return route
+
+
+@pytest.fixture(params=[one for one in examples.routes(examples.documents()) if not one.takes_any], ids=str)
+def particular(request: pytest.FixtureRequest) -> examples.Route:
+    """Each of the other routes, which want the event that their example shows; one that fetches events has none."""
+    route: examples.Route = request.param
+    return route

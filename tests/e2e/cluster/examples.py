@@ -3,6 +3,7 @@
 A folder below examples/ that is added tomorrow is applied too, without a word here.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,11 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from tests.support.commands import Command, commands
+
 Document = dict[str, Any]
 EXAMPLES = Path(__file__).parents[3] / "examples"
+NOT_FOR_IT = {"shop/orders": frozenset({"search"})}  # targets whose filter leaves out the event that is shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +56,13 @@ def routes(found: list[Document]) -> list[Route]:
         for one in found
         if one["kind"] == "FanoutRoute"
     ]
+
+
+def shown(route: Route) -> tuple[Command, frozenset[str]]:
+    """Give the request that the example itself shows for a route, and the targets that are to get it."""
+    path = re.compile(re.sub(r"\{\w+\}", "[^/]+", route.path))
+    command = next(one for one in commands() if path.fullmatch(one.path.partition("?")[0]))
+    return command, route.targets - NOT_FOR_IT.get(str(route), frozenset())
 
 
 def _moved(document: Document) -> Document:

@@ -19,11 +19,17 @@ class Handler(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         host = self.headers["Host"].partition(".")[0]
         seen.append((host, self.headers["ce-id"], self.headers.get("Authorization", "")))
-        self._answer(200, b'{"id": "r-7", "status": "captured"}')  # for those who read what others answered
+        said = b'{"id": "r-7", "status": "captured", "price": 7}'  # for those who read what others answered
+        self._answer(200, said)
+
+    do_PUT = do_DELETE = do_POST  # noqa: N815 - the base class's words
 
     def do_GET(self) -> None:
-        """Tell what came."""
-        self._answer(200, json.dumps(seen).encode())
+        """Tell what came, or take it."""
+        if self.path == "/seen":
+            self._answer(200, json.dumps(seen).encode())
+        else:
+            self.do_POST()
 
     def _answer(self, status: int, body: bytes) -> None:
         self.send_response(status)
