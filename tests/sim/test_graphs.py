@@ -7,12 +7,11 @@ import msgspec
 import pytest
 
 from fanout_crds import plan
-from fanout_crds.expressions import Activation, Reads
 from fanout_dispatcher.engine import conditions
 from fanout_dispatcher.transport.memory import NEVER, Reply, fault, status
 from fanout_dispatcher.transport.protocol import Flight
 from fanout_dispatcher.values.event import Head
-from fanout_dispatcher.values.facts import facts
+from fanout_dispatcher.values.facts import Facts
 from fanout_dispatcher.values.outcome import Fault
 from fanout_dispatcher.values.views import DeadLetterFilter, SagaFilter, SagaView
 from tests.sim.graphs import NO, QUICK, WELL, asked, behaving, crash, final, one_event, states, step, to_the_end, undo
@@ -96,11 +95,11 @@ def test_what_the_door_found_out_about_an_event_is_not_asked_again_unless_a_cras
 ) -> None:
     asked_again: list[bytes] = []
 
-    def counting(reads: Reads, head: Head, body: bytes, targets: dict[str, object] | None = None) -> Activation:
+    def counting(head: Head, body: bytes) -> Facts:
         asked_again.append(body)
-        return facts(reads, head, body, targets)
+        return Facts(head, body)
 
-    monkeypatch.setattr(conditions, "facts", counting)
+    monkeypatch.setattr(conditions, "Facts", counting)
     slow = a_plan(step("a", when="data.total > 3"), step("b", "a", when="data.total > 4"), step("c", "b"))
     world = World(slow, behaving(a=status(200, 1.0)))
 

@@ -119,7 +119,7 @@ def activate(
 
 
 class _Measured:
-    """Takes the parts that are read out of an event and of answers, and counts them: ``length`` elements, ``size`` bytes.
+    """Takes what is read out of an event and of answers, and counts it: ``length`` elements, ``size`` bytes.
 
     What is read whole is handed in as it is: nobody changes it.
     """
