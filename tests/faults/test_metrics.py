@@ -36,7 +36,7 @@ async def test_counters_reconcile_with_what_producers_and_targets_saw(bench: Ben
     targets = [await bench.target(name) for name in ("fickle", "picky", "shy")]
     for target, choose in zip(targets, (fickle, picky, shy), strict=True):
         target.choose = choose
-    bench.route(*targets, accept={"maxBodySize": "1Ki"}, defaults={"policy": patient(attempt="1s")})
+    bench.route(*targets, accept={"maxBodySize": "1Ki"}, defaults={"policy": patient(attempt="2s")})
     process = await bench.started()
 
     load = await Load(process, "good").last(form(1.0, 10.0))
