@@ -625,6 +625,48 @@ BUGS: typing.Final = (
         new="        if True:\n",
     ),
     Bug(
+        name="what waits for a slot is noted as started",
+        promise="P15",
+        family="sagas",
+        file=f"{ENGINE}/conductor.py",
+        old="            lane.begin(pending, place)\n",
+        new="            pending.states[place] |= State.STARTED\n"
+        "            self.book.committer.touch(pending)\n"
+        "            lane.begin(pending, place)\n",
+    ),
+    Bug(
+        name="an attempt that failed is made again although its saga has failed",
+        promise="P15",
+        family="sagas",
+        file=f"{ENGINE}/conductor.py",
+        old="flow.role(place) <= Role.FALLBACK and flow.failing(pending.states)",
+        new="False",
+    ),
+    Bug(
+        name="what is being noted is sent although its saga has failed",
+        promise="P15",
+        family="sagas",
+        file=f"{ENGINE}/starting.py",
+        old="return free and in_time and not called_off and",
+        new="return free and in_time and",
+    ),
+    Bug(
+        name="what a crash found in flight is sent again although its saga has failed",
+        promise="P15",
+        family="sagas",
+        file=f"{ENGINE}/conductor.py",
+        old="        if self.called_off(delivery.pending, delivery.index):",
+        new="        if False:",
+    ),
+    Bug(
+        name="what was noted and not sent is undone",
+        promise="P15",
+        family="sagas",
+        file=f"{ENGINE}/conductor.py",
+        old="        pending.states[place] &= ~State.STARTED\n",
+        new="        pending.states[place] |= State.UNKNOWN\n",
+    ),
+    Bug(
         name="a saga is undone forwards",
         promise="P15",
         family="sagas",

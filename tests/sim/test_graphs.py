@@ -414,24 +414,24 @@ def test_what_was_called_off_while_it_waited_for_a_slot_leaves_nothing_in_the_in
     """One that stands in a window for seconds gets a row, so that a restart finds it; not one that is settled."""
     narrow = {**QUICK, "bulkhead": {"max_concurrent": 1}}
     world = World(
-        a_plan(a_target("slow", policy=narrow), step("bad"), behind=(undo("bad"),)),
+        a_plan(a_target("slow", policy=narrow), step("bad"), behind=(undo("slow"),)),
         behaving(slow=NEVER, bad=status(422, 0.05)),
     )
 
     async def waiting(life: Life) -> None:
-        await life.post("e1")
-        await life.post("e2")
+        await asyncio.gather(life.post("e1"), life.post("e2"))
         await asyncio.sleep(9)
 
     async def after(life: Life) -> None:
         assert life.target("slow").pending == 1, "e1 was in flight"
-        await life.look()
+        await to_the_end(life)
 
     world.live(waiting)
     world.live(after)
 
     found = world.history.states["e2"]
-    assert (found["slow"], found["bad"]) == ("Skipped", "Dead")
+    assert (found["slow"], found["bad"], found["slow.compensate"]) == ("Skipped", "Dead", "Skipped")
+    assert [one.event for one in world.history.sent if one.target == "slow.compensate"] == ["e1"]
 
 
 def test_what_was_under_way_at_a_crash_may_have_been_done_though_it_expires_before_it_is_asked_again() -> None:

@@ -20,6 +20,7 @@ from fanout_dispatcher.engine.index import Index
 from fanout_dispatcher.engine.judging import Lane as Judged
 from fanout_dispatcher.engine.judging import judge
 from fanout_dispatcher.engine.pending import Delivery
+from fanout_dispatcher.engine.starting import Starting
 from fanout_dispatcher.engine.tally import Tally
 from fanout_dispatcher.engine.works import Works
 from fanout_dispatcher.policies.decide import DONE
@@ -40,6 +41,7 @@ class Lane(Judged, typing.Protocol):
     index: Index
     route: str
     sender: Sender | None
+    starting: Starting
     tally: Tally
     target: plan.Target
     works: Works
@@ -137,8 +139,8 @@ class Batches:
             capture=lane.target.capture,
             sender=sender,
         )
-        if (first := batch[0].delivery).pending.course is not None:
-            lane.handover.brief(flight, first)  # it is alone
+        if (first := batch[0].delivery).pending.course is not None and not lane.starting.at_once(flight, first):
+            return  # it is alone
         lane.gates.enter(flight, now)
         lane.tally.meter.in_flight += 1
         if lane.rules.attempt:

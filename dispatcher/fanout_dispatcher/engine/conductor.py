@@ -5,8 +5,8 @@ out: what was freed goes to its lane once the states are committed, what was ski
 taken back from its lane. A crash in between loses nothing: a lane that starts finds, in the journal, each delivery that
 is ready and has no row.
 
-The start of a position with a compensation is committed before it is sent. Otherwise nobody could tell, after a crash,
-whether there is something to undo. Events of a route without a graph never come here.
+The start of a position with a compensation is committed before it is sent (`starting`). Otherwise nobody could tell,
+after a crash, whether there is something to undo. Events of a route without a graph never come here.
 """
 
 import functools
@@ -51,8 +51,8 @@ class Lane(typing.Protocol):
     def forget(self, pending: Pending, place: int) -> None:
         """Give up the claim on a delivery that is owed no more and never came by `begin`."""
 
-    def resume(self, delivery: Delivery) -> None:
-        """Take back a delivery whose start is on disk now: it is the next to go."""
+    def call_off(self, delivery: Delivery) -> None:
+        """Settle a delivery that is in hand, and not wanted any more."""
 
     def drop(self, delivery: Delivery) -> None:
         """Let go of a delivery that was settled while it waited in the window."""
@@ -160,26 +160,35 @@ class Conductor:
     # --- what lanes ask and tell -------------------------------------------------------------------------------------
 
     def goes(self, lane: Lane, delivery: Delivery) -> bool:
-        """Whether *lane* may send a delivery now. If not, it is dropped here, or comes back by `resume`."""
-        pending, place = delivery.pending, delivery.index
-        course = _course(pending)
-        state = pending.states[place]
-        if state & State.MASK:  # called off while it waited
+        """Whether a delivery is wanted still. If not, it is taken care of here."""
+        if delivery.pending.states[delivery.index] & State.MASK:  # called off while it waited
             lane.drop(delivery)
             return False
+        if self.called_off(delivery.pending, delivery.index):  # it was in flight, and its process has ended
+            lane.call_off(delivery)
+            return False
+        return True
+
+    def noting(self, pending: Pending, place: int, then: typing.Callable[[], None]) -> bool:
+        """*place* has a slot: whether it is to be noted as started before it is sent; *then* once that is on disk."""
+        course = _course(pending)
         course.flying.add(place)
+        state = pending.states[place]
         if not course.flow.compensated(place):
-            return True
-        if place in course.noted:
-            course.noted.discard(place)
-            return True
+            return False
         if state & State.STARTED:  # before a crash, and nobody knows how that attempt ended
             pending.states[place] = state | State.UNKNOWN
-            return True
+            return False
         pending.states[place] = state | State.STARTED
         self.book.committer.touch(pending)
-        self.book.committer.once_written(functools.partial(self._noted, lane, delivery))
-        return False
+        self.book.committer.once_written(then)
+        return True
+
+    def not_sent(self, pending: Pending, place: int) -> None:
+        """What was noted as started was not sent, and has no slot any more."""
+        _course(pending).flying.discard(place)
+        pending.states[place] &= ~State.STARTED
+        self.book.committer.touch(pending)
 
     def landed(self, pending: Pending, place: int, outcome: Outcome) -> None:
         """Note what the outcome of an attempt says about whether the target may have acted."""
@@ -314,11 +323,6 @@ class Conductor:
         """Count a position as owed by its lane, and hold its event in memory for the delivery to come."""
         pending.refs += 1
         self._lane(pending, place).owe(pending, place)
-
-    def _noted(self, lane: Lane, delivery: Delivery) -> None:
-        """Let a delivery go: its start is on disk."""
-        _course(delivery.pending).noted.add(delivery.index)
-        lane.resume(delivery)
 
     def _lane(self, pending: Pending, place: int) -> Lane:
         return self.lanes[pending.event.frozen.lanes[place]]

@@ -12,10 +12,12 @@ from fanout_dispatcher.policies.adaptive import Adaptive, adaptive
 from fanout_dispatcher.policies.budget import Budget, budget
 from fanout_dispatcher.policies.bulkhead import Bulkhead
 from fanout_dispatcher.policies.circuit import Circuit, CircuitState
-from fanout_dispatcher.policies.gate import Crossing, Gate
+from fanout_dispatcher.policies.gate import Counting, Crossing, Gate
 from fanout_dispatcher.policies.ration import Pool, Ration
 from fanout_dispatcher.policies.throttle import Throttle, throttle
-from fanout_dispatcher.values.outcome import Outcome
+from fanout_dispatcher.values.outcome import Outcome, Refused
+
+NOT_SENT: typing.Final = Refused("it had its slot, and was not wanted any more")
 
 
 class Gates:
@@ -24,7 +26,20 @@ class Gates:
     *changed* is told each new state of the circuit; *pool* is where large bodies in flight are counted.
     """
 
-    __slots__ = ("adaptive", "asked", "budget", "bulkhead", "circuit", "left", "policy", "ration", "throttle", "told")
+    __slots__ = (
+        "adaptive",
+        "asked",
+        "budget",
+        "bulkhead",
+        "circuit",
+        "counting",
+        "holding",
+        "left",
+        "policy",
+        "ration",
+        "throttle",
+        "told",
+    )
 
     def __init__(self, policy: plan.Policy, changed: typing.Callable[[CircuitState], None], pool: Pool) -> None:
         self.policy = policy
@@ -51,6 +66,9 @@ class Gates:
         # The budget is asked by nobody but a retry (turns.py), and told of every flight: first attempts pay into it.
         self.told: tuple[Gate, ...] = self.asked if self.budget is None else (*self.asked, self.budget)
         self.left = self.told[::-1]
+        counting: tuple[Counting | None, ...] = (self.throttle, self.budget)
+        self.counting = tuple(gate for gate in counting if gate is not None)
+        self.holding = tuple(gate for gate in self.told if gate not in self.counting)
 
     def follow(self, policy: plan.Policy, now: float) -> None:
         """Take a new plan's policy."""
@@ -101,6 +119,25 @@ class Gates:
         """The flight starts: all said yes, and nothing has to be handed back."""
         for gate in self.told:
             gate.enter(flight, now)
+
+    def reserve(self, flight: Crossing, now: float) -> None:
+        """The flight starts a little later, or not at all: take its slot, and what else can be handed back."""
+        for gate in self.holding:
+            gate.enter(flight, now)
+        for counting in self.counting:
+            counting.reserve(flight, now)
+
+    def start(self, flight: Crossing, now: float) -> None:
+        """What was reserved starts."""
+        for counting in self.counting:
+            counting.start(flight, now)
+
+    def hand_back(self, flight: Crossing, now: float) -> None:
+        """What was reserved does not start."""
+        for counting in self.counting:
+            counting.hand_back(flight, now)
+        for gate in reversed(self.holding):
+            gate.leave(flight, NOT_SENT, now)
 
     def leave(self, flight: Crossing, outcome: Outcome, now: float) -> None:
         """The flight has landed."""

@@ -16,8 +16,6 @@ from fanout_dispatcher.engine.tally import Tally
 from fanout_dispatcher.engine.works import Works
 from fanout_dispatcher.journal.protocol import FOREVER, DeadRow
 from fanout_dispatcher.telemetry.seam import SagaStuck
-from fanout_dispatcher.transport.protocol import Flight
-from fanout_dispatcher.values.earlier import earlier
 from fanout_dispatcher.values.event import State
 from fanout_dispatcher.values.outcome import Dead
 
@@ -53,11 +51,11 @@ class Lane(typing.Protocol):
 class Handover:
     """The conductor's side of one lane."""
 
-    __slots__ = ("_fresh", "_lane", "_tried")
+    __slots__ = ("_fresh", "_lane")
 
     def __init__(self, lane: Lane) -> None:
         self._lane = lane
-        self._fresh, self._tried = lane.index.windows
+        self._fresh, _ = lane.index.windows
 
     def __repr__(self) -> str:
         return f"<Handover {self._lane!r}>"
@@ -104,18 +102,12 @@ class Handover:
             lane.soon()
         return None
 
-    def brief(self, flight: Flight, delivery: Delivery) -> None:
-        """Tell a flight what became of the targets before it, and how many bytes of its answer are to be kept."""
-        pending = delivery.pending
-        frozen, course = pending.event.frozen, pending.course
-        if course is not None and course.flow.keeps:
-            flight.capture = max(flight.capture, frozen.graph[delivery.index].keep)
-            flight.earlier = earlier(frozen, pending.states, course.kept)
-
-    def resume(self, delivery: Delivery) -> None:
-        """Take back a delivery whose start is on disk now: it is the next to go."""
-        (self._tried if delivery.attempts else self._fresh).give_back(delivery)
-        self._lane.soon()
+    def call_off(self, delivery: Delivery) -> None:
+        """Settle a delivery that is in hand, and not wanted any more."""
+        self._lane.settle(delivery, State.CALLED_OFF)
+        if (caller := delivery.pending.caller) is not None:
+            caller.passed_over(delivery.index, State.CALLED_OFF)
+        self._lane.left(delivery)
 
     def drop(self, delivery: Delivery) -> None:
         """Let go of a delivery that was settled while it waited in the window."""
@@ -130,7 +122,7 @@ class Handover:
         """Whether a delivery may be tried again; if its saga has failed meanwhile, it is called off here."""
         lane, pending = self._lane, delivery.pending
         if lane.book.conductor.called_off(pending, delivery.index):
-            lane.settle(delivery, State.CALLED_OFF)
+            self.call_off(delivery)
             return False
         lane.book.committer.touch(pending)  # Unknown and Started are committed together with its row
         return True

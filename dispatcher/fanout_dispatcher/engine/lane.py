@@ -28,6 +28,7 @@ from fanout_dispatcher.engine.judging import judge
 from fanout_dispatcher.engine.order import Order, order
 from fanout_dispatcher.engine.pending import Delivery, Pending
 from fanout_dispatcher.engine.reuse import Reuse
+from fanout_dispatcher.engine.starting import Starting
 from fanout_dispatcher.engine.tally import Tally
 from fanout_dispatcher.engine.turns import Turns
 from fanout_dispatcher.engine.window import Window
@@ -76,6 +77,7 @@ class Lane:
         self.tally.meter.circuit = self.circuit.shown.value
         self.fallbacks = Fallbacks(self)
         self.handover = Handover(self)
+        self.starting = Starting(self)
         self.batches: Batches | None = None
         book.conductor.lanes[self.number] = self.handover
 
@@ -224,8 +226,8 @@ class Lane:
             capture=self.target.capture,
             sender=sender,
         )
-        if delivery.pending.course is not None:
-            self.handover.brief(flight, delivery)
+        if delivery.pending.course is not None and not self.starting.at_once(flight, delivery):
+            return
         self.gates.enter(flight, now)
         self.tally.meter.in_flight += 1
         if self.rules.attempt:

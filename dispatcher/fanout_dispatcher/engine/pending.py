@@ -46,8 +46,7 @@ class Course(msgspec.Struct, eq=False):
     """What memory knows of an event's way through its graph, besides its states."""
 
     flow: Flow
-    flying: set[int] = msgspec.field(default_factory=set)  # positions in flight, or about to be
-    noted: set[int] = msgspec.field(default_factory=set)  # of those, the ones whose start is on disk
+    flying: set[int] = msgspec.field(default_factory=set)  # positions that have a slot of their target
     kept: dict[int, Kept] = msgspec.field(default_factory=dict)  # of positions that expressions read, once settled
     bytes: int = 0  # of these
     judged: Judged | None = None  # what filters said at acceptance; None: nothing, or in an earlier process

@@ -86,6 +86,13 @@ class Window:
         self.push(delivery)
         self.ready.rotate(1)
 
+    def take_back(self, delivery: Delivery) -> None:
+        """Put one that had its slot and was not sent ahead of all that belong to younger events."""
+        seq = delivery.pending.event.seq
+        before = next((n for n, one in enumerate(self.ready) if one.pending.event.seq > seq), len(self.ready))
+        self.push(delivery)
+        self.ready.insert(before, self.ready.pop())
+
     def take(self) -> Delivery:
         """The oldest one."""
         delivery = self.ready.popleft()

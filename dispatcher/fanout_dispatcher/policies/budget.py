@@ -59,6 +59,21 @@ class Budget:
             empty = full
         self.empty = empty - self.share if flight.number == 1 else empty + self.each
 
+    def reserve(self, flight: Crossing, now: float) -> None:
+        """A retry that starts a little later takes one at once: the next would take the same."""
+        if flight.number > 1:
+            self.enter(flight, now)
+
+    def start(self, flight: Crossing, now: float) -> None:
+        """What was reserved starts: a first attempt puts its share in."""
+        if flight.number == 1:
+            self.enter(flight, now)
+
+    def hand_back(self, flight: Crossing, now: float) -> None:
+        """What was reserved does not start: a retry puts back the one that it took."""
+        if flight.number > 1:
+            self.empty -= self.each
+
     def spend(self, now: float) -> None:
         """A hedge takes one too, whatever the number of its attempt."""
         self.empty = max(self.empty, now - self.depth) + self.each

@@ -118,6 +118,10 @@ class Circuit:
             flight.probe = self.mode == "Auto"  # a dry run changes nothing for the delivery
             flight.epoch = self.epoch
 
+    def lapsed(self, flight: Crossing) -> bool:
+        """Whether a flight that has entered and is not sent yet had better wait: the circuit has opened since."""
+        return self.mode != "DryRun" and self.state is not CircuitState.CLOSED and flight.epoch != self.epoch
+
     def leave(self, flight: Crossing, outcome: Outcome, now: float) -> None:
         """Learn from the landing, unless it belongs to another epoch or is no evidence."""
         if flight.epoch != self.epoch or not self.counts:

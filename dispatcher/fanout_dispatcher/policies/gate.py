@@ -3,6 +3,9 @@
 A lane asks its gates *before* it takes work, so a refusal costs nothing and nothing has to be handed back. Asking and
 entering happen in one synchronous step, so no other delivery can slip in between. The retry budget is a gate that only
 a retry asks.
+
+What starts a little later, once it is noted in the journal, has entered the gates that can be left again; with those
+that count starts it is *reserved* (`Counting`).
 """
 
 import math
@@ -35,3 +38,16 @@ class Gate(typing.Protocol):
 
     def leave(self, flight: Crossing, outcome: Outcome, now: float) -> None:
         """The flight has landed."""
+
+
+class Counting(Gate, typing.Protocol):
+    """A gate that counts starts: what has started is not handed back, what is reserved may be."""
+
+    def reserve(self, flight: Crossing, now: float) -> None:
+        """The flight is going to start. Only called when ``opens_at(now)`` was *now* in the same step."""
+
+    def start(self, flight: Crossing, now: float) -> None:
+        """What was reserved starts now, whatever the gate says by now."""
+
+    def hand_back(self, flight: Crossing, now: float) -> None:
+        """What was reserved does not start."""

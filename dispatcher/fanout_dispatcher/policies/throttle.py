@@ -6,11 +6,12 @@ time t no more than requests × t / per + burst attempts start, in every sliding
 at a full minute.
 
 It is the last gate to be asked: a start that it has counted cannot be handed back. The time that it names is the very
-one at which it is open, so a lane that parks until then is not sent away again.
+one at which it is open, so a lane that parks until then is not sent away again. What starts a little later, when it is
+noted, is *reserved*: counted when it starts, and until then no other may come in between that would make it too early.
 """
 
 from fanout_crds import plan
-from fanout_dispatcher.policies.gate import Crossing
+from fanout_dispatcher.policies.gate import NEVER, Crossing
 from fanout_dispatcher.values.outcome import Outcome
 
 
@@ -19,6 +20,7 @@ class Throttle:
 
     def __init__(self, rule: plan.RateLimit) -> None:
         self.even = 0.0  # when the next attempt would start if all of them had gone evenly
+        self.reserved = 0  # they may start at any time from now on
         self._take(rule)
 
     def __repr__(self) -> str:
@@ -31,13 +33,29 @@ class Throttle:
         self.even = now + min(ahead, rule.burst) * self.interval
 
     def opens_at(self, now: float) -> float:
-        """Open while fewer than a burst are ahead of the even pace."""
-        at = self.even - self.tolerance
-        return max(now, at)
+        """Open while fewer than a burst are ahead of the even pace, those that are reserved among them."""
+        if not self.reserved:
+            at = self.even - self.tolerance
+            return max(now, at)
+        ahead = self.reserved * self.interval
+        return max(now, self.even + ahead - self.tolerance) if ahead <= self.tolerance else NEVER
 
     def enter(self, flight: Crossing, now: float) -> None:
         """Count a start."""
         self.even = max(self.even, now) + self.interval
+
+    def reserve(self, flight: Crossing, now: float) -> None:
+        """It is going to start, or to be handed back."""
+        self.reserved += 1
+
+    def start(self, flight: Crossing, now: float) -> None:
+        """What was reserved starts."""
+        self.hand_back(flight, now)
+        self.enter(flight, now)
+
+    def hand_back(self, flight: Crossing, now: float) -> None:
+        """What was reserved does not start. It may have been of another throttle, before a change of plan."""
+        self.reserved = max(0, self.reserved - 1)
 
     def leave(self, flight: Crossing, outcome: Outcome, now: float) -> None:
         """Nothing: it has started, however it went."""

@@ -1,20 +1,26 @@
 """P15: a graph is gone through in order, and a saga that fails is undone in reverse: all that was done, and no more.
 
 Judged from outside, by what each target was asked, when, and whether it did it. A target goes after all that it depends
-on. As long as nothing vital is dead nothing is undone. Once it is, what was done or may have been is undone, each after
-those that came later; nothing is undone that was never asked for, or while anything is in flight. Callbacks come last.
-A compensation that was given up is a dead letter only where people said so, or its target is gone.
+on. As long as nothing vital is dead nothing is undone. Once it is, nothing more goes forwards; what was done or may
+have been is undone, each after those that came later; nothing is undone that was never asked for, or while anything is
+in flight. Callbacks come last. A compensation that was given up is a dead letter only where people said so, or its
+target is gone.
+
+Where a process ends, what was about to be sent may have been, as far as the next one can know. That is no more than
+the target has slots: so many of what was never asked may be undone for each end, and no other.
 """
 
+import math
 import typing
 
 import msgspec
 
 from fanout_crds.plan import Plan
+from fanout_dispatcher.telemetry.seam import DeliveryDead
 from fanout_dispatcher.values.outcome import Failed, Fault
 from fanout_dispatcher.values.views import DeliveryView
-from tests.sim.checkers.reading import Reading, fallback_of, is_graph, name, stands
-from tests.sim.history import Delivery, Sent
+from tests.sim.checkers.reading import GRAIN, Reading, fallback_of, is_graph, name, stands, target_of
+from tests.sim.history import Delivery, Sent, Told
 
 NOT_SENT: typing.Final = {Fault.NAME_FAILURE, Fault.CONNECT_FAILURE, Fault.TLS_FAILURE, Fault.ADDRESS_REFUSED}
 ENDED: typing.Final = {"SagaAbandoned", "RouteDeleted", "TargetRemoved"}  # how a compensation may die
@@ -28,7 +34,7 @@ class Story(msgspec.Struct):
     became: dict[str, DeliveryView]
     asked: dict[str, list[Sent]]
     posted: float
-    ends: list[float]  # when processes ended: what was about to be sent then may have been, as far as the next can know
+    died: dict[str, float]  # when it was said of a target that it is given up
 
     def dead(self, target: str) -> bool:
         """It was given up, and nothing stood in for it."""
@@ -37,34 +43,46 @@ class Story(msgspec.Struct):
         stood_in = covered or (fallback is not None and self.became[fallback].state == "Delivered")
         return self.became[target].state == "Dead" and not stood_in
 
-    def interrupted(self, then: Sent) -> bool:
-        """A process ended between the acceptance and *then*."""
-        return any(self.posted <= at <= then.at for at in self.ends)
-
     def failed(self) -> bool:
         """Something vital was given up."""
         return any(one.on_dead == "Fail" and self.dead(one.name) for one in self.plan.targets)
 
+    def decided(self) -> float:
+        """When that was so, as far as it was said."""
+        lost = (one.name for one in self.plan.targets if one.on_dead == "Fail" and self.dead(one.name))
+        return min((self._lost(one) for one in lost), default=math.inf)
+
+    def _lost(self, target: str) -> float:
+        fallback = fallback_of(self.plan, target)
+        asked = fallback is not None and self.became[fallback].state != "Skipped"
+        return self.died.get(fallback if asked and fallback is not None else target, math.inf)
+
 
 def check(reading: Reading) -> list[str]:
     """Every event of a graph that was accepted and stands."""
-    wrong: list[str] = []
+    stories = _stories(reading)
+    wrong = [f"{story.event}: {why}" for story in stories for rule in RULES for why in rule(story)]
+    return [*wrong, *_never_begun(reading, stories)]
+
+
+def _stories(reading: Reading) -> list[Story]:
+    stories: list[Story] = []
+    died: dict[str, dict[str, float]] = {}
+    for told in reading.history.of(Told):  # said twice: what was said first went down with its process
+        if isinstance(told.change, DeliveryDead):
+            died.setdefault(told.change.receipt, {})[told.change.target] = told.at
     for event, answer in reading.answered.items():
         view = reading.history.events.get(answer.receipt or "")
         plan = reading.posted[event].plan
         if is_graph(plan) and stands(reading, event) and view is not None:
             became = {one.target: one for one in view.deliveries}
             if became.keys() == {one.name for one in plan.everybody}:
+                asked = _asked(reading, answer.delivery, became)
                 story = Story(
-                    event,
-                    plan,
-                    became,
-                    _asked(reading, answer.delivery, became),
-                    posted=reading.posted[event].at,
-                    ends=[one.at for one in reading.ended.values()],
+                    event, plan, became, asked, posted=reading.posted[event].at, died=died.get(view.receipt, {})
                 )
-                wrong += [f"{event}: {why}" for rule in RULES for why in rule(story)]
-    return wrong
+                stories.append(story)
+    return stories
 
 
 def _asked(reading: Reading, delivery: Delivery | None, names: typing.Iterable[str]) -> dict[str, list[Sent]]:
@@ -104,13 +122,38 @@ def undone(story: Story) -> list[str]:
         became, asked = story.became[undo], story.asked[undo]
         if asked and not story.failed():
             wrong.append(f"{undo} was asked, and nothing vital was given up")
-        if asked and not story.interrupted(asked[0]) and all(_refusal(sent) for sent in chain):
-            wrong.append(f"{undo} was asked, and {one.of} {'had clearly said no' if chain else 'never was'}")
         if story.failed() and any(sent.did for sent in chain) and became.state not in {"Delivered", "Dead"}:
             wrong.append(f"{one.of} was done and the saga failed; {undo} is {became.state} ({became.reason})")
         if became.state == "Dead" and became.replayed_as is None and became.reason not in {*ENDED, None}:
             wrong.append(f"{undo} was given up by nobody: {became.reason}")
     return wrong
+
+
+def not_forwards(story: Story) -> list[str]:
+    """Once a saga has failed no target is asked any more."""
+    decided = story.decided() + GRAIN
+    roles = {one.target.name: one.role for one in story.plan.behind}
+    forwards = [one for one in story.asked if roles.get(one, "Fallback") == "Fallback"]
+    late = [sent for one in forwards for sent in story.asked[one] if sent.at > decided]
+    return [f"{name(sent)}: the saga had failed at {decided:.4f}" for sent in late if "Compensation" in roles.values()]
+
+
+def _never_begun(reading: Reading, stories: list[Story]) -> list[str]:
+    """What was undone although it can only have been about to begin, when a process ended."""
+    undone: dict[tuple[str, str], list[tuple[float, float, str]]] = {}
+    for story in stories:
+        for one in story.plan.behind:
+            first = story.asked[one.target.name][:1]
+            if one.role == "Compensation" and first and all(map(_refusal, story.asked[one.of])):
+                span = (first[0].at, story.posted, name(first[0]))
+                undone.setdefault((story.plan.key, one.of), []).append(span)
+    for (route, target), spans in undone.items():
+        said = (target_of(one.plan, target) for one in reading.plans[route])
+        slots = max((one.policy.bulkhead.max_concurrent for one in said if one is not None), default=0)
+        for end in sorted(one.at for one in reading.ended.values()):
+            for span in sorted(span for span in spans if span[1] <= end <= span[0])[:slots]:
+                spans.remove(span)
+    return [f"{who}: {of} never was asked, or said no" for (_, of), left in undone.items() for _, _, who in left]
 
 
 def _refusal(sent: Sent) -> bool:
@@ -163,4 +206,4 @@ def _later(plan: Plan, of: str) -> set[str]:
     return found - {of}
 
 
-RULES: typing.Final = (in_order, undone, in_reverse, last)
+RULES: typing.Final = (in_order, undone, not_forwards, in_reverse, last)

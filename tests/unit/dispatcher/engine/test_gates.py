@@ -1,6 +1,7 @@
 """The gates of a target together: their order is behaviour, and a change of policy loses nothing."""
 
 import hypothesis
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -90,6 +91,26 @@ def test_retries_wait_for_the_budget_while_first_attempts_go() -> None:
 
     assert bench.opens_at(number=2) > bench.now
     assert bench.goes(number=1)
+
+
+def test_what_starts_a_little_later_has_its_slot_at_once_and_pays_in_when_it_starts() -> None:
+    bench = Bench(ALL_ON)
+    first, again = Crossed(bench.now), Crossed(bench.now, number=2)
+    budget = bench.gates.budget
+    assert budget is not None
+    before = budget.held(bench.now)
+
+    for flight in (first, again):
+        bench.gates.reserve(flight, bench.now)
+
+    assert bench.gates.bulkhead.in_flight == 2
+    assert bench.gates.opens_at(bench.now) == NEVER, "the burst of two is about to start"
+    assert budget.held(bench.now) == pytest.approx(before - 1), "the next retry would take the same one"
+    bench.gates.start(first, bench.now)
+    bench.gates.hand_back(again, bench.now)
+    assert bench.gates.bulkhead.in_flight == 1
+    assert bench.opens_at() == bench.now, "one of the two did not start"
+    assert budget.held(bench.now) == pytest.approx(before)
 
 
 def test_flights_from_before_a_gate_came_or_went_land_as_well() -> None:

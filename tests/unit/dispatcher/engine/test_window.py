@@ -26,6 +26,19 @@ def test_deliveries_leave_in_the_order_in_which_they_came() -> None:
     assert [window.take().pending.event.seq for _ in range(5)] == list(range(5))
 
 
+def test_what_had_its_slot_and_was_not_sent_goes_before_all_that_is_younger_in_whatever_order_it_comes_back() -> None:
+    window = Window(Stock(), indexed=False)
+    for seq in (1, 2, 3, 4):
+        window.push(delivery(seq))
+    taken = [window.take() for _ in range(3)]
+
+    for one in (taken[1], taken[0], taken[2]):
+        window.take_back(one)
+
+    assert [window.take().pending.event.seq for _ in range(4)] == [1, 2, 3, 4]
+    assert window.bytes == 0
+
+
 @given(st.lists(st.integers(0, 3 << 20) | st.none(), max_size=60))
 def test_it_knows_the_bytes_that_it_holds(steps: list[int | None]) -> None:
     """A number comes in with a body of so many bytes, None takes one out."""

@@ -415,6 +415,34 @@ def test_a_dry_run_that_is_over_goes_on_from_the_state_it_had() -> None:
     assert bench.circuit.opens_at(1.0) == 30.0
 
 
+# --- between entering and starting ----------------------------------------------------------------------------------
+
+
+def test_a_flight_that_entered_before_it_opened_has_lapsed_until_it_is_closed_again() -> None:
+    bench = Bench()
+    flight = bench.enter(0.0)
+    assert not bench.circuit.lapsed(flight)
+
+    bench.opened()
+    assert bench.circuit.lapsed(flight)
+
+    probe = bench.enter(30.0)
+    assert (bench.circuit.lapsed(flight), bench.circuit.lapsed(probe)) == (True, False)
+    bench.circuit.leave(probe, OK, 30.0)
+    bench.ask(OK, 30.0)
+    bench.ask(OK, 30.0)
+    assert not bench.circuit.lapsed(flight)
+
+
+def test_in_a_dry_run_no_flight_lapses() -> None:
+    bench = Bench(mode="DryRun")
+    flight = bench.enter(0.0)
+
+    bench.opened()
+
+    assert not bench.circuit.lapsed(flight)
+
+
 # --- new rules ------------------------------------------------------------------------------------------------------
 
 

@@ -7,9 +7,10 @@ import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from fanout_crds import plan
+from fanout_dispatcher.policies.gate import NEVER
 from fanout_dispatcher.policies.throttle import Throttle, throttle
 from fanout_dispatcher.values.outcome import Delivered
 from tests.support.plans import a_policy
@@ -143,6 +144,25 @@ def test_a_new_limit_does_not_give_a_second_burst() -> None:
     assert gate.opens_at(100.0) == 100.5
 
 
+def test_what_is_reserved_is_counted_when_it_starts_and_nobody_comes_in_between() -> None:
+    gate = limit(10, burst=1)
+    gate.reserve(Crossed(100.0), 100.0)
+    assert gate.opens_at(103.0) == NEVER
+
+    gate.start(Crossed(103.0), 103.0)
+
+    assert gate.opens_at(103.0) == pytest.approx(103.1)
+
+
+def test_what_is_handed_back_was_never_there() -> None:
+    gate = limit(10, burst=1)
+    gate.reserve(Crossed(100.0), 100.0)
+
+    gate.hand_back(Crossed(100.0), 100.0)
+
+    assert gate.opens_at(100.0) == 100.0
+
+
 class ThrottleLife(RuleBasedStateMachine):
     """The gate against a bucket of tokens that is counted exactly."""
 
@@ -152,6 +172,7 @@ class ThrottleLife(RuleBasedStateMachine):
         self.gate = Throttle(rule)
         self.rate = Fraction(rule.requests) / Fraction(rule.per)
         self.tokens = Fraction(rule.burst)
+        self.reserved = 0
 
     @rule(eighths=st.integers(0, 8) | st.integers(0, 10_000))
     def time_passes(self, eighths: int) -> None:
@@ -165,11 +186,32 @@ class ThrottleLife(RuleBasedStateMachine):
                 self.gate.enter(Crossed(self.now), self.now)
                 self.tokens -= 1
 
+    @rule(tries=st.integers(1, 15))
+    def deliveries_are_about_to_go(self, tries: int) -> None:
+        for _ in range(tries):
+            if self.gate.opens_at(self.now) == self.now:
+                self.gate.reserve(Crossed(self.now), self.now)
+                self.reserved += 1
+
+    @precondition(lambda self: self.reserved)
+    @rule(starts=st.booleans())
+    def what_was_reserved_goes_or_does_not(self, starts: bool) -> None:
+        self.reserved -= 1
+        if starts:
+            self.gate.start(Crossed(self.now), self.now)
+            self.tokens -= 1
+        else:
+            self.gate.hand_back(Crossed(self.now), self.now)
+
+    @invariant()
+    def there_is_a_token_for_whatever_is_reserved(self) -> None:
+        assert self.tokens >= self.reserved
+
+    @precondition(lambda self: not self.reserved)
     @invariant()
     def it_is_open_while_there_is_a_token_and_names_the_time_of_the_next(self) -> None:
         missing = max(Fraction(0), 1 - self.tokens)
 
-        assert self.tokens >= 0
         assert Fraction(self.gate.opens_at(self.now)) == Fraction(self.now) + missing / self.rate
 
 
