@@ -7,7 +7,7 @@ from fanout_crds import plan
 from fanout_dispatcher.transport.memory import Reply, status
 from tests.sim.senders import Lost
 from tests.sim.world import Behave, Life, World
-from tests.support.plans import a_target
+from tests.support.plans import a_plan, a_target
 
 QUICK = {"retry": {"backoff": {"type": "Constant", "base_delay": 0.2, "jitter": "None"}, "max_attempts": 3}}
 UNDO = {**QUICK, "timeouts": {"total": 0.0}}
@@ -28,6 +28,17 @@ def undo(name: str) -> plan.Behind:
 def final(name: str) -> plan.Behind:
     """A completion callback."""
     return plan.Behind(role="Final", of="", target=a_target(f"finally.{name}", policy=UNDO))
+
+
+def saga() -> plan.Plan:
+    """Payment, then stock and courier beside each other, then shipping; all but the last can be undone."""
+    return a_plan(
+        step("payment"),
+        step("stock", "payment"),
+        step("courier", "payment"),
+        step("shipping", "stock", "courier"),
+        behind=(undo("payment"), undo("stock"), undo("courier"), final("audit")),
+    )
 
 
 def behaving(**behaviours: Reply | Lost) -> Behave:

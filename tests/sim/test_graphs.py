@@ -1,12 +1,10 @@
-"""Graphs of targets in virtual time: chains, sagas, and a crash at every moment of either."""
+"""Graphs of targets in virtual time: chains, sagas, and what is stuck of them."""
 
 import asyncio
-import itertools
 
 import msgspec
 import pytest
 
-from fanout_crds import plan
 from fanout_dispatcher.engine import conditions
 from fanout_dispatcher.transport.memory import NEVER, Reply, fault, status
 from fanout_dispatcher.transport.protocol import Flight
@@ -14,21 +12,10 @@ from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.facts import Facts
 from fanout_dispatcher.values.outcome import Fault
 from fanout_dispatcher.values.views import DeadLetterFilter, SagaFilter, SagaView
-from tests.sim.graphs import NO, QUICK, WELL, asked, behaving, crash, final, one_event, states, step, to_the_end, undo
+from tests.sim.graphs import NO, QUICK, WELL, asked, behaving, one_event, saga, states, step, to_the_end, undo
 from tests.sim.senders import Lost
 from tests.sim.world import Behave, Life, World
 from tests.support.plans import a_plan, a_target
-
-
-def saga() -> plan.Plan:
-    """Payment, then stock and courier beside each other, then shipping; all but the last can be undone."""
-    return a_plan(
-        step("payment"),
-        step("stock", "payment"),
-        step("courier", "payment"),
-        step("shipping", "stock", "courier"),
-        behind=(undo("payment"), undo("stock"), undo("courier"), final("audit")),
-    )
 
 
 def test_a_chain_goes_one_after_the_other() -> None:
@@ -183,41 +170,6 @@ def test_a_compensation_that_is_given_up_leaves_the_saga_waiting_for_people() ->
 
     assert "payment.compensate" not in asked(world)
     assert "finally.audit" not in asked(world)
-
-
-@pytest.mark.parametrize("broken", [None, "payment", "stock", "courier", "shipping"])
-def test_a_crash_at_any_moment_leaves_no_saga_half_done(broken: str | None) -> None:
-    """Every instant of a life that a crash may take, two crashes each; in the end each saga is done or undone."""
-    ways = {} if broken is None else {broken: NO}
-    length = _length(ways)
-    for first, second in itertools.product([length * part / 24 for part in range(1, 25)], [0.011, 0.033]):
-        world = World(saga(), behaving(**ways), seed=int(first * 1e6))
-
-        crash(world, first, second)
-
-        if "e1" not in world.history.accepted:
-            continue  # the crash came before its 202
-        found = states(world)
-        if broken is None:
-            assert all(found[name] == "Delivered" for name in ("payment", "stock", "courier", "shipping"))
-            assert not any("compensate" in target for target in asked(world))
-        else:
-            assert found[broken] == "Dead"
-            done = {one.target for one in world.history.sent if one.did}
-            for name in ("payment", "stock", "courier"):
-                assert (f"{name}.compensate" in done) >= (name in done), (first, second, asked(world))
-                assert (f"{name}.compensate" in asked(world)) <= (name in asked(world))
-            for name in ("stock", "courier"):
-                if f"{name}.compensate" in done and "payment.compensate" in asked(world):
-                    assert asked(world).index(f"{name}.compensate") < asked(world).index("payment.compensate")
-        assert asked(world)[-1] == "finally.audit"
-
-
-def _length(ways: dict[str, Reply]) -> float:
-    """How long one life takes that nothing interrupts."""
-    world = World(saga(), behaving(**ways))
-    world.live(one_event)
-    return max(one.at for one in world.history.sent) + 0.05
 
 
 # --- stuck ------------------------------------------------------------------------------------------------------------
