@@ -48,6 +48,11 @@ class Dispatcher:
         with httpx.stream("GET", f"http://127.0.0.1:{self.report}{PATH}", timeout=timeout, trust_env=False) as told:
             next(line for line in told.iter_lines() if json.loads(line).get("revision") == plan["revision"])
 
+    def abandon_sagas(self) -> None:
+        """Give up whatever is stuck."""
+        url = f"http://127.0.0.1:{self.admin}/v1/sagas/abandon"
+        httpx.post(url, json={"all": True}, trust_env=False).raise_for_status()
+
     def post(self, path: str) -> httpx.Response:
         """Post an event."""
         return httpx.post(f"http://127.0.0.1:{self.port}{path}", json={"n": 1}, trust_env=False)

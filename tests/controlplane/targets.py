@@ -8,14 +8,14 @@ from threading import Thread
 
 
 @contextmanager
-def target() -> Iterator[tuple[str, Queue[str]]]:
-    """A real target, and the authorization of each request it got."""
+def target(status: int = 200) -> Iterator[tuple[str, Queue[str]]]:
+    """A real target that answers so, and the authorization of each request it got."""
     got: Queue[str] = Queue()
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(200)
+            self.send_response(status)
             self.send_header("Content-Length", "0")
             self.end_headers()
             got.put(self.headers.get("Authorization", ""))

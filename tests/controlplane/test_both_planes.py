@@ -54,6 +54,27 @@ def test_an_applied_route_is_ready_takes_an_event_and_delivers_it_with_the_secre
     assert (token, another) == ("Bearer first", "Bearer second")
 
 
+def test_a_saga_that_is_stuck_is_told_in_the_status_of_its_route_until_somebody_has_decided(
+    fanout: Installation, dispatcher: Dispatcher, namespace: str
+) -> None:
+    with (
+        target() as (well, _),
+        target(409) as (no, _),
+        dispatcher.running(),
+        running_operator(fanout, f"--dispatcher=http://127.0.0.1:{dispatcher.report}"),
+    ):
+        payment = {"name": "payment", "url": well, "compensate": {"url": no}}
+        fanout.apply(fanout.route(namespace, "orders", payment, {"name": "stock", "url": no, "dependsOn": ["payment"]}))
+        fanout.status(namespace, "orders", Ready="True", Healthy="True")
+        dispatcher.post(f"/{namespace}/orders")
+        stuck = fanout.status(namespace, "orders", Healthy="False/SagaStuck")
+        dispatcher.abandon_sagas()
+        fanout.status(namespace, "orders", Healthy="False/DeadLetters")
+
+    assert "payment.compensate (1)" in condition(stuck, "Healthy")["message"]
+    assert {one["name"]: one["stuck"] for one in stuck["targets"] if "stuck" in one} == {"payment.compensate": 1}
+
+
 def test_over_tls_the_report_is_for_a_token_of_its_audience_and_for_nobody_else(
     fanout: Installation, namespace: str, tmp_path: Path
 ) -> None:

@@ -171,6 +171,7 @@ async def test_sagas_that_are_stuck_are_found_at_every_worker_after_a_kill_and_g
             await process.start()
             after = await stuck(http, process, len(places))
             shown = (await http.get(f"{process.admin}/v1/routes/shop/order")).json()
+            page = (await http.get(f"{process.admin}/metrics")).text
             services.refuses.discard("releases")
             resumed = (await http.post(f"{process.admin}/v1/sagas/resume", json={"all": True})).json()
             became = [await settled(http, process.listen + place) for place in places]
@@ -181,6 +182,7 @@ async def test_sagas_that_are_stuck_are_found_at_every_worker_after_a_kill_and_g
 
     assert before == after == sorted(resumed["receipts"])
     assert {one["name"]: one["stuck"] for one in shown["targets"] if one["stuck"]} == {"stock.compensate": 12}
+    assert 'fanout_stuck{route="shop/order",target="stock.compensate"} 12\n' in page
     assert (resumed["remaining"], left) == (False, [])
     assert services.asked.count("refunds") == services.asked.count("audit") == 12
     assert all(one["settled"] for one in became)

@@ -126,6 +126,20 @@ def test_a_saga_that_fails_is_undone_in_reverse() -> None:
     assert order[6:] == ["payment.compensate", "finally.audit"]
 
 
+def test_what_went_beside_each_other_is_undone_beside_each_other() -> None:
+    took = status(200, 0.5)
+    world = World(saga(), behaving(shipping=NO, stock__compensate=took, courier__compensate=took))
+
+    world.live(one_event)
+
+    first, second, last = (one for one in world.history.sent if one.target.endswith(".compensate"))
+    assert {first.target, second.target} == {"stock.compensate", "courier.compensate"}
+    assert first.ended is not None
+    assert second.ended is not None
+    assert second.at < first.ended
+    assert last.at >= max(first.ended, second.ended)
+
+
 def test_what_was_refused_clearly_is_not_undone() -> None:
     world = World(saga(), behaving(stock=NO))
 
