@@ -1,12 +1,18 @@
 """How pods run: hardened, probed, ended gently, and with what the values add."""
 
+import re
+from pathlib import Path
+
 import pytest
+import yaml
 
 from fanout_dispatcher.cli.run import run
 from fanout_dispatcher.cli.send import send
 from fanout_dispatcher.parts import GRACE
 from fanout_operator.main import main as operator
-from tests.chart.render import MATRIX, containers, flags, one, pods, rendered, workloads
+from scripts.chart import README
+from tests.chart.render import CHART, MATRIX, containers, flags, one, pods, rendered, workloads
+from tests.harness.helm import helm
 
 
 @pytest.mark.parametrize("values", MATRIX)
@@ -20,6 +26,42 @@ def test_every_pod_passes_pod_security_restricted(values: str) -> None:
                 "readOnlyRootFilesystem": True,
                 "capabilities": {"drop": ["ALL"]},
             }
+
+
+def test_null_takes_a_field_out_of_a_security_context_as_openshift_wants_it(tmp_path: Path) -> None:
+    """README.md's values: OpenShift's restricted SCC refuses any number that is not of the namespace's own range."""
+    (block,) = re.findall(r"```yaml\n(operator:.*?)```", README.read_text(), re.DOTALL)
+    (tmp_path / "values.yaml").write_text(block)
+    text = helm("template", "fanout", str(CHART), f"--values={tmp_path / 'values.yaml'}")
+
+    found = pods(tuple(document for document in yaml.safe_load_all(text) if document))
+
+    assert len(found) == 3
+    for pod in found.values():
+        assert pod["spec"]["securityContext"] == {
+            "runAsNonRoot": True,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }
+
+
+def test_each_component_has_security_contexts_of_its_own_or_none() -> None:
+    documents = rendered(
+        "operator.podSecurityContext.runAsUser=1000",
+        "operator.containerSecurityContext=null",
+        "dispatcher.podSecurityContext=null",
+        "dispatcher.containerSecurityContext.seLinuxOptions.level=s0",
+    )
+    operator, dispatcher = (workloads(documents)[f"fanout-{one}"]["spec"] for one in ("operator", "dispatcher"))
+    test = one(documents, "Pod", "fanout-test")
+
+    assert operator["securityContext"]["runAsUser"] == 1000
+    assert "securityContext" not in operator["containers"][0]
+    assert "securityContext" not in dispatcher
+    assert "securityContext" not in test["spec"], "it is the dispatcher's image"
+    for container in (*dispatcher["containers"], *containers(test)):
+        assert container["securityContext"]["seLinuxOptions"] == {"level": "s0"}
+        assert container["securityContext"]["readOnlyRootFilesystem"] is True
 
 
 @pytest.mark.parametrize("values", MATRIX)

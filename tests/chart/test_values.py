@@ -19,6 +19,8 @@ FREE = {  # Kubernetes' own objects, which the API server checks, and maps of an
     "namespaceSelector",
     "podSelector",
     "ipBlock",
+    "podSecurityContext",
+    "containerSecurityContext",
     "extraEnv[]",
     "extraVolumes[]",
     "extraVolumeMounts[]",

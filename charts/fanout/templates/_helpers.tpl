@@ -72,24 +72,6 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- end -}}
 {{- end -}}
 
-{{- /* Pod Security "restricted". */ -}}
-{{- define "fanout.pod.security" -}}
-runAsNonRoot: true
-runAsUser: 65532
-runAsGroup: 65532
-fsGroup: 65532
-fsGroupChangePolicy: OnRootMismatch
-seccompProfile:
-  type: RuntimeDefault
-{{- end -}}
-
-{{- define "fanout.container.security" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
-capabilities:
-  drop: [ALL]
-{{- end -}}
-
 {{- /* Where pods go, and with which images. Call with (list . "operator"). */ -}}
 {{- define "fanout.pod.placement" -}}
 {{- $top := index . 0 -}}
