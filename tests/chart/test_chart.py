@@ -53,6 +53,19 @@ def test_the_operator_finds_the_dispatchers_by_the_services_that_the_chart_makes
     assert dispatcher["spec"]["serviceName"] == "mine-fanout-report"
 
 
+def test_the_data_service_is_of_the_type_that_the_values_say_and_only_it() -> None:
+    outside = one(rendered(values="everything"), "Service", "fanout")["spec"]
+    node = one(rendered("dispatcher.service.type=NodePort"), "Service", "fanout")["spec"]
+
+    assert (outside["type"], outside["ports"][0]["nodePort"]) == ("LoadBalancer", 30080)
+    assert outside["externalTrafficPolicy"] == "Local"
+    assert outside["loadBalancerClass"] == "example.com/nlb"
+    assert outside["loadBalancerSourceRanges"] == ["203.0.113.0/24"]
+    assert (node["type"], set(node)) == ("NodePort", {"type", "selector", "ports"})
+    for behind in ("fanout-admin", "fanout-report"):
+        assert "type" not in one(rendered(values="everything"), "Service", behind)["spec"]
+
+
 def test_the_operators_token_for_the_report_is_of_the_reports_audience() -> None:
     (volume,) = [
         each for each in workloads(rendered())["fanout-operator"]["spec"]["volumes"] if each["name"] == "report"
@@ -115,10 +128,39 @@ def test_certificates_of_cert_manager_are_for_the_report_service_and_where_the_p
         )
 
 
-@pytest.mark.parametrize(("kind", "values"), [("NetworkPolicy", "everything"), ("PodMonitor", "everything")])
-def test_what_is_switched_off_is_not_there(kind: str, values: str) -> None:
-    assert kind in kinds(rendered(values=values))
+@pytest.mark.parametrize("kind", ["NetworkPolicy", "PodMonitor", "Ingress", "HTTPRoute"])
+def test_what_is_switched_off_is_not_there(kind: str) -> None:
+    assert kind in kinds(rendered(values="everything"))
     assert kind not in kinds(rendered())
+
+
+@pytest.mark.parametrize("kind", ["Ingress", "HTTPRoute"])
+def test_a_proxy_in_front_leads_to_the_data_service_by_the_names_and_paths_that_are_let_in(kind: str) -> None:
+    documents = rendered(values="everything")
+    spec = one(documents, kind, "fanout")["spec"]
+    port = one(documents, "Service", "fanout")["spec"]["ports"][0]["port"]
+
+    if kind == "Ingress":
+        hosts = [rule["host"] for rule in spec["rules"]]
+        paths = [path for rule in spec["rules"] for path in rule["http"]["paths"]]
+        backends = [each["backend"]["service"] for each in paths]
+        assert (spec["ingressClassName"], spec["tls"][0]["secretName"]) == ("nginx", "events-tls")
+        assert hosts == ["events.example.com", "*.events.example.com"]
+        assert [each["path"] for each in paths] == ["/shop", "/-/events"] * 2
+        assert {(each["name"], each["port"]["number"]) for each in backends} == {("fanout", port)}
+    else:
+        (rule,) = spec["rules"]
+        assert spec["parentRefs"] == [{"name": "public", "namespace": "gateways", "sectionName": "https"}]
+        assert spec["hostnames"] == ["events.example.com"]
+        assert [each["path"]["value"] for each in rule["matches"]] == ["/shop", "/-/events"]
+        assert rule["backendRefs"] == [{"name": "fanout", "port": port}]
+
+
+def test_an_ingress_of_any_name_has_one_rule_without_a_host() -> None:
+    (rule,) = one(rendered("dispatcher.ingress.enabled=true"), "Ingress", "fanout")["spec"]["rules"]
+
+    assert set(rule) == {"http"}
+    assert [each["path"] for each in rule["http"]["paths"]] == ["/"]
 
 
 @pytest.mark.parametrize("component", ["operator", "dispatcher"])

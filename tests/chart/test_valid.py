@@ -8,7 +8,8 @@ from tests.chart.render import CHART, MATRIX, rendered
 from tests.harness.helm import helm
 
 VERSIONS = ("1.30", "1.35", "1.37")  # the oldest that Chart.yaml takes, the tests' API server's, the newest
-OTHERS = {"CustomResourceDefinition", "FanoutRoute", "Certificate", "PodMonitor"}  # no schemas of Kubernetes' own
+# No schemas of Kubernetes' own.
+OTHERS = {"CustomResourceDefinition", "FanoutRoute", "Certificate", "HTTPRoute", "PodMonitor"}
 
 
 @pytest.mark.parametrize("values", MATRIX)
@@ -31,7 +32,7 @@ def test_every_object_tells_whose_it_is(values: str) -> None:
 
 
 def test_the_matrix_is_what_lies_beside_the_chart() -> None:
-    assert {f"{one}-values.yaml" for one in MATRIX} == {file.name for file in (CHART / "ci").iterdir()}
+    assert {f"{values}-values.yaml" for values in MATRIX} == {file.name for file in (CHART / "ci").iterdir()}
 
 
 def test_the_oldest_version_is_the_one_that_the_chart_names() -> None:
