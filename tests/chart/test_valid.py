@@ -4,7 +4,8 @@ import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
 
-from tests.chart.render import CHART, MATRIX, rendered
+from fanout_crds.schema import NAME
+from tests.chart.render import CHART, MATRIX, one, rendered
 from tests.harness.helm import helm
 
 VERSIONS = ("1.30", "1.35", "1.37")  # the oldest that Chart.yaml takes, the tests' API server's, the newest
@@ -39,6 +40,15 @@ def test_the_oldest_version_is_the_one_that_the_chart_names() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
 
     assert chart["kubeVersion"] == f">={VERSIONS[0]}.0-0"
+
+
+def test_the_chart_tells_catalogues_which_kind_it_brings() -> None:
+    told = yaml.safe_load((CHART / "Chart.yaml").read_text())["annotations"]["artifacthub.io/crds"]
+    spec = one(rendered(), "CustomResourceDefinition", NAME)["spec"]
+
+    assert [(each["kind"], each["name"], each["version"]) for each in yaml.safe_load(told)] == [
+        (spec["names"]["kind"], NAME, version["name"]) for version in spec["versions"]
+    ]
 
 
 def test_it_passes_lint_with_warnings_as_errors() -> None:

@@ -3,6 +3,7 @@
 import json
 from base64 import b64decode
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,24 @@ def test_an_upgrade_keeps_the_certificate_and_the_token(cluster: ApiServer) -> N
 
     assert after == before
     assert len(b64decode(after["fanout-admin-token"]["token"])) == 40
+
+
+def test_an_upgrade_makes_a_certificate_of_more_than_a_year_anew(cluster: ApiServer, tmp_path: Path) -> None:
+    before = get(cluster, "secret", "fanout-report-tls")
+    made = datetime.fromisoformat(before["metadata"]["annotations"]["fanout.dev/made"])
+    cluster.kubectl(
+        "annotate", "secret", "fanout-report-tls", f"--namespace={NAMESPACE}", "--overwrite",
+        f"fanout.dev/made={(made - timedelta(days=366)).isoformat()}",
+    )  # fmt: skip
+    helm(
+        "upgrade", "fanout", str(CHART), f"--namespace={NAMESPACE}", "--force-conflicts", kubeconfig=cluster.kubeconfig
+    )  # fmt: skip
+    after = get(cluster, "secret", "fanout-report-tls")
+    host = f"fanout-report.{NAMESPACE}.svc"
+
+    assert not set(after["data"].values()) & set(before["data"].values())
+    assert datetime.fromisoformat(after["metadata"]["annotations"]["fanout.dev/made"]) >= made
+    assert presented(after["data"], host, tmp_path) == (("DNS", host),)
 
 
 def test_the_certificate_is_the_report_services_own(cluster: ApiServer, tmp_path: Path) -> None:
