@@ -225,12 +225,16 @@ class ApiServer:
         path.write_text(yaml.safe_dump(content))
 
 
+SHOWN: typing.Final = 2_000  # characters of what kubectl said that an error repeats
+
+
 class KubectlError(Exception):
     """kubectl said no; `stderr` has its words."""
 
     def __init__(self, args: Sequence[str], status: int, stderr: str) -> None:
         """Keep what was asked and what was answered."""
-        super().__init__(f"kubectl {' '.join(args)}: exit {status}: {stderr}")
+        shown = stderr if len(stderr) <= SHOWN else f"{stderr[:SHOWN]} …"  # it may echo the whole CRD
+        super().__init__(f"kubectl {' '.join(args)}: exit {status}: {shown}")
         self.stderr = stderr
 
 
