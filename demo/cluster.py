@@ -65,7 +65,7 @@ async def demo(show: Show, ledger: Ledger) -> None:
 async def _prepare(kube: Kube) -> None:
     await kube.shown("apply", "-f", CRD)
     # A template, not a JSONPath: at first there are no conditions, and a filter over none is an error.
-    established = "go-template={{range .status.conditions}}{{if eq .type \"Established\"}}{{.status}}{{end}}{{end}}"
+    established = 'go-template={{range .status.conditions}}{{if eq .type "Established"}}{{.status}}{{end}}{{end}}'
     await kube.until("True", "get", "crd", "fanoutroutes.fanout.dev", "-o", established)
     for namespace in (NAMESPACE, "shop"):
         await kube.quietly("create", "namespace", namespace)

@@ -15,6 +15,7 @@ import secrets
 import ssl
 import subprocess
 import time
+import typing
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
