@@ -54,7 +54,7 @@ scanner: install  ## Install checkov, which scans the chart, into that cache (a 
 crd: install  ## Write the CRD and docs/api.md from their types
 	$(PYTHON_ENV) -m fanout_crds.generate
 
-chart: install binaries  ## Write what is made from the chart: its table of values, the kustomize base
+chart: install binaries  ## Write what is made for and from the chart: dashboard, table of values, kustomize base
 	$(PYTHON_ENV) -m scripts.chart
 
 dist: install binaries  ## Write dist/install.yaml for `kubectl apply -f`; IMAGE=registry.example.com/fanout:0.1.0 names yours

@@ -1,7 +1,7 @@
-"""`make chart` writes what is made from the chart: the table of values in its README, and the kustomize base.
+"""`make chart` writes what is made for the chart and from it: its dashboard, its table of values, the kustomize base.
 
 The table is in the style of helm-docs: a value is a comment that begins with "--", the key below it, and its default.
-A mapping with such a comment is one value, one without is a heading of those below it. Tests hold both files to this.
+A mapping with such a comment is one value, one without is a heading of those below it. Tests hold all files to this.
 """
 
 import json
@@ -10,10 +10,12 @@ import typing
 
 import yaml
 
+from scripts.dashboard import dashboard
 from scripts.manifests import BASE, CHART, base
 
 VALUES: typing.Final = CHART / "values.yaml"
 README: typing.Final = CHART / "README.md"
+DASHBOARD: typing.Final = CHART / "dashboards" / "fanout.json"
 TABLE: typing.Final = re.compile(r"^\| Key \| Type \|.*?(?=^(?!\|))", re.MULTILINE | re.DOTALL)
 TYPES: typing.Final = {"str": "string", "int": "int", "bool": "bool", "seq": "list", "map": "object", "null": "string"}
 
@@ -38,7 +40,8 @@ def table(text: str) -> str:
 
 
 def main() -> None:
-    """Write both."""
+    """Write all three."""
+    DASHBOARD.write_text(dashboard(), encoding="utf-8")
     README.write_text(TABLE.sub(lambda _: table(VALUES.read_text()), README.read_text()))
     BASE.write_text(base(), encoding="utf-8")
 

@@ -128,7 +128,7 @@ def test_certificates_of_cert_manager_are_for_the_report_service_and_where_the_p
         )
 
 
-@pytest.mark.parametrize("kind", ["NetworkPolicy", "PodMonitor", "Ingress", "HTTPRoute"])
+@pytest.mark.parametrize("kind", ["NetworkPolicy", "PodMonitor", "PrometheusRule", "Ingress", "HTTPRoute", "ConfigMap"])
 def test_what_is_switched_off_is_not_there(kind: str) -> None:
     assert kind in kinds(rendered(values="everything"))
     assert kind not in kinds(rendered())

@@ -10,7 +10,7 @@ from tests.harness.helm import helm
 
 VERSIONS = ("1.30", "1.35", "1.37")  # the oldest that Chart.yaml takes, the tests' API server's, the newest
 # No schemas of Kubernetes' own.
-OTHERS = {"CustomResourceDefinition", "FanoutRoute", "Certificate", "HTTPRoute", "PodMonitor"}
+OTHERS = {"CustomResourceDefinition", "FanoutRoute", "Certificate", "HTTPRoute", "PodMonitor", "PrometheusRule"}
 
 
 @pytest.mark.parametrize("values", MATRIX)

@@ -42,7 +42,9 @@ class Metrics:
         """
         meters = prometheus_client.CollectorRegistry()
         held = len(self._holder.held()) if self._holder else 0
-        meters.register(Meters(self._port, self._desk.journal_meters(), refused=self._desk.refused(), held=held))
+        ready = self._desk.readiness() is None
+        journals = self._desk.journal_meters()
+        meters.register(Meters(self._port, journals, ready=ready, refused=self._desk.refused(), held=held))
         yield prometheus_client.generate_latest(meters)
         yield prometheus_client.generate_latest(self._process)
         for pieces in (
@@ -57,15 +59,17 @@ class Meters(Collector):
     """Plain counters that a process has once, as metric families."""
 
     def __init__(
-        self, port: PortMeter, journals: typing.Mapping[str, JournalMeter], *, refused: int, held: int
+        self, port: PortMeter, journals: typing.Mapping[str, JournalMeter], *, ready: bool, refused: int, held: int
     ) -> None:
         self._port = port
         self._journals = journals
+        self._ready = ready
         self._refused = refused
         self._held = held
 
     def collect(self) -> typing.Iterator[Metric]:
         """Every family."""
+        yield GaugeMetricFamily("fanout_ready", "1 while events can be accepted and committed.", self._ready)
         yield GaugeMetricFamily("fanout_routes_refused", "Routes whose newest plan is not in force.", self._refused)
         yield GaugeMetricFamily("fanout_routes_held", "Routes that stay because many vanished at once.", self._held)
         yield from _ingress(self._port)

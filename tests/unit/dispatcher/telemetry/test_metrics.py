@@ -69,6 +69,14 @@ def test_routes_whose_newest_plan_is_not_in_force_are_counted() -> None:
     assert b"\nfanout_routes_refused 1.0\n" in b"".join(Metrics(desk).page())
 
 
+def test_it_says_whether_events_can_be_taken_as_readiness_does() -> None:
+    desk = FakeDesk()
+
+    assert b"\nfanout_ready 1.0\n" in b"".join(Metrics(desk).page())
+    desk.why = "the journal cannot commit: disk full"
+    assert b"\nfanout_ready 0.0\n" in b"".join(Metrics(desk).page())
+
+
 def test_lanes_count_attempts_retries_and_the_dead_by_reason() -> None:
     payment = lane(delivered=4, failed={"503": 2, "Timeout": 1}, retried=3, dead={"Expired": 1}, replayed=1)
     payment.dropped = {"DropOldest": 2}
