@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.chart.render import CHART
+from tests.chart.render import CHART, rendered
+from tests.chart.test_valid import OTHERS
 from tests.controlplane.certificates import presented
 from tests.controlplane.installed import established
 from tests.harness.apiserver import ApiServer, running
@@ -74,6 +75,20 @@ def test_the_certificate_is_the_report_services_own(cluster: ApiServer, tmp_path
     host = f"fanout-report.{NAMESPACE}.svc"
 
     assert presented(data, host, tmp_path) == (("DNS", host),)
+
+
+@pytest.mark.parametrize("values", ["everything", "own"])
+def test_what_values_switch_on_is_taken_by_the_api_server(cluster: ApiServer, values: str) -> None:
+    """It knows more than schemas do: which fields a Service's type has, say."""
+    documents = rendered(release=values, values=values)
+    known = [each for each in documents if each["kind"] not in OTHERS | {"Pod"}]  # a pod wants its ServiceAccount first
+
+    said = cluster.kubectl(
+        "apply", "--server-side", "--dry-run=server", "-f", "-",
+        input=json.dumps({"apiVersion": "v1", "kind": "List", "items": known}),
+    )  # fmt: skip
+
+    assert len(said.splitlines()) == len(known)
 
 
 def test_uninstalling_leaves_the_definition_and_with_it_the_routes(cluster: ApiServer) -> None:
