@@ -109,6 +109,7 @@ def compile(route: FanoutRoute, installation: Installation, refs: Refs, revision
     listen.check(made, _numbered(route), faults)
     _check_caches(made, faults)
     faults.check()
+    made = msgspec.structs.replace(made, needs=plan.needs(made))
     everybody = [*resolved, *(one for _, _, one, _ in behind)]
     credentials = {handle: value for one in everybody for handle, value in one.credentials.items()}
     credentials |= source.credentials

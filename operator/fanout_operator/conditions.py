@@ -94,9 +94,15 @@ def programmed(finding: Finding, view: View) -> Condition:
         return _condition("Programmed", "False", say("LastGoodPlan", generation=finding.in_force.generation))
     if view.empty:
         return _condition("Programmed", "Unknown", say("NoDispatcher"))
-    for name, report in view.reports:
-        if report and report.refused and report.revision != finding.in_force.revision:
-            return _condition("Programmed", "False", say("PlanRefused", dispatcher=name, why=report.refused))
+    refused = {
+        name: report.refused
+        for name, report in view.reports
+        if report and report.refused and report.revision != finding.in_force.revision
+    }
+    if refused:
+        why = next(iter(refused.values()))
+        agreed = some(name for name, one in refused.items() if one == why)
+        return _condition("Programmed", "False", say("PlanRefused", dispatchers=agreed, why=why))
     waiting = [name for name, report in view.reports if report is None or report.revision != finding.in_force.revision]
     if waiting:
         return _condition("Programmed", "False", say("Waiting", dispatchers=some(waiting)))

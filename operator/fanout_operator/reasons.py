@@ -41,7 +41,7 @@ REASONS: typing.Final[Mapping[str, str]] = {
     "Pending": "the dispatchers have not reported yet",
     "Waiting": "not yet running this revision: {dispatchers}",
     "DispatcherSilent": "ready but not reporting for {seconds:g} seconds: {dispatchers}",
-    "PlanRefused": "{dispatcher} refused this revision: {why}",
+    "PlanRefused": "{dispatchers} refused this revision: {why}",
     "LastGoodPlan": "the spec is not accepted; the plan of generation {generation} stays in force",
     "NoPlan": "the spec is not accepted and there is no earlier plan",
     # Ready

@@ -25,8 +25,9 @@ class Dispatcher:
         self.port, self.admin, self.report = free_ports(3)
         kubeconfig = fanout.server.kubeconfig_for(fanout.namespace, "fanout-dispatcher")
         self.log = data / "dispatcher.log"
+        self.by = by
         self._command = [
-            *by, str(BIN / "fanout"), "run", "--plans=kubernetes", f"--class-name={fanout.class_name}",
+            str(BIN / "fanout"), "run", "--plans=kubernetes", f"--class-name={fanout.class_name}",
             f"--namespace={fanout.namespace}", f"--kubeconfig={kubeconfig}", f"--data={data}", "--allow-loopback",
             f"--listen=127.0.0.1:{self.port}", f"--admin=127.0.0.1:{self.admin}", f"--report=127.0.0.1:{self.report}",
             *flags,
@@ -35,7 +36,7 @@ class Dispatcher:
     @contextmanager
     def running(self) -> Iterator[None]:
         """Run it until the block ends."""
-        process = spawn(self._command, self.log, {**os.environ, "KUBECONFIG": os.devnull})
+        process = spawn([*self.by, *self._command], self.log, {**os.environ, "KUBECONFIG": os.devnull})
         try:
             yield
             assert process.poll() is None, f"the dispatcher ended:\n{tail(self.log)}"

@@ -4,6 +4,7 @@ tests/skew knows what each side reads of the other's lines and plans; here they 
 in the minutes of an upgrade, and for as long as one is taken back.
 """
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from queue import Queue
 import pytest
 
 from tests.controlplane.dispatcher import Dispatcher
-from tests.controlplane.installed import PROGRAM, Installation, Operator, running_operator
+from tests.controlplane.installed import PROGRAM, Installation, Operator, condition, running_operator
 from tests.controlplane.manifests import secret
 from tests.controlplane.targets import target
 from tests.harness.previous import ROOT, previous
@@ -22,6 +23,7 @@ CONTRACT = ("crds/fanout_crds/plan", "crds/fanout_crds/report.py")
 BEARER = {"bearer": {"secretRef": {"name": "mail", "key": "token"}}}
 
 Program = tuple[str, ...]
+OLDER: Program = (sys.executable, "-m", "tests.support.older_dispatcher", "dependsOn")
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +82,34 @@ def test_this_dispatcher_carries_out_what_the_operator_before_wrote_and_goes_on_
             fanout.one_more(namespace)
             fanout.status(namespace, "orders", Ready="True", Healthy="True")
             delivers(dispatcher, namespace, got, "first")
+
+
+def test_what_an_older_dispatcher_would_carry_out_wrongly_it_refuses_and_takes_once_it_is_upgraded(
+    fanout: Installation, namespace: str, tmp_path: Path
+) -> None:
+    dispatcher = Dispatcher(fanout, tmp_path, by=OLDER)
+    with target() as (url, got), operator_of(fanout, dispatcher):
+        first = {"name": "first", "url": url}
+        steps = (first, {"name": "then", "url": url, "dependsOn": ["first"]})
+        with dispatcher.running():
+            fanout.apply(fanout.route(namespace, "orders", first))
+            fanout.status(namespace, "orders", Ready="True")
+            fanout.apply(fanout.route(namespace, "orders", *steps), fanout.route(namespace, "new", *steps))
+            refused = fanout.status(namespace, "orders", Programmed="False/PlanRefused", Ready="False/PlanRefused")
+            fanout.status(namespace, "new", Programmed="False/PlanRefused")
+            new = dispatcher.post(f"/{namespace}/new")
+            dispatcher.post(f"/{namespace}/orders")
+            got.get(timeout=10)
+        by_the_plan_before = got.qsize()
+        dispatcher.by = ()
+        with dispatcher.running():
+            for name in ("orders", "new"):
+                fanout.status(namespace, name, Ready="True")
+                dispatcher.post(f"/{namespace}/{name}")
+                got.get(timeout=10), got.get(timeout=10)
+
+    says = condition(refused, "Programmed")["message"]
+    assert f"127.0.0.1:{dispatcher.report} refused this revision" in says
+    assert "upgrade this dispatcher first: the plan needs dependsOn, which it does not know" in says
+    assert refused["programmedGeneration"] == 1
+    assert (new.status_code, by_the_plan_before) == (404, 0)

@@ -10,11 +10,14 @@ import pytest
 from fanout_crds import plan, report
 from fanout_crds.compile import Installation, Refs
 from fanout_crds.compile import compile as compile_route
+from fanout_crds.manifests import load
+from fanout_crds.plan import features
 from fanout_crds.route import parse
 from tests.skew import plan_before, report_before
 from tests.unit.crds.corpus import changed, good
 
 HERE = pathlib.Path(__file__).parent
+EXAMPLES = HERE.parents[1] / "examples"
 POLICY = "spec.targets[0].policy"
 Json = dict[str, typing.Any]
 
@@ -67,15 +70,33 @@ def test_the_version_before_reads_the_plan_of_today() -> None:
     [
         (f"{POLICY}.rateLimit", {"requests": 5, "per": "1s"}),
         (f"{POLICY}.bulkhead.adaptive", {"min": 1, "initial": 2, "max": 4}),
-        ("spec.targets[0].delay", "5s"),
         (f"{POLICY}.hedge", {"delay": "50ms"}),
         ("spec.accept.rateLimit", {"requests": 5}),
-        ("spec.accept.idempotency", {}),
-        ("spec.accept.batches", "Accept"),
     ],
 )
 def test_the_version_before_carries_out_a_route_without_what_it_does_not_know(at: str, value: object) -> None:
-    assert plan_before.decode(plan.encode(today(at, value))).targets[0].url == today().targets[0].url
+    made = today(at, value)
+
+    assert made.needs == ()
+    assert plan_before.decode(plan.encode(made)).targets[0].url == today().targets[0].url
+
+
+def test_a_route_is_refused_where_what_is_not_known_would_be_left_out_of_it_and_wrong_without(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without dependsOn the saga of the examples would do all its steps at once, without compensate undo none."""
+    (saga,) = load([EXAMPLES / "09-saga"]).routes
+    made = compile_route(saga.route, Installation(), Refs(), "r1").plan
+
+    assert made.needs == ("compensate", "dependsOn", "finally")
+    for name in made.needs:
+        monkeypatch.setattr(features, "KNOWN", plan.KNOWN - {name})
+        with pytest.raises(plan.UnknownFeature, match=f"upgrade this dispatcher first: the plan needs {name}, which"):
+            plan.decode(plan.encode(made))
+
+
+def test_what_came_later_and_would_be_wrong_to_leave_out_is_in_no_plan_of_the_version_before() -> None:
+    assert plan.needs(plan.decode((HERE / "plan_before.json").read_bytes())) == ()
 
 
 @pytest.mark.parametrize(

@@ -5,15 +5,17 @@ inclusive ranges. Secrets are not: a target names a *handle*, and the credential
 may be logged, kept in the journal and shown to people.
 
 The format is versioned. A field that came later has a default, by which a plan without it is carried out as before, and
-a dispatcher of the version before carries out a plan without the fields it does not know; what cannot be said that way
-is a new format. A dispatcher reads this format and the one before; one it does not know is refused for that route only,
-and so is a word that it does not know, such as the type of a backoff. A revision is random, never a hash: a hash of a
-plan would let a reader test guesses of what is secret.
+a dispatcher of the version before carries out a plan without the fields it does not know, unless the plan says that it
+`needs` them; what cannot be said that way is a new format. A dispatcher reads this format and the one before. A format,
+a need or a word that it does not know, such as the type of a backoff, is refused for that route only. A revision is
+random, never a hash: a hash of a plan would let a reader test guesses of what is secret.
 """
 
 from fanout_crds.plan.door import AcceptRate as AcceptRate
 from fanout_crds.plan.door import Idempotency as Idempotency
 from fanout_crds.plan.door import Respond as Respond
+from fanout_crds.plan.features import KNOWN as KNOWN
+from fanout_crds.plan.features import needs as needs
 from fanout_crds.plan.outbox import PostgresOutbox as PostgresOutbox
 from fanout_crds.plan.policy import Adaptive as Adaptive
 from fanout_crds.plan.policy import Backoff as Backoff
@@ -43,6 +45,7 @@ from fanout_crds.plan.target import Value as Value
 from fanout_crds.plan.wire import FORMAT as FORMAT
 from fanout_crds.plan.wire import READABLE as READABLE
 from fanout_crds.plan.wire import Credentials as Credentials
+from fanout_crds.plan.wire import UnknownFeature as UnknownFeature
 from fanout_crds.plan.wire import UnknownFormat as UnknownFormat
 from fanout_crds.plan.wire import decode as decode
 from fanout_crds.plan.wire import encode as encode

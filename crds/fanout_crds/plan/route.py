@@ -45,6 +45,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     behind: tuple[Behind, ...] = ()
     postgres_outbox: PostgresOutbox | None = None
     methods: tuple[Method, ...] = ("POST",)
+    needs: tuple[str, ...] = ()  # what a dispatcher must know to carry it out (features.py), sorted
 
     @property
     def claim(self) -> str:

@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import pytest
 
 from fanout_crds import plan
@@ -34,6 +35,21 @@ def test_a_format_of_the_future_is_refused_in_words() -> None:
 
     with pytest.raises(plan.UnknownFormat, match=r"format 9 is not one this dispatcher reads \(1\): upgrade"):
         plan.decode(json.dumps(document))
+
+
+def test_a_plan_that_needs_what_is_not_known_is_refused_with_its_names_whatever_else_is_in_it() -> None:
+    needs = {"needs": ["teleport", "when", "zeal"], "targets": "something new"}
+    document = json.loads(plan.encode(some_plan())) | needs
+
+    says = "^upgrade this dispatcher first: the plan needs teleport, zeal, which it does not know$"
+    with pytest.raises(plan.UnknownFeature, match=says):
+        plan.decode(json.dumps(document))
+
+
+def test_a_plan_that_needs_what_is_known_is_read() -> None:
+    made = msgspec.structs.replace(some_plan(), needs=tuple(sorted(plan.KNOWN)))
+
+    assert plan.decode(plan.encode(made)) == made
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": "1"}', '{"format": 1}', "\xff"])

@@ -104,6 +104,13 @@ def test_that_another_installation_serves_it_too_waits_for_a_person_and_is_told_
     assert said(twice, view(runs()))["Ready"] == "True/Ready"
 
 
+def test_a_refusal_names_everybody_who_says_the_same_so_that_each_can_be_upgraded() -> None:
+    seen = view(runs("r1", refused="too old"), runs(), runs("", refused="too old"), runs("r1", refused="too small"))
+    (said,) = (one for one in conditions(GOOD, seen) if one.type == "Programmed")
+
+    assert said.message == "d0, d2 refused this revision: too old"
+
+
 def test_a_service_with_nobody_there_resolves_with_a_warning_and_what_does_not_resolve_is_told_first() -> None:
     nobody = msgspec.structs.replace(GOOD, without_endpoints=(("crm", "shop/crm"),))
     missing = (("mail", Unresolved("SecretNotFound", "there is no Secret shop/mail")),)
