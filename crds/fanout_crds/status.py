@@ -4,13 +4,16 @@ Conditions are the standard ones of Kubernetes (KEP-1623). The counters at the t
 every dispatcher; they are coarse on purpose (metrics are exact).
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
 from fanout_crds.kinds import Enum, Integer, Text
 from fanout_crds.objects import ListOf, Object
 from fanout_crds.report import CircuitWord
+
+MOST_TARGETS: Final = 200  # of a route's 64: each may have one that stands in or undoes, and there are callbacks
+LONGEST_NAME: Final = 80  # characters of a target's name, with what it is told apart by behind the dot
 
 Truth = Literal["True", "False", "Unknown"]
 Circuit = Literal[CircuitWord, "Unknown"]
@@ -54,7 +57,7 @@ class TargetStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     name: Annotated[
         str,
-        Text(what="a target's name", longest=80),
+        Text(what="a target's name", longest=LONGEST_NAME),
         "Name of the target; with a dot in it that of a compensation or callback behind the targets.",
     ]
     circuit: Annotated[
@@ -104,7 +107,9 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     dead_letters: Annotated[int | None, _count, "Dead letters kept for replay, all targets together."] = None
     open_circuits: Annotated[int | None, _count, "Targets whose circuit is open or half-open."] = None
     targets: Annotated[
-        tuple[TargetStatus, ...] | None, ListOf(item=Object(TargetStatus), most=200, key="name"), "Each target."
+        tuple[TargetStatus, ...] | None,
+        ListOf(item=Object(TargetStatus), most=MOST_TARGETS, key="name"),
+        "Each target.",
     ] = None
 
 

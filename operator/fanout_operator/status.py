@@ -1,6 +1,7 @@
 """What a route's status should be: a pure function of what was found, what dispatchers say, and what it is now.
 
-Until the fleet is complete, what was said about dispatchers is left as it stands.
+Until the fleet is complete, what was said about dispatchers is left as it stands. What is told of them is bounded as
+the definition of routes bounds it, whatever they report: a status that is refused tells of nothing.
 """
 
 import typing
@@ -8,6 +9,7 @@ from collections.abc import Mapping
 
 from fanout_crds.report import TargetReport
 from fanout_crds.schema import PENDING
+from fanout_crds.status import LONGEST_NAME, MOST_TARGETS
 from fanout_operator.conditions import (
     Condition,
     Finding,
@@ -85,8 +87,7 @@ def _dated(one: Condition, before: Reading, generation: int, now: str) -> Docume
 
 def _from_dispatchers(finding: Finding, view: View) -> Document:
     targets = {one.name: one for one in summed(view)}
-    behind = [name for name in targets if BEHIND in name]  # compensations and callbacks, which have their own lanes
-    names = [*finding.targets, *behind]
+    names = [*finding.targets, *filter(_behind, targets)][:MOST_TARGETS]
     known = [targets[name] for name in names if name in targets]
     found: Document = {
         "pending": coarse(sum(one.pending for one in known)),
@@ -96,6 +97,11 @@ def _from_dispatchers(finding: Finding, view: View) -> Document:
     }
     generation = programmed_generation(view)
     return found if generation is None else found | {"programmedGeneration": generation}
+
+
+def _behind(name: str) -> bool:
+    """Whether that is a compensation or callback, which have lanes of their own, and not just anything reported."""
+    return BEHIND in name and len(name) <= LONGEST_NAME
 
 
 def _target(name: str, report: TargetReport | None) -> Document:

@@ -107,6 +107,19 @@ def test_a_plan_that_a_dispatcher_refuses_is_not_programmed_and_says_why(
     assert "format 9" in condition(status, "Programmed")["message"]
 
 
+def test_a_dispatcher_that_reports_more_than_a_status_may_hold_does_not_keep_the_rest_from_being_told(
+    fanout: Installation, reports: Reports, namespace: str
+) -> None:
+    """Names are another process's word: a status that the API server refuses would tell of nothing at all."""
+    fanout.apply(fanout.route(namespace, "orders", CRM))
+    plan = fanout.plan(namespace, "orders")
+    behind = [{"name": "." * 100}, *({"name": f"crm.{number}"} for number in range(400))]
+    reports.run(plan | {"targets": plan["targets"] + behind})
+    status = fanout.status(namespace, "orders", Ready="True")
+
+    assert [one["name"] for one in status["targets"]][:2] == ["crm", "crm.0"]
+
+
 def test_a_missing_service_holds_its_target_until_it_appears(fanout: Installation, namespace: str) -> None:
     fanout.apply(fanout.route(namespace, "orders", CRM, PAYMENT))
     held = fanout.plan(namespace, "orders")

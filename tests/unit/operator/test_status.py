@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from fanout_crds.report import RouteReport, TargetReport
+from fanout_crds.status import LONGEST_NAME, MOST_TARGETS
 from fanout_operator.conditions import Finding, InForce
 from fanout_operator.fleet import View
 from fanout_operator.kube import Document
@@ -93,6 +94,16 @@ def test_a_targets_last_error_is_told_as_long_as_a_status_may_hold_it() -> None:
 
 
 OTHERS: Document = {"type": "example.com/Reviewed", "status": "True", "reason": "Seen", "message": ""}
+
+
+def test_of_a_report_no_more_is_told_than_a_status_may_hold() -> None:
+    names = ["crm.undo", "." * (LONGEST_NAME + 1), *(f"crm.{number}" for number in range(400))]
+    reports = tuple(TargetReport(name=name, pending=1) for name in names)
+    found = told(FINDING, View(complete=True, reports=(("d0", RouteReport(route=KEY, revision="r", targets=reports)),)))
+
+    shown = [one["name"] for one in found["targets"]]
+    assert (len(shown), shown[:3]) == (MOST_TARGETS, ["crm", "crm.undo", "crm.0"])
+    assert found["pending"] == 190, "coarse, of those that are shown"
 
 
 def test_conditions_of_other_controllers_stand_behind_ours() -> None:
