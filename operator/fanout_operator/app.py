@@ -233,6 +233,7 @@ class Operator:
             endpoints_came=self.status.wake,
             endpoints_went=self.status.lost_endpoints,
             endpoints_listed=lambda: self._reported(None),
+            service_deleted=self.status.removed,
         )
 
     def _make_reconciler(self) -> Reconciler:

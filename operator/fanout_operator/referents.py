@@ -22,12 +22,13 @@ PATIENCE: typing.Final = 5.0  # seconds a start waits for the list of EndpointSl
 
 
 class Hearers(typing.NamedTuple):
-    """Who is told. All but the last get the key of a route."""
+    """Who is told. The first three get the key of a route."""
 
     wake: Callable[[str], None]  # what it refers to is another
     endpoints_came: Callable[[str], None]  # a Service that it sends to has a ready endpoint again
     endpoints_went: Callable[[str], None]  # or has none any more
     endpoints_listed: Callable[[], None]
+    service_deleted: Callable[[str], None]  # gets the key of the Service, whoever uses it
 
 
 class Referents:
@@ -69,8 +70,10 @@ class Referents:
     # --- events -------------------------------------------------------------------------------------------------------
 
     def _changed(self, kind: Kind) -> Callable[[str, str | None, str | None], None]:
-        def changed(key: str, _before: str | None, _now: str | None) -> None:
+        def changed(key: str, _before: str | None, now: str | None) -> None:
             self._wake(thing_of(kind, key))
+            if kind is SERVICES and now is None:
+                self._hearers.service_deleted(key)
 
         return changed
 

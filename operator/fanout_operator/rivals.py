@@ -9,8 +9,8 @@ after the other, without end. So a status names the installation that it is of, 
 - whoever has claimed it lately already leaves it. So the incumbent keeps it, as it does a path.
 
 A claim that stands for a while is good: then the other installation is gone, and the rest of the status follows. Who
-left it asks again now and then. Nobody stops to carry out routes; what is at stake is only who tells of it. Pure; time
-is handed in.
+left it asks again now and then, or soon, once the Service that the other one is called by has been deleted. Nobody
+stops to carry out routes; what is at stake is only who tells of it. Pure; time is handed in.
 """
 
 import enum
@@ -22,6 +22,7 @@ import msgspec
 LATELY: typing.Final = 300.0  # seconds for which a claim is not repeated
 AGAIN: typing.Final = 600.0  # seconds after which whoever left a status to another asks again
 STANDS: typing.Final = 10.0  # seconds after which a claim is good
+ENDS: typing.Final = 10.0  # seconds that an operator may go on for once its installation's Services are deleted
 OVER: typing.Final = 2 * AGAIN  # seconds without a word of the other one, after which there is none
 
 
@@ -60,6 +61,7 @@ class Rivals:
         self._ours: set[str] = set()  # routes whose status had our name when it was last looked at
         self._claims: dict[str, Claim] = {}
         self._rivals: dict[str, Rival] = {}
+        self._removed: dict[str, float] = {}  # others, and from when on what they have may be claimed again
 
     def __repr__(self) -> str:
         return f"<Rivals of {self.us} contested={len(self._rivals)}>"
@@ -81,7 +83,10 @@ class Rivals:
         if key in self._ours:
             self._ours.discard(key)
             self._met(key, Rival(named, now))
-        if claim and now - claim.at < LATELY:
+        ended = self._removed.get(named)
+        if ended is not None and now < ended:
+            return Turn.LEAVE, ended - now
+        if ended is None and claim and now - claim.at < LATELY:
             return Turn.LEAVE, AGAIN
         return (Turn.CLAIM if answered else Turn.WRITE), 0.0
 
@@ -103,6 +108,17 @@ class Rivals:
         """How many routes another installation serves too."""
         return sum(self.of(key, now) is not None for key in tuple(self._rivals))
 
+    def removed(self, name: str, now: float) -> tuple[str, ...]:
+        """Another installation, if that is one, is being removed: the routes that it served too.
+
+        What it has may be claimed once its operator has ended; if that goes on all the same, it is a rival again.
+        """
+        keys = tuple(key for key, rival in self._rivals.items() if rival.name == name)
+        for key in keys:
+            del self._rivals[key]
+            self._removed[name] = now + ENDS
+        return keys
+
     def forget(self, key: str) -> None:
         """A route is gone, or not ours any more; what we claimed was."""
         self._ours.discard(key)
@@ -112,5 +128,6 @@ class Rivals:
     def _met(self, key: str, rival: Rival) -> None:
         known = self.of(key, rival.seen)
         self._rivals[key] = rival
+        self._removed.pop(rival.name, None)
         if known is None or known.name != rival.name:
             self._told(key, rival.name)

@@ -148,6 +148,14 @@ class StatusWriter:
         else:
             self.wake(key)
 
+    def removed(self, installation: str) -> None:
+        """An installation, if that was one, is being removed: what it told of our routes is ours to tell, soon."""
+        keys = self._rivals.removed(installation, asyncio.get_running_loop().time())
+        for key in keys:
+            self.wake(key)
+        if keys:
+            log.info("class.settled", rival=installation, routes=len(keys))
+
     def left(self, key: str) -> None:
         """A route went to another installation, which may not be there: what was said of it here holds no longer."""
         self._left.add(key)

@@ -84,6 +84,28 @@ def test_when_the_other_one_is_gone_a_route_is_taken_over(sides: tuple[Side, Sid
     first.operator.start()
 
 
+def test_one_that_is_removed_leaves_its_routes_to_the_other_within_seconds(
+    sides: tuple[Side, Side], namespace: str
+) -> None:
+    stays, goes = sides
+    stays.operator.stop()
+    goes.fanout.apply(goes.fanout.route(namespace, "orders", CRM))
+    goes.reports.run(goes.fanout.plan(namespace, "orders"))
+    goes.fanout.status(namespace, "orders", Ready="True")
+    stays.operator.start()
+    goes.fanout.status(namespace, "orders", Healthy="False/ClassContested")
+    stays.operator.says(f'"class.contested","route":"{namespace}/orders"')
+    goes.fanout.server.kubectl("delete", "service", "fanout-report", f"--namespace={goes.fanout.namespace}")
+    goes.operator.stop()
+    stays.operator.says("class.settled")
+    stays.reports.run(stays.fanout.plan(namespace, "orders"))
+    until(stays.fanout.server, ROUTES.path(namespace), _of(str(stays)), name="orders")
+    settled = stays.fanout.status(namespace, "orders", Ready="True", Healthy="True")
+
+    assert settled["installation"] == str(stays)
+    stays.operator.counts("fanout_operator_routes_contested", 0)
+
+
 def _programmed(items: list[Document]) -> bool:
     return bool(items[0]["status"].get("programmedGeneration") == 2)
 

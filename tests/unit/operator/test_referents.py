@@ -27,6 +27,7 @@ class Scene:
             endpoints_came=lambda route: self.told.put_nowait(f"came {route}"),
             endpoints_went=lambda route: self.told.put_nowait(f"went {route}"),
             endpoints_listed=lambda: None,
+            service_deleted=lambda service: self.told.put_nowait(f"deleted {service}"),
         )
         self.referents = Referents(self.cluster, namespaces, hearers, rng=rng())
         self.referents.dependants.set("shop/orders", frozenset({SERVICE, ANY_SECRET_OF_VAULT.thing}))
@@ -49,6 +50,17 @@ class Scene:
 def slice_(*, ready: bool) -> Document:
     metadata = {"name": "payment-x", "namespace": "shop", "labels": {"kubernetes.io/service-name": "payment"}}
     return {"metadata": metadata, "endpoints": [{"addresses": ["10.0.0.1"], "conditions": {"ready": ready}}]}
+
+
+async def test_that_a_service_is_deleted_is_told_whoever_uses_it() -> None:
+    scene = Scene()
+    async with scene.running():
+        service(scene.cluster, "nobodys")
+        service(scene.cluster, "payment")
+        first = await scene.told.get()
+        scene.cluster.remove(SERVICES, "shop", "nobodys")
+
+        assert (first, await scene.told.get()) == ("wake shop/orders", "deleted shop/nobodys")
 
 
 async def test_a_service_and_a_secret_wake_the_routes_that_use_them_and_no_others() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from fanout_operator.conditions import Finding, InForce
 from fanout_operator.kube import ROUTES, Document
-from fanout_operator.rivals import AGAIN, LATELY, OVER, STANDS, Rivals, Turn
+from fanout_operator.rivals import AGAIN, ENDS, LATELY, OVER, STANDS, Rivals, Turn
 from tests.sim import loop as virtual
 from tests.unit.operator.cluster import Cluster
 from tests.unit.operator.made import route
@@ -177,6 +177,55 @@ def test_when_one_of_the_two_is_gone_the_other_has_the_status_and_nothing_is_sai
         assert (taken, reason) == (THEM, "Waiting")
         assert two.reason("Healthy") == "Healthy"
         await _after(other)
+
+    _play(story())
+
+
+def test_once_the_other_one_is_being_removed_its_statuses_are_claimed_when_it_has_had_time_to_end() -> None:
+    ours, told = rivals()
+    ours.wrote(KEY, THEM, 0, whole=False)
+    ours.turn(KEY, THEM, answered=True, now=1)
+    nobodys, routes = ours.removed("shop/payment", 2), ours.removed(THEM, 2)
+
+    assert (nobodys, routes, ours.contested(2)) == ((), (KEY,), 0)
+    assert ours.turn(KEY, THEM, answered=True, now=3) == (Turn.LEAVE, ENDS - 1)
+    assert ours.turn(KEY, THEM, answered=True, now=2 + ENDS) == (Turn.CLAIM, 0)
+    assert told == [THEM]
+
+
+def test_one_that_goes_on_though_its_service_was_deleted_is_a_rival_again_and_nobody_fights() -> None:
+    ours, told = rivals()
+    ours.wrote(KEY, THEM, 0, whole=False)
+    ours.turn(KEY, THEM, answered=True, now=1)
+    ours.removed(THEM, 2)
+    ours.wrote(KEY, THEM, 2 + ENDS, whole=False)
+
+    assert ours.turn(KEY, THEM, answered=True, now=3 + ENDS) == (Turn.LEAVE, AGAIN)
+    assert (told, ours.contested(3 + ENDS)) == ([THEM, THEM], 1)
+
+
+@pytest.mark.parametrize("goes", [0, 1], ids=["who has the status", "who left it"])
+def test_when_one_of_the_two_is_removed_the_other_has_the_status_within_seconds_and_says_nothing_of_it(
+    goes: int,
+) -> None:
+    async def story() -> None:
+        two = Two()
+        for side in two.sides:
+            side.report("orders")
+        tasks = [asyncio.create_task(two.serve(two.sides[0]))]
+        await asyncio.sleep(1)
+        tasks.append(asyncio.create_task(two.serve(two.sides[1])))
+        await asyncio.sleep(STANDS + 5)
+        contested = two.reason("Healthy")
+        two.sides[1 - goes].writer.removed((US, THEM)[goes])
+        await asyncio.sleep(ENDS / 2)
+        await _after(tasks[goes])
+        await asyncio.sleep(ENDS + STANDS)
+
+        assert contested == "ClassContested"
+        assert (two.status["installation"], two.reason("Ready")) == ((US, THEM)[1 - goes], "Ready")
+        assert two.reason("Healthy") == "Healthy"
+        await _after(tasks[1 - goes])
 
     _play(story())
 
