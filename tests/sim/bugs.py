@@ -712,8 +712,8 @@ BUGS: typing.Final = (
         promise="P15",
         family="sagas",
         file=f"{ENGINE}/flow.py",
-        old="        if not any(_pending(states, place) for place in self._undo.values()):\n",
-        new="        if True:\n",
+        old="        if any(_pending(states, place) for place in self._undo.values()):\n            return\n",
+        new="",
     ),
     Bug(
         name="what a step answered is not written down",

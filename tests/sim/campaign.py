@@ -62,6 +62,15 @@ EXPECTED: typing.Final = (
     "target poisoned",
     "target large",
     "hedge",
+    "fallback",
+    "key blocked",
+    "batch split",
+    "saga failed",
+    "saga called off",
+    "saga undone",
+    "saga stuck",
+    "saga: resume",
+    "saga: abandon",
 )
 BATCH = 20  # seeds handed to a process at a time
 SHOWN = 20  # violations of one seed that are printed

@@ -13,7 +13,8 @@ from tests.sim.scenario import Mood, Temper
 from tests.support.plans import a_plan, a_target
 
 NAMES = ("a", "b", "c", "d")
-BEHIND = (*(f"{name}.{what}" for what in ("compensate", "fallback") for name in NAMES), "finally.x", "finally.y")
+STEPS = ("a", "b", "c", "d", "e", "f", "g", "h")  # of a graph
+BEHIND = (*(f"{name}.{what}" for what in ("compensate", "fallback") for name in STEPS), "finally.x", "finally.y")
 STATIC = Static(status=200, headers=(("content-type", "application/json"),), body="[]")
 KINDS = (
     *("slow", "late", "failing", "failing", "rejecting", "busy", "busy", "dated", "resets"),
@@ -112,9 +113,10 @@ def a_graph(chance: random.Random, name: str) -> Plan:
     What some of them answer is read by those that come after.
     """
     targets: list[Target] = []
-    read = {one for one in NAMES if chance.random() < 0.6}
-    for place, target in enumerate(NAMES[: chance.randrange(2, 5)]):
-        after = tuple(one for one in NAMES[:place] if chance.random() < 0.5)
+    read = {one for one in STEPS if chance.random() < 0.6}
+    many = chance.choice([2, 3, 3, 4, 4, 6, 8])
+    for place, target in enumerate(STEPS[:many]):
+        after = tuple(one for one in STEPS[:place] if chance.random() < (0.5 if many < 5 else 0.3))
         on_dead = "Continue" if chance.random() < 0.15 else "Fail"
         when = _reading(sorted(read & set(after))) if chance.random() < 0.7 else None
         keep = 64 if target in read else 0

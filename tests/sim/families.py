@@ -261,7 +261,8 @@ def _clipped(act: Act) -> Act:
     wait = act.plan.respond
     left = tuple(one.name for one in act.plan.targets if one.name in wait.wait_for)
     wait = msgspec.structs.replace(wait, wait_for=left, quorum=min(wait.quorum, len(left)))
-    behind = tuple(one for one in act.plan.behind if one.of in {target.name for target in act.plan.targets})
+    there = {"", *(target.name for target in act.plan.targets)}  # what is behind nobody is told at the end
+    behind = tuple(one for one in act.plan.behind if one.of in there)
     targets = tuple(msgspec.structs.replace(one, capture=64 if one.name in left else 0) for one in act.plan.targets)
     plan = msgspec.structs.replace(act.plan, targets=targets, respond=wait if left else None, behind=behind)
     return msgspec.structs.replace(act, plan=plan)
@@ -494,24 +495,60 @@ def flood(seed: int, chance: random.Random) -> Scenario:
 
 
 def sagas(seed: int, chance: random.Random) -> Scenario:
-    """A graph with compensations and callbacks: everybody fails, the process dies, people resume and abandon."""
+    """A graph with compensations and callbacks: everybody fails, the process dies, people resume and abandon.
+
+    One in four is on the real journal, where the power may fail too; at one in three callers wait for some of it.
+    """
     heal = chance.uniform(2.0, 8.0)
-    plans = (drawing.a_graph(chance, "r1"),)
-    tempers = None
+    plan = drawing.a_graph(chance, "r1")
+    embedded = chance.random() < 0.25
+    if chance.random() < 0.33:
+        plan = _waited_for_steps(chance, plan)
+    plans = (plan,)
+    tempers, crashes = None, chance.randrange(0, 5)
     if chance.random() < 0.5:  # all take their time, so that a crash finds many of them under way
+        crashes += 2
         drowsy = Mood(kind="good", until=heal, latency=(0.05, 0.6))
         tempers = {
             key: (drowsy,) if chance.random() < 0.7 else drawing.a_temper(chance, heal) for key in keys_of(plans)
         }
     acts = [
-        *posts(chance, plans, heal, chance.randrange(5, 30)),
-        *ends(chance, heal, chance.randrange(0, 5), ["crash", "crash", "crash", "reboot", "sigterm"]),
+        *(_asked(chance, post) for post in posts(chance, plans, heal, chance.randrange(5, 30))),
+        *ends(
+            chance,
+            heal,
+            crashes,
+            ["crash", "crash", "crash", "reboot", "sigterm", *(["power", "power"] if embedded else [])],
+        ),
         *troubles(chance, heal, chance.choice([0, 0, 0, 1])),
-        *edits(chance, plans, heal, chance.choice([0, 0, 1, 3]), drawing.edited_graph),
+        *map(_clipped, edits(chance, plans, heal, chance.choice([0, 0, 1, 3]), drawing.edited_graph)),
         *decisions(chance, heal, chance.choice([1, 4, 8])),
         *letters(chance, heal, chance.choice([0, 0, 1])),
     ]
-    return scenario(seed, chance, "sagas", plans, heal=heal, acts=acts, tempers=tempers, replay=chance.random() < 0.3)
+    replay = chance.random() < 0.3
+    return scenario(
+        seed, chance, "sagas", plans, heal=heal, acts=acts, tempers=tempers, replay=replay, embedded=embedded
+    )
+
+
+def _waited_for_steps(chance: random.Random, plan: Plan) -> Plan:
+    """Callers wait for some of a graph's targets, and hear what stands in for them."""
+    names = [one.name for one in plan.targets]
+    wanted = tuple(sorted(chance.sample(names, chance.randrange(1, len(names) + 1))))
+    wait = a_wait(
+        *wanted,
+        quorum=chance.choice([len(wanted), 1]),
+        timeout=chance.choice([0.5, 2.0, 10.0]),
+        partial=chance.random() < 0.5,
+    )
+    targets = tuple(msgspec.structs.replace(one, capture=64 if one.name in wanted else 0) for one in plan.targets)
+    behind = tuple(
+        msgspec.structs.replace(one, target=msgspec.structs.replace(one.target, capture=64))
+        if one.role == "Fallback" and one.of in wanted
+        else one
+        for one in plan.behind
+    )
+    return msgspec.structs.replace(plan, targets=targets, behind=behind, respond=wait)
 
 
 FAMILIES: typing.Final[dict[str, Draw]] = {

@@ -16,6 +16,7 @@ from tests.sim import history as records
 from tests.sim import scenario as acts
 from tests.sim.checkers.reading import is_graph
 from tests.sim.history import History
+from tests.sim.notable import notable
 from tests.sim.scenario import Act, End, Scenario
 from tests.sim.storage import SqliteStorage
 from tests.sim.tempers import behave
@@ -68,8 +69,8 @@ class Player:
             world.paused += self.end.away
             world.boots += self.end.how == "reboot"
             self._jump(self.end.jump)
-        for fault, count in world.storage.fired().items():
-            world.history.fire(fault, count)
+        for what, count in (world.storage.fired() | notable(world.history)).items():
+            world.history.fire(what, count)
 
     def _ends_by_power(self) -> bool:
         end = next((act for act in reversed(self.acts) if isinstance(act, End)), None)

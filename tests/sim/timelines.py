@@ -59,7 +59,7 @@ def scenario(
 
 def keys_of(plans: tuple[Plan, ...]) -> list[str]:
     """The keys of all targets that the plans have or may be given, and of who stands behind them."""
-    names = [*drawing.NAMES, *drawing.BEHIND] if any(plan.behind for plan in plans) else drawing.NAMES
+    names = [*drawing.STEPS, *drawing.BEHIND] if any(plan.behind for plan in plans) else drawing.NAMES
     return [f"{plan.key} {name}" for plan in plans for name in names]
 
 

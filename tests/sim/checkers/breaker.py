@@ -9,7 +9,7 @@ from fanout_crds.plan import CircuitBreaker, Target
 from fanout_dispatcher.telemetry.seam import CircuitChanged
 from fanout_dispatcher.values.outcome import Delivered, Failed, Outcome
 from tests.sim.checkers.reading import Reading
-from tests.sim.history import Adopted, Began, Landed, Sent, Started, Told
+from tests.sim.history import Adopted, Began, Landed, Retired, Sent, Started, Told
 
 GRAIN = 1e-6
 
@@ -17,18 +17,23 @@ GRAIN = 1e-6
 def check(reading: Reading) -> list[str]:
     """Every target's circuit, through everything that happened."""
     models: dict[tuple[str, str], Model] = {}
+    retired: set[str] = set()
     wrong: list[str] = []
     for one in reading.history.log:
         match one:
             case Began():
                 models.clear()
+            case Retired(route=route):
+                retired.add(route)
             case Adopted(plan=plan):
                 for target in plan.everybody:
                     where = plan.key, target.name
                     if where in models:
                         models[where].follow(target)
+                        models[where].again |= plan.key in retired
                     else:
                         models[where] = Model(f"{plan.key} {target.name}", target)
+                retired.discard(plan.key)
             case Started():
                 sent = reading.history.sent[one.n]
                 wrong += models[sent.route, sent.target].sent(sent, one.at) if sent.leads else []
@@ -59,6 +64,7 @@ class Model:
         self.successes = 0
         self.must: str | None = None  # the change that has to be announced next
         self.may_open = False
+        self.again = False  # its route was made again: its circuit may be a new one, and closed
 
     @property
     def rule(self) -> CircuitBreaker:
@@ -83,6 +89,10 @@ class Model:
         wrong = self._unannounced()
         if sent.of is not None:
             return wrong if self.state == "Closed" else [*wrong, f"{self.name}: hedged at {now:.4f} while {self.state}"]
+        if self.again and self.state == "Open":
+            self.reopened = 0
+            self._turn("Closed")
+        self.again = False
         self.epochs[sent.n] = self.epoch
         if self.state == "Open":
             return [*wrong, f"{self.name}: sent at {now:.4f} while the circuit is open until {self.until:.4f}"]
@@ -113,7 +123,7 @@ class Model:
     def told(self, change: CircuitChanged, now: float) -> list[str]:
         """The engine announces a state: it has to be one that the rules ask for, or let happen."""
         state, must = change.after, self.must
-        self.must = None
+        self.must, self.again = None, False
         if must is not None and state != must:
             return [f"{self.name}: {state} at {now:.4f}, and {must} was due"]
         late = now >= self.since + self.rule.half_open.max_wait - GRAIN

@@ -40,7 +40,8 @@ def _seen(reading: Reading, sent: Sent, before: set[str], states: dict[str, str]
         static = known.static if given_up and body is not None else None
         became = "Delivered" if static or stood_in else states.get(target)
         if state != became:
-            wrong.append(f"it saw {target} as {state}, which is {became}")
+            if target in before:  # what one beside it did may have gone down with its process
+                wrong.append(f"it saw {target} as {state}, which is {became}")
         elif static:
             wrong += [] if body == static.body.encode() else [f"it saw {body!r} of {target}, which nobody has said"]
         elif state == "Delivered" and body != (
