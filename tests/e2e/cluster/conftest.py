@@ -62,7 +62,7 @@ def route(request: pytest.FixtureRequest) -> examples.Route:
     return route
 
 
-@pytest.fixture(params=[one for one in examples.routes(examples.documents()) if not one.takes_any], ids=str)
+@pytest.fixture(params=[one for one in examples.routes(examples.documents()) if one.wants_its_own], ids=str)
 def particular(request: pytest.FixtureRequest) -> examples.Route:
     """Each of the other routes, which want the event that their example shows; one that fetches events has none."""
     route: examples.Route = request.param

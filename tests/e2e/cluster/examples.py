@@ -16,7 +16,10 @@ from tests.support.commands import Command, commands
 
 Document = dict[str, Any]
 EXAMPLES = Path(__file__).parents[3] / "examples"
-NOT_FOR_IT = {"shop/orders": frozenset({"search"})}  # targets whose filter leaves out the event that is shown
+NOT_FOR_IT = {  # targets that need not get the event that is shown each time it is posted
+    "shop/orders": frozenset({"search"}),  # its filter leaves it out
+    "shop/offers": frozenset({"price"}),  # its cache answers
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,9 +32,15 @@ class Route:
     targets: frozenset[str]  # and whoever stands behind them
     owed: frozenset[str]  # the targets that get every event
     takes_any: bool = True  # event that is posted; others want data of their own, or are asked by GET
+    knows_again: bool = False  # it goes by the data: the event that is shown is one, however often it is posted
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
+
+    @property
+    def wants_its_own(self) -> bool:
+        """Whether it is to be shown with the event of its example, many times over."""
+        return not self.takes_any and not self.knows_again
 
 
 def documents() -> list[Document]:
@@ -52,6 +61,7 @@ def routes(found: list[Document]) -> list[Route]:
             targets=frozenset(of["service"]["name"] for _, of in _asked(one)),
             owed=frozenset(of["service"]["name"] for of in one["spec"]["targets"] if "when" not in of),
             takes_any="Expression" not in str(one) and "POST" in one["spec"].get("listen", {}).get("methods", ["POST"]),
+            knows_again="keyExpression" in one["spec"].get("accept", {}).get("idempotency", {}),
         )
         for one in found
         if one["kind"] == "FanoutRoute"

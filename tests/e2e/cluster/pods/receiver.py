@@ -16,9 +16,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Take it."""
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         host = self.headers["Host"].partition(".")[0]
-        seen.append((host, self.headers["ce-id"], self.headers.get("Authorization", "")))
+        seen.extend((host, event, self.headers.get("Authorization", "")) for event in self._events(body))
         said = b'{"id": "r-7", "status": "captured", "price": 7}'  # for those who read what others answered
         self._answer(200, said)
 
@@ -30,6 +30,15 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(200, json.dumps(seen).encode())
         else:
             self.do_POST()
+
+    def _events(self, body: bytes) -> list[str]:
+        match self.headers.get("Content-Type"):
+            case "application/cloudevents-batch+json":
+                return [one["id"] for one in json.loads(body)]
+            case "application/cloudevents+json":
+                return [json.loads(body)["id"]]
+            case _:
+                return [self.headers["ce-id"]]
 
     def _answer(self, status: int, body: bytes) -> None:
         self.send_response(status)
