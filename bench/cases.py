@@ -3,7 +3,7 @@
 import typing
 from collections.abc import Callable
 
-from bench import backlog, control, expressions, isolation, many, rates, saturated, workers
+from bench import backlog, control, expressions, isolation, many, patterns, rates, saturated, workers
 from bench.results import Result
 from bench.terms import Terms
 
@@ -18,6 +18,12 @@ CASES: typing.Final[dict[str, Case]] = {
     "fan_out_1": saturated.fan_out_n,
     "fan_out_10": saturated.fan_out_n,
     "fan_out_50": saturated.fan_out_n,
+    "chain_3": patterns.patterns,
+    "saga_3": patterns.patterns,
+    "ordered_3": patterns.patterns,
+    "keyed_3": patterns.patterns,
+    "batched_3": patterns.patterns,
+    "cached_3": patterns.patterns,
     "cel_when": saturated.cel_when,
     "cel_evaluation": expressions.cel_evaluation,
     "routes_10000": many.routes_10000,

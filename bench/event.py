@@ -14,7 +14,8 @@ def body(due: int = 0, size: int = SIZE) -> bytes:
     return start + b"." * (size - len(start) - 2) + b'"}'
 
 
-def request(path: str, host: str, size: int = SIZE) -> bytes:
-    """The head of its POST."""
-    lines = (f"POST {path} HTTP/1.1", f"Host: {host}", "Content-Type: application/json", f"Content-Length: {size}")
+def request(path: str, host: str, size: int = SIZE, *, key: str = "") -> bytes:
+    """The head of its POST, with an Idempotency-Key where there is a *key*."""
+    lines = [f"POST {path} HTTP/1.1", f"Host: {host}", "Content-Type: application/json", f"Content-Length: {size}"]
+    lines += [f"Idempotency-Key: {key}"] if key else []
     return "".join(f"{line}\r\n" for line in (*lines, "")).encode()

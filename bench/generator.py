@@ -55,11 +55,13 @@ class Connection(asyncio.Protocol):
 class Load:
     """What is asked and what came of it."""
 
-    def __init__(self, url: str, *, rate: float, seconds: float, size: int = SIZE) -> None:
+    def __init__(self, url: str, *, rate: float, seconds: float, size: int = SIZE, keyed: bool = False) -> None:
         parts = urllib.parse.urlsplit(url)
         self.host, self.port = parts.hostname or "", parts.port or 80
-        self.head = request(parts.path, parts.netloc, size)
+        self.path, self.netloc = parts.path, parts.netloc
+        self.head = request(self.path, self.netloc, size)
         self.size = size
+        self.keyed = keyed
         self.rate = rate
         self.total = int(rate * seconds) if rate else None
         self.seconds = seconds
@@ -105,7 +107,10 @@ class Load:
         connection.due = due
         self.sent += 1
         connection.asked = time.monotonic_ns()
-        connection.transport.write(self.head + body(due, self.size))
+        head = self.head
+        if self.keyed:
+            head = request(self.path, self.netloc, self.size, key=f"{self.begun}-{self.sent}")
+        connection.transport.write(head + body(due, self.size))
 
     def _answered(self, connection: Connection, status: int) -> None:
         now = time.monotonic_ns()
@@ -130,10 +135,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--size", type=int, default=SIZE)
+    parser.add_argument("--keyed", action="store_true", help="each request has an Idempotency-Key of its own")
     said = parser.parse_args()
 
     async def run() -> Load:
-        load = Load(said.url, rate=said.rate, seconds=said.seconds, size=said.size)
+        load = Load(said.url, rate=said.rate, seconds=said.seconds, size=said.size, keyed=said.keyed)
         await load.run(said.connections)
         return load
 

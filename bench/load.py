@@ -4,6 +4,7 @@ import json
 import pathlib
 import re
 import shutil
+import time
 
 import msgspec
 
@@ -19,6 +20,13 @@ _SCRIPT = """wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
 wrk.body = [==[{body}]==]
 """
+_KEYED = """local sent = 0
+request = function()
+  sent = sent + 1
+  wrk.headers["Idempotency-Key"] = "{run}-" .. sent
+  return wrk.format()
+end
+"""
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,12 +39,16 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     cpu: float  # seconds that the generator took
 
 
-def closed(url: str, seconds: float, *, folder: pathlib.Path, core: int, size: int = SIZE) -> Asked:
-    """64 connections, the next request as soon as the last is answered."""
+def closed(
+    url: str, seconds: float, *, folder: pathlib.Path, core: int, size: int = SIZE, keyed: bool = False
+) -> Asked:
+    """64 connections, the next request as soon as the last is answered; *keyed*: each with a key that no other has."""
     if WRK is None:
-        return _generator(url, ["--seconds", str(seconds), "--size", str(size)], folder=folder, core=core)
+        args = ["--seconds", str(seconds), "--size", str(size), *(["--keyed"] if keyed else [])]
+        return _generator(url, args, folder=folder, core=core)
     script = folder / "post.lua"
-    script.write_text(_SCRIPT.format(body=body(size=size).decode()), encoding="utf-8")
+    keys = _KEYED.format(run=time.monotonic_ns()) if keyed else ""
+    script.write_text(_SCRIPT.format(body=body(size=size).decode()) + keys, encoding="utf-8")
     lasting = f"-d{max(1, round(seconds))}s"
     args = [WRK, "-t1", f"-c{CONNECTIONS}", lasting, "--timeout", f"{PATIENCE}s", "-s", str(script), url]
     with Child(args, folder / "wrk.log", core=core) as wrk:

@@ -6,6 +6,8 @@ import time
 import typing
 from collections.abc import Callable
 
+import msgspec
+
 from bench import load
 from bench.event import SIZE
 from bench.page import Page, commits
@@ -20,23 +22,35 @@ Open = Callable[[Stage], contextlib.AbstractContextManager[System]]
 Ask = Callable[[float], load.Asked]  # for that many seconds
 
 
-def cost(terms: Terms, system: Open, *, targets: int = 3, size: int = SIZE, rate: float = 0.0) -> Run:
-    """CPU per event of one run on a stage of its own: saturated, or at *rate* events per second."""
+class Events(msgspec.Struct, frozen=True, kw_only=True):
+    """What is sent, and when it is over."""
+
+    size: int = SIZE  # bytes of each
+    rate: float = 0.0  # per second; 0: as fast as they are answered
+    keyed: bool = False  # each has an Idempotency-Key of its own
+    answered: bool = False  # the answer is the end of an event: none need reach a target
+
+
+ANY: typing.Final = Events()
+
+
+def cost(terms: Terms, system: Open, *, targets: int = 3, events: Events = ANY) -> Run:
+    """CPU per event of one run on a stage of its own."""
     with folder(terms) as path, Stage(path, targets=targets) as stage, system(stage) as running:
-        return loaded(stage, running, path, seconds=terms.seconds, size=size, rate=rate)
+        return loaded(stage, running, path, seconds=terms.seconds, events=events)
 
 
-def loaded(
-    stage: Stage, system: System, path: pathlib.Path, *, seconds: float, size: int = SIZE, rate: float = 0.0
-) -> Run:
+def loaded(stage: Stage, system: System, path: pathlib.Path, *, seconds: float, events: Events = ANY) -> Run:
     """CPU per event of a system that runs, from the load's begin until every delivery is in."""
 
     def ask(seconds: float) -> load.Asked:
-        if rate:
-            return load.fixed(system.url, rate, seconds, folder=path, core=AROUND)
-        return load.closed(system.url, seconds, folder=path, core=AROUND, size=size)
+        if events.rate:
+            return load.fixed(system.url, events.rate, seconds, folder=path, core=AROUND)
+        return load.closed(system.url, seconds, folder=path, core=AROUND, size=events.size, keyed=events.keyed)
 
-    stage.settle(max(1, ask(WARM_UP).accepted))
+    warm = ask(WARM_UP)
+    if not events.answered:
+        stage.settle(max(1, warm.accepted))
     stage.reset()
     page = system.metrics() if system.metrics is not None else None
     before, around = system.process.seconds(), stage.sink.seconds()
@@ -45,11 +59,13 @@ def loaded(
     took, cores = time.monotonic() - begun, busy() - all_before
     ours, targets = system.process.seconds() - before, stage.sink.seconds() - around
     all_taken(asked)
-    events = stage.settle(asked.accepted, asked.accepted + load.CONNECTIONS)  # wrk stops in mid-request
+    count = asked.accepted
+    if not events.answered:
+        count = stage.settle(count, count + load.CONNECTIONS)  # wrk stops in mid-request
     cpu = system.process.seconds() - before
     run = {
-        "us": cpu / events * 1e6,
-        "events": float(events),
+        "us": cpu / count * 1e6,
+        "events": float(count),
         "events_per_second": asked.accepted / seconds,
         "around": (stage.sink.seconds() - around + asked.cpu) / seconds,
         "peak_mb": system.process.peak(),

@@ -22,7 +22,7 @@ from rich.table import Table
 from bench import load, nginx, parts
 from bench.event import SIZE
 from bench.main import OUT
-from bench.measure import WARM_UP, cost, loaded
+from bench.measure import WARM_UP, Events, cost, loaded
 from bench.process import AROUND, Child
 from bench.results import Run
 from bench.stage import Stage
@@ -57,9 +57,9 @@ def main(seconds: float, durability: str, size: int) -> None:
     budget = parts.budget(found.samples, found.threads, found.run["us"])
     console.print(_budget(budget, found.run["us"]))
     console.print(_functions(parts.functions(found.samples, FUNCTIONS)))
-    compared = {"the floor": cost(terms, Stage.floor, size=size)["us"], "ours": found.run["us"]}
+    compared = {"the floor": cost(terms, Stage.floor, events=Events(size=size))["us"], "ours": found.run["us"]}
     if nginx.NGINX is not None:
-        compared["nginx mirror, in memory"] = cost(terms, Stage.nginx, size=size)["us"]
+        compared["nginx mirror, in memory"] = cost(terms, Stage.nginx, events=Events(size=size))["us"]
     for name, us in compared.items():
         console.print(f"{name}: {us:.0f} µs of CPU an event", highlight=False)
     console.print(f"samples: {OUT / 'profile.txt'}", highlight=False)
@@ -70,7 +70,7 @@ def _profile(terms: Terms, durability: str, size: int) -> Found:
     with folder(terms) as path, Stage(path) as stage, stage.ours(durability) as system:
         load.closed(system.url, WARM_UP, folder=path, core=AROUND, size=size)
         before = system.process.threads()
-        run = loaded(stage, system, path, seconds=terms.seconds, size=size)
+        run = loaded(stage, system, path, seconds=terms.seconds, events=Events(size=size))
         threads = {thread: spent - before.get(thread, 0.0) for thread, spent in system.process.threads().items()}
         with _spy(system.process, raw, terms.seconds, log=path / "spy.log") as spy:
             load.closed(system.url, terms.seconds + GRACE, folder=path, core=AROUND, size=size)

@@ -7,7 +7,7 @@ import statistics
 import typing
 
 from bench import load
-from bench.measure import WARM_UP, all_taken, cost, loaded, prefixed
+from bench.measure import WARM_UP, Events, all_taken, cost, loaded, prefixed
 from bench.process import AROUND
 from bench.results import Result, judged, percentile
 from bench.saturated import around, groups
@@ -29,7 +29,7 @@ def rate_500(terms: Terms) -> dict[str, Result]:
     longer = terms.lasting(max(LEAST, terms.seconds))
     runs = []
     for turn in range(terms.repetitions):
-        naive, mine = cost(longer, Stage.naive, rate=RATE), cost(longer, Stage.ours, rate=RATE)
+        naive, mine = (cost(longer, system, events=Events(rate=RATE)) for system in (Stage.naive, Stage.ours))
         runs.append({"ratio": naive["us"] / mine["us"]} | prefixed("naive", naive) | prefixed("ours", mine))
         terms.tell(f"{turn + 1}: naive {naive['us']:.0f} µs, ours {mine['us']:.0f} µs an event")
     naive_us, ours_us = (statistics.median(run[f"{who}_us"] for run in runs) for who in ("naive", "ours"))

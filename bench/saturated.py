@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from bench import nginx
 from bench.expressions import FILTER
-from bench.measure import Open, cost, prefixed
+from bench.measure import Events, Open, cost, prefixed
 from bench.results import Result, Run, judged, number, skipped
 from bench.stage import Stage
 from bench.terms import Terms
@@ -90,7 +90,7 @@ def body(key: str, size: int) -> Callable[[Terms], dict[str, Result]]:
     def case(terms: Terms) -> dict[str, Result]:
         runs = []
         for turn in range(terms.repetitions):
-            found = {name: cost(terms, SYSTEMS[name], size=size) for name in ("naive", "ours")}
+            found = {name: cost(terms, SYSTEMS[name], events=Events(size=size)) for name in ("naive", "ours")}
             speed = {f"{name}_mb_per_cpu_second": size / run["us"] for name, run in found.items()}
             ratio = speed["ours_mb_per_cpu_second"] / speed["naive_mb_per_cpu_second"]
             fields = {field: value for name, run in found.items() for field, value in prefixed(name, run).items()}

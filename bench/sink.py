@@ -67,26 +67,31 @@ class Target(asyncio.Protocol):
             self._answer()
         data = self.rest + data if self.rest else data
         while (size := _size(data)) and len(data) >= size:
-            self._time(data)
+            events = self._look(data, size)
             data = data[size:]
-            self._answer()
+            self._answer(events)
         if size > LARGE:
             self.missing, data = size - len(data), b""
         self.rest = data
 
-    def _answer(self) -> None:
+    def _answer(self, events: int = 1) -> None:
         counts = self.counts
-        counts.deliveries += 1
+        counts.deliveries += events
         if counts.delay:
             asyncio.get_running_loop().call_later(counts.delay, self.transport.write, ANSWER)
         else:
             self.transport.write(ANSWER)
 
-    def _time(self, data: bytes) -> None:
-        start = data.index(END) + 4 + len(STAMP)
+    def _look(self, data: bytes, size: int) -> int:
+        """The events of the first request, of *size* bytes: one, whose latency is taken, or a batch of them."""
+        start = data.index(END) + 4
+        if not data.startswith(STAMP, start):
+            return data.count(STAMP, start, size)
+        start += len(STAMP)
         due = int(data[start : start + STAMP_DIGITS])
         if due:
             self.counts.latencies.append(time.monotonic() - due / 1e9)
+        return 1
 
 
 def _size(data: bytes) -> int:

@@ -37,6 +37,17 @@ def test_every_request_is_answered_once(size: int, piece: int) -> None:
     assert transport.written == ANSWER * 3
 
 
+def test_each_event_of_a_batch_counts_and_the_batch_is_answered_once() -> None:
+    counts = Counts()
+    one, transport = target(counts)
+    batch = b'[{"id":"1","data":%b},{"id":"2","data":%b}]' % (body(), body())
+
+    one.data_received((request("/a", "host", len(batch)) + batch) * 2)
+
+    assert (counts.deliveries, counts.latencies) == (4, [])
+    assert transport.written == ANSWER * 2
+
+
 def test_one_that_hangs_counts_and_never_answers() -> None:
     counts = Counts(delay=None)
     one, transport = target(counts)
