@@ -41,6 +41,7 @@ from fanout_dispatcher.transport.names import Names
 from fanout_dispatcher.transport.senders import HttpSenders
 from fanout_dispatcher.values.address import bracketed
 from fanout_dispatcher.values.answers import Client, Reply, ReplyAll, Tell, Turned
+from fanout_dispatcher.values.correlation import PARENT_BYTES
 from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.ids import Ids
 from fanout_dispatcher.values.keyed import Keyed
@@ -170,7 +171,7 @@ def make_engine(
         Clock(loop, base=recovered.now, wall=time.time()),
         durable=Opened(disk=disk, recovered=recovered, max_bytes=size.journal),
         memory=Opened(disk=LoopDisk(scratch), recovered=scratch.open(), max_bytes=size.memory),
-        senders=HttpSenders(loop, guard),
+        senders=HttpSenders(loop, guard, span_ids=Ids(secrets.token_bytes, size=PARENT_BYTES)),
         seam=LogSeam(log),
         worker=worker,
         seed=secrets.randbits(64),

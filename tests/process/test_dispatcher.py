@@ -51,6 +51,40 @@ async def test_an_event_reaches_every_target_unchanged_and_the_status_url_says_s
     assert a.got[0].key != b.got[0].key
 
 
+TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
+
+
+async def test_a_trace_is_continued_by_every_attempt_and_a_request_id_goes_in_and_out(bench: Bench) -> None:
+    a, b = await bench.target("a"), await bench.target("b")
+    b.choose = lambda got: 503 if got.attempt == 1 else 204
+    soon = {"retry": {"backoff": {"type": "Constant", "baseDelay": "1ms", "jitter": "None"}}}
+    bench.route(a, b, defaults={"policy": soon})
+    process = await bench.started()
+    trace = {"traceparent": f"00-{TRACE_ID}-b7ad6b7169203331-01", "tracestate": "a=1"}
+    event = {"ce-specversion": "1.0", "ce-id": "o-1", "ce-source": "/o", "ce-type": "t", "ce-traceparent": "as it came"}
+
+    async def all_came() -> bool:
+        return len(a.got) == 2 and len(b.got) == 4
+
+    url = f"{process.listen}/shop/order-placed"
+    with_a_trace = await bench.client.post(url, headers=event | trace | {"x-request-id": "r7"})
+    without = await bench.client.post(url, headers=event | {"ce-id": "o-2", "traceparent": "no", "tracestate": "a=1"})
+    await eventually(all_came)
+
+    assert [one.headers["x-request-id"] for one in (with_a_trace, without)] == ["r7", "o-2"]
+    came = {True: [], False: []}  # type: dict[bool, list[dict[str, str]]]
+    for one in a.got + b.got:
+        came[one.event == "o-1"].append(one.headers)
+    traced = [one["traceparent"].split("-") for one in came[True]]
+    assert [(*one[:2], one[3]) for one in traced] == [("00", TRACE_ID, "01")] * 3
+    assert len({one[2] for one in traced} | {"b7ad6b7169203331", "0" * 16}) == 5
+    assert {(one["tracestate"], one["x-request-id"], one["ce-traceparent"]) for one in came[True]} == {
+        ("a=1", "r7", "as it came")
+    }
+    assert {one["x-request-id"] for one in came[False]} == {"o-2"}
+    assert {"traceparent", "tracestate"}.isdisjoint(name for one in came[False] for name in one)
+
+
 async def test_a_rejected_delivery_is_a_dead_letter_and_its_replay_goes_to_that_target_alone(bench: Bench) -> None:
     good, bad = await bench.target("good"), await bench.target("bad")
     bad.status = 422

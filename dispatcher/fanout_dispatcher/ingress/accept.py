@@ -19,6 +19,7 @@ from fanout_dispatcher.ingress.problems import Refusal
 from fanout_dispatcher.ingress.request import Request
 from fanout_dispatcher.ingress.settled import Shaping
 from fanout_dispatcher.values.answers import AcceptedAll, Turned
+from fanout_dispatcher.values.correlation import request_id
 from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.parameters import Unreadable
 from fanout_dispatcher.values.render import render
@@ -87,6 +88,7 @@ class Acceptor:
             except NotJson as wrong:
                 exchange.refuse(problems.INVALID_JSON(f"{wrong}"))
             else:
+                _name(request, head)
                 if route.plan.idempotency is not None:
                     self._once(exchange, route, head, body)
                 elif route.plan.respond is None or prefer.asynchronous(request):
@@ -139,6 +141,12 @@ class Acceptor:
 
     async def _view(self, request: Request) -> EventView | Turned | None:
         return await self.engine.event(request.path.removeprefix(STATUS))
+
+
+def _name(request: Request, head: Head) -> None:
+    """Have the answer tell the X-Request-Id that targets are sent, where the client has not said one."""
+    if b"x-request-id" not in request.fields:
+        request.echo += b"x-request-id: %b\r\n" % request_id(head.id)
 
 
 def _shape(exchange: Exchange, route: Route, head: Head, body: bytes) -> None:

@@ -17,6 +17,7 @@ from fanout_dispatcher.ingress import attributes, bodies, structured
 from fanout_dispatcher.ingress.attributes import Invalid
 from fanout_dispatcher.ingress.engine import Route
 from fanout_dispatcher.ingress.request import Request
+from fanout_dispatcher.values import correlation
 from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.media import is_json
 
@@ -102,7 +103,7 @@ def _typed(content_type: bytes) -> bytes:
 def _event(request: Request, route: Route, name: tuple[str, str, str], block: bytes) -> Head:
     """Put the head together; *name* is the event's id, source and type."""
     if not CARRIED.isdisjoint(request.fields):
-        block += b"".join(b"%b: %b\r\n" % line for line in request.lines if line[0] in CARRIED)
+        block += _carried(request)
     ident, source, kind = name
     head = Head(
         id=ident,
@@ -116,6 +117,24 @@ def _event(request: Request, route: Route, name: tuple[str, str, str], block: by
         return head
     path, query = request.parameters
     return msgspec.structs.replace(head, path=path, query=query)
+
+
+def _carried(request: Request) -> bytes:
+    """Write trace context and X-Request-Id. A trace that cannot be read goes no further, nor does its state."""
+    fields, lines = request.fields, b""
+    if b"traceparent" in fields and (trace := correlation.traceparent(fields[b"traceparent"])) is not None:
+        lines = b"traceparent: %b\r\n" % trace
+        if b"tracestate" in fields:
+            lines += _state(request)
+    if b"x-request-id" in fields:
+        lines += b"x-request-id: %b\r\n" % fields[b"x-request-id"]
+    return lines
+
+
+def _state(request: Request) -> bytes:
+    """Write the trace's state, which may have come in several lines, as one."""
+    state = b",".join([value for name, value in request.lines if name == b"tracestate" and value])
+    return b"tracestate: %b\r\n" % state if state else b""
 
 
 def _forwarded(request: Request, route: Route) -> tuple[tuple[bytes, bytes], ...]:

@@ -14,6 +14,7 @@ import msgspec
 from fanout_dispatcher.ingress import problems
 from fanout_dispatcher.ingress.engine import Route
 from fanout_dispatcher.ingress.problems import Refusal
+from fanout_dispatcher.values import correlation
 from fanout_dispatcher.values.parameters import Texts
 
 Lines = list[tuple[bytes, bytes]]
@@ -25,7 +26,6 @@ SINGLE: typing.Final = frozenset(
 _NEVER: typing.Final = frozenset({b"CONNECT", b"TRACE"})
 _WITH_BODY: typing.Final = frozenset({b"POST", b"PUT", b"PATCH"})
 _HOST: typing.Final = re.compile(rb"(?:\[[0-9A-Fa-f:.%A-Za-z]+\]|[A-Za-z0-9._~!$&'()*+;=%-]*)(?::[0-9]*)?")
-_ECHOED: typing.Final = re.compile(rb"[A-Za-z0-9._:/+=@~-]{1,128}")
 
 
 class Request(msgspec.Struct, eq=False):
@@ -69,7 +69,7 @@ def read(method: bytes, target: bytes, version: str, lines: Lines, *, keep_alive
     request.query = query
     request.peer = peer
     request.refusal = _fault(method, target, version, request)
-    if b"x-request-id" in fields and _ECHOED.fullmatch(fields[b"x-request-id"]):
+    if b"x-request-id" in fields and correlation.repeatable(fields[b"x-request-id"]):
         request.echo = b"x-request-id: %b\r\n" % fields[b"x-request-id"]
     return request
 

@@ -15,6 +15,7 @@ import msgspec
 
 from fanout_dispatcher.transport.request import KEY_BYTES, idempotency_key, keyed_by
 from fanout_dispatcher.transport.structured import an_object
+from fanout_dispatcher.values.correlation import request_id
 from fanout_dispatcher.values.event import Event, Head
 from fanout_dispatcher.values.facts import attributes_of
 
@@ -27,7 +28,8 @@ _LINE: typing.Final = re.compile(rb"^(traceparent|tracestate|x-request-id): ([^\
 def written(event: Event, target: str) -> bytes:
     """Write *event* as an element of a batch for *target*."""
     head = event.head
-    members = {_CARRIED[name]: value.decode("latin-1") for name, value in _LINE.findall(head.attributes)}
+    members = {"xrequestid": request_id(head.id).decode()}
+    members |= {_CARRIED[name]: value.decode("latin-1") for name, value in _LINE.findall(head.attributes)}
     members |= attributes_of(head.attributes)
     members[KEY] = idempotency_key(keyed_by(target), head.identity).decode("ascii")
     return an_object(members, event.body)

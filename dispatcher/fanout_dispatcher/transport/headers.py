@@ -7,8 +7,11 @@ Grammar: RFC 9110 §5.1 (names), §5.5 (values).
 
 import re
 import typing
+from collections.abc import Callable
 
 from fanout_crds.headers import CARRIED, encoded
+from fanout_dispatcher.values.correlation import around_the_parent, request_id
+from fanout_dispatcher.values.event import Head
 
 _NAME = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
 _CHARACTERS = rb"[\t\x20-\x7e\x80-\xff]*+"
@@ -21,6 +24,8 @@ _value = re.compile(_CHARACTERS)
 _block = re.compile(rb"(?:(?:ce-[a-z0-9]++|%b):%b\r\n)*+" % (b"|".join(_AN_EVENTS), _CHARACTERS))
 _KNOWN_BLOCKS: typing.Final = 1024
 _LONGEST_KNOWN: typing.Final = 1024
+_NAME: typing.Final = b"x-request-id:"
+_NAMED: typing.Final = b"\r\n" + _NAME
 
 
 class Illegal(ValueError):
@@ -38,24 +43,38 @@ def is_value(value: bytes) -> bool:
 
 
 class Blocks:
-    """Checks blocks of complete header lines, and remembers the last ones.
+    """Checks blocks of complete header lines, says how they leave, and remembers the last ones.
 
-    An event's block goes to each of its targets, so remembering makes the check cost once per event and not per send
-    (1.1 µs against 0.1). One per dispatcher, bounded to about a megabyte.
+    An event's block goes to each of its targets, so remembering makes all this cost once per event and not per send
+    (2.5 µs against 0.1, and 0.7 where there is a trace). One per dispatcher, bounded to about two megabytes.
+    *span_ids* name attempts to a trace.
     """
 
-    __slots__ = ("_known",)
+    __slots__ = ("_known", "_span_ids")
 
-    def __init__(self) -> None:
-        self._known: set[bytes] = set()
+    def __init__(self, span_ids: Callable[[], str]) -> None:
+        self._known: dict[bytes, tuple[bytes, bytes]] = {}
+        self._span_ids = span_ids
 
-    def check(self, block: bytes) -> None:
-        """Raise Illegal unless *block* is header lines that an event may bring, as `cloudevents` writes them."""
-        if block in self._known:
-            return
+    def leaving(self, head: Head) -> bytes:
+        """Give the event's own lines as one attempt sends them, with its parent-id where there is a trace.
+
+        Raises Illegal unless they are header lines that an event may bring, as `cloudevents` writes them.
+        """
+        before, after = self._known.get(head.attributes) or self._look(head)
+        return b"%b%b%b" % (before, self._span_ids().encode("ascii"), after) if after else before
+
+    def _look(self, head: Head) -> tuple[bytes, bytes]:
+        """Check the block, and give it up to its parent-id and from there on; without a trace all of it is before."""
+        block = head.attributes
         if _block.fullmatch(block) is None:
             raise Illegal("the event's headers are not ones that may be sent")
+        whole = block
+        if head.id and _NAMED not in block and not block.startswith(_NAME):
+            whole += b"%b %b\r\n" % (_NAME, request_id(head.id))
+        parts = around_the_parent(whole) or (whole, b"")
         if len(block) <= _LONGEST_KNOWN:
             if len(self._known) >= _KNOWN_BLOCKS:
                 self._known.clear()
-            self._known.add(block)
+            self._known[block] = parts
+        return parts

@@ -71,14 +71,14 @@ class Mapped:
     def render(self, event: Event, number: int, earlier: Earlier = NOTHING_YET) -> Request:
         """Write the request for attempt *number* of *event*. Raises Unmade, or Illegal as a Template does."""
         head = event.head
-        self._blocks.check(head.attributes)
+        lines = self._blocks.leaving(head)
         if self._told and head.earlier:
             earlier = unpacked(head.earlier)
         try:
             activation = facts(self._reads, head, event.body, earlier.read(self._reads.targets))
         except Failed as why:
             raise Unmade(f"request: {why}") from None
-        attributes, body = self._content(head.attributes, event.body, activation)
+        attributes, body = self._content(lines, event.body, activation)
         parts = [
             b"%b %b HTTP/1.1\r\n" % (self._method, self._target(activation)),
             self._fixed,

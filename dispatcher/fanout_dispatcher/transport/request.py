@@ -62,8 +62,7 @@ class Template:
         The event goes out as it came in, so what became of earlier targets is ignored here (see `mapping`).
         """
         head = event.head
-        attributes = head.attributes
-        self._blocks.check(attributes)
+        attributes = self._blocks.leaving(head)
         forwarded = self.forward(head.forwarded) if self._takes and head.forwarded else self._agent
         body = event.body
         tail = b"fanout-attempt: %d\r\nidempotency-key: %b\r\ncontent-length: %d\r\n\r\n" % (

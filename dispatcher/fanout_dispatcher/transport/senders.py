@@ -4,6 +4,7 @@ import asyncio
 import functools
 import ssl
 import typing
+from collections.abc import Callable
 
 from fanout_crds.expressions import Unusable
 from fanout_crds.plan import Credentials, Target
@@ -31,15 +32,19 @@ class HttpSenders:
         loop: asyncio.AbstractEventLoop,
         guard: Guard,
         *,
+        span_ids: Callable[[], str],
         resolve: Resolve | None = None,
         idle: float = IDLE,
     ) -> None:
-        """*resolve* looks names up, by default as the machine does; *idle*: seconds to keep an unused connection."""
+        """*span_ids* name attempts to a trace; *resolve* looks names up, by default as the machine does.
+
+        *idle*: seconds to keep an unused connection.
+        """
         self._loop = loop
         self._guard = guard
         self._resolve = resolve or Names(loop)
         self._idle = idle
-        self._blocks = Blocks()
+        self._blocks = Blocks(span_ids)
 
     def __call__(self, target: Target, credentials: Credentials) -> HttpSender:
         """Make the sender of *target*. Raises Unsendable with a sentence that holds no secret."""

@@ -1,6 +1,7 @@
 """What a client is told: the 202, and every no as problem details."""
 
 import email.utils
+import hashlib
 
 import pytest
 
@@ -153,6 +154,34 @@ async def test_a_request_id_that_may_be_hostile_is_not_echoed(serve: Serve, iden
     client = await serve()
 
     assert "x-request-id" not in (await client.ask(post(b"x", f"X-Request-Id: {ident}"))).headers
+
+
+@pytest.mark.parametrize(
+    ("ident", "named"),
+    [
+        ("7f3a-1", "7f3a-1"),
+        ("a%20b", hashlib.blake2b(b"a b", digest_size=16).hexdigest()),
+        ("a" * 129, hashlib.blake2b(b"a" * 129, digest_size=16).hexdigest()),
+    ],
+)
+async def test_an_event_without_a_request_id_is_answered_with_its_own_id_or_a_digest_of_it(
+    serve: Serve, ident: str, named: str
+) -> None:
+    """It is what targets are sent: an id that may stand in everybody's logs."""
+    event = ("ce-specversion: 1.0", f"ce-id: {ident}", "ce-source: /shop", "ce-type: t")
+
+    assert (await (await serve()).ask(post(b"x", *event))).headers["x-request-id"] == named
+
+
+async def test_a_plain_request_is_answered_with_the_id_of_its_event_also_where_it_is_turned_away(
+    serve: Serve, engine: StubEngine
+) -> None:
+    client = await serve()
+    engine.outcome = Turned(status=503, reason="JournalFull", detail="the journal is full", retry_after=5)
+
+    answer = await client.ask(post(b"x"))
+
+    assert (answer.status, answer.headers["x-request-id"]) == (503, engine.taken[0][0].id)
 
 
 async def test_what_became_of_an_event_is_told_with_legible_times(serve: Serve, engine: StubEngine) -> None:

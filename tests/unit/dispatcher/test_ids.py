@@ -3,6 +3,7 @@
 import re
 import secrets
 
+from fanout_dispatcher.values.correlation import PARENT_BYTES
 from fanout_dispatcher.values.ids import POOL, Ids
 
 
@@ -27,6 +28,15 @@ def test_every_random_byte_is_used_once() -> None:
 
     assert len(drawn) == 1
     assert made == {drawn[0][at : at + 16].hex() for at in range(0, 16 * POOL, 16)}
+
+
+def test_an_attempts_id_is_as_long_as_a_trace_wants_it() -> None:
+    ids = Ids(secrets.token_bytes, size=PARENT_BYTES)
+
+    made = [ids() for _ in range(POOL + 1)]
+
+    assert len(set(made)) == POOL + 1
+    assert all(re.fullmatch("[0-9a-f]{16}", one) for one in made)
 
 
 def test_two_who_hand_out_ids_share_none() -> None:

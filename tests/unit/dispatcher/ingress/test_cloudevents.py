@@ -257,6 +257,57 @@ def test_trace_context_and_request_id_go_to_every_target() -> None:
     assert lines(head)[4:] == [f"{name}: {value}".encode() for name, value in trace.items()]
 
 
+IDS = "0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331"
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        (f"00-{IDS}-00", f"00-{IDS}-00"),
+        (f"00-{IDS}-03", f"00-{IDS}-03"),  # sampled, and a random trace-id (Level 2)
+        (f"00-{IDS}-ff", f"00-{IDS}-03"),  # flags that nobody knows have to be 0
+        (f"01-{IDS}-01", f"00-{IDS}-01"),  # a later version is written as the one that we know
+        (f"01-{IDS}-01-what.ever", f"00-{IDS}-01"),
+        (f"00-{IDS}-01-what.ever", None),
+        (f"01-{IDS}-01what.ever", None),
+        (f"ff-{IDS}-01", None),
+        (f"00-{IDS.upper()}-01", None),
+        (f"00-{'0' * 32}-b7ad6b7169203331-01", None),
+        (f"00-0af7651916cd43dd8448eb211c80319c-{'0' * 16}-01", None),
+        (f"00-{IDS}-1", None),
+        (f"0-{IDS}-01", None),
+        (f" 00-{IDS}-01", None),
+        ("", None),
+    ],
+)
+def test_a_trace_is_read_as_the_specification_says_and_one_that_is_none_goes_no_further(
+    said: str, kept: str | None
+) -> None:
+    """W3C Trace Context §3.2.2 to §3.2.4; the attribute of the event is the producer's in any case."""
+    trace = {"ce-traceparent": "as it came", "tracestate": "a=1", "x-request-id": "r7"}
+
+    head, _ = event({**BINARY, "traceparent": said, **trace})
+
+    context = [] if kept is None else [f"traceparent: {kept}", "tracestate: a=1"]
+    assert lines(head)[4:] == [b"ce-traceparent: as it came", *map(str.encode, context), b"x-request-id: r7"]
+
+
+def test_the_state_of_a_trace_is_one_line_and_none_without_a_trace() -> None:
+    states = [(b"tracestate", value) for value in (b"a=1", b"", b"b=2")]
+    trace = {"traceparent": f"00-{IDS}-01"}
+    made = [request({**BINARY, **headers}) for headers in (trace, trace, {})]
+    made[0].lines += states
+    for one in made[1:]:
+        one.lines += [(b"tracestate", b"")] if one is made[1] else states
+    for one in made:
+        one.fields = dict(one.lines)
+
+    heads = [Reader(lambda: "made-1").read(one, ROUTE)[0] for one in made]
+
+    assert [lines(one)[5:] for one in heads] == [[b"tracestate: a=1,b=2"], [], []]
+    assert b"traceparent" not in heads[2].attributes
+
+
 def test_only_headers_that_a_target_asks_for_are_kept() -> None:
     at = route(forward=("x-one", "x-github-*", "cookie", "authorization", "idempotency-key", "connection", "x-hop"))
     headers = {

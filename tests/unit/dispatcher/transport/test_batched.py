@@ -15,7 +15,7 @@ from fanout_dispatcher.transport.mapping import Mapped
 from fanout_dispatcher.transport.origin import parse
 from fanout_dispatcher.transport.request import Template
 from fanout_dispatcher.values.event import Event
-from tests.unit.dispatcher.transport.support import event, target
+from tests.unit.dispatcher.transport.support import event, span_ids, target
 
 URL = "http://crm.shop.svc:8080/batches"
 ATTRIBUTES = (
@@ -47,6 +47,12 @@ def test_an_event_in_a_batch_reads_like_this() -> None:
     }
 
 
+def test_an_event_without_a_request_id_has_its_own_id_as_one_and_no_trace_is_made() -> None:
+    members = the(written(event(attributes=b"ce-id: 7\r\nce-source: /shop\r\n"), "crm"))
+
+    assert (members["xrequestid"], "traceparent" in members) == ("7", False)
+
+
 def test_data_that_are_no_json_are_base64_whatever_their_type_says() -> None:
     for kind, body in (("text/plain", b"7"), ("application/json", b"\xff{"), ("application/json", b'"\xff"')):
         block = b"ce-id: 7\r\ncontent-type: %b\r\n" % kind.encode()
@@ -66,7 +72,7 @@ def test_an_event_without_data_has_none() -> None:
 
 def test_each_event_has_the_key_that_it_has_as_a_request_of_its_own() -> None:
     one = event(b"{}", attributes=ATTRIBUTES)
-    alone, _ = Template(target(URL), parse(URL), token=None, blocks=Blocks()).render(one, 1)
+    alone, _ = Template(target(URL), parse(URL), token=None, blocks=Blocks(span_ids)).render(one, 1)
     key = the(written(one, target(URL).name))["idempotencykey"]
 
     assert b"idempotency-key: " + key.encode() + b"\r\n" in alone
@@ -80,19 +86,19 @@ def a_batch(*bodies: bytes) -> Event:
 def test_the_request_says_that_it_is_a_batch_and_nothing_of_a_single_event() -> None:
     whole = a_batch(b"1", b"2")
 
-    first, rest = Template(target(URL), parse(URL), token=b"t", blocks=Blocks()).render(whole, 3)
+    first, rest = Template(target(URL), parse(URL), token=b"t", blocks=Blocks(span_ids)).render(whole, 3)
 
     head, _, body = (first + rest).partition(b"\r\n\r\n")
     names = [line.partition(b":")[0] for line in head.split(b"\r\n")]
     assert head.startswith(b"POST /batches HTTP/1.1\r\n")
     assert b"content-type: application/cloudevents-batch+json" in head
     assert b"fanout-attempt: 3" in head
-    assert not [name for name in names if name.startswith(b"ce-")]
+    assert not [name for name in names if name.startswith((b"ce-", b"trace", b"x-request-id"))]
     assert [one["data"] for one in the(body)] == [1, 2]
 
 
 def test_the_same_events_make_the_same_bytes_and_key_and_others_make_another() -> None:
-    template = Template(target(URL), parse(URL), token=None, blocks=Blocks())
+    template = Template(target(URL), parse(URL), token=None, blocks=Blocks(span_ids))
     a = event(b"1", attributes=ATTRIBUTES, identity=b"a" * 16)
     b = event(b"2", attributes=ATTRIBUTES, identity=b"b" * 16)
 
@@ -108,7 +114,7 @@ def test_a_mapped_target_gets_it_by_its_method_and_with_its_query() -> None:
     mapping = Mapping(method="PUT", query=(Value(name="shop", value="7"),))
     said = msgspec.structs.replace(target(URL), mapping=mapping)
 
-    first, rest = Mapped(said, parse(URL), token=None, blocks=Blocks()).render(a_batch(b"1"), 1)
+    first, rest = Mapped(said, parse(URL), token=None, blocks=Blocks(span_ids)).render(a_batch(b"1"), 1)
 
     assert (first + rest).startswith(b"PUT /batches?shop=7 HTTP/1.1\r\n")
     assert b"content-type: application/cloudevents-batch+json\r\n" in first

@@ -21,6 +21,7 @@ from tests.unit.dispatcher.transport.support import (
     peer,
     policy,
     sending,
+    span_ids,
     target,
     turns,
 )
@@ -252,7 +253,7 @@ async def test_no_send_sets_a_timer() -> None:
             return getattr(loop, name)
 
     async with peer(answering(OK)) as found:
-        senders = HttpSenders(typing.cast("asyncio.AbstractEventLoop", Watched()), LAPTOP)
+        senders = HttpSenders(typing.cast("asyncio.AbstractEventLoop", Watched()), LAPTOP, span_ids=span_ids)
         sender = senders(target(found.url), {})
         pad = Pad()
         for _ in range(100):

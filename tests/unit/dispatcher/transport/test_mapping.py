@@ -19,7 +19,7 @@ from fanout_dispatcher.values.answers import Heard
 from fanout_dispatcher.values.earlier import Earlier, packed
 from fanout_dispatcher.values.event import State
 from fanout_dispatcher.values.jsonvalue import NotJson, written
-from tests.unit.dispatcher.transport.support import event, target
+from tests.unit.dispatcher.transport.support import event, span_ids, target
 
 URL = "http://payment.shop.svc:8080/charges?x=1"
 BODY = b'{"id": "a/b", "total": 7, "big": true, "none": null, "bad": "x\\r\\ny: 1", "n": 1.5, "umlaut": "\xc3\xa4"}'
@@ -37,7 +37,7 @@ def mapped(
 ) -> Mapped:
     said = target(URL, headers=literal, forward=forward)
     said = msgspec.structs.replace(said, mapping=Mapping(**{"method": "POST"} | mapping))
-    return Mapped(said, parse(URL), token=b"s3cret", blocks=Blocks())
+    return Mapped(said, parse(URL), token=b"s3cret", blocks=Blocks(span_ids))
 
 
 def head_of(request: bytes) -> dict[bytes, bytes]:
@@ -64,27 +64,28 @@ def test_a_mapped_request_reads_like_this() -> None:
     first, rest = made.render(event(BODY, forwarded=((b"X-GitHub-Event", b"push"), (b"x-other", b"no"))), 3)
 
     lines = first.split(b"\r\n")
-    assert lines[:9] == [
+    assert lines[:10] == [
         b"PUT /orders/a%2Fb?x=1&a%20b=c%26d&total=7 HTTP/1.1",
         b"host: payment.shop.svc:8080",
         b"x-shop: 7",
         b"authorization: Bearer s3cret",
         b"ce-id: 7",
         b"ce-source: /shop",
+        b"x-request-id: 7",
         b"content-type: application/json",
         b"user-agent: fanout",
         b"x-github-event: push",
     ]
-    assert lines[9] == b"fanout-attempt: 3"
-    assert lines[11:] == [b"content-length: 27", b"", b""]
+    assert lines[10] == b"fanout-attempt: 3"
+    assert lines[12:] == [b"content-length: 27", b"", b""]
     assert json.loads(rest) == {"amount": 7, "type": "/shop"}
 
 
 def test_a_compensation_names_the_key_of_what_it_undoes() -> None:
     undo = msgspec.structs.replace(target(URL, name="payment.compensate"), compensates="payment")
-    original = Template(target(URL, name="payment"), parse(URL), token=None, blocks=Blocks())
+    original = Template(target(URL, name="payment"), parse(URL), token=None, blocks=Blocks(span_ids))
 
-    asked = head_of(Mapped(undo, parse(URL), token=None, blocks=Blocks()).render(event(BODY), 1)[0])
+    asked = head_of(Mapped(undo, parse(URL), token=None, blocks=Blocks(span_ids)).render(event(BODY), 1)[0])
     before = head_of(original.render(event(BODY), 2)[0])
 
     assert asked[b"fanout-compensates"] == before[b"idempotency-key"] != asked[b"idempotency-key"]
@@ -181,7 +182,7 @@ def test_a_header_that_an_expression_sets_stands_in_for_the_producers() -> None:
         target(URL, forward=("x-*",)),
         mapping=Mapping(method="POST", headers=(Value(name="X-A", expression="data.none"),)),
     )
-    strict = Mapped(both, parse(URL), token=None, blocks=Blocks())
+    strict = Mapped(both, parse(URL), token=None, blocks=Blocks(span_ids))
     came = ((b"x-a", b"the-producers"), (b"x-b", b"2"))
 
     assert b"x-a: the-producers" in made.render(event(BODY, forwarded=came), 1)[0]
@@ -195,7 +196,10 @@ def test_a_schema_that_described_other_data_is_not_sent_with_new_ones() -> None:
 
     first, rest = mapped(body="data").render(came, 1)
 
-    assert b"ce-id: 7\r\nce-note: content-type: y\r\ncontent-type: application/json\r\n" in first
+    assert b"ce-id: 7\r\nce-note: content-type: y\r\n" in first
+    assert [line for line in first.split(b"\r\n") if line.startswith(b"content-type")] == [
+        b"content-type: application/json"
+    ]
     assert b"dataschema" not in first
     assert rest == b'"x"'  # a string too is JSON
 
@@ -237,7 +241,7 @@ def _with_header(name: str) -> Mapped:
     said = msgspec.structs.replace(
         target(URL), mapping=Mapping(method="POST", headers=(Value(name=name, expression="'x'"),))
     )
-    return Mapped(said, parse(URL), token=None, blocks=Blocks())
+    return Mapped(said, parse(URL), token=None, blocks=Blocks(span_ids))
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=30))

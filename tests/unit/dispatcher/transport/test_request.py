@@ -1,6 +1,7 @@
 """What goes out: every byte of a request's head is asked for, and nothing can add to it."""
 
 import hashlib
+import itertools
 
 import pytest
 from hypothesis import given
@@ -8,9 +9,10 @@ from hypothesis import strategies as st
 
 from fanout_crds.headers import CREDENTIALS, FRAMING, OURS, encoded
 from fanout_dispatcher.transport.headers import Blocks, Illegal
+from fanout_dispatcher.transport.mapping import Mapped
 from fanout_dispatcher.transport.origin import parse
 from fanout_dispatcher.transport.request import Template
-from tests.unit.dispatcher.transport.support import event, target
+from tests.unit.dispatcher.transport.support import event, span_ids, target
 
 URL = "http://payment.shop.svc:8080/charges?x=1"
 
@@ -22,7 +24,8 @@ def template(
     forward: tuple[str, ...] = (),
     token: bytes | None = None,
 ) -> Template:
-    return Template(target(URL, name=name, headers=headers, forward=forward), parse(URL), token=token, blocks=Blocks())
+    said = target(URL, name=name, headers=headers, forward=forward)
+    return Template(said, parse(URL), token=token, blocks=Blocks(span_ids))
 
 
 def head_of(made: bytes) -> list[bytes]:
@@ -43,6 +46,7 @@ def test_a_request_reads_like_this() -> None:
         b"content-type: application/json",
         b"ce-id: 7",
         b"ce-source: /shop",
+        b"x-request-id: 7",
         b"user-agent: fanout",
         b"x-github-event: push",
         b"fanout-attempt: 3",
@@ -160,6 +164,42 @@ def test_an_events_block_holds_its_attributes_and_what_is_carried() -> None:
     assert block in head
 
 
+TRACE = b"traceparent: 00-0af7651916cd43dd8448eb211c80319c-%b-01\r\n"
+PRODUCERS = TRACE % b"b7ad6b7169203331"
+
+
+@pytest.mark.parametrize("size", [0, 2000], ids=["a block that is remembered", "one that is too long for it"])
+@pytest.mark.parametrize("kind", [Template, Mapped])
+def test_a_trace_is_continued_with_a_parent_of_its_own_for_each_attempt(
+    size: int, kind: type[Template] | type[Mapped]
+) -> None:
+    """Of the lines that say traceparent one is the trace's; the others are the event's, and nobody's to touch."""
+    numbers = itertools.count(1)
+    before = b"ce-id: 7\r\nce-" + PRODUCERS + b"ce-note: " + PRODUCERS[:-2] + b"x" * size + b"\r\n"
+    after = b"tracestate: a=1,b=2\r\nx-request-id: r7\r\n"
+    came = event(attributes=before + PRODUCERS + after)
+    made = kind(target(URL), parse(URL), token=None, blocks=Blocks(lambda: f"{next(numbers):016x}"))
+
+    sent = [made.render(came, number)[0] for number in (1, 2)]
+
+    assert [b"0000000000000001" in one for one in sent] == [True, False]
+    for number, one in enumerate(sent, 1):
+        assert before + TRACE % b"%016x" % number + after in one
+
+
+def test_an_event_without_a_trace_or_a_request_id_is_sent_without_the_one_and_with_its_own_id_as_the_other() -> None:
+    made = head_of(template().render(event(), 1)[0])
+
+    assert [line for line in made if line.startswith((b"trace", b"x-request-id"))] == [b"x-request-id: 7"]
+
+
+def test_the_producers_request_id_is_sent_as_it_came_also_where_it_stands_first() -> None:
+    for block in (b"x-request-id: a b\r\nce-id: 7\r\n", b"ce-id: 7\r\nx-request-id: a b\r\n"):
+        made = head_of(template().render(event(attributes=block), 1)[0])
+
+        assert [line for line in made if line.startswith(b"x-request-id")] == [b"x-request-id: a b"]
+
+
 @pytest.mark.parametrize("header", [(b"x-a", b"1\r\nx: y"), (b"x-a", b"1\x00"), (b"x-a\r\nx", b"1"), (b"x-a b", b"1")])
 def test_a_forwarded_header_that_would_break_out_is_not_sent(header: tuple[bytes, bytes]) -> None:
     with pytest.raises(Illegal, match="forwarded header"):
@@ -180,7 +220,7 @@ def test_no_bytes_of_an_event_add_a_line_to_the_head(name: bytes, value: bytes, 
     assert body == b"BODY"
     assert len(own) == 3
     assert not any(character in line for line in lines for character in b"\r\n\x00")
-    assert len(lines) <= 6 + 1 + attributes.count(b"\r\n")
+    assert len(lines) <= 7 + 1 + attributes.count(b"\r\n")
 
 
 @pytest.mark.parametrize(
@@ -211,10 +251,10 @@ def test_a_token_that_cannot_be_sent_is_refused_without_showing_it(token: bytes)
 
 
 def test_known_blocks_are_bounded() -> None:
-    blocks = Blocks()
+    blocks = Blocks(span_ids)
 
     for number in range(5000):
-        blocks.check(b"ce-id: %d\r\n" % number)
-    blocks.check(b"ce-id: %b\r\n" % (b"x" * 5000))
+        blocks.leaving(event(attributes=b"ce-id: %d\r\n" % number).head)
+    blocks.leaving(event(attributes=b"ce-id: %b\r\n" % (b"x" * 5000)).head)
 
     assert len(blocks._known) <= 1024

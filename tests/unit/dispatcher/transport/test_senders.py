@@ -10,7 +10,7 @@ from fanout_dispatcher.transport.guard import Guard
 from fanout_dispatcher.transport.protocol import Unsendable
 from fanout_dispatcher.transport.senders import HttpSenders
 from fanout_dispatcher.values.outcome import Delivered, Failed, Fault, Reason, Refused
-from tests.unit.dispatcher.transport.support import OK, Pad, answering, event, meeting, sending, target, turns
+from tests.unit.dispatcher.transport.support import OK, Pad, answering, event, meeting, sending, span_ids, target, turns
 
 UNKNOWN_NAME = msgspec.structs.replace(target("http://a.example/"), mapping=Mapping(method="POST", body="dta.x"))
 
@@ -34,7 +34,7 @@ UNKNOWN_NAME = msgspec.structs.replace(target("http://a.example/"), mapping=Mapp
 async def test_a_target_that_cannot_be_sent_to_is_refused(
     asked: Target, credentials: dict[str, bytes], sentence: str
 ) -> None:
-    senders = HttpSenders(asyncio.get_running_loop(), Guard())
+    senders = HttpSenders(asyncio.get_running_loop(), Guard(), span_ids=span_ids)
 
     with pytest.raises(Unsendable, match=sentence) as refused:
         senders(asked, credentials)
@@ -67,7 +67,7 @@ async def test_a_closed_sender_refuses() -> None:
 
 async def test_a_bearer_token_arrives() -> None:
     async with meeting(answering(OK)) as (found, _):
-        senders = HttpSenders(asyncio.get_running_loop(), Guard(allow_loopback=True))
+        senders = HttpSenders(asyncio.get_running_loop(), Guard(allow_loopback=True), span_ids=span_ids)
         sender = senders(target(found.url, bearer="payment.bearer"), {"payment.bearer": b"t0ken"})
         await Pad().send(sender)
         sender.close()

@@ -16,7 +16,7 @@ from fanout_dispatcher.transport.headers import Blocks
 from fanout_dispatcher.transport.mapping import Mapped
 from fanout_dispatcher.transport.origin import parse
 from fanout_dispatcher.transport.structured import structured
-from tests.unit.dispatcher.transport.support import event, target
+from tests.unit.dispatcher.transport.support import event, span_ids, target
 
 URL = "http://payment.shop.svc/charges"
 NEEDED: typing.Final = {"specversion": "1.0", "id": "7", "source": "/shop", "type": "placed"}
@@ -80,7 +80,7 @@ def test_what_goes_out_comes_in_as_the_same_event(body: bytes, content_type: str
 
 def test_a_target_that_takes_structured_events_is_sent_one() -> None:
     said = msgspec.structs.replace(target(URL), mapping=Mapping(method="PUT", structured=True))
-    made = Mapped(said, parse(URL), token=b"s3cret", blocks=Blocks())
+    made = Mapped(said, parse(URL), token=b"s3cret", blocks=Blocks(span_ids))
 
     first, body = made.render(event(b'{"a": 1}', attributes=block(NEEDED)), 3)
 
