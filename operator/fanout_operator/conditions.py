@@ -13,8 +13,8 @@ import msgspec
 from fanout_crds import outbox
 from fanout_crds.references import Unresolved
 from fanout_crds.report import SILENCE, SOURCE_FAILURES, CircuitWord, RouteReport, TargetReport
-from fanout_operator.fleet import View
-from fanout_operator.reasons import ConditionStatus, ConditionType, Said, say
+from fanout_operator.fleet import REMEMBERED, View
+from fanout_operator.reasons import ConditionStatus, ConditionType, Said, say, with_last_words
 
 NAMED: typing.Final = 5  # names in a sentence before it says how many more
 
@@ -133,30 +133,46 @@ def stalled(said: Iterable[Condition]) -> tuple[Condition, ...]:
 def healthy(finding: Finding, view: View) -> Condition:
     """Whether nothing waits for a person: no saga stuck, one installation, no circuit open, source failed, dead letter.
 
-    What nobody but a person ends is told first: a circuit is probed by itself, a source tried again.
+    What nobody but a person ends is told first: a circuit is probed by itself, a source tried again. It waits in the
+    journal of a dispatcher that is absent too; a circuit or a source of that one may be another by now.
     """
-    if view.empty:
-        return _condition("Healthy", "Unknown", say("NoDispatcher"))
+    status, said = _health(finding, view)
+    absent = [name for name, report in view.remembered if any(_counts(one) for one in report.targets)]
+    return _condition("Healthy", status, with_last_words(said, some(absent), REMEMBERED / 60) if absent else said)
+
+
+def _health(finding: Finding, view: View) -> tuple[ConditionStatus, Said]:
+    heard = list(_reports(view))
     targets = summed(view)
     stuck = [f"{one.name} ({one.stuck})" for one in targets if one.stuck]
     if stuck:
-        return _condition("Healthy", "False", say("SagaStuck", targets=some(stuck)))
+        return "False", say("SagaStuck", targets=some(stuck))
     if finding.rival:
-        return _condition("Healthy", "False", say("ClassContested", rival=finding.rival))
-    opened = [one.name for one in targets if one.circuit == "Open" and not one.dry_run]
+        return "False", say("ClassContested", rival=finding.rival)
+    opened = [one.name for one in _summed(heard) if _is_open(one)]
     if opened:
-        return _condition("Healthy", "False", say("CircuitOpen", targets=some(opened)))
-    sources = [one.source for one in _reports(view) if one.source and one.source.held in SOURCE_FAILURES]
+        return "False", say("CircuitOpen", targets=some(opened))
+    sources = [one.source for one in heard if one.source and one.source.held in SOURCE_FAILURES]
     if sources:
         failed = dict.fromkeys(f"{one.name}: {one.last_error}" for one in sources)  # each once, in order
-        return _condition("Healthy", "False", say("SourceFailed", sources=some(failed, "; ")))
+        return "False", say("SourceFailed", sources=some(failed, "; "))
     dead = [f"{one.name} ({one.dead_letters})" for one in targets if one.dead_letters]
     if dead:
-        return _condition("Healthy", "False", say("DeadLetters", targets=some(dead)))
+        return "False", say("DeadLetters", targets=some(dead))
+    if view.empty:
+        return "Unknown", say("NoDispatcher")
     if view.silent:
-        said = say("DispatcherSilent", dispatchers=some(view.silent), seconds=SILENCE)
-        return _condition("Healthy", "Unknown", said)
-    return _condition("Healthy", "True", say("Healthy"))
+        return "Unknown", say("DispatcherSilent", dispatchers=some(view.silent), seconds=SILENCE)
+    return "True", say("Healthy")
+
+
+def _is_open(target: TargetReport) -> bool:
+    return target.circuit == "Open" and not target.dry_run
+
+
+def _counts(target: TargetReport) -> bool:
+    """Whether a target's part of the counters is more than nothing."""
+    return bool(target.pending or target.dead_letters or target.stuck or _is_open(target))
 
 
 def programmed_generation(view: View) -> int | None:
@@ -168,9 +184,13 @@ def programmed_generation(view: View) -> int | None:
 
 
 def summed(view: View) -> tuple[TargetReport, ...]:
-    """Each target over all dispatchers: the worst circuit, the sum of what waits and of what died."""
+    """Each target over all dispatchers, the absent ones too: the worst circuit, the sums of what waits and died."""
+    return _summed((*_reports(view), *(report for _, report in view.remembered)))
+
+
+def _summed(reports: Iterable[RouteReport]) -> tuple[TargetReport, ...]:
     by_name: dict[str, list[TargetReport]] = {}
-    for report in _reports(view):
+    for report in reports:
         for target in report.targets:
             by_name.setdefault(target.name, []).append(target)
     return tuple(_sum(name, found) for name, found in by_name.items())

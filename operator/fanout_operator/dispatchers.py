@@ -2,7 +2,7 @@
 
 In a cluster the ready addresses of the report Service's EndpointSlices say so; elsewhere they are named on the command
 line (slices cannot hold loopback addresses). A dispatcher that comes back under another address gets a new follower and
-keeps its place in the fleet.
+keeps its place in the fleet; one that does not come back is forgotten after a while.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import aiohttp
 import structlog
 
 from fanout_operator.access import ReportAccess
-from fanout_operator.fleet import Fleet
+from fanout_operator.fleet import REMEMBERED, Fleet
 from fanout_operator.kube import ENDPOINT_SLICES, Document, Kube, Scope
 from fanout_operator.options import Options
 from fanout_operator.reflector import Reflector
@@ -43,6 +43,7 @@ class Followers:
         self._access = access
         self._rng = rng
         self._running: dict[str, tuple[ReportPort, asyncio.Task[None]]] = {}
+        self._away: dict[str, asyncio.TimerHandle] = {}  # when those who are not ready any more are forgotten
 
     def __repr__(self) -> str:
         return f"<Followers {sorted(self._running)}>"
@@ -52,17 +53,28 @@ class Followers:
         self._fleet.expect(ports.keys())
         for name in [name for name, (port, _) in self._running.items() if ports.get(name) != port]:
             self._running.pop(name)[1].cancel()
+            if name not in ports:
+                self._away[name] = asyncio.get_running_loop().call_later(REMEMBERED, self._forget, name)
         for name, port in ports.items():
+            if back := self._away.pop(name, None):
+                back.cancel()
             if name not in self._running:
                 log.info("dispatcher.found", dispatcher=name, url=port.url)
                 self._running[name] = (port, asyncio.create_task(self._follow(name, port)))
 
     async def close(self) -> None:
         """End all followers."""
+        for forgetting in self._away.values():
+            forgetting.cancel()
         tasks = [task for _, task in self._running.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _forget(self, name: str) -> None:
+        del self._away[name]
+        log.info("dispatcher.forgotten", dispatcher=name)
+        self._fleet.forget(name)
 
     async def _follow(self, name: str, port: ReportPort) -> None:
         follower = Follower(name, port, session=self._session, access=self._access, fleet=self._fleet, rng=self._rng)

@@ -18,6 +18,7 @@ import structlog
 
 from fanout_operator.bucket import Bucket
 from fanout_operator.kube import EVENTS, FAILURES, FIELD_MANAGER, Document, Kube, Reading, TooMany
+from fanout_operator.named import named
 from fanout_operator.reasons import LONGEST, REASONS
 
 WAITING: typing.Final = 1000  # notices that may wait to be posted
@@ -63,8 +64,8 @@ def notices(before: Reading, after: Reading, dry_run: frozenset[str] = frozenset
 
 
 def _of_conditions(before: Reading, after: Reading) -> Iterable[Notice]:
-    known = _named(before.get("conditions"), "type")
-    for kind, now in _named(after.get("conditions"), "type").items():
+    known = named(before.get("conditions"), "type")
+    for kind, now in named(after.get("conditions"), "type").items():
         was = known.get(kind, {})
         if kind in {"Accepted", "ResolvedRefs", "Programmed"} and not _same(was, now):
             if _wrong(now):
@@ -88,8 +89,8 @@ def _wrong(condition: Reading) -> bool:
 
 
 def _of_targets(before: Reading, after: Reading, dry_run: frozenset[str]) -> Iterable[Notice]:
-    known = _named(before.get("targets"), "name")
-    for name, now in _named(after.get("targets"), "name").items():
+    known = named(before.get("targets"), "name")
+    for name, now in named(after.get("targets"), "name").items():
         was = known.get(name, {})
         why = f"; last error: {now['lastError']}" if now.get("lastError") else ""
         was_open, is_open = was.get("circuit") in OPEN, now.get("circuit") in OPEN
@@ -101,12 +102,6 @@ def _of_targets(before: Reading, after: Reading, dry_run: frozenset[str]) -> Ite
             yield notice("Warning", "SagaStuck", target=name, count=now["stuck"], why=why)
         if now.get("deadLetters") and not was.get("deadLetters"):
             yield notice("Warning", "DeadLetters", target=name, count=now["deadLetters"], why=why)
-
-
-def _named(found: object, by: str) -> dict[str, Reading]:
-    """Items of a list by one of their fields; anybody may have written the list."""
-    items = found if isinstance(found, list | tuple) else ()
-    return {one[by]: one for one in items if isinstance(one, dict) and isinstance(one.get(by), str)}
 
 
 # --- telling it -------------------------------------------------------------------------------------------------------

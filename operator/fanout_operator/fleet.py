@@ -4,15 +4,22 @@ Pure. Discovery says which dispatchers are ready, the followers (report.py) feed
 the routes whose picture became another. A dispatcher counts from the end of its first snapshot; one that falls silent
 keeps its last picture for a while and is then `Silent`. Until every ready dispatcher is one or the other the fleet is
 not complete, and nobody should conclude anything from it: so a restart of the operator changes no status.
+
+A dispatcher that is absent, silent or not ready any more, owes what its journal holds all the same. So its last picture
+is remembered until it reports again, of one that is not ready for REMEMBERED seconds at most: what it counted neither
+vanishes with it nor is news when it is back.
 """
 
 import enum
+import typing
 from collections.abc import Callable, Collection, Iterable
 
 import msgspec
 
 from fanout_crds.report import RouteReport
 from fanout_operator.picture import Picture
+
+REMEMBERED: typing.Final = 3600.0  # seconds; longer than a node takes to be replaced, with the volume that it had
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,6 +28,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool
     silent: tuple[str, ...] = ()
     reports: tuple[tuple[str, RouteReport | None], ...] = ()
+    remembered: tuple[tuple[str, RouteReport], ...] = ()  # the last words of those who are absent
+    unheard: bool = False  # somebody was never heard, or there is nobody to be heard: no sum is known
 
     @property
     def empty(self) -> bool:
@@ -43,6 +52,7 @@ class Dispatcher:
         self.state = State.CONNECTING
         self.picture = Picture()
         self.loading: Picture | None = None
+        self.heard = False  # whether the picture ever was complete
 
     def __repr__(self) -> str:
         return f"<Dispatcher {self.state.name} {self.picture!r}>"
@@ -55,6 +65,7 @@ class Fleet:
         """`changed` gets the keys of routes, or None when every route's picture may be another."""
         self._changed = changed
         self._ready: dict[str, Dispatcher] = {}
+        self._away: dict[str, Dispatcher] = {}  # not ready any more, and remembered
         self._discovered = False
 
     def __repr__(self) -> str:
@@ -70,8 +81,17 @@ class Fleet:
         if self._discovered and set(names) == set(self._ready):
             return
         self._discovered = True
-        self._ready = {name: self._ready.get(name) or Dispatcher() for name in names}
+        known = self._ready | self._away
+        self._ready = {name: known.pop(name) if name in known else Dispatcher() for name in names}
+        self._away = {name: one for name, one in known.items() if one.heard}
+        for one in self._away.values():
+            one.state, one.loading = State.CONNECTING, None  # that is how it comes back
         self._everything()
+
+    def forget(self, name: str) -> None:
+        """A dispatcher has not been ready for so long that what it counted counts no more."""
+        if one := self._away.pop(name, None):
+            self._tell(one.picture)
 
     def hello(self, name: str) -> None:
         """A stream begins: a new snapshot is being loaded, the last picture holds until it is complete."""
@@ -106,7 +126,7 @@ class Fleet:
         if one is None or one.loading is None:
             return
         before, one.picture, one.loading = one.picture, one.loading, None
-        was, one.state = one.state, State.COMPLETE
+        was, one.state, one.heard = one.state, State.COMPLETE, True
         if was is not State.COMPLETE:
             self._everything()
         else:
@@ -116,19 +136,27 @@ class Fleet:
         """A ready dispatcher has not been heard for too long; the snapshot that is being loaded may come to its end."""
         one = self._ready.get(name)
         if one and one.state is not State.SILENT:
-            one.state, one.picture = State.SILENT, Picture()
+            one.state = State.SILENT
             self._everything()
 
     def view(self, route: str) -> View:
         """What the fleet says of one route."""
+        silent = {name: one for name, one in self._ready.items() if one.state is State.SILENT}
+        everybody = (self._ready | self._away).values()
         return View(
             complete=self.complete,
-            silent=tuple(sorted(name for name, one in self._ready.items() if one.state is State.SILENT)),
+            silent=tuple(sorted(silent)),
             reports=tuple(
                 (name, one.picture.get(route))
                 for name, one in sorted(self._ready.items())
                 if one.state is State.COMPLETE
             ),
+            remembered=tuple(
+                (name, report)
+                for name, one in sorted((silent | self._away).items())
+                if (report := one.picture.get(route))
+            ),
+            unheard=not everybody or not all(one.heard for one in everybody),
         )
 
     def _everything(self) -> None:

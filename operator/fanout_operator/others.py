@@ -11,15 +11,15 @@ import typing
 from collections.abc import Iterable, Sequence
 
 from fanout_operator.kube import Document, Reading
+from fanout_operator.named import named
 from fanout_operator.reasons import ConditionType
 
 OURS: typing.Final = frozenset(typing.get_args(ConditionType))
 
 
 def by_type(status: Reading) -> dict[str, Reading]:
-    """The conditions of a status; what is none is left out, since anybody may have written it."""
-    found = status.get("conditions") or ()
-    return {one["type"]: one for one in found if isinstance(one, dict) and isinstance(one.get("type"), str)}
+    """The conditions of a status."""
+    return named(status.get("conditions"), "type")
 
 
 def beside(ours: Iterable[Document], status: Reading) -> Sequence[Reading]:

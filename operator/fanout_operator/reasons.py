@@ -56,6 +56,11 @@ REASONS: typing.Final[Mapping[str, str]] = {
     "DeadLetters": "dead letters wait to be replayed or removed: {targets}",
 }
 
+LAST_WORDS: typing.Final = (
+    "{message}; counters include what {dispatchers} said last, until it is heard again or not ready for {minutes:g}"
+    " minutes"
+)
+
 
 class Said(msgspec.Struct, frozen=True):
     """A reason and its sentence, filled in."""
@@ -66,8 +71,16 @@ class Said(msgspec.Struct, frozen=True):
 
 def say(reason: str, **facts: object) -> Said:
     """Fill in a reason's sentence."""
-    message = REASONS[reason].format(**facts)
-    return Said(reason, message if len(message) <= LONGEST else message[: LONGEST - 1] + "…")
+    return Said(reason, _short(REASONS[reason].format(**facts)))
+
+
+def with_last_words(said: Said, dispatchers: str, minutes: float) -> Said:
+    """Say also of whom more than that is not known now, and how long the last words of theirs count."""
+    return Said(said.reason, _short(LAST_WORDS.format(message=said.message, dispatchers=dispatchers, minutes=minutes)))
+
+
+def _short(message: str) -> str:
+    return message if len(message) <= LONGEST else message[: LONGEST - 1] + "…"
 
 
 def unresolved(reason: Reason, **facts: object) -> Unresolved:

@@ -1,11 +1,13 @@
 """What a route's status should be: a pure function of what was found, what dispatchers say, and what it is now.
 
-Until the fleet is complete, what was said about dispatchers is left as it stands. What is told of them is bounded as
-the definition of routes bounds it, whatever they report: a status that is refused tells of nothing.
+Until the fleet is complete, what was said about dispatchers is left as it stands. So are the counters while nobody
+knows a sum: while no dispatcher is there, or one was not heard since the operator started. What is counted in a journal
+does not go with the process that had it open, and is no news when that is back. What is told of dispatchers is bounded
+as the definition of routes bounds it, whatever they report: a status that is refused tells of nothing.
 """
 
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from fanout_crds.report import TargetReport
 from fanout_crds.schema import PENDING
@@ -22,12 +24,14 @@ from fanout_operator.conditions import (
 )
 from fanout_operator.fleet import View
 from fanout_operator.kube import Document, Reading
+from fanout_operator.named import named
 from fanout_operator.others import beside, by_type
 from fanout_operator.reasons import LONGEST, say
 
 FROM_DISPATCHERS: typing.Final = frozenset({"Programmed", "Healthy"})
 BEHIND: typing.Final = "."  # in the names of what stands behind the targets, and in no target's
-COUNTER_FIELDS: typing.Final = frozenset({"pending", "deadLetters", "openCircuits", "targets"})
+SUMS: typing.Final = ("pending", "deadLetters", "openCircuits")
+COUNTER_FIELDS: typing.Final = frozenset({*SUMS, "targets"})
 
 
 def status(finding: Finding, view: View, before: Reading, *, now: str, public_url: str | None) -> Document:
@@ -42,7 +46,7 @@ def status(finding: Finding, view: View, before: Reading, *, now: str, public_ur
         (_dated(one, said.get(one.type, {}), finding.generation, now) for one in shown), before
     )
     if view.complete:
-        wanted |= _from_dispatchers(finding, view)
+        wanted |= _as_told(finding, before) if view.unheard else _from_dispatchers(finding, view)
     else:
         wanted |= {field: before[field] for field in (*COUNTER_FIELDS, "programmedGeneration") if field in before}
     return wanted
@@ -87,7 +91,7 @@ def _dated(one: Condition, before: Reading, generation: int, now: str) -> Docume
 
 def _from_dispatchers(finding: Finding, view: View) -> Document:
     targets = {one.name: one for one in summed(view)}
-    names = [*finding.targets, *filter(_behind, targets)][:MOST_TARGETS]
+    names = _named(finding, targets)
     known = [targets[name] for name in names if name in targets]
     found: Document = {
         "pending": coarse(sum(one.pending for one in known)),
@@ -97,6 +101,20 @@ def _from_dispatchers(finding: Finding, view: View) -> Document:
     }
     generation = programmed_generation(view)
     return found if generation is None else found | {"programmedGeneration": generation}
+
+
+def _as_told(finding: Finding, before: Reading) -> Document:
+    """The counters as they were, for the targets of now."""
+    targets = named(before.get("targets"), "name")
+    return {
+        **{field: before.get(field, 0) for field in SUMS},
+        "targets": [targets.get(name, {"name": name}) for name in _named(finding, targets)],
+    }
+
+
+def _named(finding: Finding, known: Iterable[str]) -> list[str]:
+    """What a status tells of: the route's targets, and the compensations and callbacks among those that are *known*."""
+    return [*finding.targets, *filter(_behind, known)][:MOST_TARGETS]
 
 
 def _behind(name: str) -> bool:

@@ -37,6 +37,11 @@ def view(*reports: RouteReport | None, silent: tuple[str, ...] = ()) -> View:
     return View(complete=True, silent=silent, reports=tuple((f"d{n}", one) for n, one in enumerate(reports)))
 
 
+def lacking(last: RouteReport, *reports: RouteReport, silent: tuple[str, ...] = ()) -> View:
+    """A fleet in which one is absent, and what it said last."""
+    return msgspec.structs.replace(view(*reports, silent=silent), remembered=(("d9", last),))
+
+
 def said(finding: Finding, seen: View) -> dict[str, str]:
     return {one.type: f"{one.status}/{one.reason}" for one in conditions(finding, seen)}
 
@@ -90,10 +95,30 @@ def test_programmed_says_what_is_known_of_every_dispatcher_and_ready_follows(see
         (view(fetches("SecretNotFound")), "True/Healthy"),  # ResolvedRefs tells it
         (view(fetches(None)), "True/Healthy"),
         (view(runs(), silent=("d9",)), "Unknown/DispatcherSilent"),
+        (lacking(runs(dead_letters=1)), "False/DeadLetters"),  # they lie in its journal all the same
+        (lacking(runs(stuck=1), runs()), "False/SagaStuck"),
+        (lacking(runs(dead_letters=1), runs(), silent=("d9",)), "False/DeadLetters"),
+        (lacking(runs(circuit="Open"), silent=("d9",)), "Unknown/DispatcherSilent"),  # it may have closed by now
+        (lacking(runs(circuit="Open")), "Unknown/NoDispatcher"),
+        (lacking(runs(circuit="Open"), runs()), "True/Healthy"),
     ],
 )
 def test_healthy_says_what_waits_for_people_and_ready_does_not_follow(seen: View, healthy: str) -> None:
     assert said(GOOD, seen)["Healthy"] == healthy
+
+
+def test_healthy_says_whose_last_words_are_counted_in_and_for_how_long() -> None:
+    quiet, busy = (conditions(GOOD, lacking(runs(pending=pending), runs()))[-1].message for pending in (0, 5))
+
+    assert quiet == say("Healthy").message
+    assert busy == f"{quiet}; counters include what d9 said last, until it is heard again or not ready for 60 minutes"
+
+
+def test_a_sentence_about_last_words_fits_too() -> None:
+    many = tuple(f"{number}-{'x' * 300}" for number in range(5))
+    view_ = msgspec.structs.replace(view(runs()), remembered=tuple((name, runs(pending=1)) for name in many))
+
+    assert len(conditions(GOOD, view_)[-1].message) == reasons.LONGEST
 
 
 def test_that_another_installation_serves_it_too_waits_for_a_person_and_is_told_before_what_passes() -> None:

@@ -89,7 +89,7 @@ def test_a_route_that_a_dispatcher_no_longer_runs_is_told_once() -> None:
     assert fleet.view("shop/orders").reports == (("d0", None),)
 
 
-def test_a_silent_dispatcher_is_named_and_its_last_words_do_not_count() -> None:
+def test_a_silent_dispatcher_is_named_and_its_last_words_are_remembered() -> None:
     fleet, told = connected("d0", "d1")
     fleet.route("d0", report())
     told.all.clear()
@@ -99,6 +99,7 @@ def test_a_silent_dispatcher_is_named_and_its_last_words_do_not_count() -> None:
     view = fleet.view("shop/orders")
     assert told.all == [None]
     assert (view.silent, view.reports) == (("d0",), (("d1", None),))
+    assert view.remembered == (("d0", report()),)
 
 
 def test_a_silent_dispatcher_whose_snapshot_comes_to_its_end_after_all_counts_again() -> None:
@@ -109,7 +110,58 @@ def test_a_silent_dispatcher_whose_snapshot_comes_to_its_end_after_all_counts_ag
     fleet.loaded("d0")
 
     view = fleet.view("shop/orders")
-    assert (view.silent, view.reports) == ((), (("d0", report()),))
+    assert (view.silent, view.reports, view.remembered) == ((), (("d0", report()),), ())
+
+
+def test_a_dispatcher_that_is_not_ready_is_remembered_until_it_reports_again() -> None:
+    fleet, _ = connected("d0")
+    fleet.route("d0", report(pending=1))
+    fleet.expect(())
+    away = fleet.view("shop/orders")
+    fleet.expect({"d0"})
+    fleet.hello("d0")
+    coming = fleet.view("shop/orders").complete
+    fleet.route("d0", report(pending=2))
+    fleet.loaded("d0")
+    back = fleet.view("shop/orders")
+
+    assert (away.empty, away.unheard, away.remembered) == (True, False, (("d0", report(pending=1)),))
+    assert not coming
+    assert (back.reports, back.remembered) == ((("d0", report(pending=2)),), ())
+
+
+def test_one_that_is_back_and_says_nothing_is_silent_with_its_last_words() -> None:
+    fleet, _ = connected("d0")
+    fleet.route("d0", report())
+    fleet.expect(())
+    fleet.expect({"d0"})
+    fleet.silent("d0")
+
+    assert fleet.view("shop/orders").remembered == (("d0", report()),)
+
+
+def test_one_that_is_forgotten_counts_no_more_and_its_routes_are_told() -> None:
+    fleet, told = connected("d0", "d1")
+    fleet.route("d0", report())
+    fleet.expect({"d1"})
+    told.all.clear()
+    fleet.forget("d0")
+    fleet.forget("d0")
+
+    assert told.all == [("shop/orders",)]
+    assert fleet.view("shop/orders").remembered == ()
+
+
+def test_no_sum_is_known_where_somebody_was_never_heard_or_nobody_is_there() -> None:
+    nobody, _ = connected()
+    silent, _ = connected("d0")
+    silent.expect({"d0", "d1"})
+    silent.silent("d1")
+    never = silent.view("shop/orders").unheard
+    silent.expect({"d0"})  # it went as it came
+
+    assert nobody.view("shop/orders").unheard
+    assert (never, silent.view("shop/orders").unheard) == (True, False)
 
 
 def test_a_dispatcher_that_is_not_ready_any_more_does_not_count() -> None:

@@ -8,10 +8,11 @@ import pytest
 from fanout_crds.report import RouteReport, TargetReport
 from fanout_crds.status import LONGEST_NAME, MOST_TARGETS
 from fanout_operator.conditions import Finding, InForce
+from fanout_operator.events import notices
 from fanout_operator.fleet import View
 from fanout_operator.kube import Document
 from fanout_operator.reasons import say
-from fanout_operator.status import status
+from fanout_operator.status import COUNTER_FIELDS, status
 
 FINDING = Finding(
     uid="u", generation=1, objection=None, targets=("crm",), path="/shop/orders", in_force=InForce("r", 1)
@@ -26,6 +27,18 @@ def seen(*, complete: bool = True, **target: Any) -> View:
 
 def told(finding: Finding, view: View, before: Document | None = None, now: str = "T1") -> Document:
     return status(finding, view, before or {}, now=now, public_url="http://in.example/")
+
+
+def remembered(*heard: RouteReport, **target: Any) -> View:
+    """A fleet that lacks d1, whose last words are of one target."""
+    ((_, last),) = seen(**target).reports
+    assert last is not None
+    reports = tuple((f"d{number}", one) for number, one in enumerate(heard, start=2))
+    return View(complete=True, reports=reports, remembered=(("d1", last),))
+
+
+def counted(of: Document) -> Document:
+    return {field: of[field] for field in COUNTER_FIELDS}
 
 
 def times(of: Document) -> dict[str, str]:
@@ -64,6 +77,38 @@ def test_until_the_fleet_is_complete_what_was_said_about_dispatchers_stays() -> 
     before = told(FINDING, seen(circuit="Open", pending=7))
 
     assert told(FINDING, View(complete=False), before, now="T2") == before
+
+
+def test_what_a_dispatcher_counted_stays_while_it_is_away_and_is_no_news_when_it_is_back() -> None:
+    facts: dict[str, Any] = {"circuit": "Open", "pending": 7, "dead_letters": 3, "last_error": "connect failed"}
+    before = told(FINDING, seen(**facts))
+    away = told(FINDING, remembered(**facts), before)
+    back = told(FINDING, seen(**facts), away)
+
+    assert counted(away) == counted(before)
+    assert notices(before, away) == notices(away, back) == ()
+
+
+def test_of_two_the_one_that_is_away_counts_in_by_its_last_words() -> None:
+    view = remembered(RouteReport(route=KEY, revision="r", targets=(TargetReport(name="crm", pending=2),)), pending=5)
+    found = told(FINDING, view)
+
+    assert (found["pending"], found["targets"][0]["pending"]) == (7, 7)
+
+
+def test_of_what_was_never_heard_stays_what_was_told_last_for_the_targets_of_now() -> None:
+    before = told(FINDING, seen(circuit="Open", pending=7, dead_letters=3))
+    wider = msgspec.structs.replace(FINDING, targets=("crm", "mail"))
+    found = told(wider, View(complete=True, unheard=True), before)
+
+    assert counted(found) == counted(before) | {"targets": [*before["targets"], {"name": "mail"}]}
+    assert notices(before, found) == ()
+
+
+def test_a_new_route_of_which_nobody_was_heard_yet_counts_nothing() -> None:
+    found = told(FINDING, View(complete=True, unheard=True))
+
+    assert counted(found) == {"pending": 0, "deadLetters": 0, "openCircuits": 0, "targets": [{"name": "crm"}]}
 
 
 @pytest.mark.parametrize(
