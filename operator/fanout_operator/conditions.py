@@ -38,6 +38,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     without_endpoints: tuple[tuple[str, str], ...] = ()  # those of them with nobody there, when status is written
     rival: str = ""  # another installation that serves this route too, when status is written
     path: str = ""
+    keyed: tuple[str, ...] = ()  # what of the plan in force each dispatcher keeps for itself
     in_force: InForce | None = None
     fresh: bool = False  # written by this very reconcile: what dispatchers said before is about another plan
 
@@ -131,7 +132,8 @@ def stalled(said: Iterable[Condition]) -> tuple[Condition, ...]:
 
 
 def healthy(finding: Finding, view: View) -> Condition:
-    """Whether nothing waits for a person: no saga stuck, one installation, no circuit open, source failed, dead letter.
+    """Whether nothing waits for a person: no saga stuck, one installation, no circuit open, source failed, dead letter,
+    nothing keyed that several dispatchers run.
 
     What nobody but a person ends is told first: a circuit is probed by itself, a source tried again. It waits in the
     journal of a dispatcher that is absent too; a circuit or a source of that one may be another by now.
@@ -159,6 +161,9 @@ def _health(finding: Finding, view: View) -> tuple[ConditionStatus, Said]:
     dead = [f"{one.name} ({one.dead_letters})" for one in targets if one.dead_letters]
     if dead:
         return "False", say("DeadLetters", targets=some(dead))
+    running = sum(bool(one.revision) for one in heard)
+    if finding.keyed and running > 1:  # last of what is wrong: it stays, and would hide what comes and goes
+        return "False", say("KeyedPerReplica", dispatchers=running, fields=some(finding.keyed))
     if view.empty:
         return "Unknown", say("NoDispatcher")
     if view.silent:

@@ -53,6 +53,8 @@ REASONS: typing.Final[Mapping[str, str]] = {
     "CircuitOpen": "circuit open, deliveries are held: {targets}",
     "SourceFailed": "nothing is fetched from {sources}",
     "SagaStuck": "compensations were given up, and what is left to undo waits for somebody to decide: {targets}",
+    "KeyedPerReplica": "each of {dispatchers} dispatchers keeps for itself, so that it does not hold across them:"
+    " {fields}",
     "DeadLetters": "dead letters wait to be replayed or removed: {targets}",
 }
 

@@ -19,6 +19,7 @@ from fanout_operator.conditions import Finding, InForce
 from fanout_operator.gather import Sources, gather
 from fanout_operator.holding import Holding
 from fanout_operator.judge import Observed, Rules, judge
+from fanout_operator.keyed import keyed, keyed_in
 from fanout_operator.kube import ROUTES, NotFound
 from fanout_operator.reasons import Said
 from fanout_operator.render import NewRevision, Rendered, render
@@ -158,6 +159,7 @@ def _finding(observed: Observed, outcome: Rendered | Said | None) -> Finding:
             targets=tuple(target.name for target in outcome.plan.targets),
             services=_services(observed),
             path=outcome.plan.path,
+            keyed=keyed(outcome.plan),
             in_force=InForce(outcome.plan.revision, outcome.plan.generation),
             fresh=outcome.write,
         )
@@ -168,6 +170,7 @@ def _finding(observed: Observed, outcome: Rendered | Said | None) -> Finding:
         objection=outcome,
         targets=tuple(target.name for target in route.spec.targets) if route else (),
         path=plan.path if plan else "",
+        keyed=keyed_in(plan.plan) if plan else (),
         in_force=InForce(plan.plan_revision, plan.generation) if plan else None,
     )
 

@@ -107,6 +107,38 @@ def test_healthy_says_what_waits_for_people_and_ready_does_not_follow(seen: View
     assert said(GOOD, seen)["Healthy"] == healthy
 
 
+KEYED = msgspec.structs.replace(GOOD, keyed=("accept.idempotency", "ordering of target crm"))
+
+
+@pytest.mark.parametrize(
+    ("finding", "seen", "healthy"),
+    [
+        (KEYED, view(runs(), runs()), "False/KeyedPerReplica"),
+        (KEYED, view(runs("r1"), runs("r0")), "False/KeyedPerReplica"),  # whichever revision: events come to both
+        (KEYED, view(runs()), "True/Healthy"),
+        (KEYED, view(runs(), None), "True/Healthy"),
+        (KEYED, view(runs(), runs("", refused="too new")), "True/Healthy"),
+        (KEYED, lacking(runs(pending=1), runs()), "True/Healthy"),
+        (KEYED, view(runs(), runs(dead_letters=1)), "False/DeadLetters"),
+        (GOOD, view(runs(), runs()), "True/Healthy"),
+    ],
+)
+def test_what_is_keyed_is_told_where_more_than_one_dispatcher_runs_it(
+    finding: Finding, seen: View, healthy: str
+) -> None:
+    assert said(finding, seen)["Healthy"] == healthy
+
+
+def test_what_is_keyed_is_told_by_its_fields_and_ready_does_not_follow() -> None:
+    found = {one.type: one for one in conditions(KEYED, view(runs(), runs()))}
+
+    assert found["Healthy"].message == (
+        "each of 2 dispatchers keeps for itself, so that it does not hold across them:"
+        " accept.idempotency, ordering of target crm"
+    )
+    assert found["Ready"].status == "True"
+
+
 def test_healthy_says_whose_last_words_are_counted_in_and_for_how_long() -> None:
     quiet, busy = (conditions(GOOD, lacking(runs(pending=pending), runs()))[-1].message for pending in (0, 5))
 

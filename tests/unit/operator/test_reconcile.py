@@ -135,6 +135,17 @@ async def test_a_plan_that_fits_nowhere_is_not_accepted_with_a_reason_of_its_own
     assert scene.writes() == []
 
 
+async def test_what_is_keyed_in_a_plan_is_found_out_also_while_it_is_the_last_good_one() -> None:
+    scene = Scene()
+    await scene.made(route("orders", accept={"idempotency": {}}))
+    first = scene.findings[KEY].keyed
+    scene.put(route("orders", listen={"path": "/elsewhere"}))
+    await scene.reconcile(KEY)
+
+    assert scene.reason() == "PathNotAllowed"
+    assert first == scene.findings[KEY].keyed == ("accept.idempotency",)
+
+
 async def test_the_secret_is_written_before_the_plan_and_with_its_revision() -> None:
     scene = Scene()
     secret(scene.cluster, "mail", token="Zmlyc3Q=")
