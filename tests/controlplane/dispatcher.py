@@ -54,6 +54,13 @@ class Dispatcher:
         url = f"http://127.0.0.1:{self.admin}/v1/sagas/abandon"
         httpx.post(url, json={"all": True}, trust_env=False).raise_for_status()
 
+    def letters(self, route: str) -> list[Document]:
+        """A route's dead letters, as its admin port lists them."""
+        address = f"http://127.0.0.1:{self.admin}/v1/dead-letters"
+        answer = httpx.get(address, params={"route": route}, trust_env=False).raise_for_status()
+        found: list[Document] = answer.json()["items"]
+        return found
+
     def post(self, path: str) -> httpx.Response:
         """Post an event."""
         return httpx.post(f"http://127.0.0.1:{self.port}{path}", json={"n": 1}, trust_env=False)

@@ -9,7 +9,7 @@ from threading import Thread
 
 @contextmanager
 def target(status: int = 200) -> Iterator[tuple[str, Queue[str]]]:
-    """A real target that answers so, and the authorization of each request it got."""
+    """A real target that always answers so, and the authorization of each request it got."""
     got: Queue[str] = Queue()
 
     class Handler(http.server.BaseHTTPRequestHandler):

@@ -8,6 +8,7 @@ from fanout_operator.kube import EVENTS
 from tests.controlplane.installed import Installation, Operator, running_operator
 from tests.controlplane.manifests import CRM, service
 from tests.controlplane.reports import Reports
+from tests.controlplane.told import told
 from tests.controlplane.waiting import Document, until
 
 PATIENT: Document = CRM | {"policy": {"circuitBreaker": {"openDuration": "10m"}}}
@@ -24,13 +25,6 @@ def fanout(release: Installation) -> Installation:
 def operator(fanout: Installation, reports: Reports) -> Iterator[Operator]:
     with running_operator(fanout, f"--dispatcher={reports.url}") as process:
         yield process
-
-
-def told(fanout: Installation, namespace: str, *reasons: str) -> list[Document]:
-    """Wait until a namespace has Events of these reasons, and give all it has, in the order of their posting."""
-    path = EVENTS.path(namespace)
-    found = until(fanout.server, path, lambda items: set(reasons) <= {one["reason"] for one in items})
-    return sorted(found, key=lambda one: int(one["metadata"]["resourceVersion"]))
 
 
 def versions(events: list[Document]) -> list[str]:
