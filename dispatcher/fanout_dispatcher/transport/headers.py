@@ -24,8 +24,8 @@ _value = re.compile(_CHARACTERS)
 _block = re.compile(rb"(?:(?:ce-[a-z0-9]++|%b):%b\r\n)*+" % (b"|".join(_AN_EVENTS), _CHARACTERS))
 _KNOWN_BLOCKS: typing.Final = 1024
 _LONGEST_KNOWN: typing.Final = 1024
-_NAME: typing.Final = b"x-request-id:"
-_NAMED: typing.Final = b"\r\n" + _NAME
+_REQUEST_ID: typing.Final = b"x-request-id:"
+_NAMED: typing.Final = b"\r\n" + _REQUEST_ID
 
 
 class Illegal(ValueError):
@@ -70,8 +70,8 @@ class Blocks:
         if _block.fullmatch(block) is None:
             raise Illegal("the event's headers are not ones that may be sent")
         whole = block
-        if head.id and _NAMED not in block and not block.startswith(_NAME):
-            whole += b"%b %b\r\n" % (_NAME, request_id(head.id))
+        if head.id and _NAMED not in block and not block.startswith(_REQUEST_ID):
+            whole += b"%b %b\r\n" % (_REQUEST_ID, request_id(head.id))
         parts = around_the_parent(whole) or (whole, b"")
         if len(block) <= _LONGEST_KNOWN:
             if len(self._known) >= _KNOWN_BLOCKS:
