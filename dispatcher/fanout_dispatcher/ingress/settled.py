@@ -27,6 +27,7 @@ from fanout_dispatcher.values.media import is_json
 
 GOES_ON: typing.Final = "the event is accepted and goes on: do not send it again"
 OVER: typing.Final = "the event was accepted, and what died of it is kept: replay that, do not send it again"
+ANSWERED: typing.Final = "the event was accepted, and all that was waited for is settled: do not send it again"
 UNSURE: typing.Final = "whether the event is kept is not known yet"
 _PARTIAL: typing.Final = b"fanout-partial: true\r\n"
 _CIRCUIT: typing.Final = "CircuitOpen"
@@ -76,7 +77,7 @@ def shaped(request: Request, told: Settled, shaping: Shaping) -> Answer | Refusa
     try:
         made = shaping.shape.of(shaping.head, shaping.body, told.heard)
     except Unshaped as why:
-        return problems.EXPRESSION_FAILED(f"{why}; {GOES_ON}", headers=_receipt(told), more=_members(told))
+        return problems.EXPRESSION_FAILED(f"{why}; {_since(told)}", headers=_receipt(told), more=_members(told))
     body = _document(told) if made.body is None else made.body
     return answer.shaped(request, told.receipt, made, body, _marks(told))
 
@@ -110,9 +111,16 @@ def _failed(told: Settled) -> Problem:
 
 def _problem(problem: Problem, told: Settled) -> Refusal:
     missing = "; ".join(_sentence(one) for one in told.heard if one.lost or one.state == State.PENDING)
-    goes_on = any(one.state == State.PENDING for one in told.heard)
-    detail = f"{missing}; {UNSURE if told.receipt is None else GOES_ON if goes_on else OVER}"
-    return problem(detail, headers=_receipt(told), more=_members(told))
+    return problem(f"{missing}; {_since(told)}", headers=_receipt(told), more=_members(told))
+
+
+def _since(told: Settled) -> str:
+    """Say how it is with the event, so that nobody sends it again."""
+    if told.receipt is None:
+        return UNSURE
+    if any(one.state == State.PENDING for one in told.heard):
+        return GOES_ON
+    return OVER if any(one.lost for one in told.heard) else ANSWERED
 
 
 def _sentence(one: Heard) -> str:

@@ -177,10 +177,29 @@ async def test_an_answer_that_cannot_be_made_is_a_problem_that_says_why_and_has_
     assert (answer.status, answer.json["type"]) == (500, "https://fanout.dev/problems/expression-failed")
     assert answer.json["detail"] == (
         'respond.bodyExpression: there is no "amount"; has() asks whether there is;'
-        " the event is accepted and goes on: do not send it again"
+        " the event was accepted, and all that was waited for is settled: do not send it again"
     )
     assert answer.json["targets"] == {"a": {"state": "Delivered", "status": 200, "body": {}}}
     assert (answer.headers["fanout-receipt"], answer.headers["location"]) == ("r1", "/-/events/r1")
+
+
+@pytest.mark.parametrize(
+    ("other", "since"),
+    [
+        (Heard(target="b"), "the event is accepted and goes on"),
+        (Heard(target="b", reason="CircuitOpen"), "the event is accepted and goes on"),
+        (NO_FUNDS, "the event was accepted, and what died of it is kept: replay that"),
+    ],
+    ids=["not settled yet", "held", "dead"],
+)
+async def test_where_an_answer_cannot_be_made_it_is_said_how_it_is_with_the_event(
+    serve: Serve, engine: StubEngine, other: Heard, since: str
+) -> None:
+    heard = (delivered("a", body=b"{}", headers=JSON), msgspec.structs.replace(other, target="b"))
+    answer = await told_in_shape(serve, engine, settled(Ending.PARTIAL, *heard))
+
+    assert answer.status == 500
+    assert answer.json["detail"].endswith(f"; {since}, do not send it again".replace("on, do", "on: do"))
 
 
 @pytest.mark.parametrize(("ending", "status"), [(Ending.FAILED, 502), (Ending.TIMEOUT, 504), (Ending.DRAINING, 503)])
