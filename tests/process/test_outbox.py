@@ -200,6 +200,45 @@ async def test_a_kill_at_each_step_neither_loses_nor_doubles_a_row(
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_kill_as_rows_are_marked_neither_loses_nor_doubles_one(bench: Bench, shop: Shop, when: When) -> None:
+    proxy = await Stalling(shop.postgres.port).open()
+    shop.route(port=proxy.port, afterTaking="Mark")
+    process = await bench.started()
+    await shop.held(process, None)
+
+    proxy.stall(when, """UPDATE "outbox" SET "fanout" = 'taken'""")
+    await shop.write(300)
+    async with asyncio.timeout(SOON):
+        await proxy.hit.wait()
+    process.kill()
+    await process.start()
+    await shop.until("SELECT count(*) FROM outbox WHERE fanout = 'taken'", 300)
+
+    assert await shop.ask(LEFT) == 300
+    assert await shop.events(process) == ONCE
+    await proxy.close()
+
+
+async def test_rows_that_another_transaction_has_locked_hold_up_no_others_and_come_when_it_ends(
+    bench: Bench, shop: Shop
+) -> None:
+    """What it deletes never was; what it looked at, or wrote to, is fetched as it left it."""
+    await shop.write(300)
+    async with connected(shop.url) as other, other.transaction():
+        await other.execute("DELETE FROM outbox WHERE id = 1")
+        await other.execute("UPDATE outbox SET type = 'order.changed' WHERE id = 2")
+        await other.fetch("SELECT id FROM outbox WHERE id BETWEEN 3 AND 10 FOR UPDATE")
+        shop.route()
+        process = await bench.started()
+        await shop.until(LEFT, 10)  # as whoever is outside of the transaction sees it
+        early = await shop.events(process)
+    await shop.until(LEFT, 0)
+
+    assert early == collections.Counter(str(n) for n in range(11, 301))
+    assert await shop.events(process) == collections.Counter(str(n) for n in range(2, 301))
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("word", ["WITH free", "SELECT id, type", "DELETE FROM"])
 async def test_a_connection_that_breaks_at_each_step_neither_loses_nor_doubles_a_row(
     bench: Bench, shop: Shop, when: When, word: str

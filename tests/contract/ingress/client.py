@@ -89,9 +89,11 @@ class Client:
         self.ingress = ingress
         self.wires: list[Wire] = []
 
-    async def connect(self) -> Wire:
+    async def connect(self, come_from: str | None = None) -> Wire:
+        """Connect, from another of this machine's own addresses where it is said."""
         host, port = self.ingress.addresses[0]
-        wire = Wire(*await asyncio.open_connection(host, port))
+        address = None if come_from is None else (come_from, 0)
+        wire = Wire(*await asyncio.open_connection(host, port, local_addr=address))
         self.wires.append(wire)
         return wire
 
@@ -103,9 +105,9 @@ class Client:
         await self.ingress.port.gone.wait()
         await self.ingress.server.wait_closed()
 
-    async def ask(self, data: bytes, *, bodiless: bool = False) -> Answer:
+    async def ask(self, data: bytes, *, bodiless: bool = False, come_from: str | None = None) -> Answer:
         """Send *data* on a connection of its own and take the one answer."""
-        wire = await self.connect()
+        wire = await self.connect(come_from)
         await wire.send(data)
         return await wire.answer(bodiless=bodiless)
 

@@ -70,11 +70,15 @@ async def test_the_connection_lives_on_after_a_429(serve: Serve, engine: StubEng
     assert statuses == [202, 429, 429]
 
 
-async def test_all_connections_of_one_address_are_one_client(serve: Serve, engine: StubEngine) -> None:
+async def test_all_connections_of_one_address_are_one_client_and_those_of_another_are_another(
+    serve: Serve, engine: StubEngine
+) -> None:
     limited(engine, key="Client")
     client = await serve()
+    another = "127.0.0.2"
 
     assert [(await client.ask(post())).status for _ in range(2)] == [202, 429]
+    assert [(await client.ask(post(), come_from=another)).status for _ in range(2)] == [202, 429]
 
 
 @pytest.mark.parametrize("tenant", ["a", A_LONG_ONE])

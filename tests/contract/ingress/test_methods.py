@@ -13,14 +13,14 @@ from tests.unit.dispatcher.ingress.stub import StubEngine, StubRoute, route
 
 WAIT = Respond(wait_for=("a",), quorum=1, timeout=10.0, partial=False)
 TOLD = Settled(receipt="r1", ending=Ending.ANSWERED, heard=(Heard(target="a", state=State.DELIVERED),))
-ALLOWED = "GET, PUT, DELETE, HEAD, OPTIONS"
+ALLOWED = "GET, PUT, PATCH, DELETE, HEAD, OPTIONS"
 
 
 def product() -> StubRoute:
     """A route at /shop/products/{id}, which is asked and changed, and keeps the id and a parameter."""
     made = route("/shop/products/{id}", respond=WAIT)
     return StubRoute(
-        msgspec.structs.replace(made.plan, methods=("GET", "PUT", "DELETE")),
+        msgspec.structs.replace(made.plan, methods=("GET", "PUT", "PATCH", "DELETE")),
         posted=False,
         source=None,
         parameters=Parameters(segments=(("id", 2),), query=frozenset({"fields"})),
@@ -64,12 +64,13 @@ async def test_head_is_answered_as_get_is_without_the_body(serve: Serve, engine:
     assert head.headers == get.headers
 
 
-async def test_a_body_comes_with_put_and_may_come_with_delete(serve: Serve, engine: StubEngine) -> None:
+async def test_a_body_comes_with_put_and_patch_and_may_come_with_delete(serve: Serve, engine: StubEngine) -> None:
     await told(serve, engine, asking("PUT", "Content-Length: 2") + b"{}")
+    await told(serve, engine, asking("PATCH", "Content-Length: 7") + b'{"a":1}')
     await told(serve, engine, asking("DELETE", "Content-Length: 2") + b"[]")
     await told(serve, engine, asking("DELETE"))
 
-    assert [body for _, body in engine.taken] == [b"{}", b"[]", b""]
+    assert [body for _, body in engine.taken] == [b"{}", b'{"a":1}', b"[]", b""]
 
 
 @pytest.mark.parametrize("path", ["/shop/products/7", "/shop/orders"])
@@ -86,12 +87,12 @@ async def test_options_is_answered_by_what_is_allowed_and_is_no_event(
     assert engine.taken == []
 
 
-@pytest.mark.parametrize("request_bytes", [post(path="/shop/products/7"), asking("PATCH"), asking("PROPFIND")])
+@pytest.mark.parametrize("request_bytes", [post(path="/shop/products/7"), asking("QUERY"), asking("PROPFIND")])
 async def test_another_method_is_told_what_is_allowed(serve: Serve, engine: StubEngine, request_bytes: bytes) -> None:
     answer = await (await serve()).ask(request_bytes)
 
     assert (answer.status, answer.headers["allow"]) == (405, ALLOWED)
-    assert answer.json["detail"] == "events are sent here by GET, PUT, DELETE"
+    assert answer.json["detail"] == "events are sent here by GET, PUT, PATCH, DELETE"
     assert engine.taken == []
 
 

@@ -3,8 +3,10 @@
 import asyncio
 import typing
 
+import pytest
+
 from fanout_dispatcher.ingress.accept import Acceptor
-from fanout_dispatcher.ingress.port import Port
+from fanout_dispatcher.ingress.port import Port, peer_of
 from fanout_dispatcher.ingress.settings import Settings
 from tests.sim.loop import run
 
@@ -26,6 +28,31 @@ class Guest:
 
     def abort(self) -> None:
         """It goes."""
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (("192.0.2.7", 1), ("192.0.2.7", 2), True),
+        (("192.0.2.7", 1), ("192.0.2.8", 1), False),
+        (("2001:db8:0:1::7", 1, 0, 0), ("2001:db8:0:1:ffff:ffff:ffff:ffff", 2, 0, 0), True),  # a /64 is one customer's
+        (("2001:db8:0:1::7", 1, 0, 0), ("2001:db8:0:2::7", 1, 0, 0), False),
+        (("fe80::1%eth0", 1, 0, 2), ("fe80::2%eth1", 1, 0, 3), True),
+        (("::ffff:192.0.2.7", 1, 0, 0), ("::ffff:192.0.2.8", 1, 0, 0), False),  # IPv4, told to a socket of IPv6
+        (("::1", 1, 0, 0), ("2001:db8::1", 1, 0, 0), False),
+    ],
+)
+def test_a_client_is_an_ipv4_address_or_the_64_of_an_ipv6_one(
+    one: tuple[object, ...], other: tuple[object, ...], same: bool
+) -> None:
+    assert (peer_of(one) == peer_of(other)) is same
+    assert peer_of(one)
+    assert peer_of(other)
+
+
+@pytest.mark.parametrize("address", ["", "/run/fanout.sock", b"", None, ()])
+def test_a_unix_socket_tells_of_no_client(address: object) -> None:
+    assert peer_of(address) == ""
 
 
 def a_port() -> Port:
