@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from fanout_crds.expressions import limits
+from fanout_crds.expressions import limits, typed
 from fanout_crds.expressions.expression import compile as compile_expression
 from fanout_crds.expressions.scope import Scope
 from fanout_crds.expressions.sentences import Unusable
@@ -31,6 +31,7 @@ class ExpressionText:
             return None
         try:
             compile_expression(value, self.scope)
+            typed.check(value, self.scope)
         except Unusable as wrong:
             faults.add(path, str(wrong))
             return None

@@ -5,6 +5,7 @@ at most 32 deep, and ends an evaluation after 10,000 steps of its loops. What it
 `limits`. It converts a variable when an expression first reads it, and an activation keeps what was converted.
 """
 
+import functools
 import typing
 
 from cel_expr_python import cel
@@ -30,9 +31,19 @@ _PLAINLY: typing.Final[dict[type, str]] = {
     dict: "MAP",
     type(None): "NULL",
 }
+_OF_AN_ANSWER: typing.Final = {
+    "state": cel.Type.STRING,
+    "reason": cel.Type.STRING,
+    "status": cel.Type.INT,
+    "headers": _TEXTS,
+    "truncated": cel.Type.BOOL,
+    "fallback": cel.Type.BOOL,
+    "cached": cel.Type.BOOL,
+}
+_STRINGS: typing.Final = ext_strings.ExtStrings(version=4)
 _ENVIRONMENT: typing.Final = cel.NewEnv(
     variables={name: _TYPES[name] for name in VARIABLES},
-    extensions=[ext_strings.ExtStrings(version=4)],
+    extensions=[_STRINGS],
 )
 
 
@@ -80,6 +91,19 @@ class _Program:
 def compile(text: str) -> Program:  # noqa: A001 - the word
     """Compile and type-check. Raises RuntimeError in the library's own words, with lines and columns."""
     return _Program(_ENVIRONMENT.compile(text))
+
+
+def check(text: str, answers: frozenset[str]) -> None:
+    """Type-check with the parts of *answers* known, such as ``targets.pay``. Raises RuntimeError as `compile` does."""
+    _knowing(answers).compile(text)
+
+
+@functools.lru_cache(maxsize=64)
+def _knowing(answers: frozenset[str]) -> cel.Env:
+    """CEL takes a dotted name for a variable before it looks for a field, so that each part can have a type."""
+    parts = {f"{one}.{part}": kind for one in answers for part, kind in _OF_AN_ANSWER.items()}
+    names = {one: cel.Type.DYN for one in answers if "." not in one}
+    return cel.NewEnv(variables=_TYPES | names | parts, extensions=[_STRINGS])
 
 
 def bind(variables: typing.Mapping[str, object]) -> Bindings:

@@ -22,10 +22,11 @@ _ELSEWHERE: typing.Final = {
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True):
-    """*gives* completes "must give …"; *variables* are those at hand."""
+    """*gives* completes "must give …"; *variables* are those at hand; *unsettled*: a target may have no answer yet."""
 
     gives: Gives
     variables: frozenset[str] = OF_AN_EVENT
+    unsettled: bool = False
 
     def missing(self, name: str) -> str | None:
         """Say why *name*, a variable of other places, is not at hand here; None when it is."""
@@ -41,6 +42,8 @@ BODY: typing.Final = Scope(gives="any value", variables=WITH_ANSWERS)
 KEY: typing.Final = Scope(gives="a string")
 QUESTION: typing.Final = Scope(gives="a string", variables=WITH_ANSWERS)
 
-ANSWER_STATUS: typing.Final = Scope(gives="a whole number", variables=WITH_ANSWERS)
-ANSWER_VALUE: typing.Final = Scope(gives="a string, a number, a boolean or null", variables=WITH_ANSWERS)
-ANSWER_BODY: typing.Final = Scope(gives="any value", variables=WITH_ANSWERS)
+ANSWER_STATUS: typing.Final = Scope(gives="a whole number", variables=WITH_ANSWERS, unsettled=True)
+ANSWER_VALUE: typing.Final = Scope(
+    gives="a string, a number, a boolean or null", variables=WITH_ANSWERS, unsettled=True
+)
+ANSWER_BODY: typing.Final = Scope(gives="any value", variables=WITH_ANSWERS, unsettled=True)

@@ -6,6 +6,7 @@ we do not know how to say better stays in the runtime's words.
 
 import re
 import typing
+from collections.abc import Iterator
 
 from fanout_crds.expressions.scope import VARIABLES
 from fanout_crds.nearest import hint
@@ -53,6 +54,23 @@ def refused(words: str, text: str) -> Unusable:
     else:
         says = _plain(said)
     return Unusable(f"at {line}:{column}: {says}")
+
+
+class Fault(typing.NamedTuple):
+    """One of several things that are wrong; *function* and *types* where one does not take the others, else empty."""
+
+    says: str
+    function: str
+    types: str
+
+
+def each(words: str) -> Iterator[Fault]:
+    """Take apart what the runtime says of an expression, whose names are all known."""
+    for found in _PLACED.finditer(words):
+        overload = _OVERLOAD.search(found[3])
+        function, types = (overload[1].strip(), overload[2]) if overload else ("", "")
+        says = _mismatch(function, types) if overload else _plain(found[3])
+        yield Fault(f"at {found[1]}:{found[2]}: {says}", function, types)
 
 
 def failed(words: str) -> str:

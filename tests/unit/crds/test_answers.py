@@ -3,6 +3,9 @@
 import pytest
 
 from fanout_crds.answers import SIZE
+from fanout_crds.expressions import ANSWER_BODY, BODY, VALUE, WHEN, ExpressionText, Scope
+from fanout_crds.expressions import compile as compile_expression
+from fanout_crds.faults import Faults
 from tests.unit.crds.corpus import Json
 from tests.unit.crds.test_graph import compiled, faults_of, targets
 
@@ -123,3 +126,59 @@ def test_a_circle_is_said_as_one_whatever_is_read_around_it() -> None:
 )
 def test_what_there_is_not_of_an_answer_is_refused_where_it_is_read(body: str, says: str) -> None:
     assert faults_of(chain(body)) == [f"{PAY}: {says}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("targets.pay.status == '200'", "at 1:20: == does not take (int, string): convert"),
+        ("targets.pay.status in ['200', '201']", "at 1:20: in does not take (int, list(string))"),
+        ("targets['credit-check'].status != '200'", "at 1:32: != does not take (int, string): convert"),
+        ("data.n == 1 &&\n targets.pay.truncated == 'true'", "at 2:24: == does not take (bool, string): convert"),
+        ("targets.pay.headers['retry-after'] > 7", "at 1:36: > does not take (string, int): convert"),
+        ("'paid: ' + targets.pay.status == ''", "at 1:10: + does not take (string, int): convert"),
+        ("targets.pay.status.code", "at 1:19: expression of type 'int' cannot be the operand of a select operation"),
+        ("has(targets.pay.status) && targets.pay.status == '200'", "at 1:47: == does not take (int, string): convert"),
+        ("targets.pay.state == 'Deliverd'", 'at 1:22: no target is Deliverd here; did you mean "Delivered"?'),
+        ("'dead' != targets['pay'].state", 'at 1:1: no target is dead here; did you mean "Dead"?'),
+        ("targets.pay.state in ['Dead', 'Skiped']", 'at 1:31: no target is Skiped here; did you mean "Skipped"?'),
+        ("targets.pay.state == 'Pending'", "at 1:22: no target is Pending here; "),
+        ("targets.exists(n, targets[n].state == 'Failed')", "at 1:39: no target is Failed here; "),
+    ],
+)
+def test_what_can_never_be_of_an_answer_is_refused_where_its_type_is_known(text: str, says: str) -> None:
+    faults = Faults()
+
+    assert ExpressionText(WHEN).read(text, "spec.targets[2].when", faults) is None
+    [wrong] = faults.found()
+    assert str(wrong).startswith(f"spec.targets[2].when: {says}")
+
+
+@pytest.mark.parametrize(
+    ("text", "scope"),
+    [
+        ("has(targets.pay.status) && targets.pay.status == 200", WHEN),
+        ("has( targets['credit-check'].headers ) && targets['credit-check'].headers.etag == 'x'", WHEN),
+        ("targets.pay.status > 199.5 && targets.pay.status == 200.0 && targets.pay.status in [200u]", WHEN),
+        ("targets.pay.body.status == '200' || targets.pay.body == 7", WHEN),
+        ("targets.pay.state in ['Delivered', 'Dead', 'Skipped'] && targets.pay.state.startsWith('D')", WHEN),
+        ("[{'pay': {'status': '200'}}].exists(targets, targets.pay.status == '200')", WHEN),
+        ("has(targets.pay.status) ? targets.pay.status : null", VALUE),
+        ("has(targets.pay.headers.etag) ? targets.pay.headers['etag'] : null", VALUE),
+        ("{'all': targets, 'of': [targets.pay.status, 'x'], 'n': targets.map(n, targets[n].status == '200')}", BODY),
+        (
+            "{'late': targets.filter(n, targets[n].state == 'Pending'), 'pay': targets.pay.state == 'Pending'}",
+            ANSWER_BODY,
+        ),
+    ],
+)
+def test_what_may_be_is_taken_also_where_types_are_mixed_on_purpose(text: str, scope: Scope) -> None:
+    faults = Faults()
+
+    assert ExpressionText(scope).read(text, "here", faults) == text
+    assert not faults
+
+
+def test_what_a_plan_has_taken_already_goes_on_as_it_is() -> None:
+    """An upgrade must not take away what was in force; the manifest is refused when it is read next."""
+    assert compile_expression("targets.pay.status == '200'", WHEN).reads.targets == {"pay": {"status": None}}

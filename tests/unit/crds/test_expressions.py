@@ -1,11 +1,16 @@
 """Expressions: what compiles, what is said of the rest, what is read, what it may cost, and values for events."""
 
+import pathlib
+import re
+import typing
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fanout_crds import expressions
 from fanout_crds.expressions import ANSWER_BODY, KEY, WHEN, Failed, Scope, Unusable, activate, limits, reading, runtime
+from fanout_crds.expressions.sentences import FUNCTIONS
 
 ANY = Scope(gives="any value")
 STRING = Scope(gives="a string")
@@ -78,6 +83,69 @@ def test_where_no_target_has_answered_yet_none_is_at_hand() -> None:
         expressions.compile("targets.a.body", KEY)
 
     assert str(refused.value) == "targets is not at hand: no target has answered yet when an event is accepted"
+
+
+def documented() -> list[str]:
+    """Every function and macro that docs/expressions.md names under Functions."""
+    page = (pathlib.Path(__file__).parents[3] / "docs" / "expressions.md").read_text(encoding="utf-8")
+    section = page.partition("\n## Functions\n")[2].partition("\n## ")[0].partition("\nas in `")[0]
+    words = " ".join(re.findall(r"`([^`]*)`", section.partition("; the macros ")[2])).split()
+    return [word for word in words if word.isidentifier()]
+
+
+USES: typing.Final = {
+    "has": "has(data.a)",
+    "all": "[1].all(x, x > 0)",
+    "exists": "[1].exists(x, x > 0)",
+    "exists_one": "[1].exists_one(x, x > 0)",
+    "map": "[1].map(x, x + 1)",
+    "filter": "[1].filter(x, x > 1)",
+    "int": "int('7')",
+    "uint": "uint(7)",
+    "double": "double('1.5')",
+    "string": "string(7)",
+    "bool": "bool('true')",
+    "bytes": "bytes('a')",
+    "timestamp": "timestamp('2026-01-31T00:00:00Z')",
+    "duration": "duration('90s')",
+    "dyn": "dyn(7)",
+    "type": "type(7) == int",
+    "size": "size('ab')",
+    "matches": "'ab'.matches('^a')",
+    "contains": "'ab'.contains('a')",
+    "startsWith": "'ab'.startsWith('a')",
+    "endsWith": "'ab'.endsWith('b')",
+    "charAt": "'ab'.charAt(1)",
+    "indexOf": "'ab'.indexOf('b')",
+    "lastIndexOf": "'aa'.lastIndexOf('a')",
+    "join": "['a', 'b'].join('-')",
+    "split": "'a-b'.split('-')",
+    "replace": "'ab'.replace('a', 'b')",
+    "substring": "'ab'.substring(1)",
+    "lowerAscii": "'A'.lowerAscii()",
+    "upperAscii": "'a'.upperAscii()",
+    "trim": "' a '.trim()",
+    "reverse": "'ab'.reverse()",
+    "format": "'%d'.format([7])",
+} | {
+    f"get{part}": f"timestamp('2026-01-31T00:00:00Z').get{part}()"
+    for part in ("FullYear", "Month", "Date", "DayOfWeek", "DayOfMonth", "DayOfYear", "Hours", "Minutes", "Seconds")
+}
+
+
+@pytest.mark.parametrize("name", documented())
+def test_each_function_that_is_documented_is_there(name: str) -> None:
+    value(USES[name], {})
+
+
+def test_all_that_is_known_when_a_name_is_looked_for_is_there_and_documented() -> None:
+    """The nearest name that a sentence gives has to be one that there is; only parts of a date may stay unnamed."""
+    unnamed = set(FUNCTIONS) - set(documented())
+
+    assert {one for one in unnamed if not one.startswith("get")} == set()
+    assert set(documented()) <= set(FUNCTIONS)
+    for name in unnamed - {"getMilliseconds"}:
+        value(USES[name], {})
 
 
 # --- values -----------------------------------------------------------------------------------------------------------
