@@ -6,6 +6,7 @@ import typing
 
 from tests.process.conftest import Bench
 from tests.process.test_dispatcher import eventually, view
+from tests.support.ledger import metrics
 from tests.support.targets import Got
 
 Json = typing.Any
@@ -56,6 +57,10 @@ async def test_a_target_gets_batches_and_one_poisoned_event_is_all_that_dies(ben
     assert {got.headers["content-type"] for got in a.got} == {"application/cloudevents-batch+json"}
     assert all(b'"data":{"order": %d}' % one["data"]["order"] in got.body for got in a.got for one in events(got))
     assert len({one["idempotencykey"] for one in taken}) == 15
+    counted = await metrics(process)
+    requests = sum(got.status == 204 for got in a.got)
+    assert counted("fanout_delivered_total") == 15, "deliveries, and not the requests that they went in"
+    assert counted("fanout_attempts_total", outcome="Delivered") == requests
 
 
 async def test_what_waits_for_company_is_there_after_a_kill(bench: Bench) -> None:

@@ -175,7 +175,9 @@ class Batches:
             lane.works.changed(lane.route)
         batch = typing.cast("list[Member]", flight.delivery)
         verdicts = self._verdicts(flight, batch, outcome, now)
-        if type(outcome) is Failed:
+        if type(outcome) is Delivered:
+            lane.tally.took(len(batch))
+        elif type(outcome) is Failed:
             attempt = Attempt(now, str(outcome), round(seconds, 4))
             for delivery, _ in batch:
                 delivery.history = (*delivery.history, attempt)[-HISTORY:]

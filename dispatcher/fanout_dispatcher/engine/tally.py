@@ -51,6 +51,10 @@ class Tally:
             self.last_error = f"{why}: {outcome.detail}" if outcome.detail else why
         return self.last_error != before
 
+    def took(self, deliveries: int) -> None:
+        """So many were delivered by the attempt that has just been counted."""
+        self.meter.along += deliveries - 1
+
     def died(self, row: DeadRow) -> None:
         """A delivery was given up."""
         self.meter.dead[row.reason] = self.meter.dead.get(row.reason, 0) + 1

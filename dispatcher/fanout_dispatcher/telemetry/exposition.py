@@ -129,6 +129,10 @@ def _attempts(one: LaneMeter, labels: str) -> str:
     return "".join([f'fanout_attempts_total{{{labels},outcome="{what}"}} {n}\n' for what, n in counted.items()])
 
 
+def _delivered(one: LaneMeter, labels: str) -> str:
+    return f"fanout_delivered_total{{{labels}}} {one.delivered + one.along}\n"
+
+
 def _died(one: LaneMeter, labels: str) -> str:
     counts = one.dead.copy().items()
     return "".join([f'fanout_dead_letters_total{{{labels},reason="{why}"}} {count}\n' for why, count in counts])
@@ -177,7 +181,7 @@ def _plain(name: str, kind: str, says: str, field: str) -> Family:
 
 LANES: typing.Final = (
     Family("fanout_attempts_total", "counter", "Attempts: Delivered, a status (or its class), a fault.", _attempts),
-    _plain("fanout_delivered_total", "counter", "Deliveries that the target accepted.", "delivered"),
+    Family("fanout_delivered_total", "counter", "Deliveries that the target accepted.", _delivered),
     _plain("fanout_retries_total", "counter", "Deliveries put back to be tried again.", "retried"),
     Family("fanout_hedges_total", "counter", "Tries sent beside a slow one.", _hedges),
     Family("fanout_hedges_won_total", "counter", "Of these, those that succeeded first.", _hedges_won),

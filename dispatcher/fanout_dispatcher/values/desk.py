@@ -24,7 +24,8 @@ class LaneMeter(msgspec.Struct, kw_only=True):
 
     route: str
     target: str
-    delivered: int = 0
+    delivered: int = 0  # attempts that succeeded
+    along: int = 0  # deliveries that went in the same attempt as another one, and were delivered with it
     failed: dict[str, int] = msgspec.field(default_factory=dict)  # by HTTP status or fault
     retried: int = 0
     hedges: int = 0  # tries beside a slow one

@@ -39,6 +39,13 @@ def of(found: Samples, name: str, **labels: str) -> float:
     return found[name, tuple(sorted(labels.items()))]
 
 
+def test_a_batch_is_one_attempt_and_as_many_deliveries_as_it_holds() -> None:
+    found = samples(lane(delivered=2, along=18))
+
+    assert of(found, "fanout_attempts_total", **PAYMENT, outcome="Delivered") == 2
+    assert of(found, "fanout_delivered_total", **PAYMENT) == 20
+
+
 def test_front_doors_count_what_came_in_and_what_was_turned_away() -> None:
     found = samples(doors=[RouteMeter(route="shop/order", accepted=5, turned={"QueueFull": 2})])
 
