@@ -25,7 +25,7 @@ WATCHER: list[Object] = [
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "Role",
         "metadata": {"name": "watcher"},
-        "rules": [{"apiGroups": [""], "resources": ["configmaps", "secrets"], "verbs": ["list", "watch"]}],
+        "rules": [{"apiGroups": [""], "resources": ["configmaps", "secrets"], "verbs": ["get", "list", "watch"]}],
     },
     {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "dispatcher"}},
     {
@@ -75,10 +75,13 @@ def _marked(kind: str, name: str, revision: str, class_name: str) -> Object:
 
 @contextlib.asynccontextmanager
 async def following(
-    apiserver: ApiServer, namespace: str, seam: Seam | None = None
+    apiserver: ApiServer, namespace: str, seam: Seam | None = None, in_force: tuple[str, ...] = ()
 ) -> typing.AsyncIterator[tuple[FakeSink, Operator]]:
-    """A source that follows *namespace* with the rights of a dispatcher, and an operator that writes there."""
-    operator, sink = Operator(apiserver, namespace), FakeSink()
+    """A source that follows *namespace* with the rights of a dispatcher, and an operator that writes there.
+
+    Routes *in_force* were there before, by a journal.
+    """
+    operator, sink = Operator(apiserver, namespace), FakeSink(*in_force)
     await operator.write(*WATCHER)
     kubeconfig = await asyncio.to_thread(apiserver.kubeconfig_for, namespace, "dispatcher")
     cluster = connect(kubeconfig)
@@ -172,6 +175,27 @@ async def test_a_dispatcher_that_lost_its_rights_keeps_what_it_has(apiserver: Ap
 
         assert all("403" in one.why for one in seam.changes if isinstance(one, PlansFaulty))
         assert sink.retired == []
+
+
+async def test_the_only_route_stays_while_its_plan_is_there_by_name_though_no_list_has_it(
+    apiserver: ApiServer, namespace: str
+) -> None:
+    unlisted = config_map("a", "r1")
+    del unlisted["metadata"]["labels"]
+    await Operator(apiserver, namespace).write(unlisted)
+    async with following(apiserver, namespace, in_force=("shop/a",)) as (sink, _):
+        await sink.until(lambda: sink.adopted or sink.retired)
+
+        assert (sink.adopted, sink.retired) == (["r1"], [])
+
+
+async def test_the_only_route_goes_when_its_plan_is_not_there_by_name_either(
+    apiserver: ApiServer, namespace: str
+) -> None:
+    async with following(apiserver, namespace, in_force=("shop/a",)) as (sink, _):
+        await sink.until(lambda: sink.retired)
+
+        assert sink.retired == ["shop/a"]
 
 
 async def test_only_a_token_for_the_report_audience_may_read_the_report(apiserver: ApiServer, namespace: str) -> None:

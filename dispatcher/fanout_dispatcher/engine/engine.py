@@ -163,9 +163,9 @@ class Engine:
         """*route* was deleted."""
         self.table.retire(route)
 
-    def routes(self) -> typing.Iterable[str]:
-        """Keys of the routes in force."""
-        return tuple(self.table.by_key)
+    def routes(self) -> typing.Mapping[str, str]:
+        """The routes in force: by key, the uid in their plans."""
+        return {key: route.whole.uid for key, route in self.table.by_key.items()}
 
     def synced(self) -> None:
         """The plan source's first complete load is in."""

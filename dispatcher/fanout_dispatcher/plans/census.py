@@ -10,8 +10,8 @@ import typing
 import msgspec
 
 CONFIRM: typing.Final = 1.0  # seconds
-# Routes that may go at once, whatever their share. Fewer than the operator's sweep lets go (10): that asks the API
-# server for each route by name before it takes a plan away, and here a list is all there is.
+# Routes that may go at once, whatever their share. Fewer than the operator's sweep lets go (10), since of files a list
+# is all there is; in a cluster each of them is asked for by name too (kubernetes.py).
 FEW: typing.Final = 2
 
 

@@ -1,15 +1,15 @@
 """Plans that an operator wrote into this dispatcher's namespace: ConfigMaps, and Secrets for what is confidential.
 
 Two reflectors mirror them; `pairing` says which plans are whole. The API server may go away for as long as it likes:
-what is in force stays. A plan is retired on an explicit delete, or when two lists lack it (`census`); an empty list
-where there were many plans proves nothing.
+what is in force stays. A plan is retired on an explicit delete, or when two lists lack it (`census`) and there is none
+of its name either; an empty list where there were many plans proves nothing.
 """
 
 import asyncio
 import random
 import typing
 
-from fanout_crds.cluster_plan import selector
+from fanout_crds import cluster_plan
 from fanout_dispatcher.cluster import Cluster
 from fanout_dispatcher.plans.census import Census
 from fanout_dispatcher.plans.pairing import Adopt, Object, Refuse, Wait, decide, name_of, route_of
@@ -34,6 +34,7 @@ class KubernetesSource:
         rng: random.Random,
         silence: float = SILENCE,
     ) -> None:
+        self._class_name = class_name
         self._sink = sink
         self._seam = seam
         self._census = Census()
@@ -43,11 +44,12 @@ class KubernetesSource:
         self._refused: set[str] = set()  # names of plans that the sink refused: a freed path may change its mind
         self._held: tuple[str, ...] = ()
         self._listed: set[str] = set()
+        self._doubted: dict[str, str] = {}  # name -> route: two lists lack it, and nobody asked for it by name yet
         self._reflectors = tuple(
             Reflector(
                 cluster,
                 f"/api/v1/namespaces/{namespace}/{listener.kind}",
-                selector(class_name),
+                cluster_plan.selector(class_name),
                 listener=listener,
                 rng=rng,
                 silence=silence,
@@ -91,6 +93,20 @@ class KubernetesSource:
                 self._seam.tell(PlansSynced(source=SOURCE, routes=len(self._plans)))
         return again
 
+    def doubted(self) -> tuple[str, ...]:
+        """Names of the plans that two lists lack."""
+        return tuple(self._doubted)
+
+    def asked(self, name: str, item: Object | None) -> None:
+        """Retire the route of a plan that is not there or another installation's; otherwise the lists were wrong."""
+        route = self._doubted.pop(name)
+        if item is None or cluster_plan.class_of(item) not in {"", self._class_name}:
+            self._retire((route,))
+            return
+        why = "two lists lack a plan that is there when it is asked for by name: it stays in force"
+        self._seam.tell(PlansHeld(source=SOURCE, why=why, routes=(route,)))
+        self.put("configmaps", item)
+
     def put(self, kind: str, item: Object) -> None:
         """Take one half of a plan that is new or changed."""
         if kind == "secrets":
@@ -127,8 +143,9 @@ class KubernetesSource:
         self._plans, self._owners = named, {}
         for name in named:
             self._own(name)
-        absences = self._census.take(self._owners.keys(), self._sink.routes(), _now())
-        self._retire(absences.gone)
+        in_force = self._sink.routes()
+        absences = self._census.take(self._owners.keys(), in_force, _now())
+        self._doubted = {cluster_plan.name_of(in_force[route]): route for route in absences.gone}
         if absences.held and absences.held != self._held:
             why = "a list lacks many plans at once: they stay in force until they are back; `fanout held` lets go"
             self._seam.tell(PlansHeld(source=SOURCE, why=why, routes=absences.held))
@@ -183,6 +200,12 @@ class _Half:
 
     def listed(self, items: list[Object]) -> float | None:
         return self._source.listed(self.kind, items)
+
+    def doubted(self) -> tuple[str, ...]:
+        return self._source.doubted() if self.kind == "configmaps" else ()
+
+    def asked(self, name: str, item: Object | None) -> None:
+        self._source.asked(name, item)
 
     def put(self, item: Object) -> None:
         self._source.put(self.kind, item)

@@ -78,8 +78,8 @@ class Outboxes:
         self._end(route)
         self.engine.retire(route)
 
-    def routes(self) -> typing.Iterable[str]:
-        """Keys of the routes in force."""
+    def routes(self) -> typing.Mapping[str, str]:
+        """The routes in force: by key, the uid in their plans."""
         return self.engine.routes()
 
     def synced(self) -> None:

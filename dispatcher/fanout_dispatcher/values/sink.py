@@ -25,8 +25,8 @@ class PlanSink(typing.Protocol):
     def retire(self, route: str) -> None:
         """Stop *route*: it was deleted."""
 
-    def routes(self) -> typing.Iterable[str]:
-        """Keys of the routes in force, whether they came from a source or from the journal."""
+    def routes(self) -> typing.Mapping[str, str]:
+        """The routes in force, whether they came from a source or from the journal: by key, the uid in their plans."""
 
     def synced(self) -> None:
         """The first complete load is in: part of readiness."""

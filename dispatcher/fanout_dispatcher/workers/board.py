@@ -66,9 +66,9 @@ class Board:
             del self._by_claim[before.plan.claim]
             self._add(Retire(route=route))
 
-    def routes(self) -> typing.Iterable[str]:
-        """Keys of the routes in force."""
-        return tuple(self._in_force)
+    def routes(self) -> typing.Mapping[str, str]:
+        """The routes in force: by key, the uid in their plans."""
+        return {key: one.plan.uid for key, one in self._in_force.items()}
 
     def synced(self) -> None:
         """The source's first complete load is in."""

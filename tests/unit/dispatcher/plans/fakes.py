@@ -74,8 +74,8 @@ class FakeSink:
             self.retired.append(route)
         self._news.come()
 
-    def routes(self) -> list[str]:
-        return list(self.plans)
+    def routes(self) -> dict[str, str]:
+        return {route: plan.uid if plan else route.rpartition("/")[2] for route, plan in self.plans.items()}
 
     def synced(self) -> None:
         self.ready = True

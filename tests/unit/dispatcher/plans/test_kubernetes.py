@@ -6,6 +6,7 @@ import typing
 import msgspec
 import pytest
 
+from fanout_crds import cluster_plan
 from fanout_crds import plan as plans
 from fanout_dispatcher.cluster import Cluster
 from fanout_dispatcher.plans import kubernetes
@@ -39,7 +40,7 @@ def written(
     name: str, *, uid: str | None = None, path: str | None = None, made: str = "1", **kind: typing.Any
 ) -> Object:
     """The ConfigMap of route shop/<name>."""
-    plan = msgspec.structs.replace(pairing.plan(**kind), name=name, path=path or f"/shop/{name}")
+    plan = msgspec.structs.replace(pairing.plan(**kind), name=name, uid=uid or name, path=path or f"/shop/{name}")
     found = pairing.config_map(plans.encode(plan).decode(), route=f"shop/{name}")
     found["metadata"] |= {"name": f"fanout-plan-{uid or name}", "creationTimestamp": f"2026-01-0{made}T00:00:00Z"}
     return found
@@ -138,12 +139,33 @@ async def test_a_route_that_a_new_list_lacks_is_asked_about_again_before_it_goes
     monkeypatch.setattr(kubernetes, "_now", lambda: now[0])
     setup.lists(written("a"), written("b"))
     again = setup.lists(written("a"))
-    after_one = list(setup.sink.retired)
+    after_one = setup.source.doubted()
     now[0] += 1.0
     setup.lists(written("a"))
+    after_two = (setup.source.doubted(), list(setup.sink.retired))
+    setup.source.asked("fanout-plan-b", None)
 
-    assert (again, after_one) == (1.0, [])
+    assert (again, after_one) == (1.0, ())
+    assert after_two == (("fanout-plan-b",), [])
     assert setup.sink.retired == ["shop/b"]
+
+
+@pytest.mark.parametrize(("class_name", "retired"), [("fanout", []), ("", []), ("another", ["shop/a"])])
+async def test_the_only_route_stays_when_its_plan_is_there_by_name_whatever_lists_say(
+    monkeypatch: pytest.MonkeyPatch, class_name: str, retired: list[str]
+) -> None:
+    setup, now = Setup("shop/a"), [0.0]  # in force by its journal
+    monkeypatch.setattr(kubernetes, "_now", lambda: now[0])
+    there = written("a")
+    there["metadata"]["labels"] = {cluster_plan.CLASS: class_name}
+    setup.lists()
+    now[0] += 1.0
+    setup.lists()
+    setup.source.asked("fanout-plan-a", there)
+
+    assert setup.sink.retired == retired
+    assert [one.routes for one in setup.said(PlansHeld)] == ([] if retired else [("shop/a",)])
+    assert setup.source.doubted() == ()
 
 
 async def test_an_empty_list_where_there_were_many_is_held_and_said_once() -> None:

@@ -39,6 +39,10 @@ class Server:
         self.watches: list[dict[str, str]] = []
         self.statuses: list[int] = []  # of the next answers, before anything else
         self.tokens: list[str] = []
+        self.by_name: dict[str, list[web.Response]] = {}  # answers to who asks for an object
+
+    async def one(self, request: web.Request) -> web.Response:
+        return self.by_name[request.match_info["name"]].pop(0)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.tokens.append(request.headers.get("Authorization", ""))
@@ -86,6 +90,8 @@ class Heard:
         self.changes: list[tuple[str, str]] = []
         self.troubles: list[str] = []
         self.doubts = 0  # how many lists are not believed at once
+        self.doubting: tuple[str, ...] = ()
+        self.answers: list[tuple[str, object]] = []
         self._news = News()
         self.until = self._news.until
 
@@ -94,6 +100,13 @@ class Heard:
         self._news.come()
         self.doubts -= 1
         return 0.01 if self.doubts >= 0 else None
+
+    def doubted(self) -> tuple[str, ...]:
+        return self.doubting
+
+    def asked(self, name: str, item: Object | None) -> None:
+        self.answers.append((name, item and item["data"]))
+        self._news.come()
 
     def put(self, item: Object) -> None:
         self.changes.append(("put", item["metadata"]["name"]))
@@ -110,11 +123,15 @@ class Heard:
 
 
 @contextlib.asynccontextmanager
-async def reflecting(server: Server, silence: float = 30.0) -> typing.AsyncIterator[Heard]:
+async def reflecting(
+    server: Server, silence: float = 30.0, doubting: tuple[str, ...] = ()
+) -> typing.AsyncIterator[Heard]:
     app = web.Application()
     app.router.add_get(PATH, server.answer)
+    app.router.add_get(PATH + "/{name}", server.one)
     over = app[OVER] = asyncio.Event()
     heard = Heard()
+    heard.doubting = doubting
     async with serving(app) as base:
         cluster = Cluster(server=base, tls=None, namespace="fanout", token="t0ken")
         made = Reflector(cluster, PATH, "a=b", listener=heard, rng=random.Random(1), silence=silence)
@@ -157,6 +174,47 @@ async def test_a_list_that_is_not_believed_is_asked_for_again_before_the_watch()
         heard.doubts = 1
         await heard.until(lambda: len(heard.lists) == 2)
 
+    assert len(server.lists) == 2
+
+
+NOT_FOUND = {"kind": "Status", "reason": "NotFound", "code": 404}
+
+
+async def test_what_is_doubted_after_a_list_is_asked_for_by_name_before_the_watch() -> None:
+    server = Server()
+    server.by_name = {
+        "there": [web.json_response(item("there", 3, plan="p"))],
+        "gone": [web.json_response(NOT_FOUND, status=404)],
+    }
+    server.scripts = [says(line("ADDED", item("a", 11)), then=quiet)]
+    async with reflecting(server, doubting=("there", "gone")) as heard:
+        await heard.until(lambda: heard.changes)
+
+    assert heard.answers == [("there", {"plan": "p"}), ("gone", None)]
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (404, b"404 page not found"),
+        (404, b"[]"),
+        (403, b'{"reason": "Forbidden"}'),
+        (500, b'{"reason": "NotFound"}'),
+        (200, b'{"metadata": {"name": "another"}}'),
+        (200, b"null"),
+        (200, b"<html>"),
+    ],
+)
+async def test_an_answer_that_does_not_say_whether_it_is_there_is_trouble_and_it_is_asked_for_again(
+    status: int, body: bytes
+) -> None:
+    server = Server()
+    server.by_name = {"a": [web.Response(status=status, body=body), web.json_response(NOT_FOUND, status=404)]}
+    async with reflecting(server, doubting=("a",)) as heard:
+        await heard.until(lambda: heard.answers)
+
+    assert heard.answers == [("a", None)]
+    assert len(heard.troubles) == 1
     assert len(server.lists) == 2
 
 
