@@ -44,6 +44,7 @@ PRUNED: typing.Final = 200  # lanes whose dead letters are looked through in one
 TIDY: typing.Final = 600.0  # seconds between looks at what the journals keep and nobody asks for any more
 HISTORY_KEPT: typing.Final = 24 * 3600.0  # seconds that finished events can still be asked for
 KEPT_ANYWAY: typing.Final = 168 * 3600.0  # seconds that dead letters of a target that is gone are kept
+FLUSH: typing.Final = 3.0  # seconds that the last commits get at least: what a start reads may be before them
 POLL: typing.Final = 0.02  # seconds between looks at what is in flight while shutting down
 
 
@@ -210,7 +211,7 @@ class Engine:
             tidy.stop()
         for book in (self.durable, self.memory):
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(book.committer.flushed(), max(1.0, give_up - self.clock.loop.time()))
+                await asyncio.wait_for(book.committer.flushed(), max(FLUSH, give_up - self.clock.loop.time()))
         self.works.callers.close()
         self.table.close()
         self.works.wheel.close()
