@@ -168,7 +168,7 @@ def make_engine(
     disk, recovered = opened
     scratch = MemoryJournal(key=secrets.token_bytes(32), max_bytes=size.memory)
     engine = Engine(
-        Clock(loop, base=recovered.now, wall=time.time()),
+        Clock(loop, base=recovered.now, wall=time.time),
         durable=Opened(disk=disk, recovered=recovered, max_bytes=size.journal),
         memory=Opened(disk=LoopDisk(scratch), recovered=scratch.open(), max_bytes=size.memory),
         senders=HttpSenders(loop, guard, span_ids=Ids(secrets.token_bytes, size=PARENT_BYTES)),

@@ -41,7 +41,7 @@ class Crowd:
         journals = [MemoryJournal(), MemoryJournal()]
         durable, memory = (Opened(disk=LoopDisk(one), recovered=one.open(), max_bytes=1 << 30) for one in journals)
         self.engine = Engine(
-            Clock(self.loop, base=0.0, wall=0.0),
+            Clock(self.loop, base=0.0, wall=self.loop.time),
             durable=durable,
             memory=memory,
             senders=ScriptedSenders(self.loop, lambda name: lambda flight: self.started(name, flight)),

@@ -118,13 +118,29 @@ def test_a_clock_that_was_set_back_across_a_reboot_expires_nothing() -> None:
 
 
 @JUMPS
-def test_while_it_runs_the_wall_clock_moves_neither_a_retry_nor_a_date(jump: float) -> None:
-    """The date that a target asks for is read against the wall clock as it was when the process began."""
+def test_while_it_runs_the_wall_clock_moves_no_retry(jump: float) -> None:
     scene = Scene(status(503, retry_after=email.utils.formatdate(WALL + 900, usegmt=True)))
 
     async def story(life: Life) -> None:
         life.post("e1")
+        await asyncio.sleep(1.0)
         scene.world.jumped += jump
+        await life.settle()
+
+    scene.world.live(story)
+
+    assert scene.asked == [pytest.approx(0.0, abs=0.1), pytest.approx(900.0, abs=0.1)]
+
+
+@JUMPS
+def test_a_date_is_read_by_a_wall_clock_that_was_corrected_while_the_process_ran(jump: float) -> None:
+    """As a machine's is that begins an hour off, or was suspended: by the clock of its start, 900 s would be 4,500."""
+    scene = Scene(status(503, retry_after=email.utils.formatdate(WALL + 900, usegmt=True)))
+    scene.world.jumped = -jump
+
+    async def story(life: Life) -> None:
+        scene.world.jumped = 0.0
+        life.post("e1")
         await life.settle()
 
     scene.world.live(story)

@@ -74,7 +74,7 @@ class Life:
         recovered = journal.open()
         scratch = MemoryJournal(key=b"scratch")
         self.disk = WorldDisk(Watched(journal, self._committed), chance=world.chance, latency=world.disk)
-        self.clock = Clock(self.loop, base=recovered.now, wall=world.wall())
+        self.clock = Clock(self.loop, base=recovered.now, wall=world.wall)
         self.engine = Engine(
             self.clock,
             durable=Opened(disk=self.disk, recovered=recovered, max_bytes=1 << 30),
@@ -280,7 +280,7 @@ class Life:
             to_see += [one.replayed_as for one in view.deliveries if one.replayed_as] if view else []
         self.history.left = await self.look_at_letters()
         self.history.meters = list(self.desk.lane_meters())
-        self.history.wall = self.clock.behind + self.clock.offset - self.world.began
+        self.history.wall = self.clock.wall(self.clock.offset) - self.world.began
 
     async def look_at_letters(self) -> set[str]:
         """Write down every dead letter that is there now; their ids."""

@@ -38,7 +38,7 @@ class Bench:
         loop = asyncio.get_running_loop()
         self.journal = journal or MemoryJournal()
         recovered = self.journal.open()
-        clock = Clock(loop, base=recovered.now, wall=0.0)
+        clock = Clock(loop, base=recovered.now, wall=loop.time)
         self.works = works or Works(clock, seam=Silent(), seed=1, changed=lambda route: None)
         disk = LoopDisk(self.journal, rng=random.Random(1), latency=(0.0, 0.004))
         self.book = Book(disk, recovered, worker="0", clock=clock, max_bytes=1 << 20, troubled=lambda fault: None)

@@ -15,7 +15,8 @@ STEP = 0.01  # seconds that a call to the journal takes
 
 
 def a_book(journal: MemoryJournal) -> Book:
-    clock = Clock(asyncio.get_running_loop(), base=0.0, wall=0.0)
+    loop = asyncio.get_running_loop()
+    clock = Clock(loop, base=0.0, wall=loop.time)
     disk = LoopDisk(journal, rng=random.Random(1), latency=(STEP, STEP))
     return Book(disk, journal.open(), worker="0", clock=clock, max_bytes=1 << 20, troubled=lambda fault: None)
 

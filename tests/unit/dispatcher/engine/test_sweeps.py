@@ -23,7 +23,7 @@ def an_engine(code: int = 200) -> Engine:
     journals = [MemoryJournal(), MemoryJournal()]
     durable, memory = (Opened(disk=LoopDisk(one), recovered=one.open(), max_bytes=1 << 30) for one in journals)
     senders = ScriptedSenders(loop, lambda target: always(status(code)))
-    clock = Clock(loop, base=0.0, wall=0.0)
+    clock = Clock(loop, base=0.0, wall=loop.time)
     engine = Engine(clock, durable=durable, memory=memory, senders=senders, seam=Silent())
     for number in range(ROUTES):
         engine.adopt(msgspec.structs.replace(a_plan("a", "b", "c"), name=f"r{number}", path=f"/shop/r{number}"), {})

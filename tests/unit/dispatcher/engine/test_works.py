@@ -32,7 +32,7 @@ def test_a_lane_that_breaks_is_told_of_and_stops_no_other() -> None:
         loop = asyncio.get_running_loop()
         said: list[dict[str, typing.Any]] = []
         loop.set_exception_handler(lambda _, context: said.append(context))
-        works = Works(Clock(loop, base=0.0, wall=0.0), seam=Silent(), seed=1, changed=lambda route: None)
+        works = Works(Clock(loop, base=0.0, wall=loop.time), seam=Silent(), seed=1, changed=lambda route: None)
         lanes = [Pumped("a"), Pumped("b", breaks=True), Pumped("c")]
 
         for _ in range(2):
