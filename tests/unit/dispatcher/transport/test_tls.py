@@ -66,6 +66,21 @@ async def test_a_certificate_of_the_targets_ca_for_its_name_is_trusted(authority
         assert [len(request.partition(b"\r\n\r\n")[2]) for request in found.requests] == [2, 100_000, 3_000_000, 2]
 
 
+@pytest.mark.parametrize(("host", "named"), [("payment.example", "payment.example"), ("127.0.0.1", None)])
+async def test_a_handshake_names_the_target_and_not_the_address_it_was_found_at(
+    authority: trustme.CA, host: str, named: str | None
+) -> None:
+    """Server Name Indication, by which a front of many names picks its certificate; never an address (RFC 6066 §3)."""
+    asked: list[str | None] = []
+    context = serving(authority.issue_cert(host))
+    context.sni_callback = lambda connection, name, its: asked.append(name)
+
+    async with peer(answering(OK), tls=context) as found, trusting(found, authority, host) as sender:
+        assert await Pad().send(sender) == Delivered(200)
+
+    assert asked == [named]
+
+
 async def test_a_certificate_for_another_name_is_refused(authority: trustme.CA) -> None:
     async with peer(answering(OK), tls=serving(authority.issue_cert("other.example"))) as found:
         async with trusting(found, authority) as sender:
