@@ -228,7 +228,10 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What one target may keep waiting. Our own."""
 
     max_bytes: Annotated[
-        int | None, Quantity(), "Bytes of event bodies that may wait for the target. Unset: a quarter of the journal."
+        int | None,
+        Quantity(),
+        "Bytes that may wait for the target: of each event its body, and 512 for what else is kept of it. One event may"
+        " always wait. Unset: a quarter of the journal.",
     ] = None
     on_full: Annotated[
         QueueFull | None,

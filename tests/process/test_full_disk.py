@@ -2,6 +2,7 @@
 
 import asyncio
 import pathlib
+import socket
 import subprocess
 
 import httpx
@@ -107,3 +108,28 @@ async def test_a_restart_on_a_full_disk_delivers_what_is_owed_and_answers_503(
     second = await asyncio.to_thread(process.stop)
     assert (first, second, refused.status_code) == (0, 0, 503)
     assert sorted({got.event for got in a.got}) == sorted(str(number) for number in range(50))
+
+
+async def test_a_dead_target_of_small_events_is_full_before_the_journal_is_and_another_route_takes_on(
+    bench: Bench,
+) -> None:
+    """By default a target may keep a quarter of the journal waiting, whatever the size of its events."""
+    well = await bench.target("well")
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    bench.route({"name": "gone", "url": f"http://127.0.0.1:{port}/"}, name="sick")
+    bench.route(well, name="well")
+    process = await bench.started("--journal-size", "4Mi")
+
+    async def flood() -> httpx.Response:
+        for _ in range(1_000):
+            answer = await bench.client.post(f"{process.listen}/shop/sick", content=b"x")
+            if answer.status_code == 503:
+                return answer
+        raise AssertionError("it never was full")
+
+    refused = await asyncio.gather(*(flood() for _ in range(20)))
+    other = await bench.client.post(f"{process.listen}/shop/well", content=b"x")
+
+    assert {answer.json()["type"].rpartition("/")[2] for answer in refused} == {"queue-full"}, refused[0].text
+    assert other.status_code == 202

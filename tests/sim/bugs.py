@@ -87,8 +87,8 @@ BUGS: typing.Final = (
         promise="P7",
         family="backlog",
         file=f"{ENGINE}/bounds.py",
-        old="return waiting > 0 and waiting + size > self.most",
-        new="return False",
+        old="return meter.pending > 0 and",
+        new="return False and",
     ),
     Bug(
         name="every event is a commit of its own",

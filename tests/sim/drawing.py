@@ -46,7 +46,7 @@ def a_policy(chance: random.Random) -> dict[str, object]:
         "circuit_breaker": a_breaker(chance),
         "bulkhead": {"max_concurrent": chance.choice([1, 2, 5, 64, 64])},
         "queue": {
-            "max_bytes": chance.choice([None, None, None, 400]),
+            "max_bytes": chance.choice([None, None, None, 6_000]),
             "on_full": chance.choice(["Reject", "DeadLetter"]),
         },
         "dead_letter": {

@@ -361,7 +361,7 @@ def _backlogged(chance: random.Random, *, suspend: bool) -> Plan:
         "circuit_breaker": {"open_duration": 1.0, "max_open_duration": 2.0, "enabled": chance.random() < 0.5},
         "bulkhead": {"max_concurrent": chance.choice([8, 64])},
         "timeouts": {"attempt": 2.0},
-        "queue": {"max_bytes": chance.choice([None, 4000])},
+        "queue": {"max_bytes": chance.choice([None, 110_000])},
     }
     target = a_target("a", url="http://127.0.0.1:9/r1/a", policy=policy)
     return a_plan(target, namespace="sim", name="r1", path="/sim/r1", suspend=suspend)

@@ -239,7 +239,7 @@ def test_a_route_made_again_in_time_takes_its_backlog_over() -> None:
 
 
 def test_a_full_queue_turns_the_event_away_and_names_the_target() -> None:
-    queue = {"queue": {"max_bytes": 250, "on_full": "Reject"}}
+    queue = {"queue": {"max_bytes": 1_300, "on_full": "Reject"}}
     world = World(a_plan("a", a_target("b", policy=queue)), down("b"))
 
     async def story(life: Life) -> None:
@@ -258,7 +258,7 @@ def test_a_full_queue_turns_the_event_away_and_names_the_target() -> None:
 
 
 def test_a_full_queue_that_says_so_dead_letters_that_delivery_alone_even_through_a_crash() -> None:
-    queue = {"queue": {"max_bytes": 250, "on_full": "DeadLetter"}}
+    queue = {"queue": {"max_bytes": 1_300, "on_full": "DeadLetter"}}
     world = World(a_plan("a", a_target("b", policy=queue)), down("b"))
 
     async def full(life: Life) -> None:
@@ -327,7 +327,7 @@ def test_a_dead_letter_that_people_have_in_hand_as_newer_ones_push_it_out_is_cou
 
 
 def test_a_replay_that_finds_the_queue_full_stays_the_dead_letter_that_it_is() -> None:
-    queue = {"queue": {"max_bytes": 150, "on_full": "Reject"}}
+    queue = {"queue": {"max_bytes": 700, "on_full": "Reject"}}
     answers = iter([status(422)])
     world = World(a_plan(a_target("a", policy=queue)), lambda target, flight, now: next(answers, NEVER))
 

@@ -110,7 +110,7 @@ def test_after_a_crash_there_are_all_or_none() -> None:
 
 
 def test_a_batch_that_would_be_too_much_for_a_queue_is_refused_as_a_whole() -> None:
-    target = a_target("a", policy={"queue": {"max_bytes": 10}, "timeouts": {"total": 0.0}})
+    target = a_target("a", policy={"queue": {"max_bytes": 1_100}, "timeouts": {"total": 0.0}})
     world = World(a_plan(target, suspend=True), lambda target, flight, now: status(200))
 
     async def story(life: Life) -> None:

@@ -228,13 +228,13 @@ class Acceptance:
         trouble = book.committer.trouble
         return None if trouble is None else journal_trouble(trouble)
 
-    def turned(self, route: Route, size: int, judged: Judged | None) -> Turned | None:
-        """Why *size* bytes more cannot be taken, if so: said before anything is written."""
+    def turned(self, route: Route, size: int, judged: Judged | None, events: int = 1) -> Turned | None:
+        """Why *events* of *size* bytes in all cannot be taken, if so: said before anything is written."""
         barred = self.barred(route.book)
         if barred is not None:
             return barred
         for lane in route.lanes:
-            turned = lane.bounds.turns_away(size)
+            turned = lane.bounds.turns_away(size, events)
             if turned is not None and (judged is None or judged[route.lanes.index(lane)] is not False):
                 return turned
         return None

@@ -34,7 +34,8 @@ class Gathering:
 def accept(acceptance: Acceptance, route: Route, events: list[tuple[Head, bytes]], reply: ReplyAll) -> None:
     """Take *events*, one at least, for every target of *route*; *reply* is called once."""
     judged = [route.judge(head, body) for head, body in events]
-    turned = acceptance.turned(route, sum(len(body) for _, body in events), _together([said for said, _ in judged]))
+    size = sum(len(body) for _, body in events)
+    turned = acceptance.turned(route, size, _together([said for said, _ in judged]), len(events))
     if turned is not None:
         for _ in events:
             count(route.meter, turned)

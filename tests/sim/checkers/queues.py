@@ -14,6 +14,7 @@ from tests.sim.history import Adopted, Answered, Began, Landed, Posted, Told
 
 Where = tuple[str, str]  # route and target
 BOUNDLESS = 1 << 60
+EACH = 512  # bytes that whatever waits counts for, besides its body
 
 
 def check(reading: Reading) -> list[str]:
@@ -66,12 +67,12 @@ class Queues:
         for target in posted.plan.targets:
             where = posted.plan.key, target.name
             size = sum(self.waiting[where].values())
-            if size and size + len(posted.body) > self.bounds[where]:
+            if size and size + len(posted.body) + EACH > self.bounds[where]:
                 self.over[posted.event].append(f"{size} bytes were waiting for {where[0]} {where[1]}")
 
     def accept(self, posted: Posted, receipt: str) -> list[str]:
         """It waits too, from now on."""
         self.receipts[receipt] = posted.event
         for target in posted.plan.targets:
-            self.waiting[posted.plan.key, target.name][posted.event] = len(posted.body)
+            self.waiting[posted.plan.key, target.name][posted.event] = len(posted.body) + EACH
         return [f"{posted.event}: accepted although {why}" for why in self.over[posted.event]]
