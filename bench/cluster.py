@@ -29,7 +29,9 @@ CLASS = "bench"
 
 
 @click.command()
-@click.option("--routes", default=5_000, show_default=True, help="How many routes of three targets.")
+@click.option(
+    "--routes", default=5_000, show_default=True, help="How many routes of three Services, each with a Secret."
+)
 @click.option("--rate", default=10.0, show_default=True, help="Edits a second.")
 @click.option("--seconds", default=60.0, show_default=True, help="How long they are edited.")
 def main(routes: int, rate: float, seconds: float) -> None:

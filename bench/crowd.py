@@ -14,12 +14,13 @@ from collections.abc import AsyncIterator, Iterator
 import aiohttp
 import orjson
 
+from bench import referred
 from tests.harness.apiserver import ApiServer
 
 NAMESPACES: typing.Final = 50  # a cluster of so many teams
-TARGETS: typing.Final = ("crm", "mail", "stats")
 MAKERS: typing.Final = 8  # routes being made at the same time
 PATIENCE: typing.Final = 60.0  # seconds for the last of the edits
+AGAIN: typing.Final = 0.1  # seconds until routes are listed again
 
 ROUTES: typing.Final = "/apis/fanout.dev/v1alpha1/fanoutroutes"
 
@@ -45,7 +46,7 @@ class Crowd:
         self._edits = 0
 
     async def make(self, count: int) -> None:
-        """Create so many more routes."""
+        """Create so many more routes, each after all that it refers to."""
         first, self._numbers = self._numbers, self._numbers + count
         numbers = iter(range(first, self._numbers))
         async with asyncio.TaskGroup() as group:
@@ -74,15 +75,17 @@ class Crowd:
         return sorted(self._took)
 
     async def follow(self, ready: asyncio.Event) -> None:
-        """Know of all routes until cancelled: by a list, then by a watch, which a busy API server may end."""
+        """Know of all routes until cancelled: by a list, then by a watch; a busy API server may refuse either."""
         while True:
-            version = await self._list()
-            ready.set()
             with contextlib.suppress(aiohttp.ClientError, WatchEnded):
+                version = await self._list()
+                ready.set()
                 await self._watch(version)
+            await asyncio.sleep(AGAIN)
 
     async def _list(self) -> str:
         async with self._session.get(ROUTES) as answer:
+            answer.raise_for_status()
             found = orjson.loads(await answer.read())
         for route in found["items"]:
             self._take(route)
@@ -112,25 +115,26 @@ class Crowd:
     async def _make(self, numbers: Iterator[int]) -> None:
         for number in numbers:
             namespace, name = self._place(number)
-            targets = [{"name": one, "url": f"https://{one}.example.com/{number}"} for one in TARGETS]
+            targets = [referred.target(name, one) for one in referred.TARGETS]
             route = {
                 "apiVersion": "fanout.dev/v1alpha1",
                 "kind": "FanoutRoute",
                 "metadata": {"name": name, "namespace": namespace},
                 "spec": {"className": self._class_name, "targets": targets},
             }
-            async with self._session.post(_path(namespace), json=route) as answer:
-                answer.raise_for_status()
+            for path, document in [*referred.of(namespace, name), (_path(namespace), route)]:
+                async with self._session.post(path, json=document) as answer:
+                    answer.raise_for_status()
 
     async def _edit(self, number: int) -> None:
         namespace, name = self._place(number)
         key = f"{namespace}/{name}"
         self._asked[key] = (self._programmed[key] + 1, time.perf_counter())
-        self._edits += 1  # each another URL, or the generation would stay
-        url = f"https://crm.example.com/changed-{self._edits}"
+        self._edits += 1  # each another path, or the generation would stay
+        changed = f"/changed-{self._edits}"
         async with self._session.patch(
             _path(namespace, name),
-            data=orjson.dumps([{"op": "replace", "path": "/spec/targets/0/url", "value": url}]),
+            data=orjson.dumps([{"op": "replace", "path": "/spec/targets/0/service/path", "value": changed}]),
             headers={"Content-Type": "application/json-patch+json"},
         ) as answer:
             answer.raise_for_status()

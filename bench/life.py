@@ -68,6 +68,7 @@ class Life:
         with self._phase("resync"):
             await self._start()
         self._note(resync_operator_cpu_s=spent(self._operator.pid), resync_patches=self._operator.patches())
+        self._note(resync_reads=self._operator.metric('fanout_operator_api_calls_total{method="GET"}'))
 
     async def edits_while_starting(self, crowd: Crowd) -> None:
         """Edits at a rate from the moment that a starting operator has listed the routes."""
@@ -94,6 +95,7 @@ class Life:
             **of("told_s", "s", "", "the same, until every route says that it is Programmed" + beside("told")),
             **of("resync_s", "s", "≤ 60", "a start where all is as it should be: until ready" + beside("resync")),
             **of("resync_patches", "", "≤ 0", "what that start wrote"),
+            **of("resync_reads", "", "", "what that start asked of the API server, pages of lists included"),
             **of("edit_p99_ms", "ms", "≤ 1000", f"{self._rate:g} edits a second, until Programmed" + beside("edits")),
             **of("edit_p50_ms", "ms", "", "of the same"),
             **of("starting_p99_ms", "ms", "", "the same while the operator starts"),

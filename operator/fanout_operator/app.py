@@ -2,7 +2,7 @@
 
 A start goes in this order, because each step is judged by what the one before has found:
 
-1. all routes are listed, and the metadata of all plans: what exists and what is in force;
+1. all routes are listed, and all plans: what exists and what is in force;
 2. paths are claimed, first by the plans in force, then by age: only here does age decide;
 3. every route is put on the work queue, those first whose spec nobody has answered yet, then the oldest; and from here
    on events put keys on it, ahead;
@@ -35,6 +35,7 @@ from fanout_operator.judge import Rules
 from fanout_operator.kept import Kept
 from fanout_operator.kube import CONFIG_MAPS, FAILURES, ROUTES, SECRETS, Document, Kind, Kube, Scope, TooMany, scopes
 from fanout_operator.options import Options
+from fanout_operator.reads import Reads
 from fanout_operator.reconcile import Reconciler, Sinks
 from fanout_operator.referents import Hearers, Referents
 from fanout_operator.reflector import Reflector, key_of
@@ -96,6 +97,7 @@ class Operator:
         self.holding = Holding(kube, self.undefined, self.work.put)
         self.referents = Referents(kube, options.namespaces, self._hearers(), rng=chances.rng)
         self.status.has_endpoints = self.referents.has_endpoints
+        self.reads = Reads(kube, self.referents.services, self.referents.secrets)
         custody = Custody(self.inventory, self.credentials, self._put_back)
         self._plans = self._of_plans(CONFIG_MAPS, custody.plan)
         self._credentials = self._of_plans(SECRETS, custody.secret)
@@ -179,7 +181,8 @@ class Operator:
         await self.list_routes()
         await self._plans.synced.wait()
         await self._credentials.synced.wait()
-        await self.referents.endpoints_listed()
+        await self.referents.listed()
+        await self.reads.list_ours(self._plan_scope(kind, metadata_only=False) for kind in (CONFIG_MAPS, SECRETS))
         claim_paths(self.claims, self.routes, self.inventory, self._rules)
         for key in sorted(self.routes.by_age(), key=self.routes.answered):  # whom nobody has answered yet comes first
             self.work.put(key)
@@ -189,6 +192,7 @@ class Operator:
     async def first_round(self) -> None:
         """Wait until all that was there at the start is done."""
         await self.work.drained()
+        self.reads.started()
         self.status.caught_up()
         for one in self.reflectors:
             await one.synced.wait()
@@ -239,6 +243,7 @@ class Operator:
     def _make_reconciler(self) -> Reconciler:
         sources = Sources(
             kube=self._kube,
+            reads=self.reads,
             dependants=self.referents.dependants,
             claims=self.claims,
             grants=self.referents.grants,
@@ -260,14 +265,17 @@ class Operator:
         installation = Installation(class_name=self._options.class_name)
         return Reconciler(sources, self._rules, installation, sinks, revision=self._chances.revision)
 
-    def _of_plans(self, kind: Kind, changed: PlanChanged) -> Reflector[plans.Written]:
-        scope = Scope(
-            kind=kind,
-            namespace=self._options.namespace,
-            labels=selector(self._options.class_name),
-            metadata_only=True,
-        )
+    def _of_plans(self, kind: Kind, told: PlanChanged) -> Reflector[plans.Written]:
+        def changed(key: str, before: plans.Written | None, now: plans.Written | None) -> None:
+            self.reads.changed(kind, key)
+            told(key, before, now)
+
+        scope = self._plan_scope(kind, metadata_only=True)
         return Reflector(self._kube, scope, keep=plans.written, changed=changed, rng=self._chances.rng)
+
+    def _plan_scope(self, kind: Kind, *, metadata_only: bool) -> Scope:
+        labels = selector(self._options.class_name)
+        return Scope(kind=kind, namespace=self._options.namespace, labels=labels, metadata_only=metadata_only)
 
 
 def _whole(document: Document) -> Document:

@@ -30,9 +30,9 @@ from fanout_operator.kube import (
     Document,
     Kind,
     Kube,
-    NotFound,
     Unavailable,
 )
+from fanout_operator.reads import Reads
 from fanout_operator.resolve import Rights
 from fanout_operator.routes import Known
 
@@ -40,7 +40,8 @@ from fanout_operator.routes import Known
 class Sources(msgspec.Struct, frozen=True, kw_only=True):
     """Where facts come from."""
 
-    kube: Kube
+    kube: Kube  # where plans are written
+    reads: Reads
     dependants: Dependants
     claims: Claims
     grants: Grants
@@ -64,8 +65,8 @@ async def gather(key: str, known: Known, sources: Sources, rules: Rules) -> Obse
         raise Unavailable("which ReferenceGrants there are is not known yet")
     rights = resolve.Rights(owner, sources.grants.among(asked))
     services, secrets, plan = await asyncio.gather(
-        _find(sources.kube, SERVICES, {_of(one) for one in needs.services}, rights),
-        _find(sources.kube, SECRETS, {_of(one) for one in needs.secrets}, rights),
+        _find(sources.reads, SERVICES, {_of(one) for one in needs.services}, rights),
+        _find(sources.reads, SECRETS, {_of(one) for one in needs.secrets}, rights),
         _plan(sources, key, known.uid, rules.class_name),
     )
     by_name = {one: port for one in needs.services if (port := resolve.by_name(one, services.get(_of(one))))}
@@ -106,12 +107,12 @@ def _parse(document: Document) -> tuple[FanoutRoute | None, tuple[Fault, ...]]:
         return None, invalid.faults
 
 
-async def _find(kube: Kube, kind: Kind, names: Collection[str], rights: Rights) -> dict[str, Document]:
+async def _find(reads: Reads, kind: Kind, names: Collection[str], rights: Rights) -> dict[str, Document]:
     """Read objects by ``namespace/name``; what is not there, or not for this owner to know, is left out."""
     wanted = [name.split("/") for name in sorted(names)]
     found = await asyncio.gather(
         *(
-            _get(kube, kind, namespace, name)
+            reads.referent(kind, namespace, name)
             for namespace, name in wanted
             if resolve.permitted(kind, namespace, name, rights)
         )
@@ -128,7 +129,7 @@ async def _plan(sources: Sources, key: str, uid: str, class_name: str) -> plans.
     if not _has(sources.inventory, key, uid):
         return None
     kinds = (CONFIG_MAPS, SECRETS) if _has(sources.credentials, key, uid) else (CONFIG_MAPS,)
-    config, *secret = await asyncio.gather(*(_get(sources.kube, kind, sources.namespace, name) for kind in kinds))
+    config, *secret = await asyncio.gather(*(sources.reads.ours(kind, sources.namespace, name) for kind in kinds))
     if config is None or class_of(config) != class_name:
         return None
     return plans.content(config, secret[0] if secret else None)
@@ -136,13 +137,6 @@ async def _plan(sources: Sources, key: str, uid: str, class_name: str) -> plans.
 
 def _has(inventory: plans.Inventory, key: str, uid: str) -> bool:
     return any(one.route_uid == uid for one in inventory.of(key))
-
-
-async def _get(kube: Kube, kind: Kind, namespace: str, name: str) -> Document | None:
-    try:
-        return await kube.get(kind, namespace, name)
-    except NotFound:
-        return None
 
 
 def _present(found: Iterable[Document | None]) -> Iterable[Document]:

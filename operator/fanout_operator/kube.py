@@ -156,6 +156,10 @@ class Kube(typing.Protocol):
         """Read all objects of a scope."""
         ...
 
+    def pages(self, scope: Scope) -> AsyncIterator[Listing]:
+        """Read all objects of a scope as they were at one time, some after the other, so that they need no room."""
+        ...
+
     def watch(self, scope: Scope, version: str) -> AsyncIterator[Event]:
         """Follow the changes after a version; ends when the server ends it, silently."""
         ...

@@ -1,9 +1,9 @@
 """What routes refer to, watched: Services and Secrets, the grants of their namespaces, and the Services' endpoints.
 
-Of Services and Secrets only the versions are kept: what is in them is read when a route is reconciled. A change wakes
-exactly the routes that use what changed (dependants.py). A Service whose endpoints come or go is no news for its plan,
-and goes to the status alone; where they listen is news for the routes that had to ask. Nothing here decides
-anything about a route.
+Of Services is kept what a plan depends on, of Secrets only the versions: what is in them is read when a route is
+reconciled (reads.py). A change wakes exactly the routes that use what changed (dependants.py). A Service whose
+endpoints come or go is no news for its plan, and goes to the status alone; where they listen is news for the routes
+that had to ask. Nothing here decides anything about a route.
 """
 
 import asyncio
@@ -12,13 +12,16 @@ import random
 import typing
 from collections.abc import Callable, Collection
 
+from fanout_operator import reads
 from fanout_operator.dependants import Dependants, thing_of
 from fanout_operator.endpoints import Endpoints, reduced
 from fanout_operator.grants import Grants, Permission, permissions
 from fanout_operator.kube import ENDPOINT_SLICES, GRANTS, SECRETS, SERVICES, Document, Kind, Kube, scopes
 from fanout_operator.reflector import Reflector
 
-PATIENCE: typing.Final = 5.0  # seconds a start waits for the list of EndpointSlices
+PATIENCE: typing.Final = 5.0  # seconds a start waits for the lists of Services and all that goes with them
+
+T = typing.TypeVar("T")
 
 
 class Hearers(typing.NamedTuple):
@@ -40,6 +43,8 @@ class Referents:
         self._hearers = hearers
         self._rng = rng
         self.dependants = Dependants()
+        self.services: dict[str, bytes] = {}  # by namespace/name, as reads.reduced has them
+        self.secrets: dict[str, str] = {}  # their versions
         self.grants = Grants(self._permission_changed)
         self.endpoints = Endpoints(self._endpoints_changed, self._endpoints_moved)
         self.reflectors = tuple(self._reflectors())
@@ -59,23 +64,31 @@ class Referents:
         """Whether a Service has a ready endpoint; while nobody knows, none is said to be missing."""
         return self.endpoints.ready(service) or not self.endpoints_known()
 
-    async def endpoints_listed(self) -> None:
-        """Wait a little: without them nothing is said that was said before. They hold nothing up for long."""
+    async def listed(self) -> None:
+        """Wait a little for what need not be known: they hold nothing up for long.
+
+        Without the lists of Services and Secrets each is asked for, by each route that needs it; without endpoints
+        nothing is said that was said before.
+        """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
                 for one in self.reflectors:
-                    if one.scope.kind is ENDPOINT_SLICES:
+                    if one.scope.kind in {SERVICES, SECRETS, ENDPOINT_SLICES}:
                         await one.synced.wait()
 
     # --- events -------------------------------------------------------------------------------------------------------
 
-    def _changed(self, kind: Kind) -> Callable[[str, str | None, str | None], None]:
-        def changed(key: str, _before: str | None, now: str | None) -> None:
+    def _noted(self, kind: Kind, known: dict[str, T]) -> Callable[[str, T | None, T | None], None]:
+        def noted(key: str, _before: T | None, now: T | None) -> None:
+            if now is None:
+                known.pop(key, None)
+            else:
+                known[key] = now
             self._wake(thing_of(kind, key))
             if kind is SERVICES and now is None:
                 self._hearers.service_deleted(key)
 
-        return changed
+        return noted
 
     def _permission_changed(self, permission: Permission) -> None:
         self._wake(permission.thing)
@@ -99,9 +112,11 @@ class Referents:
         return all(one.synced.is_set() for one in self.reflectors if one.scope.kind in kinds)
 
     def _reflectors(self) -> typing.Iterator[Reflector[typing.Any]]:
-        for kind in (SERVICES, SECRETS):
-            for scope in scopes(kind, self._namespaces, metadata_only=True):
-                yield Reflector(self._kube, scope, keep=_version, changed=self._changed(kind), rng=self._rng)
+        service, secret = self._noted(SERVICES, self.services), self._noted(SECRETS, self.secrets)
+        for scope in scopes(SERVICES, self._namespaces):
+            yield Reflector(self._kube, scope, keep=reads.reduced, changed=service, rng=self._rng)
+        for scope in scopes(SECRETS, self._namespaces, metadata_only=True):
+            yield Reflector(self._kube, scope, keep=_version, changed=secret, rng=self._rng)
         for scope in scopes(GRANTS[0], self._namespaces):
             yield Reflector(self._kube, scope, keep=permissions, changed=self.grants.note, rng=self._rng, kinds=GRANTS)
         for scope in scopes(ENDPOINT_SLICES, self._namespaces):

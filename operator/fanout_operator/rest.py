@@ -69,17 +69,20 @@ class Rest:
         return _whole(await self._ask("GET", kind.path(namespace, name)))
 
     async def list(self, scope: Scope) -> Listing:
-        items: list[Document] = []
+        pages = [page async for page in self.pages(scope)]
+        return Listing(tuple(one for page in pages for one in page.items), pages[-1].version)
+
+    async def pages(self, scope: Scope) -> AsyncIterator[Listing]:
         parameters = {**_selection(scope), "limit": str(PAGE)}
         while True:
             page = await self._ask("GET", scope.kind.path(scope.namespace), parameters, accept=_accept(scope, "List"))
-            items += [_whole(one) for one in page.get("items") or []]
             metadata = page.get("metadata") or {}
             more = metadata.get("continue")
             if not more and not metadata.get("resourceVersion"):
                 raise Unavailable(f"{scope.kind.plural}: what came is no list")
+            yield Listing(tuple(_whole(one) for one in page.get("items") or ()), metadata.get("resourceVersion", ""))
             if not more:
-                return Listing(tuple(items), metadata["resourceVersion"])
+                return
             parameters = {**parameters, "continue": more}
 
     async def watch(self, scope: Scope, version: str) -> AsyncIterator[Event]:

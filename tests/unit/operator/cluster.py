@@ -83,6 +83,9 @@ class Cluster:
         items = tuple(_seen(scope, one) for one in self.objects.values() if _within(scope, one))
         return Listing(items, str(self._version))
 
+    async def pages(self, scope: Scope) -> AsyncIterator[Listing]:
+        yield await self.list(scope)
+
     async def watch(self, scope: Scope, version: str) -> AsyncIterator[Event]:
         await self._called(f"WATCH {scope.kind.plural}")
         since = int(version)

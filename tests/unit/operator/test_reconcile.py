@@ -22,6 +22,7 @@ from fanout_operator.holding import Holding
 from fanout_operator.judge import Rules
 from fanout_operator.kept import Kept
 from fanout_operator.kube import CONFIG_MAPS, DEFINITIONS, ROUTES, SECRETS, Document, Refused, Unavailable
+from fanout_operator.reads import Reads
 from fanout_operator.reconcile import Reconciler, Sinks
 from fanout_operator.routes import Routes
 from tests.unit.operator.cluster import Cluster
@@ -55,6 +56,7 @@ class Scene:
         self.reconcile = Reconciler(
             Sources(
                 kube=self.cluster,
+                reads=Reads(self.cluster, {}, {}),
                 dependants=self.dependants,
                 claims=self.claims,
                 grants=self.grants,

@@ -125,7 +125,7 @@ async def test_before_the_lists_are_here_no_grant_is_known_and_no_endpoint_missi
     assert scene.referents.has_endpoints("shop/payment")
 
     async with scene.running():
-        await scene.referents.endpoints_listed()
+        await scene.referents.listed()
 
         assert scene.referents.granted()
         assert not scene.referents.has_endpoints("shop/payment")
