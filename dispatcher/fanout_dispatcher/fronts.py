@@ -20,7 +20,7 @@ from fanout_crds.compile import Installation
 from fanout_dispatcher import state
 from fanout_dispatcher.admin import app, report
 from fanout_dispatcher.admin.listen import listen as listen_http
-from fanout_dispatcher.admin.review import TokenReviewer
+from fanout_dispatcher.admin.review import TokenReviewer, user_of
 from fanout_dispatcher.cluster import Cluster
 from fanout_dispatcher.plans.folder import FolderSource
 from fanout_dispatcher.plans.kubernetes import KubernetesSource
@@ -60,7 +60,9 @@ async def open_other_ports(
     if settings.report is not None:
         allowed = None
         if settings.report_checked and cluster is not None:
-            allowed = TokenReviewer(cluster, log, now=time.monotonic)
+            home = settings.namespace or cluster.namespace
+            readers = [user_of(account, home) for account in settings.report_readers]
+            allowed = TokenReviewer(cluster, log, readers=readers, now=time.monotonic)
         stream = report.stream(desk, log, epoch=secrets.token_hex(8), allowed=allowed)
         followed = await listen_http(stream, settings.report, settings.report_tls)
         stack.push_async_callback(followed.close)

@@ -58,6 +58,9 @@ class Settings:
     report: Address | None = None
     """The report stream for operators; unset: none. Beyond loopback its readers are checked by TokenReview."""
 
+    report_readers: tuple[str, ...] = ("fanout-operator",)
+    """ServiceAccounts that may read it where readers are checked: ``name`` in *namespace*, or ``namespace/name``."""
+
     report_tls: TlsFiles | None = None
     """TLS of the report stream; unset: plain HTTP."""
 

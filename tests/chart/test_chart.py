@@ -10,7 +10,7 @@ from fanout_crds.schema import NAME, crd
 from fanout_dispatcher.telemetry import exposition
 from fanout_operator.dispatchers import PORT
 from scripts.chart import README
-from tests.chart.render import CHART, NAMESPACE, flags, kinds, one, rendered, workloads
+from tests.chart.render import CHART, MATRIX, NAMESPACE, flags, kinds, one, rendered, workloads
 from tests.harness.helm import helm
 
 
@@ -73,6 +73,16 @@ def test_the_operators_token_for_the_report_is_of_the_reports_audience() -> None
     tokens = [each["serviceAccountToken"] for each in volume["projected"]["sources"] if "serviceAccountToken" in each]
 
     assert [each["audience"] for each in tokens] == [AUDIENCE]
+
+
+@pytest.mark.parametrize("values", MATRIX)
+def test_the_operators_account_and_no_other_may_read_the_report(values: str) -> None:
+    documents = rendered(values=values)
+    (operator,) = [pod for name, pod in workloads(documents).items() if name.endswith("-operator")]
+    (dispatcher,) = [name for name in workloads(documents) if name.endswith("-dispatcher")]
+    readers = [one for one in flags(documents, dispatcher) if one.startswith("--report-reader=")]
+
+    assert readers == [f"--report-reader={operator['spec']['serviceAccountName']}"]
 
 
 def test_a_volume_with_accepted_events_is_never_deleted_by_the_release() -> None:

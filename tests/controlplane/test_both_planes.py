@@ -85,7 +85,7 @@ def test_a_saga_that_is_stuck_is_told_in_the_status_of_its_route_until_somebody_
     assert {one["name"]: one["stuck"] for one in stuck["targets"] if "stuck" in one} == {"payment.compensate": 1}
 
 
-def test_over_tls_the_report_is_for_a_token_of_its_audience_and_for_nobody_else(
+def test_over_tls_the_report_is_for_the_operators_token_of_its_audience_and_for_nobody_else(
     fanout: Installation, namespace: str, tmp_path: Path
 ) -> None:
     authority = trustme.CA()
@@ -96,15 +96,17 @@ def test_over_tls_the_report_is_for_a_token_of_its_audience_and_for_nobody_else(
     account = (fanout.namespace, "fanout-operator")
     (tmp_path / "token").write_text(fanout.server.token_for(*account, audience=AUDIENCE))
     (tmp_path / "other").write_text(fanout.server.token_for(*account))
-    dispatcher = Dispatcher(
-        fanout, tmp_path, f"--report-cert={tmp_path / 'tls.crt'}", f"--report-key={tmp_path / 'tls.key'}"
-    )
+    (tmp_path / "stranger").write_text(fanout.server.token_for(fanout.namespace, "fanout-dispatcher", AUDIENCE))
+    files = (f"--report-cert={tmp_path / 'tls.crt'}", f"--report-key={tmp_path / 'tls.key'}")
+    dispatcher = Dispatcher(fanout, tmp_path, *files, "--report-reader=fanout-operator")
     flags = (f"--dispatcher=https://localhost:{dispatcher.report}", f"--report-ca={tmp_path / 'ca.crt'}")
     fanout.apply(fanout.route(namespace, "orders", CRM))
     with dispatcher.running():
         with running_operator(fanout, *flags, f"--report-token={tmp_path / 'other'}") as operator:
             operator.says("answered 401")
             unknown = fanout.status(namespace, "orders", Accepted="True")
+        with running_operator(fanout, *flags, f"--report-token={tmp_path / 'stranger'}") as operator:
+            operator.says("answered 401")
         with running_operator(fanout, *flags, f"--report-token={tmp_path / 'token'}"):
             fanout.status(namespace, "orders", Ready="True")
 

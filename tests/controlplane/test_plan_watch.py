@@ -20,6 +20,7 @@ from tests.unit.dispatcher.admin.fakes import log
 from tests.unit.dispatcher.plans import test_pairing as pairing
 from tests.unit.dispatcher.plans.fakes import Bell, FakeSink
 
+READER: Object = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "reader"}}
 WATCHER: list[Object] = [
     {
         "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -198,12 +199,16 @@ async def test_the_only_route_goes_when_its_plan_is_not_there_by_name_either(
         assert sink.retired == ["shop/a"]
 
 
-async def test_only_a_token_for_the_report_audience_may_read_the_report(apiserver: ApiServer, namespace: str) -> None:
-    await Operator(apiserver, namespace).write(*WATCHER)
-    ours = await asyncio.to_thread(apiserver.token_for, namespace, "dispatcher", "fanout-report")
-    theirs = await asyncio.to_thread(apiserver.token_for, namespace, "dispatcher")
-    allowed = TokenReviewer(connect(apiserver.kubeconfig), log(), now=lambda: 0.0)
+async def test_only_a_readers_token_for_the_report_audience_may_read_the_report(
+    apiserver: ApiServer, namespace: str
+) -> None:
+    await Operator(apiserver, namespace).write(*WATCHER, READER)
+    ours = await asyncio.to_thread(apiserver.token_for, namespace, "reader", "fanout-report")
+    others = await asyncio.to_thread(apiserver.token_for, namespace, "reader")
+    strangers = await asyncio.to_thread(apiserver.token_for, namespace, "dispatcher", "fanout-report")
+    readers = [f"system:serviceaccount:{namespace}:reader"]
+    allowed = TokenReviewer(connect(apiserver.kubeconfig), log(), readers=readers, now=lambda: 0.0)
 
-    answers = [await allowed(token) for token in (ours, theirs, ours + "x", "forged")]
+    answers = [await allowed(token) for token in (ours, others, strangers, ours + "x", "forged")]
 
-    assert answers == [True, False, False, False]
+    assert answers == [True, False, False, False, False]

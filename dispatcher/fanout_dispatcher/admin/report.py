@@ -72,7 +72,7 @@ class _Report:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         if self._allowed is not None and not await self._allowed(access.bearer(request)):
-            raise Problem(401, "the report stream needs a token for its audience", WWW_Authenticate="Bearer")
+            raise Problem(401, "the report stream needs a reader's token for its audience", WWW_Authenticate="Bearer")
         if len(self._readers) >= READERS:
             raise Problem(503, f"{READERS} readers follow the report already", Retry_After="10")
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson", "Cache-Control": "no-store"})

@@ -1,8 +1,9 @@
-"""Who may read the report stream in a cluster: whoever shows a token that the API server knows for our audience.
+"""Who may read the report stream in a cluster: the operator's account, by a token that the API server knows.
 
-The token is bound to `fanout-report`, so that one which leaks is of no use elsewhere, and one made for elsewhere is of
-no use here. Answers are kept for a minute by the token's digest; when the API server is away nobody new is let in, and
-those who were keep reading.
+The token is bound to the audience `fanout-report`, so that one which leaks is of no use elsewhere, and one made for
+elsewhere is of no use here. That alone would let in everybody, since any pod may have a token of its own for any
+audience: so the account must be one of the readers, by name. Answers are kept for a minute by the token's digest; when
+the API server is away nobody new is let in, and those who were keep reading.
 """
 
 import asyncio
@@ -24,20 +25,27 @@ PATIENCE: typing.Final = 5.0  # seconds for one review
 
 
 class TokenReviewer:
-    """Asks the API server about tokens. *now* is a monotonic clock in seconds."""
+    """Asks the API server about tokens. *readers* are user names, *now* is a monotonic clock in seconds."""
 
     def __init__(
-        self, cluster: Cluster, log: FilteringBoundLogger, *, now: typing.Callable[[], float], audience: str = AUDIENCE
+        self,
+        cluster: Cluster,
+        log: FilteringBoundLogger,
+        *,
+        readers: typing.Collection[str],
+        now: typing.Callable[[], float],
+        audience: str = AUDIENCE,
     ) -> None:
         self._cluster = cluster
         self._log = log
+        self._readers = frozenset(readers)
         self._now = now
         self._audience = audience
         self._answers: collections.OrderedDict[bytes, tuple[float, bool]] = collections.OrderedDict()
         self._one_at_a_time = asyncio.Lock()  # a flood of wrong tokens must not become a flood of reviews
 
     async def __call__(self, token: str) -> bool:
-        """Say whether *token* is one for our audience."""
+        """Say whether *token* is a reader's, for our audience."""
         if not token or len(token) > LONGEST:
             return False
         digest = hashlib.sha256(token.encode(errors="surrogateescape")).digest()
@@ -76,4 +84,16 @@ class TokenReviewer:
         ):
             response.raise_for_status()
             status = orjson.loads(await response.read()).get("status", {})
-        return status.get("authenticated") is True and self._audience in (status.get("audiences") or [])
+        if status.get("authenticated") is not True or self._audience not in (status.get("audiences") or []):
+            return False
+        user = (status.get("user") or {}).get("username", "")
+        if user not in self._readers:
+            self._log.warning("report.stranger", user=user)
+            return False
+        return True
+
+
+def user_of(account: str, home: str) -> str:
+    """Name a ServiceAccount, given as ``name`` in *home* or as ``namespace/name``, as the API server does."""
+    namespace, _, name = account.rpartition("/")
+    return f"system:serviceaccount:{namespace or home}:{name}"

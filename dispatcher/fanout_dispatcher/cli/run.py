@@ -4,6 +4,7 @@ import dataclasses
 import ipaddress
 import os
 import pathlib
+import re
 import typing
 
 import click
@@ -40,6 +41,12 @@ def _resolved(text: str) -> tuple[ServiceKey, str]:
             f'expected NAMESPACE/NAME:PORT=URL such as shop/payment:http=http://127.0.0.1:9000, got "{text}"'
         )
     return ServiceKey.of(service), url.rstrip("/")
+
+
+def _account(text: str) -> str:
+    if not re.fullmatch(r"([a-z0-9-]+/)?[a-z0-9][a-z0-9.-]*", text):
+        raise ValueError(f'expected NAME or NAMESPACE/NAME such as fanout/fanout-operator, got "{text}"')
+    return text
 
 
 def _network(text: str) -> Network:
@@ -86,6 +93,15 @@ def _size(text: str) -> int:
     callback=_parse(Address.parse),
     metavar="HOST:PORT",
     help="The report stream for operators. Unset: none.",
+)
+@click.option(
+    "--report-reader",
+    "report_readers",
+    multiple=True,
+    default=UNSET["report_readers"],
+    callback=_parse(_account),
+    metavar="[NAMESPACE/]NAME",
+    help="A ServiceAccount that may read the report stream, by its token; repeatable.",
 )
 @click.option("--report-cert", type=FILE, help="Certificate chain of the report stream, PEM.")
 @click.option("--report-key", type=FILE, help="Its key, PEM.")

@@ -165,6 +165,19 @@ async def test_one_reader_too_many_is_told_to_come_back(monkeypatch: pytest.Monk
             assert second.headers["Retry-After"] == "10"
 
 
+async def test_who_may_not_read_takes_no_readers_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def allowed(token: str) -> bool:
+        return token == "right"
+
+    monkeypatch.setattr(report, "READERS", 1)
+    app = stream(FakeDesk(), log(), epoch="e1", allowed=allowed, pace=CALM)
+    async with asking(app) as client:
+        refused = [await client.get(PATH, headers={"Authorization": "Bearer wrong"}) for _ in range(3)]
+
+        async with client.get(PATH, headers={"Authorization": "Bearer right"}) as response:
+            assert ([one.status for one in refused], response.status) == ([401] * 3, 200)
+
+
 async def test_a_reader_that_leaves_is_forgotten() -> None:
     desk = FakeDesk()
     async with serving(stream(desk, log(), epoch="e1", allowed=None, pace=QUICK)) as base:

@@ -4,6 +4,7 @@ import contextlib
 import typing
 
 import orjson
+import pytest
 from aiohttp import web
 
 from fanout_dispatcher.admin.review import KEEP, KEPT, TokenReviewer
@@ -13,11 +14,15 @@ from tests.unit.dispatcher.admin.fakes import log, serving
 Json = dict[str, typing.Any]
 
 
+OPERATOR = "system:serviceaccount:fanout:fanout-operator"
+
+
 class Reviews:
     """An API server that knows some tokens, by audience, and counts how often it is asked."""
 
     def __init__(self, **known: list[str]) -> None:
         self.known = known
+        self.username: str | None = OPERATOR
         self.asked: list[Json] = []
         self.status = 201
         self.now = 0.0
@@ -26,7 +31,8 @@ class Reviews:
         asked: Json = orjson.loads(await request.read())
         self.asked.append(asked)
         audiences = self.known.get(asked["spec"]["token"])
-        status: Json = {"authenticated": True, "audiences": audiences} if audiences else {"error": "unknown"}
+        known: Json = {"authenticated": True, "audiences": audiences, "user": {"username": self.username}}
+        status: Json = known if audiences else {"error": "unknown"}
         return web.json_response({"status": status}, status=self.status)
 
     @contextlib.asynccontextmanager
@@ -35,7 +41,7 @@ class Reviews:
         app.router.add_post("/apis/authentication.k8s.io/v1/tokenreviews", self.answer)
         async with serving(app) as base:
             cluster = Cluster(server=base, tls=None, namespace="fanout", token="our-own")
-            yield TokenReviewer(cluster, log(), now=lambda: self.now)
+            yield TokenReviewer(cluster, log(), readers=[OPERATOR], now=lambda: self.now)
 
 
 async def test_a_token_for_our_audience_may_read_and_one_for_another_may_not() -> None:
@@ -45,6 +51,26 @@ async def test_a_token_for_our_audience_may_read_and_one_for_another_may_not() -
 
     assert answers == [True, False, False]
     assert reviews.asked[0]["spec"] == {"token": "ours", "audiences": ["fanout-report"]}
+
+
+@pytest.mark.parametrize(
+    "username",
+    [
+        "system:serviceaccount:shop:fanout-operator",
+        "system:serviceaccount:fanout:fanout-dispatcher",
+        "system:serviceaccount:fanout:fanout-operator-2",
+        "fanout-operator",
+        "",
+        None,
+    ],
+)
+async def test_who_is_not_a_reader_may_not_read_though_his_token_is_for_our_audience(username: str | None) -> None:
+    reviews = Reviews(ours=["fanout-report"])
+    reviews.username = username
+    async with reviews.reviewer() as allowed:
+        answer = await allowed("ours")
+
+    assert answer is False
 
 
 async def test_no_token_and_one_of_absurd_length_are_not_even_asked_about() -> None:

@@ -49,6 +49,7 @@ def test_every_flag_arrives(fanout: Run, served: list[Settings], routes: str) ->
     (pathlib.Path(routes) / "token").write_text("t0ken\n")
     flags = (
         "--listen", ":1", "--admin", "0.0.0.0:2", "--report", "[::1]:3", "--data", "/d", "--journal-size", "1Gi",
+        "--report-reader", "a", "--report-reader", "ns/b",
         "--allow-loopback", "--allow-cidr", "10.0.0.0/8", "--allow-cidr", "fd00::/8", "--class-name", "other",
         "--resolve", "shop/pay:http=http://127.0.0.1:9/", "--log-format", "json",
         "--workers", "4", "--admin-token-file", f"{routes}/token",
@@ -63,6 +64,7 @@ def test_every_flag_arrives(fanout: Run, served: list[Settings], routes: str) ->
         listen=Address("0.0.0.0", 1),
         admin=Address("0.0.0.0", 2),
         report=Address("::1", 3),
+        report_readers=("a", "ns/b"),
         journal_bytes=1 << 30,
         allow_loopback=True,
         allow_cidrs=(ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fd00::/8")),
@@ -102,6 +104,8 @@ def test_a_range_that_is_none_is_answered_with_one_that_is(
         ("--journal-size", "much"),
         ("--journal-size", "0"),
         ("--report-cert", "/dev/null"),
+        ("--report-reader", "system:serviceaccount:fanout:fanout-operator"),
+        ("--report-reader", "fanout/"),
         ("--workers", "0"),
         ("--workers", "65"),
         ("--plans", "nowhere"),
