@@ -16,7 +16,7 @@ from tests.controlplane.dispatcher import Dispatcher
 from tests.controlplane.installed import PROGRAM, Installation, Operator, condition, running_operator
 from tests.controlplane.manifests import secret
 from tests.controlplane.targets import target
-from tests.harness.previous import ROOT, previous
+from tests.harness.previous import previous_or_skip
 
 PLANES = ("crds", "operator", "dispatcher")
 CONTRACT = ("crds/fanout_crds/plan", "crds/fanout_crds/report.py")
@@ -28,8 +28,8 @@ OLDER: Program = (sys.executable, "-m", "tests.support.older_dispatcher", "depen
 
 @pytest.fixture(scope="module")
 def before(tmp_path_factory: pytest.TempPathFactory) -> Program:
-    """What runs a program by the code of the version before; without history, by this one's."""
-    code = previous(tmp_path_factory.mktemp("before"), PLANES, CONTRACT) or ROOT
+    """What runs a program by the code of the version before."""
+    code = previous_or_skip(tmp_path_factory.mktemp("before"), PLANES, CONTRACT)
     return ("/usr/bin/env", f"PYTHONPATH={':'.join(str(code / plane) for plane in PLANES)}")
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.cluster.load import ROUTE, Judge, judge, load
 from tests.e2e.cluster.previous import previous_chart
-from tests.e2e.cluster.release import CHART, Release
+from tests.e2e.cluster.release import Release
 
 __all__ = ["judge", "load"]
 
@@ -16,9 +16,10 @@ CLEAN = ("delete", "configmaps,secrets", "--selector=fanout.dev/plan=true")  # a
 
 @pytest.fixture
 def older(release: Release, receivers: object, tmp_path: Path) -> None:
-    """The release before, installed afresh on the volume that is there; without history, this one with other values."""
+    """The release before, installed afresh on the volume that is there."""
+    chart = previous_chart(tmp_path)  # first: where there is none, this release stays
     release.uninstall()
-    release.install("operator.logLevel=debug", "dispatcher.logLevel=debug", chart=previous_chart(tmp_path) or CHART)
+    release.install("operator.logLevel=debug", "dispatcher.logLevel=debug", chart=chart)
     release.programmed(ROUTE.namespace, ROUTE.name)
 
 
