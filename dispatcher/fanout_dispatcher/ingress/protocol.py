@@ -272,7 +272,7 @@ class Connection(asyncio.Protocol):
             phase = WRITING
         elif phase == QUIET and queue:
             phase = BUSY
-        if phase != self.phase or (phase != IDLE and intake.begun != self.begun):
+        if phase != self.phase or intake.begun != self.begun:  # in IDLE too: what is answered at once never leaves it
             self._enter(phase)
 
     def _enter(self, phase: int) -> None:

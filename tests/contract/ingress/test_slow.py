@@ -51,6 +51,18 @@ async def test_an_idle_connection_is_let_go_after_its_last_answer(serve: Serve) 
     assert await wire.closed() == b""
 
 
+async def test_who_is_answered_at_once_is_not_idle(serve: Serve) -> None:
+    client = await serve(head_seconds=0.1, idle_seconds=2.0)
+    wire, silent = await client.connect(), await client.connect()
+    leaving = asyncio.create_task(silent.closed())
+
+    while not leaving.done():
+        await wire.send(post(path="/nowhere"))
+        assert (await wire.answer()).status == 404
+
+    assert client.ingress.meter.expired == 1
+
+
 @pytest.mark.parametrize(
     ("said", "dripped", "what"),
     [
