@@ -20,7 +20,7 @@ from fanout_dispatcher.ingress.request import Request, unread
 
 PIECE: typing.Final = 16 * 1024  # the parser cannot pause, so this bounds how far a pipelining client can run ahead
 PIECES: typing.Final = 2  # parsed in one turn of the loop: some 20 ms of the smallest requests, all refused at once
-IDLE, BUSY, WRITING, LINGERING = QUIET, 3, 4, 5  # beside the intake's HEAD and BODY
+IDLE, BUSY, WRITING, LINGERING, PARTING = QUIET, 3, 4, 5, 6  # beside the intake's HEAD and BODY
 _CLOSE: typing.Final = b"connection: close\r\n\r\n"
 _KEEP: typing.Final = b"connection: keep-alive\r\n\r\n"
 _END: typing.Final = b"\r\n"
@@ -63,6 +63,7 @@ class Connection(asyncio.Protocol):
             NEVER,  # BUSY: it is the engine that owes
             settings.write_seconds,
             settings.linger_seconds,
+            settings.write_seconds,  # PARTING: closed as idle, but for what the client has not read
         )
         self.phase = IDLE
         self.begun = 0
@@ -135,6 +136,9 @@ class Connection(asyncio.Protocol):
         if self.paused and self.phase in {HEAD, BODY}:
             self.deadline = self.port.now + self.seconds[self.phase]  # it is us who do not read
             return
+        if self.phase == PARTING:
+            self.transport.abort()  # and was counted when it was closed
+            return
         self.port.meter.expired += 1
         if self.phase == HEAD:
             self.intake.refuse(problems.TIMEOUT("the head of the request did not arrive in time"))
@@ -142,6 +146,7 @@ class Connection(asyncio.Protocol):
             self.intake.refuse(problems.TIMEOUT("the body of the request did not arrive in time"))
         elif self.phase == IDLE:
             self.transport.close()
+            self._enter(PARTING)
             return
         else:
             self.transport.abort()
@@ -247,6 +252,7 @@ class Connection(asyncio.Protocol):
         more = (request.refusal is not None or self.port.draining) and not self.ended
         if not more or not self.transport.can_write_eof():
             self.transport.close()
+            self._enter(WRITING)  # a close waits until all is read: not for ever
             return
         self.transport.write_eof()
         self._resume()

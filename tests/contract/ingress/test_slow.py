@@ -6,7 +6,8 @@ import typing
 
 import pytest
 
-from tests.contract.ingress.client import Wire, post, until
+from fanout_dispatcher.ingress.protocol import Connection
+from tests.contract.ingress.client import PATIENCE, Wire, post, until
 from tests.contract.ingress.conftest import Serve
 from tests.unit.dispatcher.ingress.stub import StubEngine
 
@@ -115,6 +116,28 @@ async def test_who_does_not_read_is_cut_off(serve: Serve) -> None:
 
     wire.writer.write(post(path="/" + "n" * 4000) * 4000)
     await client.ingress.port.gone.wait()
+
+    assert client.ingress.meter.expired == 1
+
+
+@pytest.mark.parametrize("goodbye", [b"", post(b"hi", "Connection: close")], ids=["idle", "closed"])
+async def test_who_leaves_a_little_unread_is_cut_off_too(serve: Serve, goodbye: bytes) -> None:
+    """Too little to choke on, so the connection counts as idle, or as closed; its bytes would be kept for ever."""
+    client = await serve(**SHORT)
+    port, loop = client.ingress.port, asyncio.get_running_loop()
+    with socket.socket() as asking:
+        asking.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        asking.setblocking(False)
+        await loop.sock_connect(asking, client.ingress.addresses[0])
+        await until(lambda: port.guests)
+        guest = typing.cast(Connection, next(iter(port.guests)))
+        guest.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+
+        await loop.sock_sendall(asking, post(path="/nowhere") * 100 + goodbye)
+        await until(guest.transport.get_write_buffer_size)
+        assert not guest.choked
+        async with asyncio.timeout(PATIENCE):
+            await port.gone.wait()
 
     assert client.ingress.meter.expired == 1
 
