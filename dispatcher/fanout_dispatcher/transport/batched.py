@@ -4,6 +4,7 @@ Each element holds an event's attributes and its data: byte for byte where they 
 What a request for that event alone would say in headers is in extension attributes: its Idempotency-Key, the same
 through retries and splits, and its trace context (CloudEvents' Distributed Tracing extension). The attempt's number is
 left out, so the same events always make the same bytes, and one Idempotency-Key never comes with two bodies.
+An X-Request-Id that is no plain word gives way to the event's id, since a header may hold what no attribute may.
 """
 
 import hashlib
@@ -15,21 +16,25 @@ import msgspec
 
 from fanout_dispatcher.transport.request import KEY_BYTES, idempotency_key, keyed_by
 from fanout_dispatcher.transport.structured import an_object
-from fanout_dispatcher.values.correlation import request_id
+from fanout_dispatcher.values.correlation import repeatable, request_id
 from fanout_dispatcher.values.event import Event, Head
 from fanout_dispatcher.values.facts import attributes_of
 
 MEDIA_TYPE: typing.Final = b"content-type: application/cloudevents-batch+json\r\n"
 KEY: typing.Final = "idempotencykey"
-_CARRIED: typing.Final = {b"traceparent": "traceparent", b"tracestate": "tracestate", b"x-request-id": "xrequestid"}
+_REQUEST_ID: typing.Final = "xrequestid"
+_CARRIED: typing.Final = {b"traceparent": "traceparent", b"tracestate": "tracestate", b"x-request-id": _REQUEST_ID}
 _LINE: typing.Final = re.compile(rb"^(traceparent|tracestate|x-request-id): ([^\r]*)", re.MULTILINE)
 
 
 def written(event: Event, target: str) -> bytes:
     """Write *event* as an element of a batch for *target*."""
     head = event.head
-    members = {"xrequestid": request_id(head.id).decode()}
-    members |= {_CARRIED[name]: value.decode("latin-1") for name, value in _LINE.findall(head.attributes)}
+    members = {_REQUEST_ID: request_id(head.id).decode()}
+    for line, value in _LINE.findall(head.attributes):
+        name = _CARRIED[line]
+        if name != _REQUEST_ID or repeatable(value):
+            members[name] = value.decode("latin-1")
     members |= attributes_of(head.attributes)
     members[KEY] = idempotency_key(keyed_by(target), head.identity).decode("ascii")
     return an_object(members, event.body)

@@ -16,6 +16,7 @@ from fanout_dispatcher.values.media import is_json
 
 _MEMBERS: typing.Final = re.compile(rb"^(?:content-type|ce-[a-z0-9]+):[^\r]*\r\n", re.MULTILINE)
 _TYPE: typing.Final = b"content-type: application/cloudevents+json\r\n"
+_CONTROL: typing.Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _scan: typing.Final = msgspec.json.Decoder(msgspec.Raw).decode  # the grammar, without building anything
 
 
@@ -25,7 +26,12 @@ def structured(attributes: bytes, body: bytes) -> tuple[bytes, bytes]:
 
 
 def an_object(members: dict[str, str], body: bytes) -> bytes:
-    """Write the JSON object of an event: *members* are its attributes as strings, *body* its data."""
+    """Write the JSON object of an event: *members* are its attributes as strings, *body* its data.
+
+    What a header may hold and an attribute may not is left out (CloudEvents 1.0.2 §2): a reader would refuse the event.
+    """
+    if not all(map(str.isprintable, members.values())):
+        members = _allowed(members)
     written = [msgspec.json.encode(members)[:-1]]  # open, for the data
     if body and is_json(members.get("datacontenttype", "").encode("latin-1")) and _holds(body):
         written += (b',"data":', body)
@@ -33,6 +39,12 @@ def an_object(members: dict[str, str], body: bytes) -> bytes:
         written += (b',"data_base64":"', binascii.b2a_base64(body, newline=False), b'"')
     written.append(b"}")
     return b"".join(written)
+
+
+def _allowed(members: dict[str, str]) -> dict[str, str]:
+    """Give those without control characters; a tab is white space in a header, and so is the blank in its place."""
+    spelt = {name: text.replace("\t", " ") for name, text in members.items()}
+    return {name: text for name, text in spelt.items() if not _CONTROL.search(text)}
 
 
 def _holds(body: bytes) -> bool:

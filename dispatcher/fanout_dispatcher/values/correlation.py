@@ -46,7 +46,7 @@ def around_the_parent(block: bytes) -> tuple[bytes, bytes] | None:
 
 
 def repeatable(said: bytes) -> bool:
-    """Say whether the X-Request-Id that somebody sent may stand in an answer."""
+    """Say whether the X-Request-Id that somebody sent may stand in an answer, or in an attribute."""
     return _REQUEST_ID.fullmatch(said) is not None
 
 

@@ -5,6 +5,7 @@ import json
 import typing
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -51,6 +52,22 @@ def test_an_event_without_a_request_id_has_its_own_id_as_one_and_no_trace_is_mad
     members = the(written(event(attributes=b"ce-id: 7\r\nce-source: /shop\r\n"), "crm"))
 
     assert (members["xrequestid"], "traceparent" in members) == ("7", False)
+
+
+@pytest.mark.parametrize("said", [b"a\x80", b"a\t1", b"a b", b"\xe4", b"", b"a" * 129])
+def test_a_request_id_that_is_no_plain_word_gives_way_to_the_events_own_id(said: bytes) -> None:
+    block = b"ce-id: 7\r\nce-source: /shop\r\nx-request-id: %b\r\n" % said
+
+    assert the(written(event(attributes=block), "crm"))["xrequestid"] == "7"
+
+
+def test_a_trace_that_no_attribute_may_hold_is_left_out_and_a_tab_in_it_is_white_space() -> None:
+    """CloudEvents 1.0.2 §2 (type system): a string holds no control characters, which a header's value may hold."""
+    for said, wanted in ((b"a=\x801", None), (b"a=\x9f", None), (b"a=1,\tb=2", "a=1, b=2"), (b"a=\xff", "a=ÿ")):
+        block = b"ce-id: 7\r\ntraceparent: 00-ab-cd-01\r\ntracestate: %b\r\n" % said
+        members = the(written(event(attributes=block), "crm"))
+
+        assert (members["traceparent"], members.get("tracestate")) == ("00-ab-cd-01", wanted)
 
 
 def test_data_that_are_no_json_are_base64_whatever_their_type_says() -> None:

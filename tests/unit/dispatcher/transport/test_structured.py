@@ -30,6 +30,20 @@ def block(found: dict[str, str], content_type: str | None = "application/json", 
     return b"".join([*lines, *typed, more])
 
 
+@pytest.mark.parametrize(
+    ("said", "wanted"),
+    [
+        (b"application/json;\tcharset=utf-8", {"datacontenttype": "application/json; charset=utf-8", "data": 1}),
+        (b"application/json; a=\x80", {"data_base64": "MQ=="}),
+    ],
+)
+def test_a_content_type_holds_no_control_characters_as_an_attribute(said: bytes, wanted: dict[str, object]) -> None:
+    """CloudEvents 1.0.2 §2: who reads the event by the specification would refuse it."""
+    _, body = structured(block(NEEDED, None, b"content-type: %b\r\n" % said), b"1")
+
+    assert json.loads(body) == NEEDED | wanted
+
+
 def test_json_stands_in_the_object_byte_for_byte() -> None:
     data = b'{ "total":\t99.00, "total": 1e400 ,"z":"\\u00e4" }'
 
