@@ -292,7 +292,7 @@ BUGS: typing.Final = (
         promise="P2",
         family="caching",
         file=f"{ENGINE}/reuse.py",
-        old="(tried if one.attempts else fresh).push(one)",
+        old="fresh.push(one)",
         new="pass",
     ),
     # --- lanes ------------------------------------------------------------------------------------------------------

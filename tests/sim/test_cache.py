@@ -21,6 +21,7 @@ from tests.support.plans import a_plan, a_target, a_wait
 KEEP: typing.Final = 1 << 18
 SOON: typing.Final = 0.1  # seconds that commits may add to an answer
 CACHE: typing.Final = plan.Cache(key_expression="data", ttl=60.0)
+PROBED: typing.Final = {"consecutive_failures": 1, "open_duration": 1.0, "max_open_duration": 1.0}
 Script = typing.Callable[[Flight, float], Reply]
 Durability = typing.Literal["Journal", "Memory"]
 
@@ -133,6 +134,55 @@ def test_who_waits_for_one_that_is_tried_again_asks_for_itself() -> None:
         life.ask("e0", b"sku-1")
         assert heard(await life.ask("e1", b"sku-1")) == (b"yes", False)
         assert life.now() < 0.5 + SOON
+
+    world.live(story)
+
+
+@pytest.mark.parametrize("durability", ["Journal", "Memory"])
+def test_a_delivery_that_is_tried_again_is_one_miss(durability: Durability) -> None:
+    answers = [status(503), status(503), says(b"yes")]
+    world = a_world(lambda flight, now: answers.pop(0), durability=durability)
+
+    async def story(life: Life) -> None:
+        assert heard(await life.ask("e1", b"sku-1")) == (b"yes", False)
+        assert heard(await life.ask("e2", b"sku-1")) == (b"yes", True)
+        found = meter(life)
+        assert (found.cache_misses, found.cache_hits, found.retried) == (1, 1, 2)
+
+    world.live(story)
+
+    assert asked(world) == ["e1"] * 3
+
+
+def test_a_delivery_that_is_tried_again_waits_for_nobody() -> None:
+    """It has asked for itself: another one that hangs by now does not hold it up."""
+
+    def answer(flight: Flight, now: float) -> Reply:
+        if flight.event.head.id == "e1":
+            return NEVER
+        return status(503, 0.5) if flight.number == 1 else says(b"yes")
+
+    world = a_world(answer)
+
+    async def story(life: Life) -> None:
+        first = life.ask("e0", b"sku-1")
+        await asyncio.sleep(0.5 + SOON)
+        life.ask("e1", b"sku-1")
+        assert heard(await first) == (b"yes", False)
+        assert life.now() < reuse.PATIENCE
+
+    world.live(story)
+
+
+def test_a_probe_that_fails_has_asked_though_no_attempt_is_spent() -> None:
+    answers = [status(503), status(503), status(503), says(b"yes")]
+    world = a_world(lambda flight, now: answers.pop(0), policy={"circuit_breaker": PROBED})
+
+    async def story(life: Life) -> None:
+        life.ask("e1", b"sku-1")
+        await life.settle()
+        found = meter(life)
+        assert (found.cache_misses, found.delivered) == (1, 1)
 
     world.live(story)
 

@@ -117,11 +117,14 @@ class Reuse:
             return True
         if asked.counted or not key:
             return False
-        lead = self._leads.get(key)
-        if entry is None and lead is not None and self._may_wait(delivery.pending.event.body):
+        lead, tried = self._leads.get(key), _tried(delivery)
+        if entry is None and lead is not None and not tried and self._may_wait(delivery.pending.event.body):
             self._wait(lead, delivery)
             return True
-        self._alone(delivery)
+        if tried:
+            asked.counted = True
+        else:
+            self._alone(delivery)
         if entry is None and lead is None and self._lane.why_held() is None:
             self._leads[key] = Lead(key, delivery, now, [])
         return False
@@ -248,20 +251,19 @@ class Reuse:
         asked.counted = True
         lane.tally.meter.cache_misses += 1
         if (caller := delivery.pending.caller) is not None:
-            if not delivery.attempts:
-                caller.stands(delivery.index)
+            caller.stands(delivery.index)
             caller.landed(delivery.index, _ALONE, Again(0.0, spent=False))
 
     def _release(self, lead: Lead) -> None:
         lane = self._lane
         del self._leads[lead.key]
-        fresh, tried = lane.index.windows
+        fresh, _ = lane.index.windows
         for one in lead.others:
             self._let_go(one)
             if one.pending.states[one.index] & State.MASK:  # called off while it waited
                 lane.handover.drop(one)
                 continue
-            (tried if one.attempts else fresh).push(one)
+            fresh.push(one)
             self._alone(one)
         if lead.others:
             lane.soon()
@@ -300,6 +302,11 @@ class Reuse:
         if (caller := pending.caller) is not None:
             caller.landed(place, outcome, DONE)
         return None
+
+
+def _tried(delivery: Delivery) -> bool:
+    """Whether it has asked before, in vain: it came back as a new one, of which only its row is known."""
+    return bool(delivery.attempts or delivery.history)  # a probe that failed spent none, and stands in the history
 
 
 def _earlier(delivery: Delivery) -> Earlier:
