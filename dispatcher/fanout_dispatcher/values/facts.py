@@ -138,7 +138,11 @@ def _data(attributes: bytes, body: bytes) -> object:
     if found is not None and is_json(found[1]):
         try:
             return msgspec.json.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except RecursionError:
+            raise Failed("the data are nested too deeply") from None
+        except msgspec.ValidationError:  # no type was asked for: nothing else can be wrong
+            raise Failed("the data hold a number that is out of range") from None
+        except (msgspec.DecodeError, UnicodeDecodeError):
             raise Failed("the data are not the JSON that their content type says") from None
     try:
         return body.decode()

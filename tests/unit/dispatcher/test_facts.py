@@ -56,7 +56,10 @@ def test_data_without_a_content_type_are_text() -> None:
     [
         (b"{", "the data are not the JSON that their content type says"),
         (b'"' + b"x" * (1 << 20) + b'"', "the data have 1048578 bytes; expressions read up to 1048576"),
-        (b"[" * 5000 + b"]" * 5000, "the data are not the JSON that their content type says"),
+        (b'"\xff"', "the data are not the JSON that their content type says"),
+        (b"[" * 5000 + b"]" * 5000, "the data are nested too deeply"),
+        (b'{"a":1e999}', "the data hold a number that is out of range"),
+        (b"9" * 5000, "the data hold a number that is out of range"),
     ],
 )
 def test_data_that_cannot_be_read_are_a_failure(body: bytes, says: str) -> None:
