@@ -145,7 +145,7 @@ class Acceptor:
 
 def _name(request: Request, head: Head) -> None:
     """Have the answer tell the X-Request-Id that targets are sent, where the client has not said one."""
-    if b"x-request-id" not in request.fields:
+    if not request.fields.get(b"x-request-id"):
         request.echo += b"x-request-id: %b\r\n" % request_id(head.id)
 
 

@@ -120,14 +120,17 @@ def _event(request: Request, route: Route, name: tuple[str, str, str], block: by
 
 
 def _carried(request: Request) -> bytes:
-    """Write trace context and X-Request-Id. A trace that cannot be read goes no further, nor does its state."""
+    """Write trace context and X-Request-Id, of which an empty one is none.
+
+    A trace that cannot be read goes no further, nor does its state.
+    """
     fields, lines = request.fields, b""
     if b"traceparent" in fields and (trace := correlation.traceparent(fields[b"traceparent"])) is not None:
         lines = b"traceparent: %b\r\n" % trace
         if b"tracestate" in fields:
             lines += _state(request)
-    if b"x-request-id" in fields:
-        lines += b"x-request-id: %b\r\n" % fields[b"x-request-id"]
+    if said := fields.get(b"x-request-id"):
+        lines += b"x-request-id: %b\r\n" % said
     return lines
 
 

@@ -257,6 +257,12 @@ def test_trace_context_and_request_id_go_to_every_target() -> None:
     assert lines(head)[4:] == [f"{name}: {value}".encode() for name, value in trace.items()]
 
 
+def test_an_empty_request_id_is_left_to_be_made() -> None:
+    head, _ = event({**BINARY, "x-request-id": ""})
+
+    assert len(lines(head)) == 4
+
+
 IDS = "0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331"
 
 
