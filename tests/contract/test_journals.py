@@ -999,6 +999,14 @@ class TestStuck:
 
         assert [seq for seq, _ in bench.journal.stuck([1, 2], 1, 1)] == [2]
 
+    def test_why_one_was_given_up_is_kept_with_it(self, bench: Bench) -> None:
+        row = DueRow(1, 1, FOREVER, 0, (), "ExpressionFailed", "request: ü")
+        bench.journal.commit(Batch(events=[an_event(1)], due=[row]))
+        bench.reopen()
+
+        [(_, stored)] = bench.journal.stuck([1], 0, 9)
+        assert stored.due[0] == row
+
     def test_one_that_is_due_again_is_not_found_any_more(self, bench: Bench) -> None:
         bench.journal.commit(Batch(events=[an_event(1)], due=[a_due(1, FOREVER)]))
         bench.journal.commit(Batch(due=[DueRow(1, 1, 7.0, 0, HISTORY)]))

@@ -10,7 +10,7 @@ from fanout_dispatcher.transport.memory import NEVER, Reply, fault, status
 from fanout_dispatcher.transport.protocol import Flight
 from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.facts import Facts
-from fanout_dispatcher.values.outcome import Fault
+from fanout_dispatcher.values.outcome import Fault, Reason, Refused
 from fanout_dispatcher.values.views import DeadLetterFilter, SagaFilter, SagaView
 from tests.sim.graphs import NO, QUICK, WELL, asked, behaving, one_event, saga, states, step, to_the_end, undo
 from tests.sim.senders import Lost
@@ -229,6 +229,37 @@ def test_a_stuck_saga_is_shown_with_what_was_given_up_of_it() -> None:
     world.live(story)
 
 
+def test_a_compensation_that_cannot_be_made_of_the_event_says_why_wherever_it_is_looked_at_and_after_a_crash() -> None:
+    why = ("ExpressionFailed", 'request.pathExpression: there is no "body"')
+    unmade = Reply(Refused(why[1], Reason.EXPRESSION_FAILED))
+    world = World(saga(), behaving(shipping=NO, stock__compensate=unmade))
+
+    async def story(life: Life) -> None:
+        (found,) = await stuck(life)
+        view = life.desk.route("shop/order-placed")
+        assert view is not None
+        assert [one.last_error for one in view.targets if one.stuck] == [": ".join(why)]
+        seen(found)
+
+    async def later(life: Life) -> None:
+        (found,) = await life.desk.sagas(EVERY)
+        seen(found)
+        event = await life.desk.event(found.receipt)
+        assert event is not None
+        assert (event.saga, [(one.reason, one.detail) for one in event.deliveries if one.reason == why[0]]) == (
+            "Stuck",
+            [why],
+        )
+        assert await life.desk.resume(EVERY) == (found.receipt,)
+
+    def seen(found: SagaView) -> None:
+        (one,) = found.stuck
+        assert (one.attempts, one.history, (one.reason, one.detail)) == (0, (), why)
+
+    world.live(story)
+    world.live(later)
+
+
 def test_resumed_it_is_tried_from_the_first_attempt_and_the_rest_is_undone() -> None:
     mended: dict[str, bool] = {}
     world = World(saga(), until_mended("stock.compensate", mended))
@@ -270,7 +301,10 @@ def test_abandoned_it_is_a_dead_letter_and_the_rest_is_undone() -> None:
         assert await life.desk.abandon(SagaFilter(receipts=(found.receipt,))) == (found.receipt,)
         await to_the_end(life)
         (letter,) = await life.desk.dead_letters(DeadLetterFilter(target="stock.compensate"))
-        assert (letter.reason, letter.attempts) == ("SagaAbandoned", 1)
+        assert (letter.reason, letter.attempts, letter.undone) == ("SagaAbandoned", 1, False)
+        (step_,) = await life.desk.dead_letters(DeadLetterFilter(target="shipping"))
+        event = await life.desk.event(found.receipt)
+        assert (step_.undone, event and event.saga) == (True, "Abandoned")
         assert gauge(life) == {}
 
     world.live(story)

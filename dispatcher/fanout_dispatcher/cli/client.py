@@ -65,6 +65,11 @@ class Admin:
         wanted = {name: value for name, value in query.items() if value is not None}
         return answer(lambda: self._ask("GET", path, params=wanted))
 
+    def find(self, path: str) -> Json | None:
+        """GET; None when there is nothing at *path*."""
+        response = reached(lambda: self._ask("GET", path))
+        return None if response.status_code == httpx.codes.NOT_FOUND else answer(lambda: response)
+
     def has(self, path: str) -> bool:
         """Say whether there is anything at *path*."""
         return reached(lambda: self._ask("GET", path)).status_code != httpx.codes.NOT_FOUND

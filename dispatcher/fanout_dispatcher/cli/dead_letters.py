@@ -104,18 +104,25 @@ def show(ident: str, admin: str | None, form: str) -> None:
 @chosen
 @everything
 @output.limited
+@click.option("--yes", is_flag=True, help="Do not ask.")
 @admin_option
 @output.formats
-def replay(admin: str | None, form: str, **wanted: typing.Any) -> None:
+def replay(admin: str | None, form: str, *, yes: bool, **wanted: typing.Any) -> None:
     """Send dead letters again, each to the target that failed only.
+
+    Asks first where one is a step of a saga that was undone: nothing else of
+    that saga is done again.
 
     \b
     Example:
       fanout dead-letters replay 0-17 0-18
       fanout dead-letters replay --route shop/order-placed --target crm --limit 1000
     """
+    body = _filter(**wanted)
     api = Admin(admin)
-    found = api.post("/v1/dead-letters/replay", _filter(**wanted))
+    if not yes:
+        _confirm_undone(api, body)
+    found = api.post("/v1/dead-letters/replay", body)
     if form == "json":
         output.write_json(found)
     else:
@@ -154,16 +161,44 @@ def remove(admin: str | None, form: str, *, yes: bool, **wanted: typing.Any) -> 
 
 
 def _confirm(api: Admin, body: Json) -> None:
-    """Ask, with how many are meant; where nobody answers, say how to go on without."""
-    count = len(body["ids"] or api.get("/v1/dead-letters", **{name: body[name] for name in NARROWING})["items"])
+    """Ask, with how many are meant."""
+    count = len(body["ids"] or _listed(api, body))
     what = "1 dead letter is" if count == 1 else f"{count} dead letters are"
+    _ask(f"{what} meant and cannot be brought back. Go on?", "removed", what)
+
+
+def _confirm_undone(api: Admin, body: Json) -> None:
+    """Ask, if sagas were undone of which steps are meant."""
+    count = sum(bool(one.get("undone")) for one in (_named(api, body["ids"]) if body["ids"] else _listed(api, body)))
+    if count == 1:
+        question = "1 of these is a step of a saga that was undone: a replay does that step alone. Go on?"
+        _ask(question, "replayed", "1 step of a saga that was undone is")
+    elif count:
+        question = f"{count} of these are steps of sagas that were undone: a replay does those steps alone. Go on?"
+        _ask(question, "replayed", f"{count} steps of sagas that were undone are")
+
+
+def _ask(question: str, word: str, what: str) -> None:
+    """Ask; where nobody answers, say how to go on without."""
     try:
-        sure = click.confirm(f"{what} meant and cannot be brought back. Go on?", err=True)
+        sure = click.confirm(question, err=True)
     except click.Abort:
         click.echo(err=True)
-        raise fail(f"nothing is removed, {what} there still: say --yes where nobody can be asked") from None
+        raise fail(f"nothing is {word}, {what} there still: say --yes where nobody can be asked") from None
     if not sure:
-        raise fail("nothing is removed")
+        raise fail(f"nothing is {word}")
+
+
+def _listed(api: Admin, body: Json) -> list[Json]:
+    """Give the dead letters that a filter means."""
+    return list(api.get("/v1/dead-letters", **{name: body[name] for name in NARROWING})["items"])
+
+
+def _named(api: Admin, ids: list[str]) -> typing.Iterator[Json]:
+    """Give those of *ids* that are there."""
+    for ident in filter(NAME.fullmatch, ids):
+        if (found := api.find(f"/v1/dead-letters/{ident}")) is not None:
+            yield found
 
 
 def _filter(*, ids: tuple[str, ...], all_: bool, limit: int, **fields: str | None) -> Json:

@@ -17,6 +17,7 @@ COLUMNS: typing.Final = (
     Column("DUE", "due", when=True),
     Column("HELD", "held"),
     Column("REASON", "reason"),
+    Column("DETAIL", "detail", folds=True),
     Column("LAST", "last", folds=True),
     Column("REPLAYED AS", "replayedAs"),
 )
@@ -28,6 +29,12 @@ LIST: typing.Final = (
     Column("ID", "id", folds=True),
     Column("DELIVERIES", "states", folds=True),
 )
+UNDOING: typing.Final = {
+    "Undoing": ", its saga failed and is being undone",
+    "Stuck": ", its saga failed and is stuck as it is undone (fanout sagas)",
+    "Undone": ", its saga failed and was undone",
+    "Abandoned": ", its saga failed and was undone but for what was abandoned",
+}
 POLL: typing.Final = 0.25  # seconds
 
 
@@ -124,7 +131,8 @@ def write(found: Json, form: str) -> None:
         output.write_json(found)
         return
     settled = "settled" if found["settled"] else "not settled"
-    click.echo(output.plain(f"{found['receipt']}  {found['route']}  accepted {found['accepted']}  {settled}"))
+    undoing = UNDOING.get(found.get("saga") or "", "")
+    click.echo(output.plain(f"{found['receipt']}  {found['route']}  accepted {found['accepted']}  {settled}{undoing}"))
     output.write_table(rows(found), COLUMNS, empty="no deliveries")
 
 

@@ -18,6 +18,8 @@ COLUMNS: typing.Final = (
     Column("ROUTE", "route"),
     Column("STUCK AT", "target"),
     Column("ATTEMPTS", "attempts"),
+    Column("REASON", "reason"),
+    Column("DETAIL", "detail", folds=True),
     Column("LAST", "last", folds=True),
     Column("TYPE", "type", folds=True),
 )
@@ -56,7 +58,8 @@ def chosen(command: Command) -> Command:
 def list_(admin: str | None, form: str, **wanted: str | int | None) -> None:
     """List stuck sagas, oldest first: a line for each compensation that was given up.
 
-    LAST is how its last attempt ended. `fanout events get RECEIPT` shows all of the event.
+    REASON and DETAIL say why, LAST how its last attempt ended, where there was
+    one. `fanout events get RECEIPT` shows all of the event.
 
     \b
     Example:
@@ -106,7 +109,7 @@ def abandon(admin: str | None, form: str, *, yes: bool, **wanted: typing.Any) ->
 def _rows(saga: Json) -> typing.Iterator[output.Row]:
     for one in saga["stuck"]:
         last = one["history"][-1]["outcome"] if one["history"] else None
-        yield {**saga, "target": one["target"], "attempts": one["attempts"], "last": last}
+        yield {**saga, **one, "last": last}
 
 
 def _confirm(api: Admin, body: Json) -> None:

@@ -118,6 +118,24 @@ class Flow:
             for place in self._forward
         )
 
+    def fails(self, place: int) -> bool:
+        """Whether this is a saga that has failed where position *place* is given up and nothing stands in for it."""
+        step = self._steps[place]
+        if step.role is Role.FALLBACK:
+            return self.fails(step.after[0])
+        return self.saga and step.role is Role.TARGET and step.vital
+
+    def undoing(self, states: bytes | bytearray) -> str | None:
+        """Say in a word how far the undoing of a saga is that has failed; None: nothing is undone."""
+        if not self.failing(states):
+            return None
+        if self.stuck(states):
+            return "Stuck"
+        if any(_pending(states, place) for place in (*self._forward, *self._undo.values())):
+            return "Undoing"
+        gave_up = any(_state(states, place) == State.DEAD for place in self._undo.values())
+        return "Abandoned" if gave_up else "Undone"
+
     def stuck(self, states: bytes | bytearray) -> bool:
         """Whether a compensation was given up: somebody has to decide."""
         return any(states[place] == State.STUCK for place in self._undo.values())

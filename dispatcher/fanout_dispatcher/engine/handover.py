@@ -147,8 +147,8 @@ class Handover:
         lane, pending = self._lane, delivery.pending
         pending.states[delivery.index] = State.STUCK
         lane.book.committer.touch(pending)
-        lane.index.put_back(delivery, FOREVER)
-        lane.tally.meter.stuck += 1
+        lane.index.put_back(delivery, FOREVER, dead)
+        lane.tally.stuck(dead)
         lane.works.seam.tell(
             SagaStuck(
                 route=lane.route,

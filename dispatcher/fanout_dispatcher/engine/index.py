@@ -14,6 +14,7 @@ from fanout_dispatcher.engine.window import PAGE, Window
 from fanout_dispatcher.journal.protocol import DueRow, Journal, Pulled
 from fanout_dispatcher.policies.gate import NEVER
 from fanout_dispatcher.values.event import State
+from fanout_dispatcher.values.outcome import Dead
 
 Rows = tuple[list[Pulled], float | None]
 Windows = tuple[Window, Window]  # fresh, tried
@@ -87,9 +88,13 @@ class Index:
         index = pending.event.frozen.lanes.index(self.number)
         return Delivery(pending, index, row.due.attempts, row.due.history, claims)
 
-    def put_back(self, delivery: Delivery, at: float) -> None:
-        """Out of memory and into the index, due at *at*; fresh still if no attempt was spent on it."""
-        row = DueRow(self.number, delivery.pending.event.seq, at, delivery.attempts, delivery.history)
+    def put_back(self, delivery: Delivery, at: float, stuck: Dead | None = None) -> None:
+        """Out of memory and into the index, due at *at*; fresh still if no attempt was spent on it.
+
+        *stuck* says why it was given up, where people have to decide what becomes of it.
+        """
+        why = (stuck.reason.value, stuck.detail) if stuck else ("", "")
+        row = DueRow(self.number, delivery.pending.event.seq, at, delivery.attempts, delivery.history, *why)
         if delivery.claims is None:
             delivery.pending.bare -= 1
         self.book.committer.index(row, functools.partial(self._is_back, delivery, at))

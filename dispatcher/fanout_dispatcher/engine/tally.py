@@ -4,7 +4,7 @@ import bisect
 
 from fanout_dispatcher.journal.protocol import Backlog, DeadRow
 from fanout_dispatcher.values.desk import BUCKETS, LaneMeter
-from fanout_dispatcher.values.outcome import Delivered, Failed, Outcome, Refused
+from fanout_dispatcher.values.outcome import Dead, Delivered, Failed, Outcome, Refused
 
 
 class Tally:
@@ -54,6 +54,12 @@ class Tally:
     def took(self, deliveries: int) -> None:
         """So many were delivered by the attempt that has just been counted."""
         self.meter.along += deliveries - 1
+
+    def stuck(self, dead: Dead) -> None:
+        """A compensation was given up, and waits for people: the error is why, where no attempt has led to it."""
+        self.meter.stuck += 1
+        if self.last_error is None or not dead.spent:
+            self.last_error = f"{dead.reason}: {dead.detail}" if dead.detail else str(dead.reason)
 
     def died(self, row: DeadRow) -> None:
         """A delivery was given up."""

@@ -68,6 +68,7 @@ class Views:
             generation=frozen.generation,
             accepted=self.clock.wall(stored.accepted),
             settled=not State.left(stored.states),
+            saga=flow_of(frozen.graph).undoing(stored.states) if frozen.graph else None,
             deliveries=tuple(self._delivery(book, stored, index) for index in range(len(frozen.targets))),
             id=head.id if head else None,
             source=head.source if head else None,
@@ -100,13 +101,15 @@ class Views:
         blocked = pending and due is not None and due.at == BLOCKED
         held = State.WHY_WAITING.get(byte) or lane.why_held() if lane is not None and pending else None
         row = dead or (due if pending else None)
+        why = dead if state == State.DEAD else due if byte == State.STUCK else None
         return DeliveryView(
             target=target,
             state=State.NAMES[state],
             attempts=row.attempts if row else attempts,
             due=self._due(due, lane) if due and pending and not blocked else None,
             held=EARLIER if blocked else held,
-            reason=dead.reason if dead and state == State.DEAD else _why_over(stored, index),
+            reason=(why.reason if why else None) or _why_over(stored, index),
+            detail=(why.detail if why else None) or None,
             history=self._dated(row.history) if row else (),
             replayed_as=None if replay is None else book.receipts.make(replay),
         )
@@ -138,6 +141,7 @@ class Views:
             headers=_headers(event.head.attributes),
             body=body,
             holds=letter.holds,
+            undone=_undone(letter),
         )
 
     def _dated(self, history: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
@@ -150,6 +154,12 @@ def _why_over(stored: StoredEvent, index: int) -> str | None:
     if graph and not replayed and flow_of(graph).stood_in(stored.states, index):
         return FELL_BACK
     return State.WHY_SKIPPED.get(stored.states[index])
+
+
+def _undone(letter: DeadLetter) -> bool:
+    """Whether a dead letter made a saga fail; one of a replay, whose event has no graph, does not."""
+    frozen = letter.event.frozen
+    return bool(frozen.graph) and flow_of(frozen.graph).fails(frozen.lanes.index(letter.row.lane))
 
 
 def target_of(letter: DeadLetter) -> str:

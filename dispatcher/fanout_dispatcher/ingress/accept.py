@@ -9,6 +9,8 @@ import asyncio
 import typing
 import urllib.parse
 
+import msgspec
+
 from fanout_dispatcher.ingress import answer, batches, cloudevents, idempotency, limiting, methods, prefer, problems
 from fanout_dispatcher.ingress.answer import STATUS
 from fanout_dispatcher.ingress.attributes import Invalid
@@ -161,7 +163,16 @@ def _show(exchange: Exchange, view: EventView | Turned | None) -> None:
     elif isinstance(view, Turned):
         exchange.refuse(problems.turned(view))
     else:
-        exchange.respond(answer.answer(exchange.request, 200, render(view), headers=_NO_STORE))
+        exchange.respond(answer.answer(exchange.request, 200, render(_told(view)), headers=_NO_STORE))
+
+
+def _told(view: EventView) -> EventView:
+    """Leave out what is for people at the admin port: a producer has no need to know our addresses and expressions."""
+    if not any(one.detail for one in view.deliveries):
+        return view
+    return msgspec.structs.replace(
+        view, deliveries=tuple(msgspec.structs.replace(one, detail=None) for one in view.deliveries)
+    )
 
 
 def _judge_ours(request: Request) -> Refusal | None:

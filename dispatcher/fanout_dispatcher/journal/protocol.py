@@ -54,13 +54,18 @@ class JournalRefused(JournalFault):
 
 
 class DueRow(msgspec.Struct, frozen=True, gc=False):
-    """Put a delivery into the index (or move the row it has): due at *at* (engine time, s)."""
+    """Put a delivery into the index (or move the row it has): due at *at* (engine time, s).
+
+    ``reason`` and ``detail``: why it was given up, of a compensation that is stuck.
+    """
 
     lane: int
     seq: int
     at: float
     attempts: int = 0
     history: tuple[Attempt, ...] = ()
+    reason: str = ""
+    detail: str = ""
 
     @property
     def tried(self) -> bool:

@@ -49,7 +49,10 @@ class RouteView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class DeliveryView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One delivery of an event. ``reason`` goes with the state Dead, ``held`` with Pending; Skipped has neither."""
+    """One delivery of an event. ``held`` goes with the state Pending.
+
+    ``reason`` and ``detail`` say why it is Dead, or was given up and is stuck; ``reason`` also why it is Skipped.
+    """
 
     target: str
     state: str
@@ -57,12 +60,16 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     due: float | None = None
     held: str | None = None
     reason: str | None = None
+    detail: str | None = None
     history: tuple[Attempt, ...] = ()
     replayed_as: str | None = None  # receipt of the replay
 
 
 class EventView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """An accepted event and what became of each of its deliveries."""
+    """An accepted event and what became of each of its deliveries.
+
+    ``saga``, where one has failed: Undoing, Stuck, Undone, or Abandoned (undone but for what people have abandoned).
+    """
 
     receipt: str
     route: str
@@ -73,6 +80,7 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     id: str | None = None  # CloudEvents id, source and type: known until the event is finished
     source: str | None = None
     type: str | None = None
+    saga: str | None = None
 
 
 class SagaView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -114,6 +122,7 @@ class DeadLetterView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes | None = None
     holds: bool = False  # what is behind it in the order of its key waits until it is gone
+    undone: bool = False  # a step of a saga, which failed by it and was undone: a replay does that step alone
 
 
 class DeadLetterFilter(msgspec.Struct, frozen=True, kw_only=True):

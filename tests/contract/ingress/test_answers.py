@@ -3,6 +3,7 @@
 import email.utils
 import hashlib
 
+import msgspec
 import pytest
 
 from fanout_dispatcher.ingress import problems
@@ -204,6 +205,17 @@ async def test_what_became_of_an_event_is_told_with_legible_times(serve: Serve, 
     assert answer.json["deliveries"][0]["history"] == [
         {"at": "2026-11-23T01:04:00.000Z", "outcome": "503", "seconds": 0.5}
     ]
+
+
+async def test_a_producer_is_not_told_in_detail_why_a_delivery_was_given_up(serve: Serve, engine: StubEngine) -> None:
+    dead = DeliveryView(target="mail", state="Dead", reason="TargetRejected", detail="10.0.0.7: 404")
+    engine.views["r1"] = msgspec.structs.replace(VIEW, deliveries=(dead,))
+    client = await serve()
+
+    answer = await client.ask(b"GET /-/events/r1 HTTP/1.1\r\nHost: x\r\n\r\n")
+
+    (told,) = answer.json["deliveries"]
+    assert (told["reason"], told["detail"]) == ("TargetRejected", None)
 
 
 async def test_head_is_told_what_get_would_be_without_the_body(serve: Serve, engine: StubEngine) -> None:

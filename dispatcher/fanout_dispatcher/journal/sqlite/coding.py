@@ -44,6 +44,8 @@ class StoredDelivery(msgspec.Struct, frozen=True, array_like=True):
 
     attempts: int = 0
     history: tuple[Attempt, ...] = ()
+    reason: str = ""
+    detail: str = ""
 
 
 class StoredCause(msgspec.Struct, frozen=True, array_like=True):
@@ -127,6 +129,8 @@ def event_of(seq: int, frozen: Frozen, head: bytes, body: bytes) -> Event:
 
 def delivery_bytes(row: DueRow) -> bytes:
     """What a due row knows of its delivery."""
+    if row.reason:
+        return _encode((row.attempts, row.history, row.reason, row.detail))
     return _encode((row.attempts, row.history)) if row.history or row.attempts else b""
 
 
@@ -135,7 +139,7 @@ def due_of(lane: int, seq: int, at: float, delivery: bytes) -> DueRow:
     if not delivery:
         return DueRow(lane, seq, at)
     stored = _delivery.decode(delivery)
-    return DueRow(lane, seq, at, stored.attempts, stored.history)
+    return DueRow(lane, seq, at, stored.attempts, stored.history, stored.reason, stored.detail)
 
 
 def cause_bytes(row: DeadRow) -> bytes:

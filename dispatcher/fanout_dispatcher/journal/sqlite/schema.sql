@@ -108,7 +108,7 @@ CREATE TABLE due (
     tried    INTEGER NOT NULL CHECK (tried IN (0, 1)),  -- its kind: 1 once an attempt has been spent on it
     at       REAL    NOT NULL,
     size     INTEGER NOT NULL,                  -- bytes of the event's body
-    delivery BLOB    NOT NULL,                  -- attempts, history
+    delivery BLOB    NOT NULL,                  -- attempts, history; why it was given up, if it is stuck
     PRIMARY KEY (lane, seq)                     -- a delivery is due once
 ) STRICT, WITHOUT ROWID;
 

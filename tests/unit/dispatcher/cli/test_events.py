@@ -26,6 +26,24 @@ def test_an_event_is_shown_with_its_deliveries(fanout: Run, admin: tuple[str, st
     assert "Dead" in found.stdout
 
 
+@pytest.mark.parametrize(
+    ("saga", "says"),
+    [
+        (None, "settled"),
+        ("Undone", "settled, its saga failed and was undone"),
+        ("Abandoned", "settled, its saga failed and was undone but for what was abandoned"),
+    ],
+)
+def test_an_event_whose_saga_failed_says_whether_it_was_undone(
+    fanout: Run, admin: tuple[str, str], dispatcher: FakeDispatcher, saga: str | None, says: str
+) -> None:
+    dispatcher.desk.known = [event_view("r1", "Dead", saga=saga)]
+
+    found = fanout("events", "get", "r1", *admin)
+
+    assert found.stdout.splitlines()[0].endswith(f"Z  {says}")
+
+
 def test_followed_to_its_end_a_dead_delivery_fails_the_command(fanout: Run, admin: tuple[str, str]) -> None:
     assert fanout("events", "get", "r2", "--watch", *admin).exit_code == 1
 
@@ -94,6 +112,30 @@ def test_a_replay_prints_the_receipts_and_says_when_more_remain(fanout: Run, adm
 
     assert found.stdout == "again-1\nagain-2\n"
     assert found.stderr == "2 replayed; more remain: run it again for the next\n"
+
+
+UNDONE = "1 of these is a step of a saga that was undone: a replay does that step alone. Go on?"
+
+
+@pytest.mark.parametrize("which", [("2", "9"), ("--all",), ("--target", "payment")])
+def test_a_replay_of_a_step_whose_saga_was_undone_asks_first_and_yes_answers(
+    fanout: Run, admin: tuple[str, str], dispatcher: FakeDispatcher, which: tuple[str, ...]
+) -> None:
+    first, second, third = dispatcher.desk.letters
+    dispatcher.desk.letters = [first, msgspec.structs.replace(second, undone=True), third]
+
+    refused = fanout("dead-letters", "replay", *which, *admin, input="n\n")
+    nobody = fanout("dead-letters", "replay", *which, *admin, input="")
+    left = len(dispatcher.desk.letters)
+    done = fanout("dead-letters", "replay", *which, "--yes", *admin)
+
+    assert (refused.exit_code, nobody.exit_code, left) == (1, 1, 3)
+    assert UNDONE in refused.stderr
+    assert refused.stderr.endswith("Error: nothing is replayed\n")
+    assert nobody.stderr.endswith(
+        "nothing is replayed, 1 step of a saga that was undone is there still: say --yes where nobody can be asked\n"
+    )
+    assert "again-2" in done.stdout
 
 
 def test_a_replay_by_id_takes_those_alone(fanout: Run, admin: tuple[str, str]) -> None:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from fanout_dispatcher.values.views import SagaFilter
+from fanout_dispatcher.values.views import DeliveryView, SagaFilter
 from tests.unit.dispatcher.admin.fakes import route_view, saga_view, target_view
 from tests.unit.dispatcher.cli.conftest import Run
 from tests.unit.dispatcher.cli.fakes import FakeDispatcher
@@ -22,6 +22,27 @@ def test_a_list_has_a_line_for_each_compensation_that_was_given_up(fanout: Run, 
     where = [word for word in found.stdout.split() if word in {"r1", "r2"} or word.endswith(".compensate")]
     assert where == ["r1", "payment.compensate", "r2", "stock.compensate", "r2", "courier.compensate"]
     assert found.stdout.count("422") == 3
+
+
+def test_a_list_says_why_where_no_attempt_has_led_to_it(
+    fanout: Run, admin: tuple[str, str], dispatcher: FakeDispatcher
+) -> None:
+    one = DeliveryView(
+        target="payment.compensate",
+        state="Pending",
+        attempts=0,
+        held="SagaStuck",
+        reason="ExpressionFailed",
+        detail="request.pathExpression: no",
+    )
+    dispatcher.desk.undone = [saga_view("r1", stuck=(one,))]
+
+    found = fanout("sagas", "list", *admin)
+
+    heading, *_, line = found.stdout.splitlines()
+    assert "REASON" in heading.split()
+    assert "ExpressionFailed" in line
+    assert "request.pathExpression: no" in line
 
 
 def test_where_nothing_is_stuck_the_list_says_so(fanout: Run, admin: tuple[str, str]) -> None:
