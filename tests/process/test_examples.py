@@ -235,7 +235,7 @@ async def test_each_target_gets_what_concerns_it_as_the_request_that_it_understa
     }
     (letter,) = letters
     assert (letter["reason"], letter["attempts"]) == ("ExpressionFailed", 0)
-    assert letter["detail"] == 'request.pathExpression: there is no "id"; has() asks whether there is'
+    assert letter["detail"] == 'request.pathExpression: there is no "id" in data; has() asks whether there is'
 
 
 async def test_a_get_is_answered_with_what_three_services_were_asked_for_by_get(tmp_path: pathlib.Path) -> None:

@@ -75,7 +75,7 @@ def test_a_filter_that_fails_makes_a_dead_letter_with_the_sentence_and_its_sibli
         assert states(view) == {"a": "Dead", "b": "Skipped", "c": "Delivered"}
         (letter,) = await life.desk.dead_letters(DeadLetterFilter())
         assert (letter.reason, letter.attempts) == ("ExpressionFailed", 0)
-        assert letter.detail == 'when: there is no "total"; has() asks whether there is'
+        assert letter.detail == 'when: there is no "total" in data; has() asks whether there is'
         await life.look()
 
     world.live(story)

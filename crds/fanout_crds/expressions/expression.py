@@ -7,6 +7,7 @@ import msgspec
 
 from fanout_crds.expressions import limits, reading, runtime, sentences, syntax
 from fanout_crds.expressions.limits import Reach
+from fanout_crds.expressions.missing import owners
 from fanout_crds.expressions.reading import Reads
 from fanout_crds.expressions.scope import Gives, Scope
 from fanout_crds.expressions.sentences import Unusable
@@ -37,6 +38,7 @@ class Activation(msgspec.Struct, frozen=True, eq=False):
     bindings: runtime.Bindings
     length: int  # of the longest list or map in them
     size: int  # bytes of text in them
+    variables: typing.Mapping[str, object]  # the same as plain values
 
 
 class Expression:
@@ -64,7 +66,7 @@ class Expression:
             raise Beyond(f"the data it reads have {activation.size} bytes; with this expression {reach.size} may be")
         kind, value = self._program.run(activation.bindings)
         if kind == "ERROR":
-            raise Failed(sentences.failed(str(value)))
+            raise Failed(sentences.failed(str(value), lambda key: owners(key, self.reads, activation.variables)))
         if self._wanted is not None and not _fits(kind, self._wanted):
             raise Failed(f"it must give {self.scope.gives}, it gave {_a(kind)}")
         return value
@@ -115,7 +117,7 @@ def activate(
         variables["query"] = measured.taken(query, reads.query)
     if "targets" in reads.variables:
         variables["targets"] = measured.taken(targets or {}, reads.targets)
-    return Activation(runtime.bind(variables), measured.length, measured.size)
+    return Activation(runtime.bind(variables), measured.length, measured.size, variables)
 
 
 class _Measured:

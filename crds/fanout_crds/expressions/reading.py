@@ -16,11 +16,14 @@ from fanout_crds.expressions.sentences import Unusable
 from fanout_crds.expressions.syntax import Call, Constant, Loop, Made, Name, Node, Select
 
 Parts = dict[str, "Parts"] | None  # of a mapping: the keys that are read, and what of each; None: all of it
-_PARTED: typing.Final = ("data", "targets", "path", "query")  # variables of which parts are handed in
+PARTED: typing.Final = ("data", "targets", "path", "query")  # variables of which parts are handed in
 
 
 class Reads(msgspec.Struct, frozen=True, kw_only=True):
-    """What is read of each variable: an empty mapping when nothing is; *headers* are lower-case names."""
+    """What is read of each variable: an empty mapping when nothing is; *headers* are lower-case names.
+
+    *tested* are the targets of which something is asked for by has().
+    """
 
     variables: frozenset[str] = frozenset()
     headers: frozenset[str] = frozenset()
@@ -28,16 +31,18 @@ class Reads(msgspec.Struct, frozen=True, kw_only=True):
     targets: Parts = {}
     path: Parts = {}
     query: Parts = {}
+    tested: frozenset[str] = frozenset()
 
 
 def together(all_reads: typing.Iterable[Reads]) -> Reads:
     """Give what several expressions read."""
     every = tuple(all_reads)
     nothing: Parts = {}
-    parts = {name: functools.reduce(_joined, (getattr(one, name) for one in every), nothing) for name in _PARTED}
+    parts = {name: functools.reduce(_joined, (getattr(one, name) for one in every), nothing) for name in PARTED}
     return Reads(
         variables=frozenset().union(*(one.variables for one in every)),
         headers=frozenset().union(*(one.headers for one in every)),
+        tested=frozenset().union(*(one.tested for one in every)),
         **parts,
     )
 
@@ -46,7 +51,12 @@ def of(tree: Node) -> Reads:
     """Say what *tree* reads. Raises Unusable for a header that nobody may read, or that is not named."""
     seen = _Seen()
     seen.walk(tree, frozenset())
-    return Reads(variables=frozenset(seen.variables), headers=frozenset(seen.headers), **seen.parts)
+    return Reads(
+        variables=frozenset(seen.variables),
+        headers=frozenset(seen.headers),
+        tested=frozenset(seen.tested),
+        **seen.parts,
+    )
 
 
 class _Seen:
@@ -55,7 +65,8 @@ class _Seen:
     def __init__(self) -> None:
         self.variables: set[str] = set()
         self.headers: set[str] = set()
-        self.parts: dict[str, Parts] = {name: {} for name in _PARTED}
+        self.tested: set[str] = set()
+        self.parts: dict[str, Parts] = {name: {} for name in PARTED}
 
     def walk(self, node: Node, bound: frozenset[str]) -> None:
         """Note what *node* reads; the names in *bound* are a loop's own and read no variable."""
@@ -64,6 +75,8 @@ class _Seen:
         path, root = _path(node)
         if isinstance(root, Name) and root.name not in bound:
             self._variable(root.name, path)
+            if root.name == "targets" and path and isinstance(node, Select) and node.test:
+                self.tested.add(path[0])
         elif root is not node:
             self.walk(root, bound)
         for inner, names in _inside(node, bound):

@@ -73,10 +73,11 @@ def each(words: str) -> Iterator[Fault]:
         yield Fault(f"at {found[1]}:{found[2]}: {says}", function, types)
 
 
-def failed(words: str) -> str:
-    """Say why an evaluation failed."""
+def failed(words: str, owners: typing.Callable[[str], tuple[str, ...]] = lambda _: ()) -> str:
+    """Say why an evaluation failed; *owners* names all that an expression looks into for a key and that lack it."""
     if missing := _MISSING_KEY.search(words):
-        return f'there is no "{missing[1]}"; has() asks whether there is'
+        where = " or ".join(owners(missing[1]))
+        return f'there is no "{missing[1]}"{where and f" in {where}"}; has() asks whether there is'
     if overload := _OVERLOAD.search(words):
         return _mismatch(overload[1], overload[2])
     if "Iteration budget" in words:

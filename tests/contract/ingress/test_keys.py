@@ -172,11 +172,11 @@ async def test_under_an_expression_an_event_with_a_new_id_is_the_same_and_one_of
 @pytest.mark.parametrize(
     ("text", "headers", "says"),
     [
-        ("data.order", (JSON,), 'there is no "order"; has() asks whether there is'),
+        ("data.order", (JSON,), 'there is no "order" in data; has() asks whether there is'),
         ("string(data.n / 0)", (JSON,), "divide by zero"),
         ("''", (JSON,), "it gives an empty string, which is no key"),
         ("data.n", (JSON,), "it must give a string, it gave an int"),
-        ("event.id", (JSON,), 'there is no "id"; has() asks whether there is'),
+        ("event.id", (JSON,), 'there is no "id" in event; has() asks whether there is'),
     ],
 )
 async def test_an_event_that_the_expression_gives_no_key_is_refused_with_the_reason(

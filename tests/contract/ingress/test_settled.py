@@ -176,7 +176,7 @@ async def test_an_answer_that_cannot_be_made_is_a_problem_that_says_why_and_has_
 
     assert (answer.status, answer.json["type"]) == (500, "https://fanout.dev/problems/expression-failed")
     assert answer.json["detail"] == (
-        'respond.bodyExpression: there is no "amount"; has() asks whether there is;'
+        'respond.bodyExpression: there is no "amount" in targets.a.body; has() asks whether there is;'
         " the event was accepted, and all that was waited for is settled: do not send it again"
     )
     assert answer.json["targets"] == {"a": {"state": "Delivered", "status": 200, "body": {}}}

@@ -179,7 +179,18 @@ def test_an_expression_gives_its_value_for_an_event(text: str, data: object, wan
 @pytest.mark.parametrize(
     ("text", "data", "scope", "says"),
     [
-        ("data.missing > 1", {}, ANY, 'there is no "missing"; has() asks whether there is'),
+        ("data.missing > 1", {}, ANY, 'there is no "missing" in data; has() asks whether there is'),
+        ("data.item.sku", {"item": {}}, ANY, 'there is no "sku" in data.item; has() asks whether there is'),
+        ("data['a b'].c", {"a b": {}}, ANY, 'there is no "c" in data["a b"]; has() asks whether there is'),
+        ("event.subject", {}, ANY, 'there is no "subject" in event; has() asks whether there is'),
+        ("headers['x-none']", {}, ANY, 'there is no "x-none" in headers; has() asks whether there is'),
+        (
+            "has(data.a.n) ? data.a.n : data.b.n",
+            {"a": {}, "b": {}},
+            ANY,
+            'there is no "n" in data.a or data.b; has() asks whether there is',
+        ),
+        ("data.list[0].sku", {"list": [{}]}, ANY, 'there is no "sku"; has() asks whether there is'),
         ("'/x/' + data.id", {"id": 7}, ANY, "+ does not take (string, int): convert with int(), double() or string()"),
         ("data.a.b", {"a": "text"}, ANY, "a field is read of a value that has none"),
         ("data.a.b", {"a": [1]}, ANY, "a field is read of a value that has none"),
@@ -223,7 +234,7 @@ def test_data_that_are_nested_too_deeply_are_not_handed_in() -> None:
 def test_the_steps_of_loops_end_an_evaluation() -> None:
     """The runtime's own bound, should a tree be one that our estimate takes for cheaper than it is."""
     expression = expressions.compile("data.a.all(x, true)", ANY)
-    everything = expressions.Activation(runtime.bind({"data": {"a": [1] * 10_001}}), 0, 0)
+    everything = expressions.Activation(runtime.bind({"data": {"a": [1] * 10_001}}), 0, 0, {})
 
     with pytest.raises(Failed, match="its loops took more than 10000 steps"):
         expression.value(everything)

@@ -174,8 +174,11 @@ def test_an_answer_whose_status_allows_no_body_has_none() -> None:
     [
         ({"status_expression": "targets.a.status - 200"}, "statusExpression: it gives 1, and a status is a whole"),
         ({"status_expression": "data.order == 7 ? dyn('ok') : 200"}, "statusExpression: it must give a whole number"),
-        ({"body_expression": "targets.a.body.total"}, 'bodyExpression: there is no "total"; has() asks'),
-        ({"body_expression": "targets.c.body"}, 'bodyExpression: there is no "body"; has() asks'),
+        (
+            {"body_expression": "targets.a.body.total"},
+            'bodyExpression: there is no "total" in targets.a.body; has() asks',
+        ),
+        ({"body_expression": "targets.c.body"}, 'bodyExpression: there is no "body" in targets.c; has() asks'),
         ({"body_expression": "1.0 / 0.0"}, "bodyExpression: it gives a number that JSON does not have"),
         (
             {"headers": (AnswerHeader(name="X-A", value_expression="'a\\r\\nb: c'"),)},

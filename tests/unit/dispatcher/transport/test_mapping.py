@@ -134,7 +134,7 @@ def test_a_path_is_percent_encoded(path: str, sent: bytes) -> None:
         ({"path": "['a', '']"}, f"{PATH}: it must give a string, or a list of strings that are not empty"),
         ({"path": "[data.total]"}, f"{PATH}: it must give a string, or a list of strings that are not empty"),
         ({"path": "data.total"}, f"{PATH}: it must give a string or a list of strings, it gave an int"),
-        ({"path": "data.missing"}, f'{PATH}: there is no "missing"; has() asks whether there is'),
+        ({"path": "data.missing"}, f'{PATH}: there is no "missing" in data; has() asks whether there is'),
         ({"headers": (Value(name="x-a", expression="data.bad"),)}, HEADER),
         ({"headers": (Value(name="x-a", expression="data.umlaut"),)}, HEADER),
         (
@@ -289,7 +289,7 @@ def test_a_replay_is_made_of_what_its_dead_letter_could_read() -> None:
 
 
 def test_without_the_answer_that_it_reads_nobody_is_asked() -> None:
-    with pytest.raises(Unmade, match=r'request\.bodyExpression: there is no "mail"; has'):
+    with pytest.raises(Unmade, match=r'request\.bodyExpression: there is no "mail" in targets; has'):
         mapped(**READING).render(event(BODY), 1)
-    with pytest.raises(Unmade, match=r'request\.bodyExpression: there is no "body"; has'):
+    with pytest.raises(Unmade, match=r'request\.bodyExpression: there is no "body" in targets\.mail; has'):
         mapped(body="targets.mail.body").render(event(BODY), 1, EARLIER)

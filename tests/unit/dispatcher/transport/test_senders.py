@@ -83,7 +83,7 @@ async def test_an_event_that_no_request_can_be_made_of_is_refused_for_good_and_n
             outcome = await Pad().send(sender, event(b"{}"))
             good = await Pad().send(sender, event(b'{"id": "7"}'))
 
-        why = 'request.pathExpression: there is no "id"; has() asks whether there is'
+        why = 'request.pathExpression: there is no "id" in data; has() asks whether there is'
         assert outcome == Refused(why, Reason.EXPRESSION_FAILED)
         assert good == Delivered(200)
         assert [request.partition(b" HTTP")[0] for request in found.requests] == [b"POST /orders/7?x=1"]
