@@ -1,5 +1,6 @@
 """Fixtures that every test may ask for; none of them does anything until asked."""
 
+import hypothesis
 import pytest
 
 from tests.harness import loopback
@@ -10,8 +11,10 @@ __all__ = ["apiserver", "figure", "namespace", "pytest_terminal_summary"]
 
 
 def pytest_configure() -> None:
-    """Let the suite run in an empty network namespace."""
+    """Let the suite run in an empty network namespace, and take its time on a busy machine."""
     loopback.bring_up()
+    hypothesis.settings.register_profile("unhurried", deadline=None)  # a timing is a bench key, no assertion
+    hypothesis.settings.load_profile("unhurried")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

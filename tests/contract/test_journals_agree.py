@@ -252,4 +252,4 @@ def kill(journal: SqliteJournal) -> None:
 
 
 TestAgreement = Agreement.TestCase
-TestAgreement.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestAgreement.settings = settings(max_examples=40, stateful_step_count=25)

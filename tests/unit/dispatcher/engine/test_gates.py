@@ -202,5 +202,5 @@ class GatesLife(RuleBasedStateMachine):
         assert self.bench.gates.circuit.state.value == "Closed"
 
 
-GatesLife.TestCase.settings = hypothesis.settings(max_examples=100, stateful_step_count=40, deadline=None)
+GatesLife.TestCase.settings = hypothesis.settings(max_examples=100, stateful_step_count=40)
 TestGates = GatesLife.TestCase

@@ -47,7 +47,7 @@ async def answers(stream: bytes, cuts: list[int]) -> tuple[bytes, list[bytes]]:
     return wire.written, [body for _, body in engine.taken]
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     requests=st.lists(st.sampled_from(REQUESTS), max_size=4),
     last=st.sampled_from(LAST),
@@ -69,7 +69,7 @@ async def test_a_stream_byte_by_byte_gives_the_same_answers() -> None:
         assert await answers(stream, list(range(1, len(stream)))) == await answers(stream, [])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=300), st.sampled_from([b"", POST, POST + b"Transfer-Encoding: chunked\r\n\r\n"]))
 async def test_no_bytes_raise_anything(noise: bytes, before: bytes) -> None:
     connection, wire, port = connect(StubEngine(), LIMITS)

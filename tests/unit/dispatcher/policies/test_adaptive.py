@@ -256,5 +256,5 @@ class AdaptiveLife(RuleBasedStateMachine):
         assert self.bench.limit == self.bench.adaptive.rule.max or self.bench.limit > self.bench.bulkhead.limit
 
 
-AdaptiveLife.TestCase.settings = hypothesis.settings(max_examples=30, stateful_step_count=30, deadline=None)
+AdaptiveLife.TestCase.settings = hypothesis.settings(max_examples=30, stateful_step_count=30)
 TestAdaptive = AdaptiveLife.TestCase

@@ -186,5 +186,5 @@ class BudgetLife(RuleBasedStateMachine):
         assert self.retries <= paid
 
 
-BudgetLife.TestCase.settings = hypothesis.settings(max_examples=100, stateful_step_count=40, deadline=None)
+BudgetLife.TestCase.settings = hypothesis.settings(max_examples=100, stateful_step_count=40)
 TestBudget = BudgetLife.TestCase

@@ -121,7 +121,7 @@ class CacheLife(RuleBasedStateMachine):
             assert shelf.meter.cache_bytes == sum(one.size for one in self.kept if one.shelf == number)
 
 
-CacheLife.TestCase.settings = hypothesis.settings(max_examples=200, stateful_step_count=50, deadline=None)
+CacheLife.TestCase.settings = hypothesis.settings(max_examples=200, stateful_step_count=50)
 TestCache = CacheLife.TestCase
 
 

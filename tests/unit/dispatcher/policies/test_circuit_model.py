@@ -302,5 +302,5 @@ class CircuitLife(RuleBasedStateMachine):
         assert self.circuit.state.value == "Closed"
 
 
-CircuitLife.TestCase.settings = hypothesis.settings(max_examples=300, stateful_step_count=50, deadline=None)
+CircuitLife.TestCase.settings = hypothesis.settings(max_examples=300, stateful_step_count=50)
 TestCircuit = CircuitLife.TestCase

@@ -215,5 +215,5 @@ class ThrottleLife(RuleBasedStateMachine):
         assert Fraction(self.gate.opens_at(self.now)) == Fraction(self.now) + missing / self.rate
 
 
-ThrottleLife.TestCase.settings = hypothesis.settings(max_examples=100, stateful_step_count=40, deadline=None)
+ThrottleLife.TestCase.settings = hypothesis.settings(max_examples=100, stateful_step_count=40)
 TestThrottle = ThrottleLife.TestCase

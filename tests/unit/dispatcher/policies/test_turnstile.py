@@ -169,5 +169,5 @@ class TurnstileLife(RuleBasedStateMachine):
                 assert told.left == int(have - 1)
 
 
-TurnstileLife.TestCase.settings = hypothesis.settings(max_examples=100, stateful_step_count=40, deadline=None)
+TurnstileLife.TestCase.settings = hypothesis.settings(max_examples=100, stateful_step_count=40)
 TestTurnstile = TurnstileLife.TestCase
