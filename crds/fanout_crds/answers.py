@@ -51,6 +51,14 @@ def kept(route: FanoutRoute) -> frozenset[str]:
     return frozenset(found)
 
 
+def undoing(route: FanoutRoute) -> Iterator[tuple[str, str, Reads]]:
+    """Give the expressions of compensations: the path to each, the target that is undone, and what is read."""
+    for place in _places(route):
+        if place.path.endswith(".compensate"):
+            for path, reads in _read(place):
+                yield path, place.of, reads
+
+
 def _too_early(place: _Place, before: frozenset[str], name: str) -> str:
     """Say why the answer of *name*, which comes after all of *before*, need not be there, and what to do."""
     if place.of == name:

@@ -58,8 +58,9 @@ def compile(route: FanoutRoute, installation: Installation, refs: Refs, revision
 
     Raises Invalid when merged policies contradict each other, and PlanTooLarge.
     """
-    respond = _respond(route)
-    policies = _policies(route, installation, respond)
+    faults = Faults()
+    respond = _respond(route, faults)
+    policies = _policies(route, installation, respond, faults)
     accept = route.spec.accept or Accept()
     home = route.metadata.namespace
     resolved = [_Resolved(target.name, target, home, refs) for target in route.spec.targets]
@@ -105,7 +106,6 @@ def compile(route: FanoutRoute, installation: Installation, refs: Refs, revision
         postgres_outbox=source.plan,
         methods=(route.spec.listen and route.spec.listen.methods) or ("POST",),
     )
-    faults = Faults()
     listen.check(made, _numbered(route), faults)
     _check_caches(made, faults)
     faults.check()
@@ -130,14 +130,12 @@ def _numbered(route: FanoutRoute) -> dict[str, str]:
     }
 
 
-def _respond(route: FanoutRoute) -> plan.Respond | None:
+def _respond(route: FanoutRoute, faults: Faults) -> plan.Respond | None:
     """What a caller waits for, with names that there are in the expressions that shape its answer."""
     targets = tuple(target.name for target in route.spec.targets)
     respond = builtin.respond(route.spec.respond, route.spec.targets)
     if respond is not None and respond.shape is not None:
-        faults = Faults()
         shape.check(respond.shape, respond.wait_for, targets, faults)
-        faults.check()
     return respond
 
 
@@ -153,9 +151,10 @@ def _behind(route: FanoutRoute) -> Iterator[tuple[plan.BehindRole, str, str, End
         yield "Final", "", f"{callback.name}.finally", callback
 
 
-def _policies(route: FanoutRoute, installation: Installation, respond: plan.Respond | None) -> list[plan.Policy]:
+def _policies(
+    route: FanoutRoute, installation: Installation, respond: plan.Respond | None, faults: Faults
+) -> list[plan.Policy]:
     """Resolve the policy of each target: target ← route ← installation, checked again, then the built-in defaults."""
-    faults = Faults()
     shared = merge(route.spec.defaults.policy if route.spec.defaults else None, installation.policy)
     out = []
     for place, target in enumerate(route.spec.targets):
@@ -168,7 +167,6 @@ def _policies(route: FanoutRoute, installation: Installation, respond: plan.Resp
     graph.check(route, [policy.timeouts.total for policy in out], orders, faults)
     answers.check(route, faults)
     batching.check(route, out, respond, faults)
-    faults.check()
     return out
 
 

@@ -7,6 +7,7 @@ import click
 
 from fanout_crds import compile as compiler
 from fanout_crds import manifests
+from fanout_crds.cautions import cautions
 from fanout_crds.faults import Fault, Invalid
 from fanout_crds.references import Refs
 from fanout_dispatcher.cli import asking, output
@@ -27,7 +28,7 @@ def validate(paths: tuple[pathlib.Path, ...], form: str, *, server: bool, kubeco
     """Check FanoutRoute manifests in files and folders.
 
     Prints one line per fault, `file:line: spec.targets[0].url: sentence`, and exits 1; or what was checked and exits 0.
-    Where there is nothing to check it exits 1 too.
+    Where there is nothing to check it exits 1 too. What is no fault and may surprise all the same goes to stderr.
 
     What a cluster adds (its version of the definition, its namespaces, its admission policies, your rights) is checked
     by --server, of the routes that are good by themselves.
@@ -40,6 +41,9 @@ def validate(paths: tuple[pathlib.Path, ...], form: str, *, server: bool, kubeco
     cluster = _cluster(kubeconfig, asked=server)
     found = manifests.load(paths)
     wrong = {one.route.key: _compiled(one) for one in found.routes}
+    for one in found.routes:
+        if not wrong[one.route.key]:
+            found.notices += [one.placed(caution) for caution in cautions(one.route)]
     faults = [*found.faults, *(fault for faults in wrong.values() for fault in faults)]
     faults += _asked(cluster, [one for one in found.routes if not wrong[one.route.key]])
     _write(found, faults, form, by=f", also by {cluster.server}" if cluster else "")
@@ -92,13 +96,21 @@ def _write(found: manifests.Manifests, faults: list[Fault], form: str, *, by: st
     for notice in found.notices:
         click.echo(str(notice), err=True)
     if faults:
-        click.echo(_count(len(faults), "fault"), err=True)
+        click.echo(_count(len(faults), "fault") + _unchecked(found.faults), err=True)
     elif not _empty(found):
         for one in found.routes:
             targets = _count(len(one.route.spec.targets), "target")
             click.echo(f"{one.file}:{one.line}: {one.route.key}: {targets}, valid")
         secrets = f" and {_count(len(found.secrets), 'Secret')}" if found.secrets else ""
         click.echo(f"{_count(len(found.routes), 'route')}{secrets} checked{by}, no faults")
+
+
+def _unchecked(faults: list[Fault]) -> str:
+    """Say what was not looked at: a route is compiled once it can be read, and not before."""
+    if not faults:
+        return ""
+    mended = "this is" if len(faults) == 1 else "these are"
+    return f"; combinations and names in expressions are checked once {mended} mended"
 
 
 def _count(number: int, word: str) -> str:

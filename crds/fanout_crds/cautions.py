@@ -1,0 +1,53 @@
+"""What is no fault and will surprise all the same: an expression reads an answer that need not have come.
+
+Whoever waits for a part of the targets, or for a time, may hear of some that they have not answered; and a target whose
+answer was lost is undone without one. The first such event would tell; ``fanout validate`` tells before.
+"""
+
+from collections.abc import Iterator
+
+from fanout_crds import answers, builtin, expressions
+from fanout_crds.expressions import Reads
+from fanout_crds.faults import Fault
+from fanout_crds.plan import Respond
+from fanout_crds.route import FanoutRoute
+
+_PARTS = frozenset({"body", "headers", "status"})  # of an answer: without one they are not there
+
+
+def cautions(route: FanoutRoute) -> tuple[Fault, ...]:
+    """Say which answers are read of *route*, a good one, without asking whether they are there."""
+    return (*_of_answer(builtin.respond(route.spec.respond, route.spec.targets)), *_of_compensations(route))
+
+
+def _of_answer(respond: Respond | None) -> Iterator[Fault]:
+    if respond is None or respond.shape is None:
+        return
+    if not respond.partial and respond.quorum >= len(respond.wait_for):
+        return
+    for path, text, scope in respond.shape.expressions():
+        for name, part in _unasked(expressions.compile(text, scope).reads):
+            yield Fault(
+                path,
+                f"{name} need not have answered, and then the caller has 500:"
+                f" ask has(targets.{name}.{part}) before targets.{name}.{part} is read",
+            )
+
+
+def _of_compensations(route: FanoutRoute) -> Iterator[Fault]:
+    for path, of, reads in answers.undoing(route):
+        for name, part in _unasked(reads):
+            if name == of:
+                yield Fault(
+                    path,
+                    f"{name} may have done it without an answer (a timeout), and then the saga is stuck:"
+                    f" ask has(targets.{name}.{part}) before targets.{name}.{part} is read",
+                )
+
+
+def _unasked(reads: Reads) -> Iterator[tuple[str, str]]:
+    """Give the targets of which a part is read that need not be there, and that part."""
+    for name, parts in (reads.targets or {}).items():
+        read = sorted(_PARTS & (parts or {}).keys())
+        if read and name not in reads.tested and "state" not in (parts or {}):
+            yield name, read[0]
