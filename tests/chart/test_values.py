@@ -88,6 +88,10 @@ def test_an_unknown_value_is_refused_by_name() -> None:
         ("dispatcher.service.loadBalancerSourceRanges={10.0.0.0/8}", "are of the type LoadBalancer"),
         ("dispatcher.ingress.hosts={https://x}", "does not match pattern"),
         ("dispatcher.httpRoute.enabled=true", "parentRefs: which Gateway takes the events"),
+        (
+            "podMonitor.enabled=true,networkPolicy.enabled=true",
+            "networkPolicy.admins is empty: Prometheus cannot scrape",
+        ),
         ("report.certManager.enabled=true", "issuerRef.name: which issuer signs"),
         ("report.certManager.enabled=true,report.existingSecret=x", "one of them"),
     ],

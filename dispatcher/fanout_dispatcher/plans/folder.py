@@ -160,7 +160,7 @@ class FolderSource:
             self._check_path(plan, owners)
             self._sink.adopt(plan, made.credentials)
         except PlanRefused as why:
-            self._refuse(route, f"{one.file}:{one.line}: {why}")
+            self._refuse(route, _placed(one, str(why)))
             return
         before = self._standing.get(route)
         if before is not None and before.claim != plan.claim:
@@ -243,6 +243,12 @@ class FolderSource:
         for file in sorted(set(self._said.values()) - set(faults.values())):
             self._seam.tell(PlansMended(source=SOURCE, of=file))
         self._said = faults
+
+
+def _placed(one: Sourced, why: str) -> str:
+    """Say where it is wrong: at the line of the field, where the sentence begins with one."""
+    path, _, sentence = why.partition(": ")
+    return str(one.placed(Fault(path, sentence))) if path.startswith("spec.") else f"{one.file}:{one.line}: {why}"
 
 
 def _now() -> float:

@@ -49,10 +49,13 @@ class FakeSink:
         self.retired: list[str] = []
         self.adopted: list[str] = []  # revisions that were new
         self.ready = False
+        self.why = ""  # it takes no plan, and says this
         self._news = News()
         self.until = self._news.until
 
     def adopt(self, plan: Plan, credentials: Credentials) -> None:
+        if self.why:
+            raise PlanRefused(self.why)
         for other in self.plans.values():
             if other and other.path == plan.path and other.key != plan.key:
                 raise PlanRefused(f"path {plan.path} belongs to {other.key}")

@@ -153,6 +153,15 @@ async def test_a_file_that_is_mended_takes_effect_and_is_refused_no_more(tmp_pat
     assert setup.sink.refused == {}
 
 
+async def test_a_field_that_this_dispatcher_does_not_take_is_named_with_its_line(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a.yaml").write_text(manifest("a"))
+    setup = Setup(tmp_path)
+    setup.sink.why = "spec.targets[0].policy.ordering: the 2 workers have a journal each"
+    await setup.load()
+
+    assert setup.sink.refused["shop/a"] == f"{tmp_path}/a.yaml:7: {setup.sink.why}"
+
+
 async def test_one_bad_file_does_not_keep_its_neighbours_from_changing(tmp_path: pathlib.Path) -> None:
     (tmp_path / "a.yaml").write_text(manifest("a"))
     (tmp_path / "b.yaml").write_text(manifest("b"))
