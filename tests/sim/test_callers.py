@@ -76,6 +76,13 @@ def test_a_caller_hears_what_every_target_said_once_the_last_has_settled(durabil
     assert 2.0 <= at < 2.0 + SOON
 
 
+def test_a_caller_whose_time_is_up_hears_how_the_last_attempt_ended() -> None:
+    said, _ = told(a_world(a_wait("a", "b", timeout=2.0), a=says(503, b"", 0.1), b=says(200, b"B", 5.0)))
+
+    assert said.ending is Ending.TIMEOUT
+    assert [(one.state, one.detail) for one in said.heard] == [(PENDING, "last attempt: 503"), (PENDING, "")]
+
+
 def test_who_is_not_waited_for_is_served_and_not_waited_for() -> None:
     world = a_world(a_wait("payment"), payment=says(200, b"paid", 0.2), mail=status(204, 5.0))
 

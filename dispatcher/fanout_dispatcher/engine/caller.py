@@ -170,6 +170,9 @@ class Caller:
             self.busy[place] = False
             if (why := self.waits.why_lost(index, self.waits.why_held(index))) is not None:
                 self._hear(place, Heard(self.waits.names[place], reason=why))
+            elif type(outcome) is Failed and not self.over and not self.heard[place].lost:
+                last = f"last attempt: {outcome}"  # it is tried again: should time be up before, that is what is known
+                self.heard[place] = msgspec.structs.replace(self.heard[place], detail=last)
 
     def stands(self, index: int) -> None:
         """Its delivery needs a slot after all, and has never been in flight: it stands in line for one."""

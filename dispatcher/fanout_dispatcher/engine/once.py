@@ -35,7 +35,7 @@ PAUSE: typing.Final = 0.05  # seconds between two such deletions
 REUSED: typing.Final = Turned(
     status=422,
     reason="IdempotencyKeyReused",
-    detail="another event came with this Idempotency-Key before: a new event needs a new key",
+    detail="a different request (method, path or body, byte for byte) came with this Idempotency-Key before",
 )
 IN_USE: typing.Final = Turned(
     status=409,

@@ -62,7 +62,7 @@ class Exchange(msgspec.Struct, eq=False):
         return answer.again(self.request, told.answer)
 
     def _written(self, told: Settled) -> Answer:
-        said: Answer | Refusal | None = settled.refusal(told)
+        said: Answer | Refusal | None = settled.refusal(self.request, told)
         if said is None:
             shaping, request = self.shaping, self.request
             said = settled.answered(request, told) if shaping is None else settled.shaped(request, told, shaping)

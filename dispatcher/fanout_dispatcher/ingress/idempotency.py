@@ -48,7 +48,7 @@ def keyed(request: Request, head: Head, body: bytes, route: Route) -> Keyed | Re
     elif (bare := _read(said)) is not None:
         key = digest(b"key", route.plan.key.encode(), bare)
     else:
-        return problems.IDEMPOTENCY_KEY('the Idempotency-Key must be a string such as "8e03978e-40d5-43e8"')
+        return problems.UNUSABLE_KEY('the Idempotency-Key must be a string such as "8e03978e-40d5-43e8"')
     name = (head.id, head.source, head.type) if event else ()  # the id of a plain request is ours
     return Keyed(door(route.plan.key), key, _fingerprint(request, head, body, where, *name), head, body)
 

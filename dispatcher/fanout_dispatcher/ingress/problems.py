@@ -47,6 +47,7 @@ INVALID_EVENT: typing.Final = Problem("invalid-event", 400, "Not a valid CloudEv
 INVALID_JSON: typing.Final = Problem("invalid-json", 400, "Not valid JSON")
 INVALID_QUERY: typing.Final = Problem("invalid-query", 400, "The query cannot be read")
 IDEMPOTENCY_KEY: typing.Final = Problem("idempotency-key", 400, "Idempotency-Key needed")
+UNUSABLE_KEY: typing.Final = Problem("idempotency-key", 400, "Idempotency-Key unusable")  # of the same type
 NO_KEY: typing.Final = Problem("no-idempotency-key", 422, "No idempotency key in the event")
 NO_ROUTE: typing.Final = Problem("no-route", 404, "No route listens here")
 NO_EVENT: typing.Final = Problem("no-event", 404, "No such event")

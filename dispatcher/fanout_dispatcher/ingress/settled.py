@@ -25,9 +25,14 @@ from fanout_dispatcher.values.answers import Ending, Heard, Settled
 from fanout_dispatcher.values.event import Head, State
 from fanout_dispatcher.values.media import is_json
 
-GOES_ON: typing.Final = "the event is accepted and goes on: do not send it again"
-OVER: typing.Final = "the event was accepted, and what died of it is kept: replay that, do not send it again"
-ANSWERED: typing.Final = "the event was accepted, and all that was waited for is settled: do not send it again"
+GOES_ON: typing.Final = "the event is accepted and goes on"
+OVER: typing.Final = "the event was accepted, and what died of it is kept"
+ANSWERED: typing.Final = "the event was accepted, and all that was waited for is settled"
+ONCE: typing.Final = {
+    GOES_ON: ": do not send it again",
+    OVER: ": replay that, do not send it again",
+    ANSWERED: ": do not send it again",
+}
 UNSURE: typing.Final = "whether the event is kept is not known yet"
 _PARTIAL: typing.Final = b"fanout-partial: true\r\n"
 _CIRCUIT: typing.Final = "CircuitOpen"
@@ -77,22 +82,24 @@ def shaped(request: Request, told: Settled, shaping: Shaping) -> Answer | Refusa
     try:
         made = shaping.shape.of(shaping.head, shaping.body, told.heard)
     except Unshaped as why:
-        return problems.EXPRESSION_FAILED(f"{why}; {_since(told)}", headers=_receipt(told), more=_members(told))
+        return problems.EXPRESSION_FAILED(
+            f"{why}; {_since(request, told)}", headers=_receipt(told), more=_members(told)
+        )
     body = _document(told) if made.body is None else made.body
     return answer.shaped(request, told.receipt, made, body, _marks(told))
 
 
-def refusal(told: Settled) -> Refusal | None:
+def refusal(request: Request, told: Settled) -> Refusal | None:
     """Say why the caller gets no answer of its targets; None where it does."""
     match told.ending:
         case Ending.ANSWERED | Ending.PARTIAL:
             return None
         case Ending.FAILED:
-            return _problem(_failed(told), told)
+            return _problem(request, _failed(told), told)
         case Ending.TIMEOUT:
-            return _problem(problems.TARGETS_TIMEOUT, told)
+            return _problem(request, problems.TARGETS_TIMEOUT, told)
         case Ending.DRAINING:
-            return _problem(problems.SHUTTING_DOWN, told)
+            return _problem(request, problems.SHUTTING_DOWN, told)
         case Ending.GONE:
             raise AssertionError("nobody is there to be told")
         case _:
@@ -109,23 +116,25 @@ def _failed(told: Settled) -> Problem:
     return problems.CIRCUIT_OPEN if any(one.reason == _CIRCUIT for one in lost) else problems.TARGETS_HELD
 
 
-def _problem(problem: Problem, told: Settled) -> Refusal:
+def _problem(request: Request, problem: Problem, told: Settled) -> Refusal:
     missing = "; ".join(_sentence(one) for one in told.heard if one.lost or one.state == State.PENDING)
-    return problem(f"{missing}; {_since(told)}", headers=_receipt(told), more=_members(told))
+    return problem(f"{missing}; {_since(request, told)}", headers=_receipt(told), more=_members(told))
 
 
-def _since(told: Settled) -> str:
-    """Say how it is with the event, so that nobody sends it again."""
+def _since(request: Request, told: Settled) -> str:
+    """Say how it is with the event, so that nobody sends it again; a GET one may (RFC 9110 §9.2.1)."""
     if told.receipt is None:
         return UNSURE
     if any(one.state == State.PENDING for one in told.heard):
-        return GOES_ON
-    return OVER if any(one.lost for one in told.heard) else ANSWERED
+        what = GOES_ON
+    else:
+        what = OVER if any(one.lost for one in told.heard) else ANSWERED
+    return what if request.method == b"GET" else what + ONCE[what]
 
 
 def _sentence(one: Heard) -> str:
     if not one.lost:
-        return f"{one.target}: no answer yet"
+        return f"{one.target}: no answer yet" + (f" ({one.detail})" if one.detail else "")
     why = f"{one.reason}, {one.detail}" if one.detail else one.reason
     return f"{one.target}: {why}"
 

@@ -86,6 +86,7 @@ async def test_what_is_no_key_is_refused(ask: Asked, engine: StubEngine, said: s
     answer = await ask(b"x", f"Idempotency-Key: {said}")
 
     assert (answer.status, answer.json["type"].rpartition("/")[2]) == (400, "idempotency-key")
+    assert answer.json["title"] == "Idempotency-Key unusable"
     assert engine.taken == []
 
 

@@ -36,13 +36,13 @@ def asking(method: str, *headers: str, path: str = "/shop/products/7%2F8?fields=
     return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: x", *headers, "", ""]).encode()
 
 
-async def told(serve: Serve, engine: StubEngine, request: bytes) -> Answer:
+async def told(serve: Serve, engine: StubEngine, request: bytes, what: Settled = TOLD) -> Answer:
     """Ask, and be told what the target said."""
     before = len(engine.callers)
     wire = await (await serve()).connect()
     await wire.send(request)
     await until(lambda: len(engine.callers) > before)
-    engine.callers[-1].tell(TOLD)
+    engine.callers[-1].tell(what)
     return await wire.answer(bodiless=request.startswith(b"HEAD"))
 
 
@@ -54,6 +54,21 @@ async def test_a_get_is_an_event_without_data_of_the_path_that_it_asked(serve: S
     assert (head.type, head.source, body) == ("dev.fanout.request", "/shop/products/7%2F8", b"")
     assert b"content-type" not in head.attributes
     assert (head.path, head.query) == ((("id", "7/8"),), (("fields", "price"),))
+
+
+@pytest.mark.parametrize(
+    ("method", "says"), [("GET", "the event is accepted and goes on"), ("PUT", ": do not send it again")]
+)
+async def test_who_only_asks_is_not_told_to_ask_no_more(
+    serve: Serve, engine: StubEngine, method: str, says: str
+) -> None:
+    late = Settled(receipt="r1", ending=Ending.TIMEOUT, heard=(Heard(target="a", detail="last attempt: 503"),))
+    answer = await told(serve, engine, asking(method, *(["Content-Length: 0"] if method == "PUT" else [])), late)
+
+    assert answer.status == 504
+    assert answer.json["detail"].startswith("a: no answer yet (last attempt: 503); the event is accepted and goes on")
+    assert answer.json["detail"].endswith(says)
+    assert answer.json["targets"] == {"a": {"state": "Pending", "detail": "last attempt: 503"}}
 
 
 async def test_head_is_answered_as_get_is_without_the_body(serve: Serve, engine: StubEngine) -> None:
