@@ -179,7 +179,8 @@ class Ordering(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     key_expression: Annotated[
         str | None,
         ExpressionText(KEY),
-        "An expression in CEL that gives the key, a string, such as data.order, asked when the event is accepted."
+        "An expression in CEL that gives the key, a string, such as string(data.order), asked when the event is"
+        " accepted."
         " An empty key waits for nobody; where it fails, the delivery is a dead letter (ExpressionFailed)."
         " Unset: keyAttribute says it.",
     ] = None

@@ -25,7 +25,7 @@ def main() -> None:
       fanout run examples/01-fan-out/ --allow-loopback
       fanout send shop/order-placed --data '{"total": 7}' --wait
 
-    Exit codes: 0 done, 1 it failed or something is dead, 2 used wrongly.
+    Exit codes: 0 done, 1 it failed or (send --wait, events get --watch) something is dead, 2 used wrongly.
     """
 
 

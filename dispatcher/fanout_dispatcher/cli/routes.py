@@ -1,11 +1,12 @@
 """``fanout routes``: what a dispatcher runs, and how its targets are."""
 
+import re
 import typing
 
 import click
 
 from fanout_dispatcher.cli import output
-from fanout_dispatcher.cli.client import Admin, admin_option
+from fanout_dispatcher.cli.client import Admin, Json, admin_option
 from fanout_dispatcher.cli.output import Column
 
 COLUMNS: typing.Final = (
@@ -21,13 +22,15 @@ COLUMNS: typing.Final = (
     Column("LAST ERROR", "lastError", folds=True),
     Column("REFUSED", "refused", folds=True),
 )
+ROUTE: typing.Final = re.compile(r"[a-z0-9.-]+/[a-z0-9.-]+")
 
 
 @click.command()
 @click.argument("route", required=False, metavar="[NAMESPACE/NAME]")
+@click.option("--route", "named", metavar="NAMESPACE/NAME", help="The same, as other commands have it.")
 @admin_option
 @output.formats
-def routes(route: str | None, admin: str | None, form: str) -> None:
+def routes(route: str | None, named: str | None, admin: str | None, form: str) -> None:
     """Show the routes in force and the state of their targets, and routes that were refused.
 
     PATH is shown where it is not /NAMESPACE/NAME; HELD and REFUSED say why
@@ -42,13 +45,24 @@ def routes(route: str | None, admin: str | None, form: str) -> None:
       fanout routes
       fanout routes shop/order-placed --output json
     """
-    api = Admin(admin)
-    found = api.get(f"/v1/routes/{route}") if route else api.get("/v1/routes")
+    if route and named:
+        raise click.UsageError("name the route once")
+    route, api = route or named, Admin(admin)
+    found = _one(api, route) if route else api.get("/v1/routes")
     if form == "json":
         output.write_json(found)
         return
     rows = [row for one in ([found] if route else found["items"]) for row in _rows(one)]
     output.write_table(rows, COLUMNS, empty="no route is in force")
+
+
+def _one(api: Admin, route: str) -> Json:
+    if ROUTE.fullmatch(route) is None:
+        raise output.fail(f"no route {output.plain(route)} is in force here; write NAMESPACE/NAME")
+    found = api.find(f"/v1/routes/{route}")
+    if found is None:
+        raise output.fail(f"no route {route} is in force here (fanout routes lists those that are)")
+    return found
 
 
 def _rows(route: typing.Any) -> typing.Iterator[output.Row]:

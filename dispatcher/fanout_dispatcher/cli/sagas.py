@@ -23,6 +23,9 @@ COLUMNS: typing.Final = (
     Column("LAST", "last", folds=True),
     Column("TYPE", "type", folds=True),
 )
+NONE: typing.Final = (
+    "no stuck saga has this receipt, or its route or compensation is not in force (fanout sagas list, fanout routes)"
+)
 NO_WAY: typing.Final = "its route, or the compensation in it, is not in force; mend that (fanout routes shows both)"
 
 
@@ -144,7 +147,8 @@ def _act(api: Admin, verb: str, word: str, form: str, body: Json) -> None:
     done, named = len(found["receipts"]), body["receipts"] or ()
     if done < len(named):
         left = ", ".join(receipt for receipt in named if receipt not in found["receipts"])
-        raise fail(f"{done} of {len(named)} {word}; not stuck (any more), or {NO_WAY}: {left}")
+        part = f"{done} of {len(named)} {word}; " if len(named) > 1 else ""
+        raise fail(f"{part}{output.plain(left)}: {NONE}")
     if not done and found["remaining"]:
         raise fail(f"none {word}: {NO_WAY}")
     more = "; more remain: run it again for the next" if found["remaining"] else ""

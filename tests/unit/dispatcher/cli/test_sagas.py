@@ -75,8 +75,9 @@ def test_one_that_is_not_stuck_fails_after_the_others_went(fanout: Run, admin: t
     found = fanout("sagas", "resume", "r1", "r9", *admin)
 
     assert (found.exit_code, found.stdout) == (1, "r1\n")
-    assert found.stderr.startswith("Error: 1 of 2 resumed; not stuck (any more), or its route")
-    assert found.stderr.endswith(": r9\n")
+    none = "no stuck saga has this receipt, or its route or compensation is not in force"
+    assert found.stderr == f"Error: 1 of 2 resumed; r9: {none} (fanout sagas list, fanout routes)\n"
+    assert fanout("sagas", "resume", "r9", *admin).stderr.startswith(f"Error: r9: {none}")
 
 
 def test_those_that_nobody_can_take_are_told_from_there_being_none(
