@@ -87,7 +87,7 @@ def test_path_and_query_are_texts_by_name() -> None:
 
 
 def test_a_parameter_that_was_not_there_is_a_failure() -> None:
-    with pytest.raises(Failed, match=r'^there is no "q"; has\(\) asks whether there is$'):
+    with pytest.raises(Failed, match=r'^there is no "q" in query; has\(\) asks whether there is$'):
         value("query.q")
 
 
