@@ -59,10 +59,7 @@ def routes(route: str | None, named: str | None, admin: str | None, form: str) -
 def _one(api: Admin, route: str) -> Json:
     if ROUTE.fullmatch(route) is None:
         raise output.fail(f"no route {output.plain(route)} is in force here; write NAMESPACE/NAME")
-    found = api.find(f"/v1/routes/{route}")
-    if found is None:
-        raise output.fail(f"no route {route} is in force here (fanout routes lists those that are)")
-    return found
+    return api.get(f"/v1/routes/{route}")
 
 
 def _rows(route: typing.Any) -> typing.Iterator[output.Row]:
