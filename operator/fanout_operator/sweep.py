@@ -94,14 +94,14 @@ class Sweeper:
 
     def _remove(self, many: Collection[str]) -> None:
         lists = LISTS_WHEN_MANY if many else LISTS
-        self._kept.set(many)
-        if many:
-            log.error(
-                "sweep.held", plans=len(self._kept), why="too many routes vanished at once: their plans stay for now"
-            )
         for key in [key for key, times in self._missing.items() if times >= lists and key not in self._woken]:
             self._woken.add(key)
             self._again(key)
+        self._kept.set([key for key in many if key not in self._woken])  # the next look may be long after they are gone
+        if self._kept:
+            log.error(
+                "sweep.held", plans=len(self._kept), why="too many routes vanished at once: their plans stay for now"
+            )
 
     def _again(self, key: str) -> None:
         """Have a route looked up anew; what the API server says then is what counts."""

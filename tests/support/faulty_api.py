@@ -238,6 +238,13 @@ async def truncate(way: Pass) -> web.StreamResponse:
     return web.Response(status=status, body=text[: len(text) // 2], content_type=content_type)
 
 
+async def empty_list(way: Pass) -> web.StreamResponse:
+    """Answer a list as if there were nothing, well formed and of the right version."""
+    status, text, _ = await way.answer()
+    listed = orjson.loads(text)
+    return web.json_response(listed | {"items": [], "metadata": {**listed["metadata"], "continue": ""}}, status=status)
+
+
 async def half_a_line(way: Pass) -> web.StreamResponse:
     """End a watch in the middle of an event."""
     return await _lines(way, b'{"type":"MODIFIED","object":{"metadata":{"na')

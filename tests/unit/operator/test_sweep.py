@@ -70,6 +70,7 @@ def test_many_at_once_are_held_until_every_list_of_a_long_while_agrees() -> None
     assert woken == [[]] * (LISTS_WHEN_MANY - 1)
     assert held == 50
     assert len(scene.look()) == 50
+    assert len(scene.kept) == 0, "they are the queue's from then on, and the next look may be minutes away"
 
 
 def test_that_many_are_held_is_told_once_and_again_when_it_happens_again() -> None:
