@@ -39,8 +39,8 @@ bench: install binaries  ## Measure; bench/README.md says what, how and against 
 bench-control: install binaries  ## Measure the operator with thousands of routes: ROUTES=10000
 	@$(PYTHON_ENV) -m bench.cluster $(if $(ROUTES),--routes $(ROUTES))
 
-faults: install  ## The long fault runs: kills, standstills, full disks, hostile targets; their figures at the end
-	$(PYTHON_ENV) -m pytest tests/faults --long $(PYTEST_ARGS)
+faults: install binaries  ## The long fault runs: kills, standstills, full disks, hostile targets; their figures at the end
+	$(PYTHON_ENV) -m pytest tests/faults tests/controlplane/test_faults*.py --long $(PYTEST_ARGS)
 
 sim: install  ## The engine in virtual time: SEEDS=100000 of them, or one again by SEED=123
 	@$(PYTHON_ENV) -m tests.sim.campaign $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),10000)) $(if $(FAMILY),--family $(FAMILY))
