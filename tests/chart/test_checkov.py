@@ -55,11 +55,11 @@ def test_who_starts_checkov_in_the_checkout_hears_of_nothing_that_the_readme_exp
 
 
 def _scan(folder: Path, frameworks: tuple[str, ...]) -> set[Finding]:
-    """Scan, or skip where checkov is not installed; but not in CI."""
+    """Scan, or skip where checkov is not installed, unless FANOUT_SKIP_NOTHING is set."""
     try:
         return scan(folder, frameworks)
     except Missing as why:
-        if os.environ.get("CI"):
+        if os.environ.get("FANOUT_SKIP_NOTHING"):
             raise
         pytest.skip(str(why))
 

@@ -58,12 +58,12 @@ def _findings(report: dict[str, Any]) -> Iterator[Finding]:
 
 
 def main() -> None:
-    """Install it. Where that cannot be, say so; only CI takes that for a failure."""
+    """Install it. Where that cannot be, say so; only with FANOUT_SKIP_NOTHING is that a failure."""
     try:
         wheels.install("checkov", cache_root())
     except (OSError, subprocess.CalledProcessError) as why:
-        wheels.say(f"checkov cannot be installed, so that its tests are skipped, and fail in CI: {why}")
-        raise SystemExit(1 if os.environ.get("CI") else 0) from None
+        wheels.say(f"checkov cannot be installed, so that its tests are skipped: {why}")
+        raise SystemExit(1 if os.environ.get("FANOUT_SKIP_NOTHING") else 0) from None
 
 
 if __name__ == "__main__":

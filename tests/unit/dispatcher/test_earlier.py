@@ -96,7 +96,7 @@ def test_of_one_that_was_not_delivered_there_is_its_state_and_why(
 
     assert value("targets.a", known) == wanted | {"fallback": False}
     assert value("has(targets.a.body) ? 'answered' : targets.a.state", known) == wanted["state"]
-    with pytest.raises(Failed, match='there is no "body" in targets.a; has'):
+    with pytest.raises(Failed, match=r'^there is no "body" in targets.a; has'):
         value("targets.a.body", known)
 
 
