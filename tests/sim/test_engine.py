@@ -2,12 +2,17 @@
 
 import asyncio
 import random
+from collections.abc import Collection
 
 import pytest
 
+from fanout_dispatcher.journal.memory.journal import MemoryJournal
+from fanout_dispatcher.journal.protocol import JournalFault, Kind, Pulled
+from fanout_dispatcher.telemetry.seam import DeliveriesReadable, DeliveriesUnreadable
 from fanout_dispatcher.transport.memory import Reply, status
 from fanout_dispatcher.transport.protocol import Flight
 from fanout_dispatcher.values.answers import Accepted
+from tests.sim import history as records
 from tests.sim.checkers import judge
 from tests.sim.world import Life, World
 from tests.support.plans import a_plan, a_target
@@ -37,6 +42,41 @@ def test_a_dead_target_is_held_by_its_circuit_and_the_others_do_not_notice() -> 
     assert judge(world.history) == []
     assert {state for states in world.history.states.values() for state in states.values()} == {"Delivered"}
     assert len(asked) < 120, "an open circuit asks with probes only"
+
+
+def test_what_the_journal_cannot_read_is_told_and_goes_on_when_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads, broken = MemoryJournal.pull, False
+
+    def pull(
+        journal: MemoryJournal, kind: Kind, until: float, limit: int, skip: Collection[int]
+    ) -> tuple[list[Pulled], float | None]:
+        if broken:
+            raise JournalFault("database disk image is malformed")
+        return reads(journal, kind, until, limit, skip)
+
+    monkeypatch.setattr(MemoryJournal, "pull", pull)
+    world = World(a_plan("a"), lambda target, flight, now: status(200 if now > 5 else 503))
+
+    async def story(life: Life) -> None:
+        nonlocal broken
+        broken = True
+        life.post("e1")
+        await asyncio.sleep(60)
+        route = life.desk.route(world.plan.key)
+        assert route is not None
+        assert (route.targets[0].pending, route.targets[0].last_error) == (
+            1,
+            "the journal cannot be read: database disk image is malformed",
+        )
+        broken = False
+        await life.settle()
+        await asyncio.sleep(2)
+
+    world.live(story)
+
+    told = [one.change for one in world.history.of(records.Told)]
+    assert [one.why for one in told if isinstance(one, DeliveriesUnreadable)] == ["database disk image is malformed"]
+    assert sum(isinstance(one, DeliveriesReadable) for one in told) == 1
 
 
 def test_no_more_are_in_flight_than_the_bulkhead_allows() -> None:

@@ -1,4 +1,4 @@
-"""What a lane tells the outside by itself: that its circuit has changed, and how much is pending."""
+"""What a lane tells the outside by itself: that its circuit has changed, what cannot be read, how much is pending."""
 
 import typing
 
@@ -7,7 +7,7 @@ from fanout_dispatcher.engine.fallbacks import Fallbacks
 from fanout_dispatcher.engine.tally import Tally
 from fanout_dispatcher.engine.works import Works
 from fanout_dispatcher.policies.circuit import Circuit, CircuitState
-from fanout_dispatcher.telemetry.seam import CircuitChanged
+from fanout_dispatcher.telemetry.seam import CircuitChanged, DeliveriesReadable, DeliveriesUnreadable
 from fanout_dispatcher.values.outcome import Reason
 
 CIRCUIT_OPEN: typing.Final = Reason.CIRCUIT_OPEN.value  # why a lane holds what it has, beside what a plan says
@@ -38,10 +38,11 @@ class Lane(typing.Protocol):
 class Herald:
     """Speaks for one lane."""
 
-    __slots__ = ("_lane",)
+    __slots__ = ("_lane", "_unreadable")
 
     def __init__(self, lane: Lane) -> None:
         self._lane = lane
+        self._unreadable = False
 
     def report(self) -> None:
         """Tell how much is pending, if that is not known outside."""
@@ -50,6 +51,20 @@ class Herald:
         if pending != lane.tally.reported:
             lane.tally.reported = pending
             lane.works.changed(lane.route)
+
+    def read(self, fault: Exception | None) -> None:
+        """Tell, once, that the journal does not give what waits, or does again; a restart may be what it needs."""
+        if self._unreadable is (fault is not None):
+            return
+        self._unreadable = fault is not None
+        lane = self._lane
+        target = lane.tally.meter.target
+        if fault is None:
+            lane.works.seam.tell(DeliveriesReadable(route=lane.route, target=target))
+        else:
+            lane.tally.last_error = f"the journal cannot be read: {fault}"
+            lane.works.seam.tell(DeliveriesUnreadable(route=lane.route, target=target, why=str(fault)))
+        lane.works.changed(lane.route)
 
     def held(self, why: str) -> None:
         """Tell callers that nothing is sent now; first those are released who would wait for another one's answer."""

@@ -23,7 +23,7 @@ Windows = tuple[Window, Window]  # fresh, tried
 class Index:
     """The due rows of lane *number*. *woken* is called whenever there may be something to pull or to send."""
 
-    __slots__ = ("book", "number", "ranked", "windows", "woken")
+    __slots__ = ("book", "fault", "number", "ranked", "windows", "woken")
 
     def __init__(
         self, number: int, *, book: Book, windows: Windows, woken: typing.Callable[[], None], ranked: bool = False
@@ -32,6 +32,7 @@ class Index:
         self.book = book
         self.windows = windows
         self.woken = woken
+        self.fault: Exception | None = None  # why the last look at the rows failed
         self.ranked = ranked  # some of it may have a place in the order of a key
 
     def pull(self, window: Window, until: float) -> None:
@@ -57,7 +58,8 @@ class Index:
         def looked(answer: list[Pulled] | Exception) -> None:
             for window in self.windows:
                 window.pulling = False
-            if not isinstance(answer, Exception):  # else the next sweep wakes the lane again
+            self.fault = answer if isinstance(answer, Exception) else None
+            if not isinstance(answer, Exception):  # else the next sweep tells, and wakes the lane again
                 then(answer)
                 self.woken()
 
@@ -170,8 +172,10 @@ class Index:
 
     def _pulled(self, window: Window, answer: Rows | Exception) -> None:
         if isinstance(answer, Exception):
+            self.fault = answer
             window.pulling = False
-            return  # the next sweep wakes the lane again
+            return  # the next sweep tells, and wakes the lane again
+        self.fault = None
         rows, next_due = answer
         window.pull_ends(next_due)
         for row in rows:

@@ -344,6 +344,7 @@ class Lane:
         self.expiry.sweep(now)
         if self.reuse is not None:
             self.reuse.sweep(now)
+        self.herald.read(self.index.fault)
         self.index.keep(self.fresh, now - STALE)
         if self.works.stock.crowded and self.why_held() is not None:
             self.index.stow()

@@ -25,6 +25,8 @@ WORDS: typing.Final[typing.Mapping[type, tuple[str, int]]] = {
     seam.SourceFetches: ("source.fetches", logging.INFO),
     seam.JournalDegraded: ("journal.degraded", logging.ERROR),
     seam.JournalRecovered: ("journal.recovered", logging.INFO),
+    seam.DeliveriesUnreadable: ("deliveries.unreadable", logging.ERROR),
+    seam.DeliveriesReadable: ("deliveries.readable", logging.INFO),
     seam.PlansHeld: ("plans.held", logging.WARNING),
     seam.PlansFaulty: ("plans.faulty", logging.WARNING),
     seam.PlansMended: ("plans.mended", logging.INFO),

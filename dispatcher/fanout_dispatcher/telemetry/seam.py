@@ -118,6 +118,21 @@ class JournalRecovered(msgspec.Struct, frozen=True, kw_only=True):
     after: float
 
 
+class DeliveriesUnreadable(msgspec.Struct, frozen=True, kw_only=True):
+    """The journal does not give what waits for a target: it is tried again every second, and nothing is lost."""
+
+    route: str
+    target: str
+    why: str
+
+
+class DeliveriesReadable(msgspec.Struct, frozen=True, kw_only=True):
+    """It gives it again."""
+
+    route: str
+    target: str
+
+
 class PlansHeld(msgspec.Struct, frozen=True, kw_only=True):
     """A plan source did not believe what it saw (many routes gone at once); the routes stay in force."""
 
@@ -168,6 +183,8 @@ Change = (
     | SourceFetches
     | JournalDegraded
     | JournalRecovered
+    | DeliveriesUnreadable
+    | DeliveriesReadable
     | PlansHeld
     | PlansFaulty
     | PlansMended
