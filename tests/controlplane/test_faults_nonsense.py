@@ -12,14 +12,13 @@ from tests.support.faulty_api import faulty
 from tests.support.figures import Figure
 
 IDLE = 15.0  # seconds in which nothing happens; a counter that changed is written after 10
-NONSENSE: Document = {
+NONSENSE: Document = {  # no counters, which only a dispatcher can put right, and no condition of another controller
     "observedGeneration": 99,
-    "pending": 12345,
     "address": {"url": "https://nowhere.example.com/"},
     "targets": [{"name": "ghost", "circuit": "Open"}],
     "conditions": [
         {"type": kind, "status": "True", "reason": "Nonsense", "message": "?", "lastTransitionTime": when}
-        for kind, when in (("Ready", "2001-01-01T00:00:00Z"), ("Surprise", "2099-01-01T00:00:00Z"))
+        for kind, when in (("Ready", "2001-01-01T00:00:00Z"), ("Programmed", "2099-01-01T00:00:00Z"))
     ],
 }
 
