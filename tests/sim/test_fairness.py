@@ -1,19 +1,22 @@
 """Two routes ask for the loop's time 1 : 100, and together for twice what there is: the small one gets all it asks for.
 
 Each attempt that is started costs a millisecond of virtual time, in which nobody else is served: so the loop's capacity
-is the one thing that the routes share. The flooding route has room in its bulkhead for all it can ever have in memory,
-so that nothing but the lanes' turns holds it back.
+is the one thing that the routes share. The flooding route has room in its bulkheads for all it can ever have in memory,
+so that nothing but the routes' turns holds it back. To how many targets it sends all that makes no difference.
 """
 
 import asyncio
 import collections.abc
 import typing
 
+import pytest
+
 from fanout_dispatcher.engine.clock import Clock
 from fanout_dispatcher.engine.engine import Engine, Opened
-from fanout_dispatcher.engine.lane import QUANTUM
-from fanout_dispatcher.journal.disk import LoopDisk
+from fanout_dispatcher.engine.works import QUANTUM
+from fanout_dispatcher.journal.disk import Done, Job, result_of
 from fanout_dispatcher.journal.memory import MemoryJournal
+from fanout_dispatcher.journal.protocol import Journal
 from fanout_dispatcher.telemetry.seam import Silent
 from fanout_dispatcher.transport.memory import Reply, ScriptedSenders, status
 from fanout_dispatcher.transport.protocol import Flight
@@ -23,36 +26,57 @@ from tests.support.plans import a_plan, a_target
 
 COST = 0.001  # seconds of the loop that one start takes
 CAPACITY = 1 / COST
-RATES = {"small": 20.0, "flood": 2000.0}  # events offered per second, for one target each
+RATES = {"small": 20.0, "flood": 2000.0}  # attempts offered per second
 SECONDS = 10.0
 TURNS = (
     8  # of the loop, each with one quantum of the flood, until an event that was offered has been committed and sent
 )
+WIDE = 16  # targets
 ROOMY: dict[str, object] = {"bulkhead": {"max_concurrent": 10_000}, "timeouts": {"attempt": 0.0}}
 
 
-class Crowd:
-    """An engine with the two routes, and when their events were offered and started."""
+T = typing.TypeVar("T")
 
-    def __init__(self) -> None:
+
+class Thread:
+    """The journal's thread beside a busy loop: what it is asked in one turn of that, it answers in the next."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, journal: Journal) -> None:
+        self._loop = loop
+        self._journal = journal
+
+    def run(self, job: Job[T], done: Done[T]) -> None:
+        """Run *job*, after those that were handed in before."""
+        self._loop.call_soon(lambda: done(result_of(job, self._journal)))
+
+
+class Crowd:
+    """An engine with the two routes, the flood to *wide* targets, and when their events were offered and started."""
+
+    def __init__(self, wide: int) -> None:
+        self.targets = {"small": 1, "flood": wide}
         self.loop = typing.cast(VirtualLoop, asyncio.get_running_loop())
         self.offered: dict[str, float] = {}
         self.waited: dict[str, list[float]] = {name: [] for name in RATES}
         journals = [MemoryJournal(), MemoryJournal()]
-        durable, memory = (Opened(disk=LoopDisk(one), recovered=one.open(), max_bytes=1 << 30) for one in journals)
+        durable, memory = (
+            Opened(disk=Thread(self.loop, one), recovered=one.open(), max_bytes=1 << 30) for one in journals
+        )
         self.engine = Engine(
             Clock(self.loop, base=0.0, wall=self.loop.time),
             durable=durable,
             memory=memory,
-            senders=ScriptedSenders(self.loop, lambda name: lambda flight: self.started(name, flight)),
+            senders=ScriptedSenders(self.loop, lambda target: self.started),
             seam=Silent(),
         )
-        for name in RATES:
-            self.engine.adopt(a_plan(a_target(name, policy=ROOMY), name=name, path=f"/{name}"), {})
+        for name, many in self.targets.items():
+            targets = [a_target(f"{name}-{number}", policy=ROOMY) for number in range(many)]
+            self.engine.adopt(a_plan(*targets, name=name, path=f"/{name}"), {})
         self.engine.start()
 
-    def started(self, name: str, flight: Flight) -> Reply:
-        self.waited[name].append(self.loop.time() - self.offered[flight.event.head.id])
+    def started(self, flight: Flight) -> Reply:
+        ident = flight.event.head.id
+        self.waited[ident.partition("/")[0]].append(self.loop.time() - self.offered[ident])
         self.loop._jump.now += COST
         return status(200, 0.01)
 
@@ -60,11 +84,11 @@ class Crowd:
         """Post at the route's rate, and make up for what the loop's other work has delayed."""
         route = self.engine.route_at(f"/{name}")
         assert route is not None
-        begun, number = self.loop.time(), 0
+        begun, number, rate = self.loop.time(), 0, RATES[name] / self.targets[name]
         while self.loop.time() < begun + SECONDS:
-            while number < (self.loop.time() - begun) * RATES[name]:
+            while number < (self.loop.time() - begun) * rate:
                 ident = f"{name}/{number}"
-                self.offered[ident] = begun + number / RATES[name]
+                self.offered[ident] = begun + number / rate
                 head = Head(id=ident, source="/sim", type="sim", identity=b"", attributes=b"")
                 self.engine.accept(route, head, b"{}", lambda answered: None)
                 number += 1
@@ -83,9 +107,10 @@ def share_of(name: str, waited: dict[str, list[float]]) -> float:
     return len(waited[name]) / right
 
 
-def test_a_flooding_route_takes_no_more_than_its_share() -> None:
+@pytest.mark.parametrize("wide", [1, WIDE])
+def test_a_flooding_route_takes_no_more_than_its_share(wide: int) -> None:
     async def scenario() -> None:
-        crowd = Crowd()
+        crowd = Crowd(wide)
         await asyncio.gather(*(crowd.offer(name) for name in RATES))
 
         shares = {name: share_of(name, crowd.waited) for name in RATES}

@@ -29,8 +29,6 @@ from fanout_dispatcher.transport.protocol import Flight, Sender
 from fanout_dispatcher.values.event import HISTORY, Attempt
 from fanout_dispatcher.values.outcome import Again, Dead, Delivered, Failed, Fault, Outcome, Reason, Verdict
 
-QUANTUM: typing.Final = 64  # deliveries after which the other lanes have their turn
-
 
 class Lane(Judged, typing.Protocol):
     """What its batches ask of a lane."""
@@ -81,24 +79,28 @@ class Batches:
 
     # --- pumping ---------------------------------------------------------------------------------------------------
 
-    def pump(self, now: float) -> None:
+    def pump(self, now: float, most: int) -> int:
         """Start whatever may start now, then park until something can change: as a lane does, batch by batch."""
         lane, started = self._lane, 0
-        while started < QUANTUM:
+        while started < most:
             at = lane.gates.opens_at(now)
             if at > now and lane.circuit.holds:
-                return self._deeds.park(at)
+                self._deeds.park(at)
+                return started
             gathering, resumes_at = self._next(now)
             if gathering is None:
-                return self._deeds.park(resumes_at)
+                self._deeds.park(resumes_at)
+                return started
             if at > now:
-                return self._deeds.park(at)
+                self._deeds.park(at)
+                return started
             self._last = gathering
             batch = gathering.take(lambda delivery: self._written(delivery, now))
             if batch:
                 self._fly(batch, now)
             started += max(1, len(batch))
-        return lane.soon()
+        lane.soon()
+        return started
 
     def _next(self, now: float) -> tuple[Gathering | None, float]:
         """Whose turn it is, fresh or tried, as in turns.py; None: nobody's before that time."""

@@ -39,7 +39,6 @@ from fanout_dispatcher.transport.protocol import Flight, Sender
 from fanout_dispatcher.values.event import HISTORY, Attempt, State
 from fanout_dispatcher.values.outcome import Again, Dead, Delivered, Done, Failed, Fault, Outcome, Reason, Verdict
 
-QUANTUM: typing.Final = 64  # attempts that a lane starts in one turn of the loop; then the other lanes have theirs
 STALE: typing.Final = 5  # seconds after which what waits in memory is written into the index too
 
 
@@ -179,27 +178,31 @@ class Lane:
 
     # --- pumping ---------------------------------------------------------------------------------------------------
 
-    def pump(self) -> None:
-        """Start whatever may start now, then park until something can change."""
+    def pump(self, most: int) -> int:
+        """Start whatever may start now, *most* for this time, then park until something can change; say how many."""
         now = self.clock.now()
         if self.ending is not None:
-            return self.emptying.step()
+            self.emptying.step()
+            return 0
         if self.held is not None:
-            return None
+            return 0
         if self.batches is not None:
-            return self.batches.pump(now)
-        return self._start(now)
+            return self.batches.pump(now, most)
+        return self._start(now, most)
 
-    def _start(self, now: float) -> None:
-        for _ in range(QUANTUM):
+    def _start(self, now: float, most: int) -> int:
+        for taken in range(most):
             at = self.gates.opens_at(now)
-            if at > now and self.circuit.holds:
-                return self._park(at)  # and pull nothing into memory meanwhile
+            if at > now and self.circuit.holds:  # and pull nothing into memory meanwhile
+                self._park(at)
+                return taken
             window = self.turns.next(now)
             if window is None:
-                return self._park(self.turns.resumes_at)
+                self._park(self.turns.resumes_at)
+                return taken
             if at > now:
-                return self._park(at)
+                self._park(at)
+                return taken
             delivery = self.turns.take(window)
             if self.reuse is not None and self.reuse.meets(delivery):
                 continue
@@ -209,7 +212,8 @@ class Lane:
                 self.expire(delivery, now)
             else:
                 self._fly(delivery, now)
-        return self.soon()
+        self.soon()
+        return most
 
     def _fly(self, delivery: Delivery, now: float) -> None:
         sender = self.sender

@@ -1,7 +1,11 @@
-"""What all lanes share: clock, wheels, stock, pool, cache, callers, and a list of the lanes with something to do.
+"""What all lanes share: clock, wheels, stock, pool, cache, callers, and the lists of the lanes with something to do.
 
-A lane asks to be pumped whenever something may have changed, often many times in one turn of the loop; the list makes
-one pump of it, in the next turn. So a burst of landings is looked at once, and no lane calls into another.
+A lane asks to be pumped whenever something may have changed, often many times in one turn of the loop; its route's list
+makes one pump of it, in the next turn. So a burst of landings is looked at once, and no lane calls into another.
+
+The loop's time goes round by route, so that one with many targets has no more of it than one with a single one: in each
+turn a route's lanes have one quantum together, in the order in which they asked. Those that it did not suffice for come
+first in the next turn.
 """
 
 import random
@@ -16,15 +20,17 @@ from fanout_dispatcher.policies.ration import Pool
 from fanout_dispatcher.telemetry.seam import Seam
 
 HEDGE_TICK: typing.Final = 0.002  # seconds; a hedge is there to save a few of them
+QUANTUM: typing.Final = 64  # deliveries that a route's lanes start in one turn of the loop; then the others have theirs
 
 
 class Pumped(typing.Protocol):
-    """What can be pumped: a lane. ``dirty`` is ours: it is on the list already."""
+    """What can be pumped: a lane of *route*. ``dirty`` is ours: it is on the list already."""
 
+    route: str
     dirty: bool
 
-    def pump(self) -> None:
-        """Start whatever may start now."""
+    def pump(self, most: int) -> int:
+        """Start whatever may start now, *most* deliveries for this time; say how many were taken up."""
 
 
 class Works:
@@ -42,7 +48,7 @@ class Works:
         self.pool = Pool()
         self.cache = Cache()
         self.callers = Callers(clock)
-        self.dirty: list[Pumped] = []
+        self.dirty: dict[str, list[Pumped]] = {}  # by route
         self.awake: dict[Pumped, None] = {}  # pumped since a sweep last found that they owe nothing; in order
 
     def rng(self, route: str, target: str) -> random.Random:
@@ -55,14 +61,30 @@ class Works:
             lane.dirty = True
             if not self.dirty:
                 self.loop.call_soon(self._turn)
-            self.dirty.append(lane)
+            lanes = self.dirty.get(lane.route)
+            if lanes is None:
+                self.dirty[lane.route] = [lane]
+            else:
+                lanes.append(lane)
             self.awake[lane] = None
 
     def _turn(self) -> None:
-        lanes, self.dirty = self.dirty, []
-        for lane in lanes:
-            lane.dirty = False
-            try:
-                lane.pump()
-            except Exception as fault:  # noqa: BLE001  a fault of ours in one lane must not stop those behind it in the list
-                self.loop.call_exception_handler({"message": f"pumping {lane!r}", "exception": fault})
+        routes, self.dirty = self.dirty, {}
+        for route, lanes in routes.items():
+            left, waiting = QUANTUM, iter(lanes)
+            for lane in waiting:
+                lane.dirty = False
+                try:
+                    left -= lane.pump(left)
+                except Exception as fault:  # noqa: BLE001  a fault of ours in one lane must not stop those behind it
+                    self.loop.call_exception_handler({"message": f"pumping {lane!r}", "exception": fault})
+                if left <= 0:
+                    self._go_first(route, [*waiting])
+                    break
+
+    def _go_first(self, route: str, lanes: list[Pumped]) -> None:
+        """Pump these *lanes* in the next turn, ahead of those of their route that have asked meanwhile."""
+        if lanes:
+            if not self.dirty:
+                self.loop.call_soon(self._turn)
+            self.dirty[route] = lanes + self.dirty.get(route, [])

@@ -34,6 +34,7 @@ class Bench:
         script: Script | None = None,
         works: Works | None = None,
         journal: MemoryJournal | None = None,
+        route: str = ROUTE,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.journal = journal or MemoryJournal()
@@ -43,8 +44,8 @@ class Bench:
         disk = LoopDisk(self.journal, rng=random.Random(1), latency=(0.0, 0.004))
         self.book = Book(disk, recovered, worker="0", clock=clock, max_bytes=1 << 20, troubled=lambda fault: None)
         target = a_target(policy=policy)
-        self.lane = Lane(ROUTE, target, book=self.book, works=self.works)
-        self.frozen = self.book.freeze(ROUTE, 1, (target.name,))
+        self.lane = Lane(route, target, book=self.book, works=self.works)
+        self.frozen = self.book.freeze(route, 1, (target.name,))
         self.sender = ScriptedSender(loop, script or in_turn(replies))
         self.lane.adopt(target, self.sender, None)
 

@@ -3,8 +3,11 @@
 import asyncio
 import collections.abc
 
-from fanout_dispatcher.engine.lane import QUANTUM
+import pytest
+
+from fanout_crds.plan import Batch
 from fanout_dispatcher.engine.window import SIZE
+from fanout_dispatcher.engine.works import QUANTUM
 from fanout_dispatcher.transport.memory import NEVER, Reply, Script, status
 from fanout_dispatcher.transport.protocol import Flight
 from tests.sim.loop import run
@@ -82,27 +85,31 @@ def test_more_retries_than_a_window_holds_keep_no_fresh_delivery_waiting() -> No
     run(scenario())
 
 
-def test_a_lane_with_much_to_start_lets_the_others_have_their_turn() -> None:
-    """Two lanes of one dispatcher, one owed many deliveries at once and one a single one."""
+@pytest.mark.parametrize("batch", [None, Batch(max_events=16, max_bytes=1 << 20, max_wait=0.0)])
+def test_lanes_with_much_to_start_let_another_route_have_its_turn(batch: Batch | None) -> None:
+    """Two lanes of one route are owed many deliveries at once, the lane of another one a single one."""
 
     async def scenario() -> None:
         order: list[str] = []
 
         def script(name: str) -> Script:
             def asked(flight: Flight) -> Reply:
-                order.append(name)
+                order.extend([name] * (len(flight.delivery) if isinstance(flight.delivery, list) else 1))
                 return NEVER
 
             return asked
 
-        flood = Bench([], {"bulkhead": {"max_concurrent": 1000}}, script=script("flood"))
-        small = Bench([], {}, script=script("small"), works=flood.works)
+        policy: dict[str, object] = {"bulkhead": {"max_concurrent": 1000}, "batch": batch}
+        first = Bench([], policy, script=script("flood"), route="shop/flood")
+        second = Bench([], policy, script=script("flood"), works=first.works, route="shop/flood")
+        small = Bench([], {}, script=script("small"), works=first.works, route="shop/small")
         for _ in range(4 * QUANTUM):
-            flood.owes()
+            first.owes()
+            second.owes()
         small.owes()
         await asyncio.sleep(0.1)
 
-        assert len(order) == 4 * QUANTUM + 1
+        assert len(order) == 8 * QUANTUM + 1
         assert order.index("small") <= QUANTUM
 
     run(scenario())
