@@ -153,7 +153,7 @@ BUGS: typing.Final = (
         old='            lane.hold("Draining")\n',
         new='            lane.hold("Draining")\n'
         "            while lane.fresh.ready:\n"
-        "                lane.settle(lane.fresh.take(), 1)\n",
+        "                lane.settling.settle(lane.fresh.take(), 1)\n",
     ),
     Bug(
         name="settles are lost at shutdown",
@@ -329,7 +329,7 @@ BUGS: typing.Final = (
         family="mixed",
         file=f"{ENGINE}/lane.py",
         old="verdict: Verdict = DONE",
-        new="verdict: Verdict = DONE if self.rng.random() < 0.98 else Again(now)",
+        new="verdict = DONE if self.rng.random() < 0.98 else judge(self, delivery, Failed(status=503), False, now)",
     ),
     Bug(
         name="a retry holds the disk for everybody",
@@ -755,8 +755,8 @@ BUGS: typing.Final = (
         name="a dead letter is lost",
         promise="P2",
         family="dying",
-        file=f"{ENGINE}/lane.py",
-        old="        self.book.committer.bury(row)\n",
+        file=f"{ENGINE}/settling.py",
+        old="        lane.book.committer.bury(row)\n",
         new="",
     ),
     Bug(

@@ -20,6 +20,7 @@ from fanout_dispatcher.engine.index import Index
 from fanout_dispatcher.engine.judging import Lane as Judged
 from fanout_dispatcher.engine.judging import judge
 from fanout_dispatcher.engine.pending import Delivery
+from fanout_dispatcher.engine.settling import Settling
 from fanout_dispatcher.engine.starting import Starting
 from fanout_dispatcher.engine.tally import Tally
 from fanout_dispatcher.engine.works import Works
@@ -39,10 +40,14 @@ class Lane(Judged, typing.Protocol):
     index: Index
     route: str
     sender: Sender | None
+    settling: Settling
     starting: Starting
     tally: Tally
     target: plan.Target
     works: Works
+
+    def park(self, at: float) -> None:
+        """Pump at that time."""
 
     def soon(self) -> None:
         """Pump in the next turn of the loop."""
@@ -51,22 +56,13 @@ class Lane(Judged, typing.Protocol):
         """Why nothing is sent."""
 
 
-class Deeds(typing.NamedTuple):
-    """What only the lane itself can do."""
-
-    carry_out: typing.Callable[[Delivery, Verdict, float], None]
-    expired: typing.Callable[[Delivery, float], None]
-    park: typing.Callable[[float], None]
-
-
 class Batches:
     """The batches of one lane: it pumps them instead of single deliveries, and lands their flights."""
 
-    __slots__ = ("_deeds", "_fresh", "_lane", "_last", "_tried")
+    __slots__ = ("_fresh", "_lane", "_last", "_tried")
 
-    def __init__(self, lane: Lane, rule: plan.Batch, deeds: Deeds) -> None:
+    def __init__(self, lane: Lane, rule: plan.Batch) -> None:
         self._lane = lane
-        self._deeds = deeds
         self._fresh, self._tried = (Gathering(rule, window) for window in lane.index.windows)
         self._last: Gathering | None = None
 
@@ -85,14 +81,14 @@ class Batches:
         while started < most:
             at = lane.gates.opens_at(now)
             if at > now and lane.circuit.holds:
-                self._deeds.park(at)
+                lane.park(at)
                 return started
             gathering, resumes_at = self._next(now)
             if gathering is None:
-                self._deeds.park(resumes_at)
+                lane.park(resumes_at)
                 return started
             if at > now:
-                self._deeds.park(at)
+                lane.park(at)
                 return started
             self._last = gathering
             batch = gathering.take(lambda delivery: self._written(delivery, now))
@@ -122,7 +118,7 @@ class Batches:
         if pending.course is not None and not lane.book.conductor.goes(lane.handover, delivery):
             return None
         if now >= lane.rules.expires(pending.event.accepted):
-            self._deeds.expired(delivery, now)
+            lane.settling.expire(delivery, now)
             return None
         return written(pending.event, lane.target.name)
 
@@ -208,7 +204,7 @@ class Batches:
         lane, pending = self._lane, delivery.pending
         if pending.course is not None:
             lane.book.conductor.landed(pending, delivery.index, outcome)
-        self._deeds.carry_out(delivery, verdict, now)
+        lane.settling.carry_out(delivery, verdict, now)
         if (caller := pending.caller) is not None:
             caller.landed(delivery.index, outcome, verdict)
 
@@ -222,13 +218,13 @@ def _rejected(verdict: Verdict) -> bool:
     return type(verdict) is Dead and verdict.reason is Reason.TARGET_REJECTED
 
 
-def batches(before: Batches | None, lane: Lane, deeds: Deeds, rule: plan.Batch | None) -> Batches | None:
+def batches(before: Batches | None, lane: Lane, rule: plan.Batch | None) -> Batches | None:
     """Give *lane* the batches that its plan asks for, those it had *before* if it had any; None without a rule."""
     for window in lane.index.windows:
         window.hold(0 if rule is None else rule.max_events)
     if rule is None:
         return None
     if before is None:
-        return Batches(lane, rule, deeds)
+        return Batches(lane, rule)
     before.follow(rule)
     return before

@@ -20,6 +20,13 @@ from fanout_dispatcher.values.event import State
 from fanout_dispatcher.values.outcome import Dead
 
 
+class Settles(typing.Protocol):
+    """What settles a lane's deliveries."""
+
+    def settle(self, delivery: Delivery, state: int) -> None:
+        """Settle a delivery as *state* says, with all that follows from it in its graph."""
+
+
 class Lane(typing.Protocol):
     """What a handover asks of its lane."""
 
@@ -32,6 +39,10 @@ class Lane(typing.Protocol):
     target: Target
     works: Works
 
+    @property
+    def settling(self) -> Settles:
+        """What settles its deliveries."""
+
     def answers(self, delivery: Delivery) -> bool:
         """Whether the target's cache settles a delivery, or will: then it is taken care of."""
 
@@ -40,9 +51,6 @@ class Lane(typing.Protocol):
 
     def mourn(self, row: DeadRow) -> None:
         """Count a dead letter, and tell the seam."""
-
-    def settle(self, delivery: Delivery, state: int) -> None:
-        """Settle a delivery as *state* says, with all that follows from it in its graph."""
 
     def soon(self) -> None:
         """Pump in the next turn of the loop."""
@@ -104,7 +112,7 @@ class Handover:
 
     def call_off(self, delivery: Delivery) -> None:
         """Settle a delivery that is in hand, and not wanted any more."""
-        self._lane.settle(delivery, State.CALLED_OFF)
+        self._lane.settling.settle(delivery, State.CALLED_OFF)
         if (caller := delivery.pending.caller) is not None:
             caller.passed_over(delivery.index, State.CALLED_OFF)
         self._lane.left(delivery)
@@ -134,7 +142,7 @@ class Handover:
             self.drop(delivery)
         elif conductor.stands_in(pending, place, dead.reason):
             self._lane.fallbacks.give_way(pending, place, dead)
-            self._lane.settle(delivery, State.settled(State.DEAD, delivery.attempts))
+            self._lane.settling.settle(delivery, State.settled(State.DEAD, delivery.attempts))
             self._lane.fallbacks.took(pending, dead, delivery.attempts)
         elif conductor.sticks(pending, place, dead.reason):
             self.stick(delivery, dead)

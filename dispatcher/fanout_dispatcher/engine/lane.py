@@ -13,11 +13,11 @@ import typing
 
 from fanout_crds import plan
 from fanout_dispatcher.engine.alarm import Alarm
-from fanout_dispatcher.engine.batches import Batches, Deeds, batches
+from fanout_dispatcher.engine.batches import Batches, batches
 from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.bounds import Bounds
 from fanout_dispatcher.engine.dead import DeadLetters
-from fanout_dispatcher.engine.ending import Ending
+from fanout_dispatcher.engine.ending import empty
 from fanout_dispatcher.engine.expiry import Expiry
 from fanout_dispatcher.engine.fallbacks import Fallbacks
 from fanout_dispatcher.engine.gates import Gates
@@ -28,6 +28,7 @@ from fanout_dispatcher.engine.judging import judge
 from fanout_dispatcher.engine.order import Order, order
 from fanout_dispatcher.engine.pending import Delivery, Pending
 from fanout_dispatcher.engine.reuse import Reuse
+from fanout_dispatcher.engine.settling import Settling
 from fanout_dispatcher.engine.starting import Starting
 from fanout_dispatcher.engine.tally import Tally
 from fanout_dispatcher.engine.turns import Turns
@@ -36,8 +37,8 @@ from fanout_dispatcher.engine.works import Works
 from fanout_dispatcher.journal.protocol import BLOCKED, DeadRow
 from fanout_dispatcher.policies.decide import DONE, Rules
 from fanout_dispatcher.transport.protocol import Flight, Sender
-from fanout_dispatcher.values.event import HISTORY, Attempt, State
-from fanout_dispatcher.values.outcome import Again, Dead, Delivered, Done, Failed, Fault, Outcome, Reason, Verdict
+from fanout_dispatcher.values.event import HISTORY, Attempt
+from fanout_dispatcher.values.outcome import Delivered, Failed, Fault, Outcome, Reason, Verdict
 
 STALE: typing.Final = 5  # seconds after which what waits in memory is written into the index too
 
@@ -71,12 +72,12 @@ class Lane:
         self.alarm = Alarm(self.clock, self.soon)
         self.target = target
         self.rules = Rules.of(target.policy)
-        self.expiry = Expiry(self.rules, self.index, works, self.expire)
-        self.emptying = Ending(self.index, give_up=self._end, ends=lambda: self.ending is not None)
         self.tally.meter.circuit = self.circuit.shown.value
         self.fallbacks = Fallbacks(self)
         self.handover = Handover(self)
         self.starting = Starting(self)
+        self.settling = Settling(self)
+        self.expiry = Expiry(self.rules, self.index, works, self.settling.expire)
         self.batches: Batches | None = None
         book.conductor.lanes[self.number] = self.handover
 
@@ -104,8 +105,7 @@ class Lane:
         self.order = order(target.policy)
         self.index.ranked = self.index.ranked or self.order is not None
         self.bounds.follow(target)
-        deeds = Deeds(self._carry_out, self.expire, self._park)
-        self.batches = batches(self.batches, self, deeds, target.policy.batch)
+        self.batches = batches(self.batches, self, target.policy.batch)
         self.tally.meter.circuit = self.circuit.shown.value
         self.sender = sender
         self.ending = None
@@ -182,7 +182,7 @@ class Lane:
         """Start whatever may start now, *most* for this time, then park until something can change; say how many."""
         now = self.clock.now()
         if self.ending is not None:
-            self.emptying.step()
+            empty(self)
             return 0
         if self.held is not None:
             return 0
@@ -194,14 +194,14 @@ class Lane:
         for taken in range(most):
             at = self.gates.opens_at(now)
             if at > now and self.circuit.holds:  # and pull nothing into memory meanwhile
-                self._park(at)
+                self.park(at)
                 return taken
             window = self.turns.next(now)
             if window is None:
-                self._park(self.turns.resumes_at)
+                self.park(self.turns.resumes_at)
                 return taken
             if at > now:
-                self._park(at)
+                self.park(at)
                 return taken
             delivery = self.turns.take(window)
             if self.reuse is not None and self.reuse.meets(delivery):
@@ -209,7 +209,7 @@ class Lane:
             if delivery.pending.course is not None and not self.book.conductor.goes(self.handover, delivery):
                 continue
             if now >= self.rules.expires(delivery.pending.event.accepted):
-                self.expire(delivery, now)
+                self.settling.expire(delivery, now)
             else:
                 self._fly(delivery, now)
         self.soon()
@@ -270,7 +270,7 @@ class Lane:
                 delivery.history = (*delivery.history, Attempt(now, str(outcome), round(seconds, 4)))[-HISTORY:]
         if delivery.pending.course is not None:
             self.book.conductor.landed(delivery.pending, delivery.index, outcome)
-        self._carry_out(delivery, verdict, now)
+        self.settling.carry_out(delivery, verdict, now)
         if (caller := delivery.pending.caller) is not None:
             caller.landed(delivery.index, outcome, verdict)
         if self.reuse is not None:
@@ -278,68 +278,6 @@ class Lane:
         fresh, tried = self.fresh, self.tried
         if fresh.ready or tried.ready or fresh.next_due <= now or tried.next_due <= now or self.ending is not None:
             self.soon()
-
-    # --- settling --------------------------------------------------------------------------------------------------
-
-    def _carry_out(self, delivery: Delivery, verdict: Verdict, now: float) -> None:
-        match verdict:
-            case Done():
-                delivery.attempts += 1
-                self.settle(delivery, State.settled(State.DELIVERED, delivery.attempts))
-            case Again():
-                delivery.attempts += verdict.spent
-                self.tally.meter.retried += verdict.spent
-                self._again(delivery, verdict.at)
-            case Dead():
-                delivery.attempts += verdict.spent
-                self._give_up(delivery, verdict, now)
-            case _:
-                typing.assert_never(verdict)
-
-    def expire(self, delivery: Delivery, now: float) -> None:
-        """Give up what has waited for too long."""
-        reason = self.why_held()
-        waited = "timeouts.total passed while it waited" + (f" ({reason})" if reason else "")
-        self.abandon(delivery, Dead(Reason.EXPIRED, waited), now)
-
-    def abandon(self, delivery: Delivery, dead: Dead, now: float) -> None:
-        """Give up what no attempt has led to."""
-        over = delivery.pending.states[delivery.index] & State.MASK  # called off while it waited: that was told
-        self._give_up(delivery, dead, now)
-        self.left(delivery)
-        if not over and (caller := delivery.pending.caller) is not None:
-            caller.died(delivery.index, dead)
-
-    def _again(self, delivery: Delivery, at: float) -> None:
-        if delivery.pending.course is None or self.handover.goes_on(delivery):
-            self.index.put_back(delivery, at)
-
-    def _give_up(self, delivery: Delivery, dead: Dead, now: float) -> None:
-        if delivery.pending.course is not None and self.handover.spares(delivery, dead):
-            return
-        row = self.dead.row(delivery, dead, now)
-        self.book.committer.bury(row)
-        self.settle(delivery, State.settled(State.DEAD, delivery.attempts))
-        self.mourn(row)
-
-    def settle(self, delivery: Delivery, state: int) -> None:
-        """What is left of it is what *state* says, and what follows from that."""
-        pending = delivery.pending
-        before = pending.states[delivery.index]
-        pending.states[delivery.index] = state
-        pending.left -= 1
-        self.book.committer.touch(pending)
-        pending.refs -= 1  # never the last one: the touch holds one until it is committed
-        self.tally.left(len(pending.event.body))
-        self.index.drop(delivery, holds=state & State.MASK == State.DEAD and self.holds())
-        if before == State.STUCK:
-            self.tally.meter.stuck -= 1
-        if pending.course is not None:
-            self.book.conductor.settled(pending, delivery.index, before)
-
-    def _end(self, delivery: Delivery) -> None:
-        assert self.ending is not None, f"{self!r} does not end"
-        self.abandon(delivery, Dead(self.ending), self.clock.now())
 
     # --- waiting ---------------------------------------------------------------------------------------------------
 
@@ -369,7 +307,7 @@ class Lane:
         """Why no event that comes in now will be answered, in a word; with a cache that shows when it has come."""
         return self.held if self.reuse is not None else self.why_held()
 
-    def _park(self, at: float) -> None:
+    def park(self, at: float) -> None:
         """Come back at *at* (engine time); an earlier timer is left to fire."""
         if at < BLOCKED:
             self.alarm.set(at)

@@ -20,6 +20,7 @@ from fanout_dispatcher.engine.clock import Clock
 from fanout_dispatcher.engine.handover import Handover
 from fanout_dispatcher.engine.index import Index
 from fanout_dispatcher.engine.pending import Asked, Delivery, weight
+from fanout_dispatcher.engine.settling import Settling
 from fanout_dispatcher.engine.tally import Tally
 from fanout_dispatcher.engine.works import Works
 from fanout_dispatcher.policies.decide import DONE, Rules
@@ -53,17 +54,9 @@ class Lane(typing.Protocol):
     index: Index
     route: str
     rules: Rules
+    settling: Settling
     tally: Tally
     works: Works
-
-    def abandon(self, delivery: Delivery, dead: Dead, now: float) -> None:
-        """Give up what no attempt has led to."""
-
-    def expire(self, delivery: Delivery, now: float) -> None:
-        """Give up what has waited for too long."""
-
-    def settle(self, delivery: Delivery, state: int) -> None:
-        """Write what became of it."""
 
     def soon(self) -> None:
         """Pump in the next turn of the loop."""
@@ -200,7 +193,7 @@ class Reuse:
         """Give up a delivery whose time has passed, whatever is known by now."""
         over = now >= self._lane.rules.expires(delivery.pending.event.accepted)
         if over:
-            self._lane.expire(delivery, now)
+            self._lane.settling.expire(delivery, now)
         return over
 
     def _ask(self, delivery: Delivery) -> Asked | None:
@@ -214,7 +207,7 @@ class Reuse:
             key = self._digest(event.head, event.body, told)
         except Failed as why:
             dead = Dead(Reason.EXPRESSION_FAILED, f"cache.keyExpression: {why}", spent=False)
-            self._lane.abandon(delivery, dead, self._lane.clock.now())
+            self._lane.settling.give_up(delivery, dead, self._lane.clock.now())
             return None
         asked = delivery.asked = Asked(key, self._shelf)
         return asked
@@ -276,7 +269,7 @@ class Reuse:
                 lead.others.append(one)
             else:
                 self._let_go(one)
-                self._lane.expire(one, now)
+                self._lane.settling.expire(one, now)
 
     def _keep(self, key: bytes, answer: Captured, since: float, now: float) -> Captured | None:
         """Keep *answer*; what may not be kept is remembered too: nobody waits for the like of it for a while."""
@@ -298,7 +291,7 @@ class Reuse:
         outcome = Delivered(answer.status, answer)
         if pending.course is not None:
             lane.book.conductor.landed(pending, place, outcome)
-        lane.settle(delivery, State.settled(State.DELIVERED, delivery.attempts))
+        lane.settling.settle(delivery, State.settled(State.DELIVERED, delivery.attempts))
         if (caller := pending.caller) is not None:
             caller.landed(place, outcome, DONE)
         return None

@@ -119,4 +119,4 @@ def _resumed(lane: Lane, delivery: Delivery) -> None:
 
 
 def _abandoned(lane: Lane, delivery: Delivery) -> None:
-    lane.abandon(delivery, BY_HAND, lane.clock.now())
+    lane.settling.give_up(delivery, BY_HAND, lane.clock.now())
