@@ -17,21 +17,22 @@ from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.gates import Gates
 from fanout_dispatcher.engine.handover import Handover
 from fanout_dispatcher.engine.index import Index
-from fanout_dispatcher.engine.judging import Lane as Judged
+from fanout_dispatcher.engine.judging import Lane as Judging
 from fanout_dispatcher.engine.judging import judge
 from fanout_dispatcher.engine.pending import Delivery
 from fanout_dispatcher.engine.settling import Settling
 from fanout_dispatcher.engine.starting import Starting
 from fanout_dispatcher.engine.tally import Tally
+from fanout_dispatcher.engine.wheel import time_out
 from fanout_dispatcher.engine.works import Works
 from fanout_dispatcher.policies.decide import DONE
 from fanout_dispatcher.transport.batched import batched, written
 from fanout_dispatcher.transport.protocol import Flight, Sender
 from fanout_dispatcher.values.event import HISTORY, Attempt
-from fanout_dispatcher.values.outcome import Again, Dead, Delivered, Failed, Fault, Outcome, Reason, Verdict
+from fanout_dispatcher.values.outcome import Again, Dead, Delivered, Failed, Outcome, Reason, Verdict
 
 
-class Lane(Judged, typing.Protocol):
+class Lane(Judging, typing.Protocol):
     """What its batches ask of a lane."""
 
     book: Book
@@ -51,9 +52,6 @@ class Lane(Judged, typing.Protocol):
 
     def soon(self) -> None:
         """Pump in the next turn of the loop."""
-
-    def why_held(self) -> str | None:
-        """Why nothing is sent."""
 
 
 class Batches:
@@ -152,10 +150,7 @@ class Batches:
 
     def late(self, flight: Flight) -> None:
         """The attempt's deadline has passed."""
-        if not flight.landed:
-            if flight.sender is not None:
-                flight.sender.cancel(flight)
-            self.land(flight, Failed(fault=Fault.TIMEOUT, detail="no answer within timeouts.attempt"))
+        time_out(flight)
 
     def land(self, flight: Flight, outcome: Outcome) -> None:
         """Take the outcome of a batch; a second one moves nothing."""
@@ -221,7 +216,7 @@ def _rejected(verdict: Verdict) -> bool:
 def batches(before: Batches | None, lane: Lane, rule: plan.Batch | None) -> Batches | None:
     """Give *lane* the batches that its plan asks for, those it had *before* if it had any; None without a rule."""
     for window in lane.index.windows:
-        window.hold(0 if rule is None else rule.max_events)
+        window.widen(0 if rule is None else rule.max_events)
     if rule is None:
         return None
     if before is None:

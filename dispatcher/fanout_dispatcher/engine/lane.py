@@ -32,13 +32,14 @@ from fanout_dispatcher.engine.settling import Settling
 from fanout_dispatcher.engine.starting import Starting
 from fanout_dispatcher.engine.tally import Tally
 from fanout_dispatcher.engine.turns import Turns
+from fanout_dispatcher.engine.wheel import time_out
 from fanout_dispatcher.engine.window import Window
 from fanout_dispatcher.engine.works import Works
 from fanout_dispatcher.journal.protocol import BLOCKED, DeadRow
 from fanout_dispatcher.policies.decide import DONE, Rules
 from fanout_dispatcher.transport.protocol import Flight, Sender
 from fanout_dispatcher.values.event import HISTORY, Attempt
-from fanout_dispatcher.values.outcome import Delivered, Failed, Fault, Outcome, Reason, Verdict
+from fanout_dispatcher.values.outcome import Delivered, Failed, Outcome, Reason, Verdict
 
 STALE: typing.Final = 5  # seconds after which what waits in memory is written into the index too
 
@@ -242,10 +243,7 @@ class Lane:
 
     def late(self, flight: Flight) -> None:
         """The attempt's deadline has passed."""
-        if not flight.landed:
-            if flight.sender is not None:
-                flight.sender.cancel(flight)
-            self.land(flight, Failed(fault=Fault.TIMEOUT, detail="no answer within timeouts.attempt"))
+        time_out(flight)
 
     def land(self, flight: Flight, outcome: Outcome) -> None:
         """Take the outcome of *flight*; a second one moves nothing."""

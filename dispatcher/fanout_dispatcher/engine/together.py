@@ -12,7 +12,7 @@ from fanout_dispatcher.values.answers import Accepted, AcceptedAll, Answered, Re
 from fanout_dispatcher.values.event import Head
 
 
-class Gathering:
+class Replies:
     """Collects what is said to each event of a batch, in their order, and answers once."""
 
     def __init__(self, size: int, reply: ReplyAll) -> None:
@@ -40,10 +40,10 @@ def accept(acceptance: Acceptance, route: Route, events: list[tuple[Head, bytes]
         for _ in events:
             count(route.meter, turned)
         return reply(turned)
-    gathering = Gathering(len(events), reply)
+    replies = Replies(len(events), reply)
     frozen, lanes, meter = route.frozen, route.lanes, route.meter
     for (head, body), (said, keys) in zip(events, judged, strict=True):
-        acceptance.take(frozen, lanes, head, body, reply=gathering.answered, meter=meter, judged=said, keys=keys)
+        acceptance.take(frozen, lanes, head, body, reply=replies.answered, meter=meter, judged=said, keys=keys)
     return None
 
 

@@ -9,10 +9,19 @@ import heapq
 import typing
 
 from fanout_dispatcher.transport.protocol import Flight
+from fanout_dispatcher.values.outcome import Failed, Fault
 from fanout_dispatcher.values.standstill import STALLED
 
 TICK: typing.Final = 0.02  # seconds
 GRACE: typing.Final = 1.0  # seconds after a standstill in which answers that lie unread are read, and connections made
+
+
+def time_out(flight: Flight) -> None:
+    """End an attempt that is late: its sender lets go of it, and it lands as a failure."""
+    if not flight.landed:
+        if flight.sender is not None:
+            flight.sender.cancel(flight)
+        flight.landing.land(flight, Failed(fault=Fault.TIMEOUT, detail="no answer within timeouts.attempt"))
 
 
 class Wheel:

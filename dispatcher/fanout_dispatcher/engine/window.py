@@ -68,7 +68,7 @@ class Window:
         most = self.size if self.stock.roomy else LEAST
         return self.next_due > now and len(self.ready) < most and not self._full()
 
-    def hold(self, together: int) -> None:
+    def widen(self, together: int) -> None:
         """Have room for so many deliveries that go together, and pull rows while there are fewer."""
         self.size, self.low = max(SIZE, together), max(LOW, together)
 

@@ -99,9 +99,9 @@ def test_where_more_is_due_than_there_is_room_for_nobody_waits() -> None:
 def test_a_window_holds_a_whole_batch() -> None:
     window = Window(Stock(), indexed=False)
 
-    window.hold(1000)
+    window.widen(1000)
     assert (window.size, window.low) == (1000, 1000)
-    window.hold(0)
+    window.widen(0)
     assert (window.size, window.low) == (SIZE, LOW)
 
 
