@@ -4,7 +4,6 @@ Pure: what surrounds the route is handed in (`Installation`, `Refs`), the revisi
 resolve is no fault: its target is held, with the reason, and the others run. Credentials leave beside the plan.
 """
 
-import re
 import typing
 from collections.abc import Iterator
 
@@ -16,19 +15,18 @@ from fanout_crds.endpoint import Callback, Endpoint
 from fanout_crds.faults import Fault, Faults, Invalid
 from fanout_crds.inherit import MERGED, merge, recheck
 from fanout_crds.policy import Policy, hedges
+from fanout_crds.receiver import Receiver
 from fanout_crds.references import Outside as Outside
 from fanout_crds.references import References as References
 from fanout_crds.references import Refs as Refs
 from fanout_crds.references import SecretKey as SecretKey
 from fanout_crds.references import ServiceKey as ServiceKey
 from fanout_crds.references import Unresolved as Unresolved
-from fanout_crds.references import bearer_key, ca_key, service_key
 from fanout_crds.references import references as references
-from fanout_crds.route import CLASS_NAME, UNDONE_ONCE, Asked, FanoutRoute, Request, Target
+from fanout_crds.route import CLASS_NAME, UNDONE_ONCE, FanoutRoute, Request, Target
 
 MOST_BYTES: typing.Final = 900_000  # a ConfigMap holds 1 MiB, labels and annotations included
 MOST_CREDENTIALS: typing.Final = 1 << 20  # what the values of a Secret may have together
-_TOKEN = re.compile(rb"[!-~]+")  # what may follow "Bearer " in one header line (RFC 9110 §5.5)
 
 
 class PlanTooLarge(Invalid):
@@ -53,6 +51,15 @@ class Compiled(msgspec.Struct, frozen=True, kw_only=True):
         return f"Compiled({self.plan.key} {self.plan.revision}, {len(self.credentials)} credentials)"  # never a value
 
 
+class _Behind(msgspec.Struct, frozen=True):
+    """Who is asked because of what became of target *of*; empty: because all are settled."""
+
+    role: plan.BehindRole
+    of: str
+    said: Endpoint | Callback
+    receiver: Receiver
+
+
 def compile(route: FanoutRoute, installation: Installation, refs: Refs, revision: str) -> Compiled:  # noqa: A001 - the word
     """Make the plan of *route*.
 
@@ -62,11 +69,9 @@ def compile(route: FanoutRoute, installation: Installation, refs: Refs, revision
     respond = _respond(route, faults)
     policies = _policies(route, installation, respond, faults)
     accept = route.spec.accept or Accept()
-    home = route.metadata.namespace
-    resolved = [_Resolved(target.name, target, home, refs) for target in route.spec.targets]
-    behind = [(role, of, _Resolved(name, one, home, refs), one) for role, of, name, one in _behind(route)]
+    receivers = [Receiver(target.name, target, route.metadata.namespace, refs) for target in route.spec.targets]
+    behind = list(_behind(route, refs))
     source = outbox.resolve(route, refs)
-    kept = answers.kept(route)
     made = plan.Plan(
         format=plan.FORMAT,
         revision=revision,
@@ -81,27 +86,8 @@ def compile(route: FanoutRoute, installation: Installation, refs: Refs, revision
         idempotency=builtin.idempotency(accept.idempotency),
         durability=route.spec.durability,
         suspend=route.spec.suspend,
-        targets=tuple(
-            one.target(
-                policy,
-                said,
-                capture=_capture(route, respond, one.name),
-                keep=answers.SIZE if one.name in kept else 0,
-            )
-            for one, said, policy in zip(resolved, route.spec.targets, policies, strict=True)
-        ),
-        behind=tuple(
-            plan.Behind(
-                role=role,
-                of=of,
-                target=one.target(
-                    builtin.patient(said.policy, route.spec.durability),
-                    compensates=of if role == "Compensation" else "",
-                    capture=_capture(route, respond, of) if role == "Fallback" else 0,
-                ),
-            )
-            for role, of, one, said in behind
-        ),
+        targets=_targets(route, receivers, policies, respond),
+        behind=tuple(_planned(route, one, respond) for one in behind),
         respond=respond,
         postgres_outbox=source.plan,
         methods=(route.spec.listen and route.spec.listen.methods) or ("POST",),
@@ -110,7 +96,7 @@ def compile(route: FanoutRoute, installation: Installation, refs: Refs, revision
     _check_caches(made, faults)
     faults.check()
     made = msgspec.structs.replace(made, needs=plan.needs(made))
-    everybody = [*resolved, *(one for _, _, one, _ in behind)]
+    everybody = [*receivers, *(one.receiver for one in behind)]
     credentials = {handle: value for one in everybody for handle, value in one.credentials.items()}
     credentials |= source.credentials
     _check_size(made, credentials)
@@ -139,16 +125,41 @@ def _respond(route: FanoutRoute, faults: Faults) -> plan.Respond | None:
     return respond
 
 
-def _behind(route: FanoutRoute) -> Iterator[tuple[plan.BehindRole, str, str, Endpoint | Callback]]:
-    """Who stands behind the targets: role, of which target, the name it is known by, and what was said of it."""
+def _targets(
+    route: FanoutRoute, receivers: list[Receiver], policies: list[plan.Policy], respond: plan.Respond | None
+) -> tuple[plan.Target, ...]:
+    kept = answers.kept(route)
+    return tuple(
+        one.target(
+            policy,
+            said,
+            capture=_capture(route, respond, one.name),
+            keep=answers.SIZE if one.name in kept else 0,
+        )
+        for one, said, policy in zip(receivers, route.spec.targets, policies, strict=True)
+    )
+
+
+def _behind(route: FanoutRoute, refs: Refs) -> Iterator[_Behind]:
+    """Who stands behind the targets: fallbacks, compensations, callbacks."""
+    home = route.metadata.namespace
     for target in route.spec.targets:
-        if target.fallback and target.fallback.target:
-            yield "Fallback", target.name, f"{target.name}.fallback", target.fallback.target
+        if said := target.fallback and target.fallback.target:
+            yield _Behind("Fallback", target.name, said, Receiver(f"{target.name}.fallback", said, home, refs))
     for target in route.spec.targets:
-        if target.compensate:
-            yield "Compensation", target.name, f"{target.name}.compensate", target.compensate
+        if said := target.compensate:
+            yield _Behind("Compensation", target.name, said, Receiver(f"{target.name}.compensate", said, home, refs))
     for callback in route.spec.callbacks:
-        yield "Final", "", f"{callback.name}.finally", callback
+        yield _Behind("Final", "", callback, Receiver(f"{callback.name}.finally", callback, home, refs))
+
+
+def _planned(route: FanoutRoute, one: _Behind, respond: plan.Respond | None) -> plan.Behind:
+    target = one.receiver.target(
+        builtin.patient(one.said.policy, route.spec.durability),
+        compensates=one.of if one.role == "Compensation" else "",
+        capture=_capture(route, respond, one.of) if one.role == "Fallback" else 0,
+    )
+    return plan.Behind(role=one.role, of=one.of, target=target)
 
 
 def _policies(
@@ -232,114 +243,3 @@ def _check_size(made: plan.Plan, credentials: plan.Credentials) -> None:
     size = sum(map(len, credentials.values()))
     if size > MOST_CREDENTIALS:
         raise PlanTooLarge((Fault("spec.targets", f"their credentials have {size} bytes, {MOST_CREDENTIALS} fit"),))
-
-
-class _Resolved:
-    """One target with its references looked up: its address, its credentials, and what is missing."""
-
-    def __init__(self, name: str, said: Asked, home: str, refs: Refs) -> None:
-        self.name = name
-        self.said = said
-        self.unresolved: list[Unresolved] = []
-        self.credentials: dict[str, bytes] = {}
-        self._private = said.service is not None
-        self._url = self._address(home, refs)
-        if bearer := bearer_key(said, home):
-            self._credential("bearer", _token(refs.secret(bearer), str(bearer)))
-        if ca := ca_key(said, home):
-            self._credential("ca", refs.secret(ca))
-
-    def target(
-        self,
-        policy: plan.Policy,
-        said: Target | None = None,
-        *,
-        capture: int = 0,
-        keep: int = 0,
-        compensates: str = "",
-    ) -> plan.Target:
-        """Make the plan's target. A handle stands in it only when its credential is there."""
-        why = self.unresolved[0] if self.unresolved else None
-        request = self.said.request or Request()
-        made = plan.Target(
-            name=self.name,
-            url=self._url,
-            private=self._private,
-            held=why.reason if why else None,
-            held_message=why.message if why else None,
-            headers=tuple((header.name, header.value) for header in request.headers if header.value is not None),
-            forward_headers=tuple(name.lower() for name in request.forward_headers),
-            bearer=self._handle("bearer"),
-            ca=self._handle("ca"),
-            policy=policy,
-            capture=capture,
-            keep=keep,
-            mapping=_mapping(request),
-            compensates=compensates,
-        )
-        if said is None:
-            return made
-        return msgspec.structs.replace(
-            made,
-            delay=said.delay or 0.0,
-            when=said.when,
-            depends_on=said.depends_on,
-            on_dead=said.on_dead or "Fail",
-            static=builtin.static(said.fallback.static) if said.fallback and said.fallback.static else None,
-            cache=builtin.cache(said.cache),
-        )
-
-    def _address(self, home: str, refs: Refs) -> str:
-        service = self.said.service
-        if service is None:
-            return _with_path(self.said.url or "")
-        base = refs.service(service_key(service, home))
-        if isinstance(base, Unresolved):
-            self.unresolved.append(base)
-            return ""
-        if isinstance(base, Outside):
-            self._private, base = False, base.url
-        if self.said.tls:
-            base = re.sub(r"^http://", "https://", base)
-        return base.rstrip("/") + ("/" if service.path is None else service.path)
-
-    def _credential(self, use: str, found: bytes | Unresolved) -> None:
-        if isinstance(found, Unresolved):
-            self.unresolved.append(found)
-        else:
-            self.credentials[f"{self.name}.{use}"] = found
-
-    def _handle(self, use: str) -> str | None:
-        handle = f"{self.name}.{use}"
-        return handle if handle in self.credentials else None
-
-
-def _mapping(request: Request) -> plan.Mapping | None:
-    """Say how the request is made of the event; None where it is the event as it came."""
-    made = plan.Mapping(
-        method=request.method or "POST",
-        path=request.path_expression,
-        query=tuple(
-            plan.Value(name=one.name, value=one.value, expression=one.value_expression) for one in request.query
-        ),
-        headers=tuple(
-            plan.Value(name=one.name, expression=one.value_expression)
-            for one in request.headers
-            if one.value_expression is not None
-        ),
-        body=request.body_expression,
-        structured=request.mode == "Structured",
-    )
-    return None if made == plan.Mapping(method="POST") else made
-
-
-def _token(found: bytes | Unresolved, place: str) -> bytes | Unresolved:
-    """Take a token as people store it, often with a newline at the end, if it can stand in a header."""
-    if isinstance(found, Unresolved) or _TOKEN.fullmatch(found.strip()):
-        return found if isinstance(found, Unresolved) else found.strip()
-    return Unresolved("SecretUnusable", f"Secret {place} does not hold one line of visible ASCII, as a token must")
-
-
-def _with_path(url: str) -> str:
-    """Give an absolute URL the path it means when it has none (RFC 9110 §4.2.3)."""
-    return re.sub(r"^([a-z]+://[^/?]+)(?=\?|$)", r"\1/", url)
