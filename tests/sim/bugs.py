@@ -698,7 +698,7 @@ BUGS: typing.Final = (
         name="an answer that was lost is taken for a no",
         promise="P15",
         family="sagas",
-        file=f"{ENGINE}/conductor.py",
+        file=f"{ENGINE}/acted.py",
         old="            return fault not in _NOT_SENT",
         new="            return False",
     ),

@@ -6,7 +6,7 @@ taken back from its lane. A crash in between loses nothing: a lane that starts f
 is ready and has no row.
 
 The start of a position with a compensation is committed before it is sent (`starting`). Otherwise nobody could tell,
-after a crash, whether there is something to undo. Events of a route without a graph never come here.
+after a crash, whether there is something to undo (`acted`). Events of a route without a graph never come here.
 """
 
 import functools
@@ -14,6 +14,7 @@ import typing
 
 import msgspec
 
+from fanout_dispatcher.engine import acted
 from fanout_dispatcher.engine.conditions import Conditions
 from fanout_dispatcher.engine.filters import Judged
 from fanout_dispatcher.engine.flow import Moves, flow_of
@@ -25,14 +26,11 @@ from fanout_dispatcher.values.desk import RouteMeter
 from fanout_dispatcher.values.earlier import Kept, earlier, packed
 from fanout_dispatcher.values.event import Event, Frozen, State
 from fanout_dispatcher.values.graph import Role
-from fanout_dispatcher.values.outcome import Dead, Delivered, Failed, Fault, Outcome, Reason, Refused
+from fanout_dispatcher.values.outcome import Dead, Delivered, Outcome, Reason
 
 if typing.TYPE_CHECKING:
     from fanout_dispatcher.engine.book import Book
 
-_NOT_SENT: typing.Final = frozenset(
-    {Fault.NAME_FAILURE, Fault.CONNECT_FAILURE, Fault.TLS_FAILURE, Fault.ADDRESS_REFUSED}
-)
 _TAKEN_AWAY: typing.Final = frozenset({Reason.ROUTE_DELETED, Reason.TARGET_REMOVED})
 
 
@@ -197,10 +195,7 @@ class Conductor:
         state = pending.states[place]
         if state & State.MASK:
             return
-        state &= ~State.STARTED
-        if _unknown(outcome):
-            state |= State.UNKNOWN
-        pending.states[place] = state
+        pending.states[place] = acted.landed(state, outcome)
         if type(outcome) is Delivered:
             self.keep(pending, place, Kept(outcome.answer or Captured(outcome.status)))
 
@@ -235,13 +230,9 @@ class Conductor:
         self.settled(pending, place, before)
 
     def settled(self, pending: Pending, place: int, before: int) -> None:
-        """Carry out what follows from the settling of a position, which its state says; *before* is its former state.
-
-        If it was started and is not in flight here, it was in flight when an earlier process ended: its target may
-        have acted.
-        """
+        """Carry out what follows from the settling of a position, as its state says it; *before* is the former one."""
         course = _course(pending)
-        unknown = bool(before & State.UNKNOWN) or (bool(before & State.STARTED) and place not in course.flying)
+        unknown = acted.unknown(before, flying=place in course.flying)
         course.flying.discard(place)
         conditions = Conditions(pending.event, course.kept, course.judged)
         moves = course.flow.settled(pending.states, place, unknown=unknown, flying=course.flying, ask=conditions.holds)
@@ -332,19 +323,3 @@ def _course(pending: Pending) -> Course:
     course = pending.course
     assert course is not None, "only events with a graph come to the conductor"
     return course
-
-
-def _unknown(outcome: Outcome) -> bool:
-    """Whether the target may have acted although it did not answer with success.
-
-    Only a 3xx or 4xx says that it did not: with a 5xx it may have begun, and a lost answer says nothing.
-    """
-    match outcome:
-        case Failed(fault=None, status=status):
-            return status >= 500
-        case Failed(fault=fault):
-            return fault not in _NOT_SENT
-        case Refused():
-            return False
-        case _:
-            return True
