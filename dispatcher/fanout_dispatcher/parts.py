@@ -31,8 +31,9 @@ from fanout_dispatcher.ingress.listener import DEFAULTS as PORT
 from fanout_dispatcher.ingress.listener import Ingress, listen
 from fanout_dispatcher.journal.clock import Clock as MachineClock
 from fanout_dispatcher.journal.disk import LoopDisk, ThreadDisk, ask
+from fanout_dispatcher.journal.faults import JournalFault
 from fanout_dispatcher.journal.memory import MemoryJournal
-from fanout_dispatcher.journal.protocol import Journal, JournalFault, Recovered
+from fanout_dispatcher.journal.protocol import Journal, Recovered
 from fanout_dispatcher.journal.sqlite import SqliteJournal
 from fanout_dispatcher.sources.outboxes import Outboxes
 from fanout_dispatcher.telemetry.logs import LogSeam

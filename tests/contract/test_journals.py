@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 import pytest
 
+from fanout_dispatcher.journal.faults import JournalFault, JournalFull
 from fanout_dispatcher.journal.memory import MemoryJournal
 from fanout_dispatcher.journal.protocol import (
     BLOCKED,
@@ -20,8 +21,6 @@ from fanout_dispatcher.journal.protocol import (
     Fetched,
     Finished,
     Journal,
-    JournalFault,
-    JournalFull,
     KeptRow,
     Place,
     Rank,

@@ -11,7 +11,8 @@ import typing
 import apsw
 import pytest
 
-from fanout_dispatcher.journal.protocol import Batch, JournalFault
+from fanout_dispatcher.journal.faults import JournalFault
+from fanout_dispatcher.journal.protocol import Batch
 from fanout_dispatcher.journal.sqlite import SqliteJournal
 from tests.faults.conftest import Form
 from tests.support.figures import Figure

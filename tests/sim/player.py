@@ -8,7 +8,7 @@ import typing
 
 from fanout_crds.plan import Target
 from fanout_dispatcher.engine.routes import DRAIN
-from fanout_dispatcher.journal.protocol import JournalFault
+from fanout_dispatcher.journal.faults import JournalFault
 from fanout_dispatcher.transport.memory import NEVER
 from fanout_dispatcher.values.views import DeadLetterFilter, SagaFilter
 from tests.sim import drawing

@@ -6,8 +6,9 @@ from collections.abc import Collection
 
 import pytest
 
+from fanout_dispatcher.journal.faults import JournalFault
 from fanout_dispatcher.journal.memory.journal import MemoryJournal
-from fanout_dispatcher.journal.protocol import JournalFault, Kind, Pulled
+from fanout_dispatcher.journal.protocol import Kind, Pulled
 from fanout_dispatcher.telemetry.seam import DeliveriesReadable, DeliveriesUnreadable
 from fanout_dispatcher.transport.memory import Reply, status
 from fanout_dispatcher.transport.protocol import Flight

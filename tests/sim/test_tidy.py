@@ -11,9 +11,9 @@ from fanout_crds.plan import Plan
 from fanout_dispatcher.engine.book import PRUNE, PRUNE_PAUSE
 from fanout_dispatcher.engine.engine import HISTORY_KEPT, TIDY
 from fanout_dispatcher.engine.tidy import FORGET
+from fanout_dispatcher.journal.faults import JournalFault
 from fanout_dispatcher.journal.memory import MemoryJournal
 from fanout_dispatcher.journal.memory.store import Store
-from fanout_dispatcher.journal.protocol import JournalFault
 from fanout_dispatcher.transport.memory import NEVER, Reply, status
 from fanout_dispatcher.transport.protocol import Flight
 from fanout_dispatcher.values.answers import Accepted

@@ -177,7 +177,7 @@ def run(**flags: typing.Any) -> None:
 
 def _serve(settings: Settings) -> None:
     # Imported here, since it costs a third of a second that `fanout send` need not wait for.
-    from fanout_dispatcher.journal.protocol import JournalFault  # noqa: PLC0415
+    from fanout_dispatcher.journal.faults import JournalFault  # noqa: PLC0415
     from fanout_dispatcher.server import serve  # noqa: PLC0415
 
     try:

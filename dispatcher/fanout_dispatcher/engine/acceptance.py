@@ -20,7 +20,8 @@ from fanout_dispatcher.engine.lines import no_room
 from fanout_dispatcher.engine.order import Keys
 from fanout_dispatcher.engine.pending import Pending
 from fanout_dispatcher.engine.route import Route
-from fanout_dispatcher.journal.protocol import DeadRow, DueRow, Fetched, JournalFull, KeyRow, Rank, Replayed
+from fanout_dispatcher.journal.faults import JournalFull
+from fanout_dispatcher.journal.protocol import DeadRow, DueRow, Fetched, KeyRow, Rank, Replayed
 from fanout_dispatcher.values.answers import Accepted, Reply, Tell, Turned
 from fanout_dispatcher.values.desk import RouteMeter
 from fanout_dispatcher.values.event import Event, Frozen, Head, State

@@ -18,7 +18,8 @@ from fanout_dispatcher.engine.linger import Linger
 from fanout_dispatcher.engine.mending import Mending
 from fanout_dispatcher.engine.pending import Pending
 from fanout_dispatcher.journal.disk import Disk
-from fanout_dispatcher.journal.protocol import AnswerRow, Batch, DeadRow, DueRow, JournalAmbiguous, KeptRow
+from fanout_dispatcher.journal.faults import JournalAmbiguous
+from fanout_dispatcher.journal.protocol import AnswerRow, Batch, DeadRow, DueRow, KeptRow
 from fanout_dispatcher.values.desk import JournalMeter
 from fanout_dispatcher.values.event import Frozen
 

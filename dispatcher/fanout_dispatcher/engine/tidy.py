@@ -16,7 +16,8 @@ import asyncio
 import typing
 
 from fanout_dispatcher.engine.book import Book
-from fanout_dispatcher.journal.protocol import SLOT, START, Journal, JournalFault, Place
+from fanout_dispatcher.journal.faults import JournalFault
+from fanout_dispatcher.journal.protocol import SLOT, START, Journal, Place
 
 T = typing.TypeVar("T")
 PAUSE: typing.Final = 0.05  # seconds between two steps, each of which takes the journal some 2 ms:

@@ -28,29 +28,10 @@ from fanout_dispatcher.values.views import DeadLetterFilter
 
 FOREVER: typing.Final = 1e15  # engine time at which a delivery that waits for people is due
 SLOT: typing.Final = 900.0  # seconds of engine time: history goes by the quarter of an hour in which events finished
-PULL_BYTES: typing.Final = (
-    1 << 20
-)  # of bodies and kept answers in a pull: after a restart all lanes ask for one at once
-
+PULL_BYTES: typing.Final = 1 << 20  # of bodies and kept answers in a pull: after a restart all lanes ask at once
 BLOCKED: typing.Final = 1e12  # engine time, in the year 33,000: the due row of a delivery that waits for its key
 
 Kind = tuple[int, bool]  # a lane, and whether its tried rows are meant or its fresh ones
-
-
-class JournalFault(Exception):
-    """The journal cannot do what was asked; the sentence says what, where and what to do."""
-
-
-class JournalFull(JournalFault):
-    """No space: on the disk, or within the journal's own bound. Nothing of the batch was written."""
-
-
-class JournalAmbiguous(JournalFault):
-    """A commit failed in a way that leaves open whether it was written: `repair` before anything else."""
-
-
-class JournalRefused(JournalFault):
-    """The file cannot be opened at all: newer version, in use by another process, corrupt, read-only."""
 
 
 class DueRow(msgspec.Struct, frozen=True, gc=False):

@@ -14,7 +14,7 @@ import typing
 
 import msgspec
 
-from fanout_dispatcher.journal.protocol import JournalFault
+from fanout_dispatcher.journal.faults import JournalFault
 from fanout_dispatcher.values.desk import BadCursor
 from fanout_dispatcher.workers.messages import Answer, Ask, Message, NoAnswer, Question
 

@@ -15,7 +15,7 @@ from asyncio.subprocess import DEVNULL, Process
 
 from structlog.typing import FilteringBoundLogger
 
-from fanout_dispatcher.journal.protocol import JournalFault
+from fanout_dispatcher.journal.faults import JournalFault
 from fanout_dispatcher.settings import Unstartable
 from fanout_dispatcher.workers.link import Link
 from fanout_dispatcher.workers.messages import Message, Opened, Orders, Question, Stop, Taking, Told, Unable

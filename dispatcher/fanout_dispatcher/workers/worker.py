@@ -24,7 +24,7 @@ from fanout_dispatcher.engine.desk import EngineDesk
 from fanout_dispatcher.engine.engine import Engine
 from fanout_dispatcher.engine.receipts import worker_of
 from fanout_dispatcher.ingress.listener import Ingress
-from fanout_dispatcher.journal.protocol import JournalFault
+from fanout_dispatcher.journal.faults import JournalFault
 from fanout_dispatcher.sources.outboxes import Outboxes
 from fanout_dispatcher.telemetry.logs import adopt_libraries, logger
 from fanout_dispatcher.transport.guard import Guard

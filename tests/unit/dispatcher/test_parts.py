@@ -7,7 +7,7 @@ import typing
 import pytest
 
 from fanout_dispatcher.engine.engine import Engine
-from fanout_dispatcher.journal.protocol import JournalFault
+from fanout_dispatcher.journal.faults import JournalFault
 from fanout_dispatcher.parts import Door, machine_clock
 from fanout_dispatcher.values.answers import Turned
 from fanout_dispatcher.values.views import EventView

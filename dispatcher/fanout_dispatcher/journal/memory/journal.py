@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 import msgspec
 
 from fanout_dispatcher.journal.clock import EPOCH, Clock, away
+from fanout_dispatcher.journal.faults import JournalAmbiguous, JournalFault, JournalFull
 from fanout_dispatcher.journal.memory.keys import KEY_BYTES
 from fanout_dispatcher.journal.memory.store import Store, weight
 from fanout_dispatcher.journal.protocol import (
@@ -20,9 +21,6 @@ from fanout_dispatcher.journal.protocol import (
     Batch,
     DeadLetter,
     DueRow,
-    JournalAmbiguous,
-    JournalFault,
-    JournalFull,
     KeyRow,
     Kind,
     Place,

@@ -9,7 +9,7 @@ import pathlib
 
 import apsw
 
-from fanout_dispatcher.journal.protocol import JournalFault, JournalFull
+from fanout_dispatcher.journal.faults import JournalFault, JournalFull
 from fanout_dispatcher.journal.sqlite import room
 
 

@@ -12,13 +12,11 @@ import apsw
 import msgspec
 
 from fanout_dispatcher.journal.clock import Clock
+from fanout_dispatcher.journal.faults import JournalAmbiguous, JournalFault, JournalRefused
 from fanout_dispatcher.journal.protocol import (
     PULL_BYTES,
     Batch,
     DeadLetter,
-    JournalAmbiguous,
-    JournalFault,
-    JournalRefused,
     KeyRow,
     Kind,
     Place,

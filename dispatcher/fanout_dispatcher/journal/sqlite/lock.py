@@ -8,7 +8,7 @@ import fcntl
 import os
 import pathlib
 
-from fanout_dispatcher.journal.protocol import JournalRefused
+from fanout_dispatcher.journal.faults import JournalRefused
 
 
 class Lock:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import apsw
 
-from fanout_dispatcher.journal.protocol import JournalRefused
+from fanout_dispatcher.journal.faults import JournalRefused
 from fanout_dispatcher.journal.sqlite import wal
 from fanout_dispatcher.journal.sqlite.statements import text
 

@@ -7,7 +7,7 @@ import errno
 import os
 import pathlib
 
-from fanout_dispatcher.journal.protocol import JournalRefused
+from fanout_dispatcher.journal.faults import JournalRefused
 
 _NAMES = "nfs nfs4 cifs smb3 smbfs afs ceph glusterfs fuse.glusterfs fuse.sshfs fuse.s3fs lustre"
 NETWORK = frozenset(_NAMES.split())

@@ -11,7 +11,8 @@ from collections.abc import Callable
 import msgspec
 
 from fanout_dispatcher.journal.clock import Clock, away
-from fanout_dispatcher.journal.protocol import FOREVER, Backlog, JournalRefused, Recovered
+from fanout_dispatcher.journal.faults import JournalRefused
+from fanout_dispatcher.journal.protocol import FOREVER, Backlog, Recovered
 from fanout_dispatcher.journal.sqlite import coding
 from fanout_dispatcher.journal.sqlite.statements import Statements
 from fanout_dispatcher.values.event import Frozen

@@ -18,7 +18,8 @@ import pathlib
 
 import apsw
 
-from fanout_dispatcher.journal.protocol import Batch, JournalFull
+from fanout_dispatcher.journal.faults import JournalFull
+from fanout_dispatcher.journal.protocol import Batch
 from fanout_dispatcher.journal.sqlite.ballast import Ballast
 from fanout_dispatcher.journal.sqlite.statements import Statements
 

@@ -10,7 +10,8 @@ import apsw
 import msgspec
 
 from fanout_dispatcher.journal.clock import Clock
-from fanout_dispatcher.journal.protocol import Batch, JournalFault, JournalFull, KeyRow, Pruned
+from fanout_dispatcher.journal.faults import JournalFault, JournalFull
+from fanout_dispatcher.journal.protocol import Batch, KeyRow, Pruned
 from fanout_dispatcher.journal.sqlite import coding, place, recovery, tidying, writing
 from fanout_dispatcher.journal.sqlite.ballast import Ballast
 from fanout_dispatcher.journal.sqlite.copying import Copying

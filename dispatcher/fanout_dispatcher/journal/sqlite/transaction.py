@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import apsw
 
-from fanout_dispatcher.journal.protocol import JournalAmbiguous, JournalFault, JournalFull
+from fanout_dispatcher.journal.faults import JournalAmbiguous, JournalFault, JournalFull
 
 
 def transact(db: apsw.Connection, write: Callable[[], None]) -> None:

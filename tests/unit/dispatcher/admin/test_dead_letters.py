@@ -6,7 +6,7 @@ import typing
 import pytest
 
 from fanout_dispatcher.admin.app import application
-from fanout_dispatcher.journal.protocol import JournalFull
+from fanout_dispatcher.journal.faults import JournalFull
 from fanout_dispatcher.values.views import DeadLetterFilter
 from tests.unit.dispatcher.admin.fakes import FakeDesk, asking, dead_letter_view, log
 

@@ -5,7 +5,7 @@ import tarfile
 
 import pytest
 
-from fanout_dispatcher.journal.protocol import JournalFull
+from fanout_dispatcher.journal.faults import JournalFull
 from tests.unit.dispatcher.cli.conftest import Run
 from tests.unit.dispatcher.cli.fakes import FakeDispatcher
 

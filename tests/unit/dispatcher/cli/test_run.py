@@ -13,7 +13,7 @@ import pytest
 
 from fanout_crds.references import ServiceKey
 from fanout_dispatcher import server, state
-from fanout_dispatcher.journal.protocol import JournalRefused
+from fanout_dispatcher.journal.faults import JournalRefused
 from fanout_dispatcher.settings import Settings, Unstartable
 from fanout_dispatcher.values.address import Address
 from tests.unit.dispatcher.cli.conftest import Run

@@ -4,7 +4,8 @@ import asyncio
 
 from fanout_dispatcher.engine.committer import SETTLE_LINGER
 from fanout_dispatcher.engine.mending import RETRY_LONGEST
-from fanout_dispatcher.journal.protocol import DeadRow, DueRow, Finished, JournalFull, Replayed
+from fanout_dispatcher.journal.faults import JournalFull
+from fanout_dispatcher.journal.protocol import DeadRow, DueRow, Finished, Replayed
 from tests.sim.loop import run
 from tests.unit.dispatcher.engine.committing import A_MOMENT, Bench, settled
 from tests.unit.dispatcher.engine.scripted import pending

@@ -5,7 +5,8 @@ import typing
 import pytest
 
 from fanout_dispatcher.engine.mending import RETRY_FIRST, RETRY_LONGEST
-from fanout_dispatcher.journal.protocol import DeadRow, DueRow, Finished, JournalAmbiguous, JournalFault, JournalFull
+from fanout_dispatcher.journal.faults import JournalAmbiguous, JournalFault, JournalFull
+from fanout_dispatcher.journal.protocol import DeadRow, DueRow, Finished
 from tests.sim.loop import run
 from tests.unit.dispatcher.engine.committing import Bench, settled
 from tests.unit.dispatcher.engine.scripted import pending

@@ -8,8 +8,9 @@ import threading
 import pytest
 
 from fanout_dispatcher.journal.disk import LoopDisk, ThreadDisk
+from fanout_dispatcher.journal.faults import JournalFault
 from fanout_dispatcher.journal.memory import MemoryJournal
-from fanout_dispatcher.journal.protocol import Batch, Journal, JournalFault, Recovered
+from fanout_dispatcher.journal.protocol import Batch, Journal, Recovered
 
 
 def opened() -> MemoryJournal:

@@ -2,8 +2,9 @@
 
 import pytest
 
+from fanout_dispatcher.journal.faults import JournalAmbiguous, JournalFault, JournalFull
 from fanout_dispatcher.journal.memory import MemoryJournal, Mishap
-from fanout_dispatcher.journal.protocol import Batch, JournalAmbiguous, JournalFault, JournalFull
+from fanout_dispatcher.journal.protocol import Batch
 from tests.support.journals import INVOICE, an_event, setting
 
 

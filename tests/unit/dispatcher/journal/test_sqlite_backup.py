@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import apsw
 import pytest
 
-from fanout_dispatcher.journal.protocol import Batch, JournalFault, JournalFull
+from fanout_dispatcher.journal.faults import JournalFault, JournalFull
+from fanout_dispatcher.journal.protocol import Batch
 from fanout_dispatcher.journal.sqlite import SqliteJournal, opening, room
 from fanout_dispatcher.values.views import DeadLetterFilter
 from tests.support.journals import KEY, a_dead, a_due, a_journal, an_event, setting

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import apsw
 import pytest
 
-from fanout_dispatcher.journal.protocol import Batch, JournalAmbiguous, JournalFault, JournalFull
+from fanout_dispatcher.journal.faults import JournalAmbiguous, JournalFault, JournalFull
+from fanout_dispatcher.journal.protocol import Batch
 from fanout_dispatcher.journal.sqlite import SqliteJournal
 from tests.support.journals import INVOICE, a_finish, a_journal, an_event, setting
 from tests.support.sick_disk import NAME, SickDisk

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 import msgspec
 import pytest
 
-from fanout_dispatcher.journal.protocol import Batch, DueRow, Finished, JournalFull, KeptRow
+from fanout_dispatcher.journal.faults import JournalFull
+from fanout_dispatcher.journal.protocol import Batch, DueRow, Finished, KeptRow
 from fanout_dispatcher.journal.sqlite import SqliteJournal
 from fanout_dispatcher.journal.sqlite.room import SPARE
 from fanout_dispatcher.values.answer import Captured

@@ -8,7 +8,8 @@ import sys
 import apsw
 import pytest
 
-from fanout_dispatcher.journal.protocol import Batch, JournalRefused
+from fanout_dispatcher.journal.faults import JournalRefused
+from fanout_dispatcher.journal.protocol import Batch
 from fanout_dispatcher.journal.sqlite import SqliteJournal, opening, place, wal
 from tests.support.journals import INVOICE, KEY, a_journal, an_event, setting
 

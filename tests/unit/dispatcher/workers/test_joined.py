@@ -6,7 +6,7 @@ import typing
 
 import pytest
 
-from fanout_dispatcher.journal.protocol import JournalFault
+from fanout_dispatcher.journal.faults import JournalFault
 from fanout_dispatcher.telemetry.seam import Silent
 from fanout_dispatcher.values.desk import BadCursor, Desk, JournalMeter, LaneMeter, PortMeter, RouteMeter
 from fanout_dispatcher.values.views import DeadLetterFilter, DeadLetterView, SagaFilter, SagaView

@@ -5,7 +5,8 @@ import pathlib
 import pytest
 
 from fanout_dispatcher import parts
-from fanout_dispatcher.journal.protocol import Batch, DeadRow, Finished, JournalRefused
+from fanout_dispatcher.journal.faults import JournalRefused
+from fanout_dispatcher.journal.protocol import Batch, DeadRow, Finished
 from fanout_dispatcher.values.event import Event, Frozen, Head, State
 from fanout_dispatcher.workers.leftovers import left_behind
 

@@ -8,7 +8,7 @@ import typing
 
 import pytest
 
-from fanout_dispatcher.journal.protocol import JournalFault
+from fanout_dispatcher.journal.faults import JournalFault
 from fanout_dispatcher.values.desk import BadCursor, PortMeter
 from fanout_dispatcher.workers import link as links
 from fanout_dispatcher.workers.link import Link, framed

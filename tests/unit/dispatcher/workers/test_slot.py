@@ -9,7 +9,7 @@ import signal
 
 import pytest
 
-from fanout_dispatcher.journal.protocol import JournalFault
+from fanout_dispatcher.journal.faults import JournalFault
 from fanout_dispatcher.settings import Unstartable
 from fanout_dispatcher.workers.link import framed
 from fanout_dispatcher.workers.messages import EVENT, CaughtUp, EventOf, Opened, Orders, Plans, Question, Retire, Told
