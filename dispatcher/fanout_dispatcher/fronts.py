@@ -16,12 +16,12 @@ import urllib.parse
 
 from structlog.typing import FilteringBoundLogger
 
+from fanout_crds.apiserver import ApiServer
 from fanout_crds.compile import Installation
 from fanout_dispatcher import state
 from fanout_dispatcher.admin import app, report
 from fanout_dispatcher.admin.listen import listen as listen_http
 from fanout_dispatcher.admin.review import TokenReviewer, user_of
-from fanout_dispatcher.cluster import Cluster
 from fanout_dispatcher.plans.folder import FolderSource
 from fanout_dispatcher.plans.kubernetes import KubernetesSource
 from fanout_dispatcher.settings import Settings
@@ -45,7 +45,7 @@ async def open_other_ports(
     log: FilteringBoundLogger,
     desk: Desk,
     *,
-    cluster: Cluster | None,
+    cluster: ApiServer | None,
     public: str,
     port: PortMeter,
     source: Source,
@@ -69,7 +69,7 @@ async def open_other_ports(
     return f"http://{opened.address}"
 
 
-def make_guard(settings: Settings, cluster: Cluster | None) -> Guard:
+def make_guard(settings: Settings, cluster: ApiServer | None) -> Guard:
     """No target may be one of our own ports or the API server, whatever else the installer allows."""
     own = set()
     for one in (settings.listen, settings.admin, settings.report):
@@ -82,7 +82,7 @@ def make_guard(settings: Settings, cluster: Cluster | None) -> Guard:
     return Guard(allow_loopback=settings.allow_loopback, allow=settings.allow_cidrs, own=frozenset(own))
 
 
-def plan_source(settings: Settings, log: FilteringBoundLogger, sink: PlanSink, cluster: Cluster | None) -> Source:
+def plan_source(settings: Settings, log: FilteringBoundLogger, sink: PlanSink, cluster: ApiServer | None) -> Source:
     """The source that the settings name, which feeds *sink*."""
     chance = random.Random(secrets.randbits(64))
     seam = LogSeam(log)

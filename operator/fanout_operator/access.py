@@ -1,4 +1,4 @@
-"""How the operator gets to the API server: from a kubeconfig, or from what a pod is given.
+"""How the operator shows who it is: to the API server, and to the report ports of dispatchers.
 
 An `Access` makes HTTP sessions that carry our token. A pod's token is rotated on disk by the kubelet, so it is read
 again with every request that comes after it may have changed. A `ReportAccess` is the same for the dispatchers' report
@@ -6,24 +6,19 @@ ports, whose CA may be renewed too. Files are read in a thread. Sessions never u
 """
 
 import asyncio
-import base64
-import os
 import ssl
-import tempfile
 import typing
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 import aiohttp
 import msgspec
-import yaml
 
+from fanout_crds import apiserver
 from fanout_operator.options import Unstartable
 
-SERVICE_ACCOUNT: typing.Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 TOKEN_AGE: typing.Final = 30.0  # seconds; the kubelet rotates an hour's token well before its end
 
-Settings = Mapping[str, typing.Any]
 Token = Callable[[], Awaitable[str]]
 
 
@@ -103,61 +98,19 @@ class ReportAccess(msgspec.Struct, frozen=True, kw_only=True):
         return {"Authorization": f"Bearer {await self.token()}"} if self.token else {}
 
 
-def in_cluster(environment: Mapping[str, str], now: Callable[[], float], folder: Path = SERVICE_ACCOUNT) -> Access:
-    """Use the address and the ServiceAccount that Kubernetes gives to every pod."""
-    host, port = environment.get("KUBERNETES_SERVICE_HOST"), environment.get("KUBERNETES_SERVICE_PORT")
-    if not host or not port:
-        raise Unstartable("neither a kubeconfig nor a pod of a cluster: use --kubeconfig FILE or KUBECONFIG")
-    try:
-        tls = ssl.create_default_context(cafile=str(folder / "ca.crt"))
-    except OSError as fault:
-        raise Unstartable(f"{folder / 'ca.crt'}: the pod's service account cannot be used: {fault}") from fault
-    address = f"[{host}]" if ":" in host else host
-    return Access(server=f"https://{address}:{port}", tls=tls, token=TokenFile(folder / "token", now))
-
-
-def from_kubeconfig(path: Path, now: Callable[[], float]) -> Access:
-    """Use the current context of a kubeconfig. Tokens and client certificates are understood, exec plug-ins are not."""
-    try:
-        return _from_kubeconfig(yaml.safe_load(path.read_text(encoding="utf-8")), path.parent, now)
-    except (OSError, yaml.YAMLError, ValueError) as fault:  # what ssl says is an OSError, base64 and UTF-8 a ValueError
-        raise Unstartable(f"{path}: not a kubeconfig that can be used: {fault}") from fault
-    except (KeyError, TypeError, AttributeError) as fault:
-        raise Unstartable(f"{path}: has no current context that can be used: {fault!r}") from fault
-
-
 def find(kubeconfig: Path | None, environment: Mapping[str, str], now: Callable[[], float]) -> Access:
-    """Choose: the kubeconfig that is named, else the pod's own access, else KUBECONFIG or ~/.kube/config."""
-    if kubeconfig:
-        return from_kubeconfig(kubeconfig, now)
-    if environment.get("KUBERNETES_SERVICE_HOST"):
-        return in_cluster(environment, now)
-    usual = Path(environment.get("KUBECONFIG") or Path.home() / ".kube" / "config")
-    return from_kubeconfig(usual, now) if usual.exists() else in_cluster(environment, now)
+    """Find the API server. Raises Unstartable with a sentence."""
+    try:
+        found = apiserver.find(kubeconfig, environment)
+    except apiserver.Unusable as fault:
+        raise Unstartable(str(fault)) from fault
+    return Access(server=found.server, tls=found.tls, token=_token(found, now))
 
 
-def _from_kubeconfig(config: Settings, folder: Path, now: Callable[[], float]) -> Access:
-    context = _named(config, "contexts", "context", config["current-context"])
-    cluster = _named(config, "clusters", "cluster", context["cluster"])
-    user = _named(config, "users", "user", context["user"])
-    if "exec" in user or "auth-provider" in user:
-        raise ValueError("its user logs in through a plug-in; give the operator a token or a certificate")
-    server = str(cluster["server"]).rstrip("/")
-    tls = _tls(cluster, user, folder) if server.startswith("https://") else None
-    return Access(server=server, tls=tls, token=_token(user, folder, now))
-
-
-def _named(config: Settings, group: str, item: str, name: str) -> Settings:
-    for entry in config[group]:
-        if entry["name"] == name:
-            return typing.cast(Settings, entry[item])
-    raise KeyError(f"{group} has no {name}")
-
-
-def _token(user: Settings, folder: Path, now: Callable[[], float]) -> Token | None:
-    if user.get("tokenFile"):
-        return TokenFile(folder / user["tokenFile"], now)
-    return _fixed(str(user["token"])) if user.get("token") else None
+def _token(found: apiserver.ApiServer, now: Callable[[], float]) -> Token | None:
+    if found.token_file:
+        return TokenFile(found.token_file, now)
+    return _fixed(found.token) if found.token else None
 
 
 def _fixed(token: str) -> Token:
@@ -165,24 +118,3 @@ def _fixed(token: str) -> Token:
         return token
 
     return same
-
-
-def _tls(cluster: Settings, user: Settings, folder: Path) -> ssl.SSLContext:
-    authority = _pem(cluster, "certificate-authority", folder)
-    context = ssl.create_default_context(cadata=authority.decode("ascii") if authority else None)
-    if cluster.get("insecure-skip-tls-verify"):
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    certificate, key = _pem(user, "client-certificate", folder), _pem(user, "client-key", folder)
-    if certificate and key:
-        with tempfile.NamedTemporaryFile() as both:  # ssl reads certificates from files only; mode 0600, gone at once
-            both.write(certificate + b"\n" + key)
-            both.flush()
-            context.load_cert_chain(both.name)
-    return context
-
-
-def _pem(settings: Settings, field: str, folder: Path) -> bytes | None:
-    if settings.get(f"{field}-data"):
-        return base64.b64decode(settings[f"{field}-data"])
-    return (folder / os.fspath(settings[field])).read_bytes() if settings.get(field) else None

@@ -8,7 +8,7 @@ from contextlib import aclosing
 import msgspec
 import pytest
 
-from fanout_operator.access import from_kubeconfig
+from fanout_operator.access import find
 from fanout_operator.kube import CONFIG_MAPS, ROUTES, SECRETS, Conflict, Document, Kind, Kube, NotFound, Refused, Scope
 from fanout_operator.rest import Rest
 from tests.controlplane.installed import define
@@ -25,7 +25,7 @@ async def kube(request: pytest.FixtureRequest) -> AsyncIterator[Kube]:
         return
     server: ApiServer = request.getfixturevalue("apiserver")
     define(server)
-    access = from_kubeconfig(server.kubeconfig, asyncio.get_running_loop().time)
+    access = find(server.kubeconfig, {}, asyncio.get_running_loop().time)
     async with access.session() as session:
         yield Rest(session, access.server)
     await asyncio.sleep(0.05)  # TLS connections of watches that were left need some turns of the loop to be closed

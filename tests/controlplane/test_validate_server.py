@@ -208,4 +208,5 @@ def test_without_any_kubeconfig_the_sentence_names_the_file_that_was_looked_for(
     found = validate(tmp_path, kubeconfig=tmp_path / "none")
 
     assert (found.returncode, found.stdout) == (1, "")
-    assert found.stderr.startswith(f"Error: no API server to ask: kubeconfig {tmp_path}/none: ")
+    assert found.stderr.startswith("Error: no API server to ask: ")
+    assert f"there is no {tmp_path}/none: use --kubeconfig FILE or KUBECONFIG" in found.stderr

@@ -15,8 +15,9 @@ import aiohttp
 import orjson
 from structlog.typing import FilteringBoundLogger
 
+from fanout_crds.apiserver import ApiServer
 from fanout_crds.report import AUDIENCE
-from fanout_dispatcher.cluster import Cluster
+from fanout_dispatcher.cluster import session
 
 KEEP: typing.Final = 60.0  # seconds
 KEPT: typing.Final = 256  # answers
@@ -29,7 +30,7 @@ class TokenReviewer:
 
     def __init__(
         self,
-        cluster: Cluster,
+        cluster: ApiServer,
         log: FilteringBoundLogger,
         *,
         readers: typing.Collection[str],
@@ -74,11 +75,11 @@ class TokenReviewer:
         }
         async with (
             asyncio.timeout(PATIENCE),
-            self._cluster.session() as session,
-            session.post(
-                "/apis/authentication.k8s.io/v1/tokenreviews",
+            session(self._cluster) as api,
+            api.post(
+                f"{self._cluster.server}/apis/authentication.k8s.io/v1/tokenreviews",
                 data=orjson.dumps(asked),
-                headers={"Content-Type": "application/json", **await self._cluster.headers()},
+                headers={"Content-Type": "application/json"},
                 allow_redirects=False,
             ) as response,
         ):

@@ -13,11 +13,12 @@ from collections.abc import Iterable, Mapping
 import aiohttp
 import orjson
 
+from fanout_crds.apiserver import ApiServer
 from fanout_crds.faults import Fault
 from fanout_crds.manifests import Sourced
 from fanout_crds.route import API_VERSION, KIND
 from fanout_crds.schema import PLURAL
-from fanout_dispatcher.cluster import Cluster
+from fanout_dispatcher.cluster import session
 
 PATIENCE: typing.Final = aiohttp.ClientTimeout(total=30, sock_connect=10)  # seconds
 AT_ONCE: typing.Final = 8  # requests
@@ -35,13 +36,13 @@ class Unasked(Exception):
     """The API server cannot be asked; a sentence."""
 
 
-async def ask(cluster: Cluster, sources: Iterable[Sourced]) -> list[Fault]:
+async def ask(cluster: ApiServer, sources: Iterable[Sourced]) -> list[Fault]:
     """Give what the API server objects to, in the order of the manifests. Raises Unasked."""
     turn = asyncio.Semaphore(AT_ONCE)
-    async with cluster.session() as session:
+    async with session(cluster) as api:
         try:
-            await _known(cluster, session)
-            found = await asyncio.gather(*(_tried(cluster, session, one, turn) for one in sources))
+            await _known(cluster, api)
+            found = await asyncio.gather(*(_tried(cluster, api, one, turn) for one in sources))
         except (aiohttp.ClientError, TimeoutError, OSError) as fault:
             said = str(fault.os_error if isinstance(fault, aiohttp.ClientConnectorError) else fault)  # no TLS context
             said = said or "it does not answer"
@@ -49,9 +50,9 @@ async def ask(cluster: Cluster, sources: Iterable[Sourced]) -> list[Fault]:
     return [fault for faults in found for fault in faults]
 
 
-async def _known(cluster: Cluster, session: aiohttp.ClientSession) -> None:
+async def _known(cluster: ApiServer, api: aiohttp.ClientSession) -> None:
     """See to it that the cluster has our kind, and that it knows who asks."""
-    async with session.get(DISCOVERY, headers=await cluster.headers(), timeout=PATIENCE) as answer:
+    async with api.get(cluster.server + DISCOVERY, timeout=PATIENCE) as answer:
         text = await answer.read()
         match answer.status:
             case 200 if any(one.get("name") == PLURAL for one in _json(text).get("resources") or ()):
@@ -68,15 +69,15 @@ async def _known(cluster: Cluster, session: aiohttp.ClientSession) -> None:
 
 
 async def _tried(
-    cluster: Cluster, session: aiohttp.ClientSession, source: Sourced, turn: asyncio.Semaphore
+    cluster: ApiServer, api: aiohttp.ClientSession, source: Sourced, turn: asyncio.Semaphore
 ) -> list[Fault]:
     document = placed_in(source.document, cluster.namespace)
     metadata = document["metadata"]
-    path = f"{DISCOVERY}/namespaces/{metadata['namespace']}/{PLURAL}/{metadata['name']}"
-    headers = {**await cluster.headers(), "Content-Type": "application/apply-patch+yaml"}
+    url = f"{cluster.server}{DISCOVERY}/namespaces/{metadata['namespace']}/{PLURAL}/{metadata['name']}"
+    headers = {"Content-Type": "application/apply-patch+yaml"}
     async with (
         turn,
-        session.patch(path, params=ASKED, data=orjson.dumps(document), headers=headers, timeout=PATIENCE) as answer,
+        api.patch(url, params=ASKED, data=orjson.dumps(document), headers=headers, timeout=PATIENCE) as answer,
     ):
         text = await answer.read()
     if answer.status < 300:

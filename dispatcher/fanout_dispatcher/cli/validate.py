@@ -7,11 +7,12 @@ import click
 
 from fanout_crds import compile as compiler
 from fanout_crds import manifests
+from fanout_crds.apiserver import ApiServer
 from fanout_crds.cautions import cautions
 from fanout_crds.faults import Fault, Invalid
 from fanout_crds.references import Refs
 from fanout_dispatcher.cli import asking, output
-from fanout_dispatcher.cluster import Cluster, connect
+from fanout_dispatcher.cluster import connect
 from fanout_dispatcher.settings import Unstartable
 
 
@@ -53,7 +54,7 @@ def validate(paths: tuple[pathlib.Path, ...], form: str, *, server: bool, kubeco
         raise output.fail("nothing was checked: no FanoutRoute and no Secret was found")
 
 
-def _cluster(kubeconfig: pathlib.Path | None, *, asked: bool) -> Cluster | None:
+def _cluster(kubeconfig: pathlib.Path | None, *, asked: bool) -> ApiServer | None:
     if not asked:
         if kubeconfig:
             raise click.UsageError("--kubeconfig goes with --server")
@@ -64,7 +65,7 @@ def _cluster(kubeconfig: pathlib.Path | None, *, asked: bool) -> Cluster | None:
         raise output.fail(f"no API server to ask: {fault}") from None
 
 
-def _asked(cluster: Cluster | None, routes: list[manifests.Sourced]) -> list[Fault]:
+def _asked(cluster: ApiServer | None, routes: list[manifests.Sourced]) -> list[Fault]:
     try:
         return asyncio.run(asking.ask(cluster, routes)) if cluster else []
     except asking.Unasked as fault:

@@ -10,7 +10,7 @@ import random
 import typing
 
 from fanout_crds import cluster_plan
-from fanout_dispatcher.cluster import Cluster
+from fanout_crds.apiserver import ApiServer
 from fanout_dispatcher.plans.census import Census
 from fanout_dispatcher.plans.pairing import Adopt, Object, Refuse, Wait, decide, name_of, route_of
 from fanout_dispatcher.plans.reflector import SILENCE, Reflector
@@ -25,7 +25,7 @@ class KubernetesSource:
 
     def __init__(
         self,
-        cluster: Cluster,
+        cluster: ApiServer,
         *,
         namespace: str,
         class_name: str,

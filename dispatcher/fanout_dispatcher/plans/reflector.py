@@ -14,8 +14,9 @@ import typing
 import aiohttp
 import orjson
 
+from fanout_crds.apiserver import ApiServer
 from fanout_crds.lines import Splitter
-from fanout_dispatcher.cluster import CONNECT, Cluster
+from fanout_dispatcher.cluster import CONNECT, session
 
 PAGE: typing.Final = 500
 SILENCE: typing.Final = 90.0  # seconds; a bookmark comes every minute
@@ -68,7 +69,7 @@ class Reflector:
 
     def __init__(
         self,
-        cluster: Cluster,
+        cluster: ApiServer,
         path: str,
         selector: str,
         *,
@@ -77,7 +78,7 @@ class Reflector:
         silence: float = SILENCE,
     ) -> None:
         self._cluster = cluster
-        self._path = path
+        self._url = cluster.server + path
         self._selector = selector
         self._listener = listener
         self._rng = rng
@@ -87,12 +88,12 @@ class Reflector:
 
     async def run(self) -> None:
         """List and watch until cancelled."""
-        async with self._cluster.session() as session:
+        async with session(self._cluster) as api:
             while True:
                 try:
                     if self._version is None:
-                        self._version = await self._believed(session)
-                    await self._watch(session, self._version)
+                        self._version = await self._believed(api)
+                    await self._watch(api, self._version)
                 except Gone:
                     self._version = None
                 except (aiohttp.ClientError, TimeoutError, OSError, ValueError, Away) as error:
@@ -112,39 +113,39 @@ class Reflector:
         self._failures = 0
         self._listener.away(None)
 
-    async def _believed(self, session: aiohttp.ClientSession) -> str:
+    async def _believed(self, api: aiohttp.ClientSession) -> str:
         """List until the listener believes what it saw; the version from which to watch."""
         while True:
-            items, version = await self._list(session)
+            items, version = await self._list(api)
             self._well()
             again = self._listener.listed(items)
             for name in self._listener.doubted():
-                self._listener.asked(name, await self._one(session, name))
+                self._listener.asked(name, await self._one(api, name))
             if again is None:
                 return version
             await asyncio.sleep(again)
 
-    async def _list(self, session: aiohttp.ClientSession) -> tuple[list[Object], str]:
+    async def _list(self, api: aiohttp.ClientSession) -> tuple[list[Object], str]:
         items: list[Object] = []
         following = ""
         while True:
             query = {"labelSelector": self._selector, "limit": str(PAGE)} | (
                 {"continue": following} if following else {}
             )
-            async with asyncio.timeout(ANSWER), self._get(session, query) as response:
+            async with asyncio.timeout(ANSWER), self._get(api, query) as response:
                 page, version, following = _page(await response.read())
             items += page
             if not following:
                 return items, version
 
-    async def _one(self, session: aiohttp.ClientSession, name: str) -> Object | None:
+    async def _one(self, api: aiohttp.ClientSession, name: str) -> Object | None:
         try:
-            async with asyncio.timeout(ANSWER), self._get(session, {}, f"/{name}") as response:
+            async with asyncio.timeout(ANSWER), self._get(api, {}, f"/{name}") as response:
                 return _named(await response.read(), name)
         except Absent:
             return None
 
-    async def _watch(self, session: aiohttp.ClientSession, version: str) -> None:
+    async def _watch(self, api: aiohttp.ClientSession, version: str) -> None:
         query = {
             "labelSelector": self._selector,
             "watch": "1",
@@ -152,7 +153,7 @@ class Reflector:
             "resourceVersion": version,
             "timeoutSeconds": str(LASTS),
         }
-        async with self._get(session, query) as response:
+        async with self._get(api, query) as response:
             lines = Splitter(LINE)
             async for piece in response.content.iter_any():
                 for line in lines.feed(piece):
@@ -161,14 +162,11 @@ class Reflector:
 
     @contextlib.asynccontextmanager
     async def _get(
-        self, session: aiohttp.ClientSession, query: dict[str, str], under: str = ""
+        self, api: aiohttp.ClientSession, query: dict[str, str], under: str = ""
     ) -> typing.AsyncIterator[aiohttp.ClientResponse]:
         """GET with the token as it is now. Raises Gone and Away for what is no success."""
-        headers = await self._cluster.headers()
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT, sock_read=self._silence)
-        async with session.get(
-            self._path + under, params=query, headers=headers, timeout=timeout, allow_redirects=False
-        ) as response:
+        async with api.get(self._url + under, params=query, timeout=timeout, allow_redirects=False) as response:
             if response.status == 410:
                 raise Gone
             if response.status != 200:

@@ -21,9 +21,10 @@ import typing
 import uvloop
 from structlog.typing import FilteringBoundLogger
 
+from fanout_crds.apiserver import ApiServer
 from fanout_crds.outlet import Outlet
 from fanout_dispatcher import fronts, parts
-from fanout_dispatcher.cluster import Cluster, connect
+from fanout_dispatcher.cluster import connect
 from fanout_dispatcher.settings import LEAST_JOURNAL, Settings, Unstartable
 from fanout_dispatcher.telemetry.logs import LogSeam, adopt_libraries, logger
 from fanout_dispatcher.transport.guard import Guard
@@ -128,7 +129,7 @@ class Supervisor:
 
     # --- starting and stopping ----------------------------------------------------------------------------------------
 
-    def _hire(self, cluster: Cluster | None, stack: contextlib.AsyncExitStack) -> str:
+    def _hire(self, cluster: ApiServer | None, stack: contextlib.AsyncExitStack) -> str:
         """Make the sockets and a slot for each worker; the data port's base URL. Raises Unstartable."""
         settings, numbers = self._settings, self._numbers
         if settings.journal_bytes // len(numbers) < LEAST_JOURNAL:

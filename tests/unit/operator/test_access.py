@@ -1,6 +1,5 @@
 """How the operator finds the API server and shows who it is."""
 
-import base64
 import ssl
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import trustme
 import yaml
 from aiohttp import web
 
-from fanout_operator.access import Access, ReportAccess, TokenFile, find, from_kubeconfig, in_cluster
+from fanout_operator.access import Access, ReportAccess, TokenFile, find
 from fanout_operator.options import Unstartable
 
 
@@ -29,8 +28,10 @@ def clock() -> float:
     return 0.0
 
 
-async def test_a_kubeconfig_gives_server_and_token(tmp_path: Path) -> None:
-    access = from_kubeconfig(kubeconfig(tmp_path, {"token": "t"}), clock)
+@pytest.mark.parametrize("user", [{"token": "t"}, {"tokenFile": "token"}])
+async def test_a_kubeconfig_gives_server_and_token(tmp_path: Path, user: dict[str, object]) -> None:
+    (tmp_path / "token").write_text("t\n")
+    access = find(kubeconfig(tmp_path, user), {}, clock)
 
     assert access.server == "http://127.0.0.1:1"
     assert access.token is not None
@@ -47,50 +48,6 @@ async def test_a_token_file_is_read_again_when_it_is_old(tmp_path: Path) -> None
     now = 60.0
 
     assert (first, soon, await token()) == ("first", "first", "second")
-
-
-@pytest.mark.parametrize("user", [{"exec": {"command": "aws"}}, {"auth-provider": {"name": "gcp"}}])
-def test_a_login_by_plugin_is_refused_in_words(tmp_path: Path, user: dict[str, object]) -> None:
-    with pytest.raises(Unstartable, match="logs in through a plug-in"):
-        from_kubeconfig(kubeconfig(tmp_path, user), clock)
-
-
-@pytest.mark.parametrize("text", ["", "[]", "current-context: x", "{", "current-context: c\ncontexts: []"])
-def test_what_is_no_kubeconfig_is_said_with_its_path(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "config"
-    path.write_text(text)
-
-    with pytest.raises(Unstartable, match="config"):
-        from_kubeconfig(path, clock)
-
-
-@pytest.mark.parametrize(
-    ("cluster", "user"),
-    [
-        ({}, {"client-certificate-data": "AAAA", "client-key-data": "AAAA"}),
-        ({}, {"client-certificate-data": "no base64!", "client-key-data": "AAAA"}),
-        ({}, {"client-certificate": "absent.pem", "client-key": "absent.pem"}),
-        ({"certificate-authority-data": "AAAA"}, {}),
-        ({"certificate-authority": "absent.pem"}, {}),
-        ({}, ["no", "mapping"]),
-        ({}, {"tokenFile": 7}),
-    ],
-    ids=["no certificate", "no base64", "no file", "no authority", "no authority's file", "no user", "no path"],
-)
-def test_data_in_a_kubeconfig_that_cannot_be_used_is_said_in_words(
-    tmp_path: Path, cluster: dict[str, object], user: dict[str, object]
-) -> None:
-    path = kubeconfig(tmp_path, user, **{"server": "https://127.0.0.1:1", **cluster})
-
-    with pytest.raises(Unstartable, match=str(path)):
-        from_kubeconfig(path, clock)
-
-
-def test_a_pod_without_its_account_is_said_with_the_file(tmp_path: Path) -> None:
-    environment = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": "443"}
-
-    with pytest.raises(Unstartable, match=r"ca\.crt"):
-        in_cluster(environment, clock, tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", "two words", "two\nlines", "\xfc"])
@@ -117,33 +74,6 @@ async def test_a_renewed_authority_of_the_report_ports_is_trusted_at_the_next_co
 def test_outside_of_everything_it_says_what_to_give(tmp_path: Path) -> None:
     with pytest.raises(Unstartable, match="--kubeconfig"):
         find(None, {"KUBECONFIG": str(tmp_path / "absent")}, clock)
-
-
-async def test_in_a_pod_the_pods_own_account_is_used(tmp_path: Path) -> None:
-    trustme.CA().cert_pem.write_to_path(str(tmp_path / "ca.crt"))
-    (tmp_path / "token").write_text("pod")
-    environment = {"KUBERNETES_SERVICE_HOST": "::1", "KUBERNETES_SERVICE_PORT": "443"}
-    access = in_cluster(environment, clock, tmp_path)
-
-    assert access.server == "https://[::1]:443"
-    assert access.token is not None
-    assert await access.token() == "pod"
-
-
-def test_certificates_in_a_kubeconfig_are_understood(tmp_path: Path) -> None:
-    authority = trustme.CA()
-    leaf = authority.issue_cert("client")
-    user: dict[str, object] = {
-        "client-certificate-data": base64.b64encode(leaf.cert_chain_pems[0].bytes()).decode(),
-        "client-key-data": base64.b64encode(leaf.private_key_pem.bytes()).decode(),
-    }
-    pem = base64.b64encode(authority.cert_pem.bytes()).decode()
-    path = kubeconfig(tmp_path, user, server="https://127.0.0.1:1", **{"certificate-authority-data": pem})
-    access = from_kubeconfig(path, clock)
-
-    assert access.tls is not None
-    assert access.tls.check_hostname
-    assert access.token is None
 
 
 async def test_every_request_carries_the_token_of_the_moment() -> None:

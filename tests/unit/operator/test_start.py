@@ -54,5 +54,5 @@ def test_the_command_ends_with_that_sentence_and_status_1(tmp_path: Path) -> Non
     ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
 
     assert ended.returncode == 1
-    assert ended.stderr.startswith(f"Error: {path}: not a kubeconfig that can be used: ")
+    assert ended.stderr.startswith(f"Error: kubeconfig {path} cannot be used: ")
     assert ended.stderr.count("\n") == 1

@@ -7,8 +7,8 @@ import orjson
 import pytest
 from aiohttp import web
 
+from fanout_crds.apiserver import ApiServer
 from fanout_dispatcher.admin.review import KEEP, KEPT, TokenReviewer
-from fanout_dispatcher.cluster import Cluster
 from tests.unit.dispatcher.admin.fakes import log, serving
 
 Json = dict[str, typing.Any]
@@ -40,7 +40,7 @@ class Reviews:
         app = web.Application()
         app.router.add_post("/apis/authentication.k8s.io/v1/tokenreviews", self.answer)
         async with serving(app) as base:
-            cluster = Cluster(server=base, tls=None, namespace="fanout", token="our-own")
+            cluster = ApiServer(server=base, tls=None, namespace="fanout", token="our-own")
             yield TokenReviewer(cluster, log(), readers=[OPERATOR], now=lambda: self.now)
 
 

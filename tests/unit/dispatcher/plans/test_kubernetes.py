@@ -8,7 +8,7 @@ import pytest
 
 from fanout_crds import cluster_plan
 from fanout_crds import plan as plans
-from fanout_dispatcher.cluster import Cluster
+from fanout_crds.apiserver import ApiServer
 from fanout_dispatcher.plans import kubernetes
 from fanout_dispatcher.plans.kubernetes import KubernetesSource
 from fanout_dispatcher.plans.pairing import Object
@@ -23,7 +23,7 @@ class Setup:
     def __init__(self, *in_force: str) -> None:
         self.sink = FakeSink(*in_force)
         self.seam = Recorder()
-        cluster = Cluster(server="http://127.0.0.1:1", tls=None, namespace="fanout")
+        cluster = ApiServer(server="http://127.0.0.1:1", tls=None, namespace="fanout")
         self.source = KubernetesSource(
             cluster, namespace="fanout", class_name="fanout", sink=self.sink, seam=self.seam, rng=random.Random(1)
         )

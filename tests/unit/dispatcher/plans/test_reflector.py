@@ -9,7 +9,7 @@ import orjson
 import pytest
 from aiohttp import web
 
-from fanout_dispatcher.cluster import Cluster
+from fanout_crds.apiserver import ApiServer
 from fanout_dispatcher.plans.reflector import Object, Reflector
 from tests.unit.dispatcher.admin.fakes import serving
 from tests.unit.dispatcher.plans.fakes import News
@@ -133,7 +133,7 @@ async def reflecting(
     heard = Heard()
     heard.doubting = doubting
     async with serving(app) as base:
-        cluster = Cluster(server=base, tls=None, namespace="fanout", token="t0ken")
+        cluster = ApiServer(server=base, tls=None, namespace="fanout", token="t0ken")
         made = Reflector(cluster, PATH, "a=b", listener=heard, rng=random.Random(1), silence=silence)
         task = asyncio.create_task(made.run())
         try:
