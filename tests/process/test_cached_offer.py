@@ -8,6 +8,7 @@ from aiohttp import web
 
 from tests.process.test_examples import moved
 from tests.support.dispatcher import Process
+from tests.support.served import Served
 
 SOON = 20.0  # seconds
 
@@ -18,18 +19,14 @@ class Shop:
     def __init__(self) -> None:
         self.asked: list[tuple[str, str]] = []  # path, and which attempt of which delivery it was
         self._over = asyncio.Event()
-        app = web.Application()
-        app.router.add_get("/{kind}/{sku}", self._take)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
+        self._served = Served(self._take, "GET", "/{kind}/{sku}")
 
     async def start(self) -> int:
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        return int(self._runner.addresses[0][1])
+        return (await self._served.open()).port
 
     async def stop(self) -> None:
         self._over.set()
-        await self._runner.cleanup()
+        await self._served.close()
 
     def paths(self) -> list[str]:
         """What was asked for since the last time."""

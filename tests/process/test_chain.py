@@ -15,6 +15,7 @@ from aiohttp import web
 
 from tests.process.test_saga import settled
 from tests.support.dispatcher import Process
+from tests.support.served import Served
 
 EXAMPLE = pathlib.Path(__file__).parents[2] / "examples" / "10-chain" / "route.yaml"
 SOON = 20.0  # seconds
@@ -32,18 +33,14 @@ class Services:
         self.hanging = asyncio.Event()
         self._hangs, self._status, self._refuses = hangs, status, refuses
         self._over = asyncio.Event()
-        app = web.Application()
-        app.router.add_route("*", "/{path:.*}", self._take)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
+        self._served = Served(self._take)
 
     async def start(self) -> str:
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        return f"127.0.0.1:{self._runner.addresses[0][1]}"
+        return f"127.0.0.1:{(await self._served.open()).port}"
 
     async def stop(self) -> None:
         self._over.set()
-        await self._runner.cleanup()
+        await self._served.close()
 
     def sent(self, path: str) -> list[Json]:
         """What was sent to a path."""

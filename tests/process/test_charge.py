@@ -9,6 +9,7 @@ from aiohttp import web
 
 from tests.process.test_examples import moved
 from tests.support.dispatcher import Process
+from tests.support.served import Served
 
 SOON = 30.0  # seconds
 SLOTS, LINE = 8, 16  # what the example gives
@@ -22,18 +23,14 @@ class Provider:
         self.charged: collections.Counter[str] = collections.Counter()
         self.open = asyncio.Event()
         self.open.set()
-        app = web.Application()
-        app.router.add_post("/charges", self._take)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
+        self._served = Served(self._take, "POST", "/charges")
 
     async def start(self) -> int:
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        return int(self._runner.addresses[0][1])
+        return (await self._served.open()).port
 
     async def stop(self) -> None:
         self.open.set()
-        await self._runner.cleanup()
+        await self._served.close()
 
     async def _take(self, request: web.Request) -> web.Response:
         order = (await request.json())["order"]

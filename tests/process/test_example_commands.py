@@ -14,6 +14,7 @@ from aiohttp import web
 
 from tests.support.commands import EXAMPLES, Command, commands
 from tests.support.dispatcher import Process
+from tests.support.served import Served
 
 SOON = 15.0  # seconds
 SAYS: typing.Final = {"id": "r-7", "status": "captured", "price": 7}
@@ -63,12 +64,8 @@ async def test_what_an_example_shows_is_answered_and_delivered_as_it_says(tmp_pa
         came.put_nowait(f"{request.method} {request.raw_path}")
         return web.json_response(SAYS)
 
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", take)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    process = Process(tmp_path, moved(tmp_path, runner.addresses[0][1]))
+    served = await Served(take).open()
+    process = Process(tmp_path, moved(tmp_path, served.port))
     found = []
     try:
         await process.start()
@@ -79,7 +76,7 @@ async def test_what_an_example_shows_is_answered_and_delivered_as_it_says(tmp_pa
                 found.append((command.file, answer.status_code, arrived))
     finally:
         process.stop()
-        await runner.cleanup()
+        await served.close()
 
     assert found == SHOWN
     assert came.empty(), "nobody was asked for more"

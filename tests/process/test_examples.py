@@ -10,6 +10,7 @@ import httpx
 from aiohttp import web
 
 from tests.support.dispatcher import Process
+from tests.support.served import Served
 from tests.support.targets import Target
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
@@ -27,12 +28,8 @@ async def test_a_payment_that_is_sent_again_is_booked_once_also_across_a_kill(tm
             booked.set()
         return web.Response(status=204)
 
-    app = web.Application()
-    app.router.add_post("/bookings", take)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    folder = moved(tmp_path, "05-idempotent-intake", "127.0.0.1:9105", runner.addresses[0][1])
+    served = await Served(take, "POST", "/bookings").open()
+    folder = moved(tmp_path, "05-idempotent-intake", "127.0.0.1:9105", served.port)
     process = Process(tmp_path, folder)
 
     async def pay(http: httpx.AsyncClient, payment: int, key: str) -> httpx.Response:
@@ -53,7 +50,7 @@ async def test_a_payment_that_is_sent_again_is_booked_once_also_across_a_kill(tm
             await booked.wait()
     finally:
         process.stop()
-        await runner.cleanup()
+        await served.close()
 
     assert {one.status_code for one in answers} == {202}
     assert len({one.json()["receipt"] for one in answers}) == 1
@@ -96,12 +93,8 @@ async def test_the_bearer_token_beside_its_route_reaches_the_target(tmp_path: pa
         came.put_nowait(request.headers.get("Authorization"))
         return web.Response(status=204)
 
-    app = web.Application()
-    app.router.add_post("/signups", take)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    process = Process(tmp_path, moved(tmp_path, "02-bearer-token", "127.0.0.1:9102", runner.addresses[0][1]))
+    served = await Served(take, "POST", "/signups").open()
+    process = Process(tmp_path, moved(tmp_path, "02-bearer-token", "127.0.0.1:9102", served.port))
     try:
         await process.start()
         async with httpx.AsyncClient(trust_env=False) as http:
@@ -110,7 +103,7 @@ async def test_the_bearer_token_beside_its_route_reaches_the_target(tmp_path: pa
             token = await came.get()
     finally:
         process.stop()
-        await runner.cleanup()
+        await served.close()
 
     assert answer.status_code == 202
     assert token == "Bearer an-example-and-no-secret"
@@ -197,12 +190,8 @@ async def test_each_target_gets_what_concerns_it_as_the_request_that_it_understa
         came.put_nowait((request.method, request.raw_path, request.headers.get("x-priority"), told))
         return web.Response(status=204)
 
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", take)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    folder = moved(tmp_path, "03-filter-and-transform", "127.0.0.1:910[1-3]", runner.addresses[0][1])
+    served = await Served(take).open()
+    folder = moved(tmp_path, "03-filter-and-transform", "127.0.0.1:910[1-3]", served.port)
     process = Process(tmp_path, folder)
     order = {"id": "7/8", "total": 2500, "country": "de"}
     try:
@@ -216,7 +205,7 @@ async def test_each_target_gets_what_concerns_it_as_the_request_that_it_understa
             letters = (await http.get(f"{process.admin}/v1/dead-letters")).json()["items"]
     finally:
         process.stop()
-        await runner.cleanup()
+        await served.close()
 
     assert states == [
         {"billing": "Delivered", "analytics": "Delivered", "search": "Skipped"},
@@ -245,12 +234,8 @@ async def test_a_get_is_answered_with_what_three_services_were_asked_for_by_get(
         came.append((request.method, request.raw_path))
         return web.json_response({"of": request.match_info["kind"]})
 
-    app = web.Application()
-    app.router.add_get("/{kind}/{rest:.*}", take)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    folder = moved(tmp_path, "11-api-orchestration", "127.0.0.1:912[1-3]", runner.addresses[0][1])
+    served = await Served(take, "GET", "/{kind}/{rest:.*}").open()
+    folder = moved(tmp_path, "11-api-orchestration", "127.0.0.1:912[1-3]", served.port)
     process = Process(tmp_path, folder)
     try:
         await process.start()
@@ -261,7 +246,7 @@ async def test_a_get_is_answered_with_what_three_services_were_asked_for_by_get(
             posted = await http.post("/shop/products/4711", json={})
     finally:
         process.stop()
-        await runner.cleanup()
+        await served.close()
 
     bodies = {name: one["body"] for name, one in answer.json()["targets"].items()}
     assert bodies == {"price": {"of": "prices"}, "stock": {"of": "stock"}, "reviews": {"of": "products"}}
@@ -298,12 +283,8 @@ async def test_changes_of_one_order_arrive_in_order_though_the_first_has_to_be_t
         came.put_nowait(what)
         return web.Response(status=503 if what == sent[0] and next(refusals, None) is not None else 204)
 
-    app = web.Application()
-    app.router.add_post("/events", take)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    process = Process(tmp_path, moved(tmp_path, "07-ordered", "127.0.0.1:9101", runner.addresses[0][1]))
+    served = await Served(take, "POST", "/events").open()
+    process = Process(tmp_path, moved(tmp_path, "07-ordered", "127.0.0.1:9101", served.port))
     sent = [("order-7", "1"), ("order-7", "2"), ("order-7", "3"), ("order-8", "1"), ("order-8", "2")]
     try:
         await process.start()
@@ -319,7 +300,7 @@ async def test_changes_of_one_order_arrive_in_order_though_the_first_has_to_be_t
                 arrived.append(await came.get())
     finally:
         process.stop()
-        await runner.cleanup()
+        await served.close()
 
     of_seven = [ident for subject, ident in arrived if subject == "order-7"]
     assert list(dict.fromkeys(of_seven)) == ["1", "2", "3"]

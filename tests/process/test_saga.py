@@ -13,6 +13,7 @@ from aiohttp import web
 from multidict import CIMultiDictProxy
 
 from tests.support.dispatcher import Process
+from tests.support.served import Served
 
 EXAMPLE = pathlib.Path(__file__).parents[2] / "examples" / "09-saga" / "route.yaml"
 SOON = 20.0  # seconds
@@ -32,18 +33,14 @@ class Services:
         self.refuses = set(refuses)
         self._hangs = hangs
         self._over = asyncio.Event()
-        app = web.Application()
-        app.router.add_post("/{path:.*}", self._take)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
+        self._served = Served(self._take, "POST")
 
     async def start(self) -> str:
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        return f"127.0.0.1:{self._runner.addresses[0][1]}"
+        return f"127.0.0.1:{(await self._served.open()).port}"
 
     async def stop(self) -> None:
         self._over.set()
-        await self._runner.cleanup()
+        await self._served.close()
 
     async def _take(self, request: web.Request) -> web.Response:
         await request.read()

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from tests.process.test_examples import moved
 from tests.support.dispatcher import Process
+from tests.support.served import Served
 
 SOON = 20.0  # seconds
 DELAY = 3.0  # seconds, in place of the hour
@@ -28,12 +29,8 @@ async def test_a_batch_goes_out_as_one_as_single_events_and_not_before_its_time(
             asked_all.set()
         return web.Response(status=204)
 
-    app = web.Application()
-    app.router.add_post("/{path:.*}", take)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    folder = moved(tmp_path, "14-sales", r"127\.0\.0\.1:91\d\d", runner.addresses[0][1])
+    served = await Served(take, "POST").open()
+    folder = moved(tmp_path, "14-sales", r"127\.0\.0\.1:91\d\d", served.port)
     route = folder / "route.yaml"
     route.write_text(route.read_text().replace("delay: 1h", f"delay: {DELAY:.0f}s"))
     process = Process(tmp_path, folder)
@@ -53,7 +50,7 @@ async def test_a_batch_goes_out_as_one_as_single_events_and_not_before_its_time(
                 await asked_all.wait()
     finally:
         process.stop()
-        await runner.cleanup()
+        await served.close()
 
     assert (answer.status_code, len(answer.json()["events"])) == (202, 3)
     [(_, kind, rows, _)] = [one for one in came if one[0] == "/rows"]

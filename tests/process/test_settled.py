@@ -12,6 +12,7 @@ from aiohttp import web
 
 from tests.process.conftest import Bench
 from tests.process.test_dispatcher import eventually, view
+from tests.support.served import Served
 
 SETTLED: typing.Final = {"mode": "Settled"}
 
@@ -150,14 +151,10 @@ async def test_path_and_query_of_a_get_outlive_a_crash(bench: Bench, flags: tupl
         came.put_nowait((request.method, request.raw_path))
         return web.json_response({"left": 3})
 
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", take)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    served = await Served(take).open()
     asked: dict[str, typing.Any] = {"method": "GET", "pathExpression": "['stock', path.id]"}
     asked["query"] = [{"name": "at", "valueExpression": "query.at"}]
-    stock = {"name": "stock", "url": f"http://127.0.0.1:{runner.addresses[0][1]}/", "request": asked}
+    stock = {"name": "stock", "url": f"http://127.0.0.1:{served.port}/", "request": asked}
     listen = {"path": "/shop/products/{id}", "methods": ["GET"]}
     bench.route(stock, respond=SETTLED, listen=listen, suspend=True)
     process = await bench.started(*flags)
@@ -172,7 +169,7 @@ async def test_path_and_query_of_a_get_outlive_a_crash(bench: Bench, flags: tupl
         elsewhere = await bench.client.get(f"{process.listen}/shop/products/", timeout=20)
     finally:
         process.stop()
-        await runner.cleanup()
+        await served.close()
 
     assert held.status_code == 202
     assert first == ("GET", "/stock/4711%2Fb?at=Hamburg%20Ost")
