@@ -26,7 +26,19 @@ from fanout_dispatcher.journal.protocol import (
 from fanout_dispatcher.journal.sqlite import SqliteJournal
 from fanout_dispatcher.values.event import Event, State
 from fanout_dispatcher.values.views import DeadLetterFilter
-from tests.support.journals import HISTORY, INVOICE, KEY, LANES, ORDER, Machine, a_dead, a_journal, an_event, setting
+from tests.support.journals import (
+    HISTORY,
+    INVOICE,
+    KEY,
+    LANES,
+    ORDER,
+    Machine,
+    a_dead,
+    a_journal,
+    an_event,
+    kill,
+    setting,
+)
 
 TIMES = st.floats(min_value=0.0, max_value=5000.0)
 PICKS = st.lists(st.integers(0, 30), max_size=6, unique=True)
@@ -241,14 +253,6 @@ class Agreement(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.sqlite.close()
         self.folder.cleanup()
-
-
-def kill(journal: SqliteJournal) -> None:
-    """What a kill -9 leaves: no checkpoint, no note, the lock dropped by the kernel."""
-    assert journal._session is not None
-    journal._session.end()
-    journal._session = None
-    journal._lock.drop()
 
 
 TestAgreement = Agreement.TestCase

@@ -15,6 +15,7 @@ from fanout_dispatcher.journal.clock import Clock
 from fanout_dispatcher.journal.memory import MemoryJournal, Mishap
 from fanout_dispatcher.journal.protocol import Batch, Journal
 from fanout_dispatcher.journal.sqlite import SqliteJournal
+from tests.support.journals import kill
 from tests.support.sick_disk import NAME, SickDisk
 
 FAULTS: typing.Final[dict[str, tuple[tuple[str, str], type[apsw.Error]]]] = {
@@ -95,9 +96,7 @@ class SqliteStorage:
     def end(self, *, power: bool) -> int:
         """Drop the connection as the kernel would, then the disk's cache if the power fails."""
         assert self._journal is not None
-        if self._journal._session is not None:
-            self._journal._session.end()
-        self._journal._lock.drop()
+        kill(self._journal)
         return self._disk.cut() if power else 0
 
     def trouble(self, share: float, chance: random.Random) -> None:

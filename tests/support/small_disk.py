@@ -1,6 +1,7 @@
 """A file system of a few MiB that can really be filled, and a dispatcher that keeps its data there."""
 
 import collections.abc
+import contextlib
 import os
 import pathlib
 import subprocess
@@ -11,18 +12,25 @@ from tests.harness.process import free_ports
 from tests.support.dispatcher import Process
 
 
+@contextlib.contextmanager
+def mounted(folder: pathlib.Path, mebibytes: int) -> collections.abc.Iterator[pathlib.Path]:
+    """A file system of that size at *folder*, in memory. Skips the test where this user may not mount one."""
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "tmpfs", str(folder)]
+    done = subprocess.run(command, capture_output=True, check=False, text=True)
+    if done.returncode:
+        pytest.skip(f"this user may not mount a small file system: {done.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
 @pytest.fixture
 def small(tmp_path: pathlib.Path) -> collections.abc.Iterator[pathlib.Path]:
     """A file system of 24 MiB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)], capture_output=True, check=False, text=True
-    )
-    if mounted.returncode:
-        pytest.skip(f"this user may not mount a small file system: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    with mounted(tmp_path / "small", 24) as folder:
+        yield folder
 
 
 def on(small: pathlib.Path, process: Process) -> Process:

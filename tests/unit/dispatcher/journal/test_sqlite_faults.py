@@ -10,7 +10,7 @@ import pytest
 from fanout_dispatcher.journal.faults import JournalAmbiguous, JournalFault, JournalFull
 from fanout_dispatcher.journal.protocol import Batch
 from fanout_dispatcher.journal.sqlite import SqliteJournal
-from tests.support.journals import INVOICE, a_finish, a_journal, an_event, setting
+from tests.support.journals import INVOICE, a_finish, a_journal, an_event, kill, setting
 from tests.support.sick_disk import NAME, SickDisk
 
 
@@ -191,9 +191,6 @@ def log_size(journal: SqliteJournal) -> int:
 
 def reopened(journal: SqliteJournal) -> list[int]:
     """The events that are there after a restart without any goodbye, newest first."""
-    assert journal._session is not None
-    journal._session.end()
-    journal._session = None
-    journal._lock.drop()
+    kill(journal)
     journal.open()
     return [seq for seq, _ in journal.events(None, None, 100)]

@@ -2,7 +2,6 @@
 
 import os
 import pathlib
-import subprocess
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -15,7 +14,8 @@ from fanout_dispatcher.journal.sqlite.room import SPARE
 from fanout_dispatcher.values.answer import Captured
 from fanout_dispatcher.values.earlier import Kept
 from fanout_dispatcher.values.event import Event
-from tests.support.journals import INVOICE, a_dead, a_finish, a_journal, an_event, setting
+from tests.support.journals import INVOICE, a_dead, a_finish, a_journal, an_event, kill, setting
+from tests.support.small_disk import hog, mounted
 
 LARGEST_HEAD = 30_000  # bytes
 
@@ -23,15 +23,8 @@ LARGEST_HEAD = 30_000  # bytes
 @pytest.fixture
 def small_disk(tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
     """A file system of 16 MiB, really full when it is full."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)], capture_output=True, check=False, text=True
-    )
-    if mounted.returncode:
-        pytest.skip(f"this user may not mount a small file system: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    with mounted(tmp_path / "small", 16) as folder:
+        yield folder
 
 
 def test_a_small_disk_filled_by_events_keeps_room_for_settling(small_disk: pathlib.Path) -> None:
@@ -217,20 +210,8 @@ def write_until_full(journal: SqliteJournal) -> bool:
     return False
 
 
-def hog(path: pathlib.Path) -> None:
-    with path.open("wb") as file:
-        try:
-            while True:
-                os.write(file.fileno(), bytes(65536))
-        except OSError:
-            pass  # it is full: that was the aim
-
-
 def reopened(journal: SqliteJournal) -> list[int]:
     """The unfinished events that are there after a restart without any goodbye, newest first."""
-    assert journal._session is not None
-    journal._session.end()
-    journal._session = None
-    journal._lock.drop()
+    kill(journal)
     journal.open()
     return [seq for seq, one in journal.events(None, None, 100_000) if one.event is not None]

@@ -11,7 +11,7 @@ import pytest
 from fanout_dispatcher.journal.faults import JournalRefused
 from fanout_dispatcher.journal.protocol import Batch
 from fanout_dispatcher.journal.sqlite import SqliteJournal, opening, place, wal
-from tests.support.journals import INVOICE, KEY, a_journal, an_event, setting
+from tests.support.journals import INVOICE, KEY, a_journal, an_event, kill, setting
 
 ROOT = pathlib.Path(__file__).parents[4]
 HOLD = """
@@ -42,13 +42,6 @@ def filled(path: pathlib.Path, *, close: bool = True) -> SqliteJournal:
     if close:
         journal.close()
     return journal
-
-
-def killed(journal: SqliteJournal) -> None:
-    """As after kill -9."""
-    assert journal._session is not None
-    journal._session.end()
-    journal._lock.drop()
 
 
 def child(*args: str) -> subprocess.Popen[str]:
@@ -212,7 +205,7 @@ def test_a_refused_journal_can_be_opened_once_it_is_well(path: pathlib.Path) -> 
 
 
 def test_a_flipped_bit_in_the_log_does_not_lose_commits_in_silence(path: pathlib.Path) -> None:
-    killed(filled(path, close=False))
+    kill(filled(path, close=False))
     log = path.with_name("journal.db-wal")
     flip(log, log.stat().st_size // 2)
     before = path.read_bytes(), log.read_bytes()
@@ -225,7 +218,7 @@ def test_a_flipped_bit_in_the_log_does_not_lose_commits_in_silence(path: pathlib
 @pytest.mark.parametrize("offset", [0, 9, 17, 30])
 def test_a_flipped_bit_in_the_logs_header_does_not_lose_commits_in_silence(path: pathlib.Path, offset: int) -> None:
     """SQLite takes such a log for one that has just been begun, and writes over it."""
-    killed(filled(path, close=False))
+    kill(filled(path, close=False))
     log = path.with_name("journal.db-wal")
     flip(log, offset)
     before = path.read_bytes(), log.read_bytes()
@@ -239,7 +232,7 @@ def test_a_torn_header_of_a_log_whose_pages_were_all_copied_is_a_power_cut_and_n
     journal = filled(path, close=False)
     assert journal._session is not None
     journal._session.checkpoint(apsw.SQLITE_CHECKPOINT_FULL)
-    killed(journal)
+    kill(journal)
     flip(path.with_name("journal.db-wal"), 17)
     journal = a_journal(path)
 
@@ -250,7 +243,7 @@ def test_a_torn_header_of_a_log_whose_pages_were_all_copied_is_a_power_cut_and_n
 @pytest.mark.parametrize("gone", [True, False])
 def test_a_log_without_its_journal_is_kept(path: pathlib.Path, gone: bool) -> None:
     """SQLite deletes a log that lies beside an empty file."""
-    killed(filled(path, close=False))
+    kill(filled(path, close=False))
     log = path.with_name("journal.db-wal")
     before = log.read_bytes()
     path.unlink() if gone else os.truncate(path, 0)
@@ -262,7 +255,7 @@ def test_a_log_without_its_journal_is_kept(path: pathlib.Path, gone: bool) -> No
 
 
 def test_a_log_cut_within_its_last_transaction_is_a_crash_and_no_damage(path: pathlib.Path) -> None:
-    killed(filled(path, close=False))
+    kill(filled(path, close=False))
     log = path.with_name("journal.db-wal")
     os.truncate(log, log.stat().st_size - 100)
     journal = a_journal(path)
@@ -291,7 +284,7 @@ def test_a_folder_that_may_not_be_written_is_refused(tmp_path: pathlib.Path) -> 
 
 
 def test_a_log_that_may_not_be_written_is_named_and_not_called_damaged(path: pathlib.Path) -> None:
-    killed(filled(path, close=False))
+    kill(filled(path, close=False))
     log = str(path.with_name("journal.db-wal"))
     mounted = subprocess.run(["mount", "--bind", log, log], capture_output=True, check=False, text=True)
     if mounted.returncode:
