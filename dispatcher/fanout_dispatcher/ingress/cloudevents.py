@@ -6,6 +6,7 @@ that it was sent to, and an id that is handed in. What leaves is the Head: one b
 the producer's headers that some target asks for, and the digest that every Idempotency-Key derives from.
 """
 
+import functools
 import hashlib
 import typing
 
@@ -22,6 +23,7 @@ from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.media import is_json
 
 LARGEST_BLOCK: typing.Final = 32 * 1024  # what binary mode could have brought; targets refuse larger heads
+SOURCES: typing.Final = 256  # of plain events, whose spelling is remembered: most come to a few paths
 PLAIN_TYPE: typing.Final = "dev.fanout.request"
 STRUCTURED: typing.Final = b"application/cloudevents+json"
 CARRIED: typing.Final = encoded(headers.CARRIED - {"content-type"})  # the content type is said once, by `_typed`
@@ -55,10 +57,15 @@ class Reader(msgspec.Struct, frozen=True):
         path, ident = route.source or request.path, self.ids()
         block = b"ce-specversion: 1.0\r\nce-id: %b\r\nce-source: %b\r\nce-type: dev.fanout.request\r\n%b" % (
             ident.encode("ascii"),
-            attributes.encode(path),
+            _source(path),
             _typed(content_type),
         )
         return _event(request, route, (ident, path, PLAIN_TYPE), block), request.body
+
+
+@functools.lru_cache(SOURCES)
+def _source(path: str) -> bytes:
+    return attributes.encode(path)
 
 
 def check_json(request: Request) -> None:

@@ -6,6 +6,7 @@ HTTP/1.0, a missing or repeated Host, absolute-form and authority-form targets, 
 can be only one: two readers that pick different ones are how requests are smuggled.
 """
 
+import functools
 import re
 import typing
 
@@ -26,6 +27,8 @@ SINGLE: typing.Final = frozenset(
 _NEVER: typing.Final = frozenset({b"CONNECT", b"TRACE"})
 _WITH_BODY: typing.Final = frozenset({b"POST", b"PUT", b"PATCH"})
 _HOST: typing.Final = re.compile(rb"(?:\[[0-9A-Fa-f:.%A-Za-z]+\]|[A-Za-z0-9._~!$&'()*+;=%-]*)(?::[0-9]*)?")
+
+_HOSTS: typing.Final = 256  # of which the look is remembered: a dispatcher has a few names
 
 
 class Request(msgspec.Struct, eq=False):
@@ -94,7 +97,12 @@ def _unhosted(fields: dict[bytes, bytes], old: bool) -> Refusal | None:
     host = fields.get(b"host")
     if host is None:
         return None if old else problems.MALFORMED("the Host header is missing")
-    return None if _HOST.fullmatch(host) else problems.MALFORMED("the Host header is not a host and port")
+    return None if _is_host(host) else problems.MALFORMED("the Host header is not a host and port")
+
+
+@functools.lru_cache(_HOSTS)
+def _is_host(said: bytes) -> bool:
+    return _HOST.fullmatch(said) is not None
 
 
 def _badly_framed(request: Request) -> Refusal | None:

@@ -12,6 +12,7 @@ import re
 import typing
 
 PARENT_BYTES: typing.Final = 8
+OURS: typing.Final = 32  # digits of the id of an event that came without one (`ids`)
 _KNOWN_FLAGS: typing.Final = 0b11  # sampled, and (Level 2) that the trace-id is random; the others have to be 0
 _USUAL: typing.Final = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-0[0-3]")
 _TRACEPARENT: typing.Final = re.compile(
@@ -53,4 +54,6 @@ def repeatable(said: bytes) -> bool:
 def request_id(event_id: str) -> bytes:
     """Give an event that came without an X-Request-Id one: its own id, or a digest where that cannot stand there."""
     said = event_id.encode()
+    if len(said) == OURS and said.isalnum():  # without looking closer, since nearly all are ours: 0.1 µs, not 0.6
+        return said
     return said if repeatable(said) else hashlib.blake2b(said, digest_size=16).hexdigest().encode()
