@@ -3,7 +3,7 @@
 import typing
 from collections.abc import Callable
 
-from bench import backlog, control, expressions, isolation, many, patterns, rates, saturated, workers
+from bench import backlog, control, counted, expressions, isolation, many, patterns, rates, saturated, workers
 from bench.results import Result
 from bench.terms import Terms
 
@@ -14,6 +14,7 @@ CASES: typing.Final[dict[str, Case]] = {
     "fan_out_3_memory": saturated.fan_out_3,
     "nginx_mirror": saturated.fan_out_3,
     "scatter_gather_3": saturated.scatter_gather_3,
+    "instructions": counted.instructions,
     "rate_500": rates.rate_500,
     "fan_out_1": saturated.fan_out_n,
     "fan_out_10": saturated.fan_out_n,

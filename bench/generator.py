@@ -1,6 +1,7 @@
 """Our own load generator: a process with many keep-alive connections, one request at a time on each.
 
-*Closed loop* (rate 0): the next request goes as soon as the last one is answered; for machines without wrk.
+*Closed loop* (rate 0): the next request goes as soon as the last one is answered; for machines without wrk, and where
+so many requests are to be sent (``--count``), however long they take.
 *Fixed rate*: requests are due at equal distances whatever the system does. One that is due while every connection is
 busy waits for one, and its latency counts from when it was due: a slow system cannot slow the questions down and look
 better for it. Prints one line of JSON.
@@ -55,7 +56,9 @@ class Connection(asyncio.Protocol):
 class Load:
     """What is asked and what came of it."""
 
-    def __init__(self, url: str, *, rate: float, seconds: float, size: int = SIZE, keyed: bool = False) -> None:
+    def __init__(
+        self, url: str, *, rate: float, seconds: float, count: int = 0, size: int = SIZE, keyed: bool = False
+    ) -> None:
         parts = urllib.parse.urlsplit(url)
         self.host, self.port = parts.hostname or "", parts.port or 80
         self.path, self.netloc = parts.path, parts.netloc
@@ -63,7 +66,7 @@ class Load:
         self.size = size
         self.keyed = keyed
         self.rate = rate
-        self.total = int(rate * seconds) if rate else None
+        self.total = int(rate * seconds) if rate else count or None
         self.seconds = seconds
         self.free: collections.deque[Connection] = collections.deque()
         self.waiting: collections.deque[int] = collections.deque()
@@ -85,7 +88,7 @@ class Load:
             await self._fixed()
         else:
             self._until = self.begun + int(self.seconds * 1e9)
-            while self.free:
+            while self.free and self.sent != self.total:
                 self._ask(self.free.popleft(), time.monotonic_ns())
         await asyncio.wait_for(self.idle.wait(), self.seconds + GRACE)
 
@@ -119,7 +122,7 @@ class Load:
         self.waits.append((now - connection.asked) / 1e6)
         if self.waiting:
             self._ask(connection, self.waiting.popleft())
-        elif not self.rate and now < self._until:
+        elif not self.rate and (now < self._until if self.total is None else self.sent < self.total):
             self._ask(connection, now)
         else:
             self.free.append(connection)
@@ -133,13 +136,15 @@ def main() -> None:
     parser.add_argument("url")
     parser.add_argument("--rate", type=float, default=0.0)
     parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--count", type=int, default=0, help="so many requests, within --seconds")
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--size", type=int, default=SIZE)
     parser.add_argument("--keyed", action="store_true", help="each request has an Idempotency-Key of its own")
     said = parser.parse_args()
 
     async def run() -> Load:
-        load = Load(said.url, rate=said.rate, seconds=said.seconds, size=said.size, keyed=said.keyed)
+        size, keyed = said.size, said.keyed
+        load = Load(said.url, rate=said.rate, seconds=said.seconds, count=said.count, size=size, keyed=keyed)
         await load.run(said.connections)
         return load
 

@@ -67,10 +67,15 @@ def fixed(url: str, rate: float, seconds: float, *, folder: pathlib.Path, core: 
     return _generator(url, ["--rate", str(rate), "--seconds", str(seconds)], folder=folder, core=core)
 
 
-def _generator(url: str, args: list[str], *, folder: pathlib.Path, core: int) -> Asked:
+def counted(url: str, count: int, *, folder: pathlib.Path, core: int) -> Asked:
+    """*count* requests over 64 connections, the next as soon as the last is answered, within five minutes."""
+    return _generator(url, ["--count", str(count), "--seconds", "290"], folder=folder, core=core, patience=300)
+
+
+def _generator(url: str, args: list[str], *, folder: pathlib.Path, core: int, patience: float = 120) -> Asked:
     args = [*command("bench.generator"), url, "--connections", str(CONNECTIONS), *args]
     with Child(args, folder / "generator.log", core=core) as generator:
-        generator.wait(120)
+        generator.wait(patience)
         said = json.loads(generator.log.read_text(encoding="utf-8").splitlines()[-1])
     statuses = said["statuses"]
     accepted = statuses.pop("202", 0) + statuses.pop("200", 0)  # 200: it waited for its targets

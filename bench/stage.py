@@ -39,10 +39,16 @@ class System(typing.NamedTuple):
 
 
 class Stage:
-    """Targets that run. The first *hung* take everything and never answer, the *slow* ones after them answer late."""
+    """Targets that run. The first *hung* take everything and never answer, the *slow* ones after them answer late.
 
-    def __init__(self, folder: pathlib.Path, *, targets: int = 3, hung: int = 0, slow: int = 0) -> None:
+    *under* is a command that runs ours and watches it (valgrind).
+    """
+
+    def __init__(
+        self, folder: pathlib.Path, *, targets: int = 3, hung: int = 0, slow: int = 0, under: tuple[str, ...] = ()
+    ) -> None:
         self.folder = folder
+        self.under = under
         self.control, self.listen, self.admin, *self.ports = free_ports(3 + targets)
         self.urls = [f"http://127.0.0.1:{port}/t{number}" for number, port in enumerate(self.ports)]
         self.ailing = hung + slow
@@ -142,8 +148,9 @@ class Stage:
         """`fanout run` on *manifest*; the system's URL is that of the route *name*."""
         fanout = str(pathlib.Path(sys.executable).with_name("fanout"))
         ports = ["--listen", f"127.0.0.1:{self.listen}", "--admin", f"127.0.0.1:{self.admin}"]
-        args = [fanout, "run", str(manifest), *ports, "--data", str(self.folder / "data"), "--allow-loopback", *flags]
-        with Child([*args, "--log-level", "warning"], self.folder / "fanout.log", core=core) as process:
+        args = [*self.under, sys.executable, fanout, "run", str(manifest), *ports, "--data", str(self.folder / "data")]
+        args += ["--allow-loopback", "--log-level", "warning", *flags]
+        with Child(args, self.folder / "fanout.log", core=core) as process:
             until(lambda: _ready(f"http://127.0.0.1:{self.admin}/readyz"), process)
             yield System(process, f"http://127.0.0.1:{self.listen}/{manifests.NAMESPACE}/{name}", self.metrics)
 
