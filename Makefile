@@ -45,7 +45,7 @@ faults: install binaries  ## The long fault runs: kills, standstills, full disks
 sim: install  ## The engine in virtual time: SEEDS=100000 of them, or one again by SEED=123
 	@$(PYTHON_ENV) -m tests.sim.campaign $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),10000)) $(if $(FAMILY),--family $(FAMILY))
 
-binaries: install  ## Build Kubernetes' control plane, kubectl and helm into a cache outside the checkout (about 7 minutes, once)
+binaries: install  ## Build Kubernetes' control plane, kubectl, helm and promtool into a cache outside the checkout (about 8 minutes, once)
 	@$(PYTHON_ENV) -m tests.harness.binaries
 
 scanner: install  ## Install checkov, which scans the chart, into that cache (a minute, once)

@@ -1,8 +1,10 @@
 """What the product exports, from the pages themselves: each metric's name, as it is asked for, with its labels."""
 
 import asyncio
+from collections.abc import Iterator
 from unittest.mock import MagicMock
 
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from fanout_dispatcher.telemetry.metrics import Metrics
@@ -15,8 +17,8 @@ Exported = dict[str, set[str]]
 ONE = {"any": 1}
 
 
-def dispatcher() -> Exported:
-    """Of a dispatcher in which everything has happened once."""
+def happened() -> bytes:
+    """The page of a dispatcher in which everything has happened once."""
     desk, port = FakeDesk(), PortMeter(refused={("no-route", 404): 1})
     desk.lanes = [
         LaneMeter(
@@ -25,21 +27,41 @@ def dispatcher() -> Exported:
     ]
     desk.doors = [RouteMeter(route="r", sources=1, turned=ONE, answers=ONE)]
     desk.journals = {"Journal": JournalMeter()}
-    found: Exported = {}
-    for family in text_string_to_metric_families(b"".join(Metrics(desk, port).page()).decode()):
+    return b"".join(Metrics(desk, port).page())
+
+
+def fresh() -> bytes:
+    """The page of a dispatcher with one route and one target, in which nothing has happened yet."""
+    desk = FakeDesk()
+    desk.lanes, desk.doors = [LaneMeter(route="r", target="t")], [RouteMeter(route="r")]
+    desk.journals = {"Journal": JournalMeter()}
+    return b"".join(Metrics(desk).page())
+
+
+def operator() -> bytes:
+    """The page of an operator of which nothing is known: names and labels are the health port's own."""
+
+    async def page() -> bytes:
+        operator, pulse, rest = MagicMock(), MagicMock(), MagicMock(calls={"GET": 1})
+        pulse.age.return_value = 0.0
+        registry = CollectorRegistry()
+        registry.register(Collector(vitals(operator, pulse, rest, slices=None, elector=None)))
+        return generate_latest(registry)
+
+    return asyncio.run(page())
+
+
+def samples(page: bytes) -> Iterator[tuple[str, dict[str, str]]]:
+    """Each sample of a page: its name and its labels."""
+    for family in text_string_to_metric_families(page.decode()):
         for sample in family.samples:
-            found.setdefault(sample.name, set()).update(sample.labels)
-    return found
-
-
-async def _operator() -> Exported:
-    """Of an operator of which nothing is known: only the names are asked for, and those are the health port's own."""
-    operator, pulse, rest = MagicMock(), MagicMock(), MagicMock(calls={"GET": 1})
-    pulse.age.return_value = 0.0
-    shown = vitals(operator, pulse, rest, slices=None, elector=None)
-    return {sample.name: set(sample.labels) for family in Collector(shown).collect() for sample in family.samples}
+            yield sample.name, sample.labels
 
 
 def exported() -> Exported:
     """Of both, in one."""
-    return dispatcher() | asyncio.run(_operator())
+    found: Exported = {}
+    for page in (happened(), operator()):
+        for name, labels in samples(page):
+            found.setdefault(name, set()).update(labels)
+    return found

@@ -1,6 +1,7 @@
 """Alerts and dashboard ask for what the product exports, and each alert has a section that says what to do.
 
-There is no PromQL parser here: names, labels and brackets are looked at, and what the words of a label can be.
+Here names, labels and brackets are looked at, the dashboard's too, and what the words of a label can be;
+test_alerts_fire.py lets a Prometheus evaluate the alerts.
 """
 
 import inspect
@@ -18,7 +19,7 @@ from fanout_dispatcher.telemetry.exposition import CIRCUITS
 from scripts.chart import DASHBOARD
 from scripts.dashboard import dashboard
 from scripts.manifests import ROOT
-from tests.chart.exported import Exported, exported
+from tests.chart.exported import Exported, exported, fresh, operator, samples
 from tests.chart.render import Document, one, rendered
 from tests.harness.helm import HelmError
 
@@ -81,6 +82,18 @@ def test_every_expression_is_closed_and_its_words_are_those_of_the_product() -> 
         assert expression.count('"') % 2 == 0, whose
         for label, value in MATCHER.findall(expression):
             assert set(value.split("|")) <= words.get(label, {*value.split("|")}), whose
+
+
+def test_what_an_alert_takes_the_increase_of_is_counted_from_zero() -> None:
+    """A counter that comes with its first count has not increased, says Prometheus: the first time would be missed."""
+    there = [*samples(fresh()), *samples(operator())]
+    for alert in alerts("prometheusRule.enabled=true"):
+        for name, matchers in re.findall(r"(?:increase|delta|rate)\((\w+)\{([^}]*)\}", alert["expr"]):
+            wanted = {label: set(words.split("|")) for label, words in MATCHER.findall(matchers) if label not in GIVEN}
+            found = [labels for one, labels in there if one == name]
+            for label, words in wanted.items():
+                assert words <= {labels[label] for labels in found}, alert["alert"]
+            assert found, alert["alert"]
 
 
 def test_every_alert_has_a_section_that_says_what_to_do_and_every_section_an_alert() -> None:

@@ -21,6 +21,7 @@ from fanout_dispatcher.values.sink import Holder
 
 CONTENT_TYPE: typing.Final = "text/plain; version=0.0.4; charset=utf-8"
 JOURNAL: typing.Final = ("durability",)
+OF_THE_JOURNAL: typing.Final = {("journal-full", 503): 0, ("journal-unavailable", 503): 0}  # as exposition.REFUSALS
 
 
 class Metrics:
@@ -88,7 +89,7 @@ def _ingress(port: PortMeter) -> typing.Iterator[Metric]:
     refused = CounterMetricFamily(
         "fanout_ingress_refused", "Requests answered with a problem, by its type.", labels=("problem", "status")
     )
-    for (problem, status), count in port.refused.copy().items():
+    for (problem, status), count in (OF_THE_JOURNAL | port.refused).items():
         refused.add_metric((problem, str(status)), count)
     yield refused
 
