@@ -80,6 +80,7 @@ PARTS: typing.Final = (
             _alone("Attempts, p99", "s", _p99("fanout_attempt_seconds", "route, target", ROUTES), TARGET),
             _alone("Retries", "reqps", _rate("fanout_retries_total", "route, target"), TARGET),
             _alone("Pending", "short", f"sum by (route, target) (fanout_pending{{{ROUTES}}})", TARGET),
+            _alone("Backlog age", "s", f"max by (route, target) (fanout_backlog_age_seconds{{{ROUTES}}})", TARGET),
             _alone("Pending bytes", "bytes", f"sum by (route, target) (fanout_pending_bytes{{{ROUTES}}})", TARGET),
             _alone("Dead letters kept", "short", f"sum by (route, target) (fanout_dead_letters{{{ROUTES}}})", TARGET),
             _alone(

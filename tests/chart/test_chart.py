@@ -10,6 +10,7 @@ from fanout_crds.schema import NAME, crd
 from fanout_dispatcher.telemetry import exposition
 from fanout_operator.dispatchers import PORT
 from scripts.chart import README
+from tests.chart.promtool import evaluate
 from tests.chart.render import CHART, MATRIX, NAMESPACE, flags, kinds, one, rendered, workloads
 from tests.harness.helm import helm
 
@@ -196,14 +197,33 @@ def test_without_peers_producers_reach_the_data_port_and_nobody_the_admin_port()
     assert one(documents, "NetworkPolicy", "fanout-operator")["spec"]["ingress"] == []
 
 
-def test_the_rule_for_the_autoscalers_metric_uses_metrics_that_are_there() -> None:
-    """README.md's rule for prometheus-adapter, against the names and labels of the dispatcher's page."""
+def test_the_rule_for_the_autoscalers_metric_gives_the_oldest_backlog_of_a_pod() -> None:
+    """README.md's rule for prometheus-adapter, evaluated as the adapter would ask, of a metric that is exported."""
     (block,) = re.findall(r"```yaml\n(rules:.*?)```", README.read_text(), re.DOTALL)
     (rule,) = yaml.safe_load(block)["rules"]["custom"]
-    asked = set(re.findall(r"fanout_[a-z_]+", rule["metricsQuery"] + rule["seriesQuery"]))
+    name, _, _ = rule["seriesQuery"].partition("{")
+    asked = {"Series": name, "LabelMatchers": 'namespace="events",pod=~"fanout-dispatcher-0"', "GroupBy": "pod"}
+    expression = re.sub(r"<<\.(\w+)>>", lambda found: asked[found[1]], rule["metricsQuery"])
+    series = f'{name}{{namespace="events",pod="fanout-dispatcher-0",route="shop/orders",target='
 
-    assert (
-        rule["name"]["as"] == yaml.safe_load((CHART / "values.yaml").read_text())["dispatcher"]["autoscaling"]["metric"]
+    assert yaml.safe_load((CHART / "values.yaml").read_text())["dispatcher"]["autoscaling"]["metric"] == name
+    assert name in {family.name for family in exposition.LANES}
+    evaluate(
+        {"groups": []},
+        [
+            {
+                "interval": "1m",
+                "input_series": [
+                    {"series": f'{series}"crm"}}', "values": "7x10"},
+                    {"series": f'{series}"mail"}}', "values": "70x10"},
+                ],
+                "promql_expr_test": [
+                    {
+                        "expr": expression,
+                        "eval_time": "5m",
+                        "exp_samples": [{"labels": '{pod="fanout-dispatcher-0"}', "value": 70}],
+                    }
+                ],
+            }
+        ],
     )
-    assert asked <= {family.name for family in exposition.LANES}
-    assert "Closed" in exposition.CIRCUITS

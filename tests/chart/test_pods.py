@@ -133,6 +133,12 @@ def test_the_autoscaler_never_takes_a_journal_away() -> None:
     dispatcher = one(documents, "StatefulSet", "fanout-dispatcher")
 
     assert scaler["behavior"]["scaleDown"] == {"selectPolicy": "Disabled"}
+    assert scaler["metrics"] == [
+        {
+            "type": "Pods",
+            "pods": {"metric": {"name": "backlog"}, "target": {"type": "AverageValue", "averageValue": "30"}},
+        }
+    ]
     assert (scaler["minReplicas"], scaler["maxReplicas"]) == (2, 5)
     assert scaler["scaleTargetRef"]["name"] == dispatcher["metadata"]["name"]
     assert "replicas" not in dispatcher["spec"], "an upgrade would set back what was scaled"

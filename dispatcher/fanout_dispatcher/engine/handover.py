@@ -106,6 +106,7 @@ class Handover:
         if delay or not self._fresh.room(now):
             lane.index.put_back(delivery, now + delay)
         else:
+            delivery.since = now
             self._fresh.push(delivery)
             lane.soon()
         return None

@@ -1,9 +1,10 @@
-"""What a lane tells the outside by itself: that its circuit has changed, what cannot be read, how much is pending."""
+"""What a lane tells the outside by itself: that its circuit has changed, what cannot be read, what is pending."""
 
 import typing
 
 from fanout_dispatcher.engine.clock import Clock
 from fanout_dispatcher.engine.fallbacks import Fallbacks
+from fanout_dispatcher.engine.index import Index
 from fanout_dispatcher.engine.tally import Tally
 from fanout_dispatcher.engine.works import Works
 from fanout_dispatcher.policies.circuit import Circuit, CircuitState
@@ -26,6 +27,7 @@ class Lane(typing.Protocol):
     circuit: Circuit
     clock: Clock
     fallbacks: Fallbacks
+    index: Index
     route: str
     tally: Tally
     works: Works
@@ -33,6 +35,9 @@ class Lane(typing.Protocol):
     @property
     def reuse(self) -> Cached | None:
         """Its cache, if it has one."""
+
+    def why_held(self) -> str | None:
+        """Why nothing is sent, in a word; None while the lane is free to send."""
 
 
 class Herald:
@@ -44,10 +49,17 @@ class Herald:
         self._lane = lane
         self._unreadable = False
 
-    def report(self) -> None:
-        """Tell how much is pending, if that is not known outside."""
+    def report(self, now: float) -> None:
+        """Tell how much is pending, if that is not known outside, and note how long the oldest of it waits to be sent.
+
+        What waits for something else (a reference, a probe, people) does not wait for its turn.
+        """
         lane = self._lane
-        pending = lane.tally.meter.pending
+        meter = lane.tally.meter
+        pending = meter.pending
+        waits = bool(pending) and lane.why_held() is None
+        since = min(window.waits_since() for window in lane.index.windows) if waits else now
+        meter.backlog_age = max(0.0, now - since)
         if pending != lane.tally.reported:
             lane.tally.reported = pending
             lane.works.changed(lane.route)

@@ -88,7 +88,7 @@ class Index:
             self.book.live[seq] = pending
         pending.refs += 1
         index = pending.event.frozen.lanes.index(self.number)
-        return Delivery(pending, index, row.due.attempts, row.due.history, claims)
+        return Delivery(pending, index, row.due.attempts, row.due.history, claims, since=row.due.at)
 
     def put_back(self, delivery: Delivery, at: float, stuck: Dead | None = None) -> None:
         """Out of memory and into the index, due at *at*; fresh still if no attempt was spent on it.

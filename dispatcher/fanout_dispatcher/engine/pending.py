@@ -90,6 +90,7 @@ class Delivery(msgspec.Struct, eq=False):
 
     ``claims`` are those of the window that pulled it out of the index, where its due row stays; None: it has none.
     ``weight``: the bytes that it counts for while it waits in a window, or for another one's answer.
+    ``since``: the engine time from which on it may go, if that is later than its event.
     ``together``: it was rejected in a batch, and goes with at most so many of the others now; 0: it was not.
     """
 
@@ -101,6 +102,7 @@ class Delivery(msgspec.Struct, eq=False):
     asked: Asked | None = None
     together: int = 0
     weight: int = 0
+    since: float = 0.0
 
 
 def weight(pending: Pending) -> int:

@@ -144,7 +144,7 @@ class Routes:
         for one in list(self.works.awake):
             lane = typing.cast(Lane, one)
             lane.sweep(now)
-            lane.herald.report()
+            lane.herald.report(now)
             if not lane.tally.meter.pending:
                 del self.works.awake[lane]
                 where = (lane.book, lane.route, lane.target.name)

@@ -128,6 +128,17 @@ class Window:
         """How many rows to pull at a time."""
         return PAGE if self.stock.roomy else LEAST
 
+    def waits_since(self) -> float:
+        """Since when the oldest delivery of its kind that may go has waited; a time that has not come if none does.
+
+        The window's first came out of the index before all that are still there. What `next_due` knows of these only
+        as "early" says nothing: the pull that follows does.
+        """
+        if self.ready:
+            first = self.ready[0]
+            return first.since or first.pending.event.accepted
+        return self.next_due if self.next_due > 0 else NEVER
+
     def comes_at(self) -> float:
         """When to look again while nothing is ready; never, while rows are being pulled: their arrival tells."""
         return NEVER if self.pulling else self.next_due

@@ -2,7 +2,7 @@
 
 A meter's fields tell by their type how they add up: numbers, and what is counted by word or by bucket, are summed; of
 circuits the worst is shown. So a counter that is added to a meter is summed without a word here; a gauge needs its
-name in `NOW`, or it would outlive its worker.
+name in `NOW`, or it would outlive its worker, and in `OLDEST`, if it is no sum.
 """
 
 import collections.abc
@@ -17,10 +17,11 @@ from fanout_dispatcher.workers.shares import NO_ORDER, NO_SHARE
 Meter = typing.TypeVar("Meter", LaneMeter, RouteMeter, PortMeter, JournalMeter)
 NOW: typing.Final = frozenset(
     {
-        *("pending", "pending_bytes", "in_flight", "dead_letters", "stuck", "caches", "cache_bytes"),
+        *("pending", "pending_bytes", "backlog_age", "in_flight", "dead_letters", "stuck", "caches", "cache_bytes"),
         *("connected", "waiting", "sources", "behind"),
     }
 )  # gauges
+OLDEST: typing.Final = frozenset({"backlog_age"})  # of these the greatest is shown
 WORST: typing.Final = ("Open", "HalfOpen", "Closed", "Disabled")
 
 
@@ -30,7 +31,8 @@ def total(meters: collections.abc.Sequence[Meter]) -> Meter:
     made = msgspec.structs.replace(first, **{name: _copied(getattr(first, name)) for name in first.__struct_fields__})
     for other in others:
         for name in first.__struct_fields__:
-            setattr(made, name, _sum(getattr(made, name), getattr(other, name)))
+            both = getattr(made, name), getattr(other, name)
+            setattr(made, name, max(both) if name in OLDEST else _sum(*both))
     return made
 
 

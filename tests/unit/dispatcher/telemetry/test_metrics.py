@@ -111,11 +111,14 @@ def test_hedges_are_told_of_targets_that_have_had_any() -> None:
 
 
 def test_lanes_gauge_what_waits_now() -> None:
-    found = samples(lane(pending=9, pending_bytes=900, in_flight=2, dead_letters=3, circuit="Open", stuck=4))
+    found = samples(
+        lane(pending=9, pending_bytes=900, in_flight=2, dead_letters=3, circuit="Open", stuck=4, backlog_age=7.5)
+    )
 
     assert of(found, "fanout_pending", **PAYMENT) == 9
     assert of(found, "fanout_stuck", **PAYMENT) == 4
     assert of(found, "fanout_pending_bytes", **PAYMENT) == 900
+    assert of(found, "fanout_backlog_age_seconds", **PAYMENT) == 7.5
     assert of(found, "fanout_in_flight", **PAYMENT) == 2
     assert of(found, "fanout_dead_letters", **PAYMENT) == 3
     states = {

@@ -31,8 +31,14 @@ def test_a_port_adds_up_by_problem_and_status() -> None:
     assert sums.total([one, two]) == PortMeter(requests=1, refused={("no-route", 404): 3})
 
 
+def test_of_ages_the_greatest_is_shown() -> None:
+    assert sums.total([lane(backlog_age=3.0), lane(backlog_age=70.0), lane()]) == lane(backlog_age=70.0)
+
+
 def test_of_the_past_the_counters_stay_and_the_gauges_go() -> None:
-    past = sums.of_the_past(lane(delivered=2, pending=3, pending_bytes=4, in_flight=5, dead_letters=6, replayed=7))
+    past = sums.of_the_past(
+        lane(delivered=2, pending=3, pending_bytes=4, in_flight=5, dead_letters=6, replayed=7, backlog_age=8)
+    )
 
     assert past == lane(delivered=2, replayed=7)
 
