@@ -52,6 +52,7 @@ class TargetReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     dead_letters: Count = 0
     stuck: Count = 0  # compensations that were given up and wait for people
     last_error: str | None = None
+    asked: bool = True  # since it started: else it does not know what the last error was
     dry_run: bool = False  # the circuit only shows the state that it would have
 
 

@@ -72,7 +72,9 @@ class TargetStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         int | None, _count, "Compensations that were given up and wait for somebody to decide. Absent: none."
     ] = None
     last_error: Annotated[
-        str | None, Text(what="a sentence", longest=1024, shortest=0), "How the last failed attempt ended, coarsely."
+        str | None,
+        Text(what="a sentence", longest=1024, shortest=0),
+        "How the last attempt failed, coarsely; until one succeeds, also through a restart. Absent: it did not.",
     ] = None
 
 

@@ -218,6 +218,7 @@ def _sum(name: str, found: list[TargetReport]) -> TargetReport:
         dead_letters=coarse(sum(one.dead_letters for one in found)),
         stuck=coarse(sum(one.stuck for one in found)),
         last_error=next((one.last_error for one in found if one.last_error), None),
+        asked=any(one.asked for one in found),
         dry_run=all(one.dry_run for one in found),
     )
 

@@ -46,7 +46,7 @@ def status(finding: Finding, view: View, before: Reading, *, now: str, public_ur
         (_dated(one, said.get(one.type, {}), finding.generation, now) for one in shown), before
     )
     if view.complete:
-        wanted |= _as_told(finding, before) if view.unheard else _from_dispatchers(finding, view)
+        wanted |= _as_told(finding, before) if view.unheard else _from_dispatchers(finding, view, before)
     else:
         wanted |= {field: before[field] for field in (*COUNTER_FIELDS, "programmedGeneration") if field in before}
     return wanted
@@ -89,15 +89,16 @@ def _dated(one: Condition, before: Reading, generation: int, now: str) -> Docume
     }
 
 
-def _from_dispatchers(finding: Finding, view: View) -> Document:
+def _from_dispatchers(finding: Finding, view: View, before: Reading) -> Document:
     targets = {one.name: one for one in summed(view)}
+    told = named(before.get("targets"), "name")
     names = _named(finding, targets)
     known = [targets[name] for name in names if name in targets]
     found: Document = {
         "pending": coarse(sum(one.pending for one in known)),
         "deadLetters": coarse(sum(one.dead_letters for one in known)),
         "openCircuits": sum(one.circuit in {"Open", "HalfOpen"} and not one.dry_run for one in known),
-        "targets": [_target(name, targets.get(name)) for name in names],
+        "targets": [_target(name, targets.get(name), told.get(name, {})) for name in names],
     }
     generation = programmed_generation(view)
     return found if generation is None else found | {"programmedGeneration": generation}
@@ -122,15 +123,18 @@ def _behind(name: str) -> bool:
     return BEHIND in name and len(name) <= LONGEST_NAME
 
 
-def _target(name: str, report: TargetReport | None) -> Document:
+def _target(name: str, report: TargetReport | None, before: Reading) -> Document:
+    """What is told of a target; the last error, which no journal keeps, as it was until somebody asks it anew."""
     if report is None:
         return {"name": name}
+    kept = None if report.asked else before.get("lastError")
+    error = report.last_error or (kept if isinstance(kept, str) else None)
     found = {
         "name": name,
         "circuit": report.circuit,
         "pending": report.pending,
         "deadLetters": report.dead_letters,
         "stuck": report.stuck or None,
-        "lastError": report.last_error and report.last_error[:LONGEST],
+        "lastError": error and error[:LONGEST],
     }
     return {field: value for field, value in found.items() if value is not None}

@@ -8,14 +8,15 @@ from threading import Thread
 
 
 @contextmanager
-def target(status: int = 200) -> Iterator[tuple[str, Queue[str]]]:
-    """A real target that always answers so, and the authorization of each request it got."""
+def target(status: int = 200, *then: int) -> Iterator[tuple[str, Queue[str]]]:
+    """A real target that answers so, the last one always, and the authorization of each request it got."""
     got: Queue[str] = Queue()
+    statuses = [status, *then]
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(status)
+            self.send_response(statuses.pop(0) if len(statuses) > 1 else statuses[0])
             self.send_header("Content-Length", "0")
             self.end_headers()
             got.put(self.headers.get("Authorization", ""))

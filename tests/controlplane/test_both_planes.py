@@ -11,13 +11,14 @@ import trustme
 
 from fanout_crds.report import AUDIENCE
 from fanout_crds.schema import NAME
+from fanout_operator.kube import ROUTES
 from tests.controlplane import grants
 from tests.controlplane.dispatcher import Dispatcher
 from tests.controlplane.installed import Installation, condition, define, running_operator
 from tests.controlplane.manifests import CRM, secret
 from tests.controlplane.targets import target
 from tests.controlplane.told import told
-from tests.controlplane.waiting import PATIENCE, Document
+from tests.controlplane.waiting import PATIENCE, Document, until
 from tests.harness.apiserver import ApiServer
 from tests.harness.process import free_ports
 from tests.support.figures import Figure
@@ -149,6 +150,38 @@ def test_what_a_dispatcher_counted_stays_while_it_is_away_and_is_told_once(
     assert before["deadLetters"] == back["deadLetters"] == 1
     assert f"what http://127.0.0.1:{dispatcher.report} said last" in condition(away, "Healthy")["message"]
     assert [(one["reason"], one["count"]) for one in found] == [("DeadLetters", 1), ("PathNotAllowed", 1)]
+
+
+def test_a_last_error_stays_through_a_restart_until_the_target_is_asked_again(
+    fanout: Installation, dispatcher: Dispatcher, namespace: str
+) -> None:
+    with (
+        target(400, 200) as (url, got),
+        running_operator(fanout, f"--dispatcher=http://127.0.0.1:{dispatcher.report}"),
+    ):
+        with dispatcher.running():
+            fanout.apply(fanout.route(namespace, "orders", {"name": "crm", "url": url}))
+            fanout.status(namespace, "orders", Ready="True")
+            dispatcher.post(f"/{namespace}/orders")
+            failed = fanout.status(namespace, "orders", Healthy="False/DeadLetters")
+        fanout.status(namespace, "orders", Ready="Unknown/DispatcherSilent")
+        with dispatcher.running():
+            back = fanout.status(namespace, "orders", Ready="True")
+            dispatcher.post(f"/{namespace}/orders")
+            answered = [got.get(timeout=10) for _ in range(2)]
+            until(fanout.server, ROUTES.path(namespace), all_are_well)
+
+    assert (
+        failed["targets"]
+        == back["targets"]
+        == [{"name": "crm", "circuit": "Closed", "pending": 0, "deadLetters": 1, "lastError": "400"}]
+    )
+    assert len(answered) == 2
+
+
+def all_are_well(routes: list[Document]) -> bool:
+    """Whether no target's last attempt failed."""
+    return not any("lastError" in one for route in routes for one in route["status"].get("targets", ()))
 
 
 def counters(status: Document) -> Document:

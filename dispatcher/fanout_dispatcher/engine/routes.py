@@ -239,6 +239,7 @@ class Routes:
     ) -> tuple[Sender | None, str | None]:
         """The sender for a target, and why it is held if it is; the same sender as before while nothing changes."""
         if target.held is not None:
+            lane.tally.last_error = lane.tally.last_error or None  # once that is mended, no earlier one is of interest
             return lane.sender, target.held
         handles = (target.bearer, target.ca)
         if any(handle is not None and handle not in credentials for handle in handles):

@@ -1,10 +1,13 @@
 """A lane's counts: plain integers on the hot path, exported at scrape."""
 
 import bisect
+import typing
 
 from fanout_dispatcher.journal.protocol import Backlog, DeadRow
 from fanout_dispatcher.values.desk import BUCKETS, LaneMeter
 from fanout_dispatcher.values.outcome import Dead, Delivered, Failed, Outcome, Refused
+
+NOT_ASKED: typing.Final = ""  # as the last error: none is known, since nobody was asked since the start
 
 
 class Tally:
@@ -20,7 +23,7 @@ class Tally:
             dead_letters=found.dead,
         )
         self.dead_bytes = found.dead_bytes
-        self.last_error: str | None = None
+        self.last_error: str | None = NOT_ASKED
         self.reported = -1  # the pending count that the outside was last told of
 
     def came(self, size: int) -> None:
@@ -34,7 +37,7 @@ class Tally:
         self.meter.pending_bytes -= size
 
     def landed(self, outcome: Outcome, seconds: float) -> bool:
-        """Count an attempt; true when ``last_error`` has come or gone."""
+        """Count an attempt; true when ``last_error`` has come or gone, or is known for the first time."""
         meter = self.meter
         meter.in_flight -= 1
         if type(outcome) is Refused:
@@ -58,7 +61,7 @@ class Tally:
     def stuck(self, dead: Dead) -> None:
         """A compensation was given up, and waits for people: the error is why, where no attempt has led to it."""
         self.meter.stuck += 1
-        if self.last_error is None or not dead.spent:
+        if not self.last_error or not dead.spent:
             self.last_error = f"{dead.reason}: {dead.detail}" if dead.detail else str(dead.reason)
 
     def died(self, row: DeadRow) -> None:

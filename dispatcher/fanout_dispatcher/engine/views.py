@@ -11,6 +11,7 @@ from fanout_dispatcher.engine.flow import flow_of
 from fanout_dispatcher.engine.lane import Lane
 from fanout_dispatcher.engine.route import Route
 from fanout_dispatcher.engine.routes import Routes
+from fanout_dispatcher.engine.tally import NOT_ASKED
 from fanout_dispatcher.journal.protocol import BLOCKED, FOREVER, DeadLetter, DueRow, StoredEvent
 from fanout_dispatcher.values.event import Attempt, State
 from fanout_dispatcher.values.views import DeadLetterView, DeliveryView, EventView, RouteView, SagaView, TargetView
@@ -55,6 +56,7 @@ class Views:
             held=lane.why_held(),
             held_until=None if probed is None or lane.held is not None else self.clock.wall(probed),
             last_error=_why(lane),
+            asked=lane.tally.last_error != NOT_ASKED,
             dry_run=lane.circuit.mode == "DryRun",
         )
 
@@ -176,7 +178,7 @@ def ident(book: Book, number: int) -> str:
 def _why(lane: Lane) -> str | None:
     """What is wrong with a target: the reference that does not resolve, if that holds it, else its last failure."""
     held_by_reference = lane.held is not None and lane.held == lane.target.held
-    return lane.target.held_message if held_by_reference else lane.tally.last_error
+    return lane.target.held_message if held_by_reference else lane.tally.last_error or None
 
 
 def _headers(attributes: bytes) -> tuple[tuple[str, str], ...]:

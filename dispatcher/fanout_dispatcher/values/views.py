@@ -20,6 +20,7 @@ class TargetView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     held: str | None = None
     held_until: float | None = None
     last_error: str | None = None
+    asked: bool = True  # since the start: else what the last error was is not known
     dry_run: bool = False  # the circuit holds nothing: it only shows the state that it would have
 
 

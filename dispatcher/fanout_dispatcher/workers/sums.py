@@ -102,4 +102,5 @@ def _target(found: list[TargetView | None], shown: TargetView) -> TargetView:
         held=next((one.held for one in there if one.held is not None), None),
         held_until=max((one.held_until for one in there if one.held_until is not None), default=None),
         last_error=next((one.last_error for one in there if one.last_error is not None), None),
+        asked=any(one.asked for one in there),
     )

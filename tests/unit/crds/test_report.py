@@ -42,7 +42,7 @@ def test_what_is_written_is_one_line_and_reads_as_what_it_was(line: Line) -> Non
 def test_fields_are_written_as_json_writes_them() -> None:
     assert encode(RouteReport(route="a/b", targets=(TARGET,))) == (
         b'{"kind":"route","route":"a/b","revision":"","generation":0,"refused":null,"targets":'
-        b'[{"name":"crm","circuit":"Open","pending":3,"deadLetters":1,"stuck":0,"lastError":"ConnectFailed","dryRun":false}],"source":null}\n'
+        b'[{"name":"crm","circuit":"Open","pending":3,"deadLetters":1,"stuck":0,"lastError":"ConnectFailed","asked":true,"dryRun":false}],"source":null}\n'
     )
 
 

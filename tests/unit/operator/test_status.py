@@ -132,6 +132,31 @@ def test_garbage_in_a_status_is_written_over(garbage: Document) -> None:
     assert told(FINDING, seen(), garbage) == told(FINDING, seen())
 
 
+def test_a_last_error_stays_through_a_restart_until_the_target_is_asked_anew() -> None:
+    failed = told(FINDING, seen(last_error="503"))
+    restarted = told(FINDING, seen(asked=False), failed)
+    worse = told(FINDING, seen(last_error="Reset"), restarted)
+    well = told(FINDING, seen(asked=True), restarted)
+
+    errors = [one["targets"][0].get("lastError") for one in (failed, restarted, worse, well)]
+    assert errors == ["503", "503", "Reset", None]
+
+
+def test_a_last_error_of_a_target_that_another_dispatcher_has_asked_since_does_not_stay() -> None:
+    failed = told(FINDING, seen(last_error="503"))
+    other = RouteReport(route=KEY, revision="r", targets=(TargetReport(name="crm"),))
+    both = View(complete=True, reports=(("a", other), *seen(asked=False).reports))
+
+    assert "lastError" not in told(FINDING, both, failed)["targets"][0]
+
+
+@pytest.mark.parametrize("garbage", [7, None, ["503"]])
+def test_a_last_error_that_is_none_of_ours_does_not_stay(garbage: object) -> None:
+    before = {"targets": [{"name": "crm", "lastError": garbage}]}
+
+    assert "lastError" not in told(FINDING, seen(asked=False), before)["targets"][0]
+
+
 def test_a_targets_last_error_is_told_as_long_as_a_status_may_hold_it() -> None:
     (target,) = told(FINDING, seen(last_error="x" * 5000))["targets"]
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanout_dispatcher.engine.tally import Tally
+from fanout_dispatcher.engine.tally import NOT_ASKED, Tally
 from fanout_dispatcher.journal.protocol import Backlog, DeadRow
 from fanout_dispatcher.values.desk import BUCKETS
 from fanout_dispatcher.values.outcome import Delivered, Failed, Fault, Outcome, Reason, Refused
@@ -101,6 +101,14 @@ def test_the_last_error_comes_with_a_failure_and_goes_with_a_success() -> None:
 
     error = "Reset: by the peer"
     assert seen == [(True, error), (False, error), (False, error), (True, None), (False, None)]
+
+
+def test_whether_anybody_was_asked_is_known_and_told_with_the_first_attempt_even_if_that_succeeds() -> None:
+    count = tally()
+    before, refused = count.last_error, count.landed(Refused("closing"), 0.1)
+
+    assert (before, refused) == (NOT_ASKED, False)
+    assert (count.landed(Delivered(200), 0.1), count.last_error) == (True, None)
 
 
 def test_dead_letters_are_counted_for_good_and_as_they_are_kept() -> None:

@@ -74,6 +74,13 @@ def test_of_a_target_counts_are_summed_and_the_worst_circuit_speaks() -> None:
     )
 
 
+def test_a_target_was_asked_if_one_worker_has_asked_it() -> None:
+    asked, not_yet = (route_view(targets=(target_view(asked=one),)) for one in (True, False))
+
+    assert joined(asked, not_yet).targets[0].asked
+    assert not joined(not_yet, not_yet).targets[0].asked
+
+
 def test_a_refusal_is_told_whoever_knows_of_it_even_where_nothing_is_in_force() -> None:
     assert joined(route_view(), route_view(), refused="no").refused == "no"
     assert joined(route_view(), route_view(refused="neither")).refused == "neither"
