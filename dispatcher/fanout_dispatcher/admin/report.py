@@ -27,6 +27,7 @@ from fanout_crds.report import (
 )
 from fanout_dispatcher.admin import access, problems, wire
 from fanout_dispatcher.admin.problems import Problem
+from fanout_dispatcher.admin.review import Unchecked
 from fanout_dispatcher.values.desk import Desk
 from fanout_dispatcher.values.views import RouteView
 
@@ -52,8 +53,8 @@ def stream(
 ) -> web.Application:
     """Make the report port's application.
 
-    *epoch* is random per start of the process. *allowed* says whether a bearer token may read; None asks for none, for
-    loopback only.
+    *epoch* is random per start of the process. *allowed* says whether a bearer token may read (or raises Unchecked);
+    None asks for none, for loopback only.
     """
     app = web.Application(client_max_size=0, middlewares=[problems.middleware(log)])
     report = _Report(desk, epoch, allowed, pace or Pace())
@@ -71,8 +72,8 @@ class _Report:
         self._readers: set[_Reader] = set()
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        if self._allowed is not None and not await self._allowed(access.bearer(request)):
-            raise Problem(401, "the report stream needs a reader's token for its audience", WWW_Authenticate="Bearer")
+        if self._allowed is not None:
+            await self._check(self._allowed, access.bearer(request))
         if len(self._readers) >= READERS:
             raise Problem(503, f"{READERS} readers follow the report already", Retry_After="10")
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson", "Cache-Control": "no-store"})
@@ -91,6 +92,14 @@ class _Report:
             stop()
             self._readers.discard(reader)
         return response
+
+    async def _check(self, allowed: Allowed, token: str) -> None:
+        try:
+            if not await allowed(token):
+                why = "the report stream needs a reader's token for its audience"
+                raise Problem(401, why, WWW_Authenticate="Bearer")
+        except Unchecked as why:
+            raise Problem(503, f"the token cannot be checked now: {why}", Retry_After="1") from None
 
     async def close(self, _app: web.Application) -> None:
         for reader in self._readers:

@@ -2,8 +2,12 @@
 
 The token is bound to the audience `fanout-report`, so that one which leaks is of no use elsewhere, and one made for
 elsewhere is of no use here. That alone would let in everybody, since any pod may have a token of its own for any
-audience: so the account must be one of the readers, by name. Answers are kept for a minute by the token's digest; when
-the API server is away nobody new is let in, and those who were keep reading.
+audience: so the account must be one of the readers, by name. A yes is kept for a minute by the token's digest, a no for
+some seconds; when the API server is away nobody new is let in, and those who were keep reading.
+
+Whoever reaches the port can show tokens that nobody made. A few are reviewed at a time and a few more wait; what comes
+beyond these is told to come again, which is no answer about its token. A reader that was let in before, with the same
+token, waits behind nobody.
 """
 
 import asyncio
@@ -19,10 +23,19 @@ from fanout_crds.apiserver import ApiServer
 from fanout_crds.report import AUDIENCE
 from fanout_dispatcher.cluster import session
 
-KEEP: typing.Final = 60.0  # seconds
-KEPT: typing.Final = 256  # answers
+KEEP: typing.Final = 60.0  # seconds that a yes is kept
+KEEP_NO: typing.Final = 10.0  # seconds
+KEPT: typing.Final = 256  # refusals, and so many tokens that were let in
+REVIEWS: typing.Final = 4  # at a time, of tokens that were never let in
+WAITING: typing.Final = 16  # with those under way
 LONGEST: typing.Final = 16 << 10  # characters of a token that are worth asking about
 PATIENCE: typing.Final = 5.0  # seconds for one review
+
+Answers = collections.OrderedDict[bytes, float]  # by a token's digest: until when the answer is kept
+
+
+class Unchecked(Exception):
+    """Nobody can say now whether a token is a reader's; a sentence."""
 
 
 class TokenReviewer:
@@ -42,30 +55,50 @@ class TokenReviewer:
         self._readers = frozenset(readers)
         self._now = now
         self._audience = audience
-        self._answers: collections.OrderedDict[bytes, tuple[float, bool]] = collections.OrderedDict()
-        self._one_at_a_time = asyncio.Lock()  # a flood of wrong tokens must not become a flood of reviews
+        self._let_in: Answers = collections.OrderedDict()
+        self._refused: Answers = collections.OrderedDict()
+        self._slots = asyncio.Semaphore(REVIEWS)
+        self._waiting = 0
 
     async def __call__(self, token: str) -> bool:
-        """Say whether *token* is a reader's, for our audience."""
+        """Say whether *token* is a reader's, for our audience. Raises Unchecked."""
         if not token or len(token) > LONGEST:
             return False
         digest = hashlib.sha256(token.encode(errors="surrogateescape")).digest()
-        async with self._one_at_a_time:
-            until, answer = self._answers.get(digest, (0.0, False))
-            if self._now() < until:
-                return answer
-            try:
-                answer = await self._review(token)
-            except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-                self._log.warning("report.unchecked", why=type(error).__name__)
-                return False  # not kept: the next one asks again
-            self._keep(digest, answer)
-            return answer
+        known = self._known(digest)
+        if known is not None:
+            return known
+        if digest in self._let_in:
+            return await self._ask(digest, token)
+        if self._waiting >= WAITING:
+            raise Unchecked("too many tokens are being checked")
+        self._waiting += 1
+        try:
+            async with self._slots:
+                known = self._known(digest)  # the same token may have been before us
+                return await self._ask(digest, token) if known is None else known
+        finally:
+            self._waiting -= 1
 
-    def _keep(self, digest: bytes, answer: bool) -> None:
-        self._answers[digest] = (self._now() + KEEP, answer)
-        while len(self._answers) > KEPT:
-            self._answers.popitem(last=False)
+    def _known(self, digest: bytes) -> bool | None:
+        now = self._now()
+        if now < self._let_in.get(digest, now):
+            return True
+        return False if now < self._refused.get(digest, now) else None
+
+    async def _ask(self, digest: bytes, token: str) -> bool:
+        try:
+            answer = await self._review(token)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            self._log.warning("report.unchecked", why=type(error).__name__)
+            raise Unchecked("the API server does not say whose token it is") from error  # the next one asks again
+        here, there = (self._let_in, self._refused) if answer else (self._refused, self._let_in)
+        there.pop(digest, None)
+        here[digest] = self._now() + (KEEP if answer else KEEP_NO)
+        here.move_to_end(digest)
+        while len(here) > KEPT:
+            here.popitem(last=False)
+        return answer
 
     async def _review(self, token: str) -> bool:
         asked = {

@@ -11,6 +11,7 @@ import pytest
 from fanout_crds.report import FORMAT, LONGEST_LINE, PATH
 from fanout_dispatcher.admin import report
 from fanout_dispatcher.admin.report import Pace, stream
+from fanout_dispatcher.admin.review import Unchecked
 from tests.unit.dispatcher.admin.fakes import FakeDesk, asking, log, route_view, serving, target_view
 
 Line = dict[str, typing.Any]
@@ -176,6 +177,16 @@ async def test_who_may_not_read_takes_no_readers_place(monkeypatch: pytest.Monke
 
         async with client.get(PATH, headers={"Authorization": "Bearer right"}) as response:
             assert ([one.status for one in refused], response.status) == ([401] * 3, 200)
+
+
+async def test_whose_token_cannot_be_checked_is_told_to_come_back_and_not_that_it_is_wrong() -> None:
+    async def allowed(token: str) -> bool:
+        raise Unchecked("the API server is away")
+
+    app = stream(FakeDesk(), log(), epoch="e1", allowed=allowed, pace=CALM)
+    async with asking(app) as client, client.get(PATH, headers={"Authorization": "Bearer ours"}) as response:
+        assert (response.status, response.headers["Retry-After"]) == (503, "1")
+        assert "the API server is away" in (await response.json())["detail"]
 
 
 async def test_a_reader_that_leaves_is_forgotten() -> None:

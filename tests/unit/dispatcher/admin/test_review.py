@@ -1,5 +1,6 @@
 """TokenReview against a server that answers on cue: whose tokens count, what is remembered, what a failure means."""
 
+import asyncio
 import contextlib
 import typing
 
@@ -8,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from fanout_crds.apiserver import ApiServer
-from fanout_dispatcher.admin.review import KEEP, KEPT, TokenReviewer
+from fanout_dispatcher.admin.review import KEEP, KEEP_NO, KEPT, REVIEWS, WAITING, TokenReviewer, Unchecked
 from tests.unit.dispatcher.admin.fakes import log, serving
 
 Json = dict[str, typing.Any]
@@ -26,14 +27,25 @@ class Reviews:
         self.asked: list[Json] = []
         self.status = 201
         self.now = 0.0
+        self.open = asyncio.Event()  # while it is not, no review is answered
+        self.open.set()
+        self._came = asyncio.Condition()
 
     async def answer(self, request: web.Request) -> web.Response:
         asked: Json = orjson.loads(await request.read())
-        self.asked.append(asked)
+        async with self._came:
+            self.asked.append(asked)
+            self._came.notify_all()
+        await self.open.wait()
         audiences = self.known.get(asked["spec"]["token"])
         known: Json = {"authenticated": True, "audiences": audiences, "user": {"username": self.username}}
         status: Json = known if audiences else {"error": "unknown"}
         return web.json_response({"status": status}, status=self.status)
+
+    async def came(self, count: int) -> None:
+        """Wait until it was asked so often."""
+        async with self._came:
+            await self._came.wait_for(lambda: len(self.asked) >= count)
 
     @contextlib.asynccontextmanager
     async def reviewer(self) -> typing.AsyncIterator[TokenReviewer]:
@@ -96,21 +108,66 @@ async def test_an_answer_is_remembered_for_a_minute_and_then_asked_for_again() -
     assert after is False
 
 
-async def test_a_server_that_fails_lets_nobody_in_and_is_asked_again() -> None:
+async def test_a_no_is_remembered_for_some_seconds() -> None:
+    reviews = Reviews()
+    async with reviews.reviewer() as allowed:
+        await allowed("early")
+        reviews.known, reviews.now = {"early": ["fanout-report"]}, KEEP_NO - 1
+        within = await allowed("early")
+        reviews.now = KEEP_NO + 1
+        after = await allowed("early")
+
+    assert (within, after, len(reviews.asked)) == (False, True, 2)
+
+
+async def test_a_server_that_fails_lets_nobody_in_says_so_and_is_asked_again() -> None:
     reviews = Reviews(ours=["fanout-report"])
     async with reviews.reviewer() as allowed:
         reviews.status = 500
-        during = await allowed("ours")
+        with pytest.raises(Unchecked, match="the API server does not say"):
+            await allowed("ours")
         reviews.status = 201
-        after = await allowed("ours")
 
-    assert (during, after) == (False, True)
+        assert await allowed("ours")
 
 
-async def test_many_wrong_tokens_do_not_fill_the_memory() -> None:
-    reviews = Reviews()
+async def test_many_wrong_tokens_fill_no_memory_and_push_out_no_reader() -> None:
+    reviews = Reviews(ours=["fanout-report"])
     async with reviews.reviewer() as allowed:
+        await allowed("ours")
         for number in range(KEPT + 10):
             await allowed(f"wrong-{number}")
+        asked = len(reviews.asked)
+        still = await allowed("ours")
 
-    assert len(allowed._answers) == KEPT
+    assert (still, len(reviews.asked)) == (True, asked)
+    assert (len(allowed._refused), len(allowed._let_in)) == (KEPT, 1)
+
+
+async def test_a_flood_of_wrong_tokens_is_a_few_reviews_at_a_time_and_the_rest_is_told_to_come_again() -> None:
+    reviews = Reviews(ours=["fanout-report"])
+    async with reviews.reviewer() as allowed:
+        await allowed("ours")
+        reviews.now = KEEP + 1  # so that it is asked about again
+        reviews.open.clear()
+        flood = [asyncio.ensure_future(allowed(f"wrong-{number}")) for number in range(WAITING + 5)]
+        ours = asyncio.ensure_future(allowed("ours"))
+        await reviews.came(1 + REVIEWS + 1)
+        under_way = [asked["spec"]["token"] for asked in reviews.asked[1:]]
+        reviews.open.set()
+        answers = await asyncio.gather(*flood, return_exceptions=True)
+
+        assert await ours
+
+    assert sorted(under_way) == ["ours", *(f"wrong-{number}" for number in range(REVIEWS))]
+    assert answers[:WAITING] == [False] * WAITING
+    assert [type(one) for one in answers[WAITING:]] == [Unchecked] * 5
+
+
+async def test_the_same_wrong_token_many_times_is_reviewed_a_few_times() -> None:
+    reviews = Reviews()
+    async with reviews.reviewer() as allowed:
+        answers = await asyncio.gather(*(allowed("forged") for _ in range(WAITING)))
+
+    assert answers == [False] * WAITING
+    assert len(reviews.asked) <= REVIEWS
