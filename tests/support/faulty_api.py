@@ -305,6 +305,7 @@ def faulty(server: ApiServer) -> Iterator[FaultyApi]:
             started.set()
             await stop.wait()
             await runner.cleanup()
+            await _end_all()
         await asyncio.sleep(0.05)
 
     thread = threading.Thread(target=loop.run_until_complete, args=(live(),), daemon=True)
@@ -316,6 +317,14 @@ def faulty(server: ApiServer) -> Iterator[FaultyApi]:
         loop.call_soon_threadsafe(stop.set)
         thread.join(10)
         loop.close()
+
+
+async def _end_all() -> None:
+    """End what `cleanup` cancels and does not wait for: of each task that is left a closed loop says that it was."""
+    under_way = [one for one in asyncio.all_tasks() if one is not asyncio.current_task()]
+    for one in under_way:
+        one.cancel()
+    await asyncio.gather(*under_way, return_exceptions=True)
 
 
 def _safely(api: FaultyApi) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
