@@ -21,6 +21,7 @@ from tests.support.commands import Command
 
 Document = dict[str, Any]
 IMAGE = "localhost/fanout:e2e"
+NEXT = f"{IMAGE}-next"  # the same, and says that it is a later version
 PODS = Path(__file__).parent / "pods"
 PLACE = {"kubernetes.io/hostname": "node-1"}
 PORT = 8080

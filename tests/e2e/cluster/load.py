@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.cluster.apps import Ledger, Producer, Receiver, producing
 from tests.e2e.cluster.examples import Route
-from tests.e2e.cluster.release import URL
+from tests.e2e.cluster.release import URL, Release
 from tests.harness.nodes.cluster import Cluster
 from tests.support.figures import Figure
 
@@ -23,6 +23,13 @@ AROUND = 40  # events before and after what happens
 SHORT = 60.0  # seconds of refusal where there is one dispatcher: 3 to 5 on a quiet machine, 14 seen on a busy one
 
 Judge = Callable[[str], Ledger]
+
+
+@pytest.fixture
+def two(release: Release) -> None:
+    """Two dispatchers, one on each node."""
+    release.install("dispatcher.replicas=2")
+    release.programmed(ROUTE.namespace, ROUTE.name)
 
 
 @pytest.fixture

@@ -92,6 +92,11 @@ class Release:
         found: list[dict[str, Any]] = json.loads(self.kubectl("get", "pods", "-l", labels, "-o", "json"))["items"]
         return found
 
+    def versions(self) -> set[str]:
+        """Ask every dispatcher's image, and the operator's, which version they are."""
+        workloads = [f"pod/{one['metadata']['name']}" for one in self.dispatchers()] + ["deployment/fanout-operator"]
+        return {self.kubectl("exec", one, "--", "fanout", "--version").strip() for one in workloads}
+
     def rollout_restart(self) -> None:
         """Restart the dispatcher and wait until every pod is the new one and ready."""
         self.kubectl("rollout", "restart", f"statefulset/{DISPATCHER}")

@@ -6,18 +6,11 @@ The tests run in this order: the first two with one dispatcher, as the chart ins
 import pytest
 
 from tests.e2e.cluster.apps import Producer
-from tests.e2e.cluster.load import ROUTE, Judge, judge, load
+from tests.e2e.cluster.load import Judge, judge, load, two
 from tests.e2e.cluster.release import Release
 from tests.harness.nodes.cluster import Cluster
 
-__all__ = ["judge", "load"]
-
-
-@pytest.fixture
-def two(release: Release) -> None:
-    """Two dispatchers, one on each node."""
-    release.install("dispatcher.replicas=2")
-    release.programmed(ROUTE.namespace, ROUTE.name)
+__all__ = ["judge", "load", "two"]
 
 
 def test_one_dispatcher_restarted_refuses_for_a_short_while_and_loses_nothing(

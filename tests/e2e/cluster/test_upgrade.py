@@ -1,14 +1,18 @@
-"""`helm upgrade` from the release before, under load; and what `helm uninstall` leaves: what only a person deletes."""
+"""`helm upgrade` under load, from the release before and to the next image; and what `helm uninstall` leaves.
+
+That is what only a person deletes.
+"""
 
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.cluster.load import ROUTE, Judge, judge, load
+from tests.e2e.cluster.apps import NEXT, Producer
+from tests.e2e.cluster.load import ROUTE, Judge, judge, load, two
 from tests.e2e.cluster.previous import previous_chart
 from tests.e2e.cluster.release import Release
 
-__all__ = ["judge", "load"]
+__all__ = ["judge", "load", "two"]
 
 PASSING = ("pod/", "replicaset", "endpointslice", "controllerrevision", "endpoints/")  # the garbage collector's
 CLEAN = ("delete", "configmaps,secrets", "--selector=fanout.dev/plan=true")  # as the chart's README says
@@ -28,6 +32,18 @@ def test_an_upgrade_from_the_release_before_loses_nothing(release: Release, judg
     release.install()
 
     judge("helm upgrade")
+
+
+@pytest.mark.usefixtures("two")
+def test_an_upgrade_to_another_image_refuses_and_loses_nothing(release: Release, load: Producer, judge: Judge) -> None:
+    (before,) = release.versions()
+    release.install("dispatcher.replicas=2", image=NEXT)
+    release.settled()
+    (after,) = release.versions()
+    release.programmed(ROUTE.namespace, ROUTE.name)
+
+    assert (before.endswith("+next"), after) == (False, f"{before}+next")
+    assert judge("helm upgrade to another image, of two").errors == []
 
 
 @pytest.mark.usefixtures("receivers")

@@ -1,7 +1,8 @@
 """Images without Docker and without a registry: an OCI archive is a tar of a few JSON files and layers.
 
 The image of Fanout is what the Dockerfile makes, on the running interpreter instead of a distribution: the same
-scripts/install.sh, the same user, entry point and environment. `pause`, which holds a pod's network, is the
+scripts/install.sh, the same user, entry point and environment. There is a second one with the tag `TAG-next`, which
+says that it is a later version: what a release is upgraded to. `pause`, which holds a pod's network, is the
 interpreter's layer alone. Layers have no times and no owners, so that the same files make the same digest.
 """
 
@@ -10,6 +11,7 @@ import io
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import tarfile
@@ -34,7 +36,7 @@ LAYER = "application/vnd.oci.image.layer.v1.tar"  # not compressed: it is read o
 
 
 def fanout_image(source: Path, tag: str) -> Path:
-    """Give the archive of the image `localhost/fanout:TAG` of a checkout, and of `pause`; built unless in the cache."""
+    """Give the archive of a checkout's `localhost/fanout:TAG`, `:TAG-next` and `pause`; built unless in the cache."""
     path = cache_root() / "images" / f"fanout-{tag}-{_digest(source)}.tar"
     if not path.exists():
         say(f"building the image localhost/fanout:{tag} (about 30 s on two cores)")
@@ -48,7 +50,7 @@ def fanout_image(source: Path, tag: str) -> Path:
 
 
 def _build(source: Path, tag: str, scratch: Path) -> Path:
-    base, app = scratch / "base", scratch / "app"
+    base, app, later = scratch / "base", scratch / "app", scratch / "next"
     interpreter.copy_interpreter(base)
     subprocess.run(
         [str(source / "scripts/install.sh"), "app", str(app / "app")],
@@ -60,11 +62,12 @@ def _build(source: Path, tag: str, scratch: Path) -> Path:
     interpreter.copy_libraries(app, (app / "app").rglob("*.so*"))
     for root in (base, app):
         interpreter.compile_all(root)
+    _renumber(app, later)
     layers = [layer(base), layer(app)]
     wait = ["/usr/local/bin/python3", "-ISc", "import signal; signal.pause()"]
     archive = Archive()
     archive.add(PAUSE, layers[:1], {"Entrypoint": wait, "User": "65532:65532"})
-    archive.add(f"localhost/fanout:{tag}", layers, {
+    config = {
         "Entrypoint": ["fanout"],
         "Cmd": ["--help"],
         "User": "65532:65532",
@@ -75,8 +78,19 @@ def _build(source: Path, tag: str, scratch: Path) -> Path:
             "PYTHONUNBUFFERED=1",
             "PYTHONDONTWRITEBYTECODE=1",
         ],
-    })  # fmt: skip
+    }
+    archive.add(f"localhost/fanout:{tag}", layers, config)
+    archive.add(f"localhost/fanout:{tag}-next", [*layers, layer(later)], config)
     return archive.write(scratch / "image.tar")
+
+
+def _renumber(app: Path, into: Path) -> None:
+    """Write what lies over an image of *app* to make it the version `…+next`."""
+    (metadata,) = app.glob("app/lib/fanout-*.dist-info/METADATA")
+    changed = into / metadata.relative_to(app)
+    changed.parent.mkdir(parents=True)
+    text = metadata.read_text(encoding="utf-8")
+    changed.write_text(re.sub(r"^(Version: .+)$", r"\1+next", text, count=1, flags=re.MULTILINE), encoding="utf-8")
 
 
 class Archive:
