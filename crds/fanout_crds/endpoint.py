@@ -15,7 +15,7 @@ from fanout_crds.policy import EndpointTimeouts
 from fanout_crds.request import Request
 from fanout_crds.retry import Retry
 from fanout_crds.rules import Rule
-from fanout_crds.secret import SecretRef
+from fanout_crds.secret import SecretRef, TlsSecretRef
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -38,10 +38,36 @@ class Bearer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     secret_ref: Annotated[SecretRef, Object(SecretRef), "Where the token is; a rotated one is used within seconds."]
 
 
+class ClientCertificate(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A certificate of ours (mutual TLS)."""
+
+    secret_ref: Annotated[
+        TlsSecretRef,
+        Object(TlsSecretRef),
+        "A Secret with the certificate in PEM under tls.crt, whoever issued it behind it, and its key, not encrypted,"
+        " under tls.key, as those of type kubernetes.io/tls have them; a rotated one is used within seconds.",
+    ]
+
+
 class Authentication(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """How we say who we are."""
 
-    bearer: Annotated[Bearer, Object(Bearer), "Send `Authorization: Bearer <token>` (RFC 6750)."]
+    RULES: ClassVar = (
+        Rule(
+            "has(self.bearer) || has(self.clientCertificate)",
+            "bearer or clientCertificate is needed, or both",
+            lambda it: it.bearer is not None or it.client_certificate is not None,
+        ),
+    )
+    bearer: Annotated[
+        Bearer | None, Object(Bearer), "Send `Authorization: Bearer <token>` (RFC 6750). Unset: no token."
+    ] = None
+    client_certificate: Annotated[
+        ClientCertificate | None,
+        Object(ClientCertificate),
+        "Show a certificate in the TLS handshake, where the server asks for one; a service with it is asked over"
+        " https. Unset: none.",
+    ] = None
 
 
 class Tls(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -65,6 +91,11 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     ] = None
 
 
+def certified(said: Authentication | None) -> bool:
+    """Say whether a certificate of ours is shown."""
+    return said is not None and said.client_certificate is not None
+
+
 WHERE = (
     Rule(
         "has(self.url) != has(self.service)",
@@ -76,6 +107,13 @@ WHERE = (
         "tls goes with an https:// url",
         lambda it: it.tls is None or it.url is None or it.url.startswith("https://"),
         at="tls",
+    ),
+    Rule(
+        "!has(self.authentication) || !has(self.authentication.clientCertificate) || !has(self.url)"
+        " || self.url.startsWith('https://')",
+        "a client certificate goes with an https:// url",
+        lambda it: not certified(it.authentication) or it.url is None or it.url.startswith("https://"),
+        at="authentication.clientCertificate",
     ),
 )
 

@@ -9,8 +9,9 @@ import re
 
 import msgspec
 
-from fanout_crds import builtin, plan
-from fanout_crds.references import Outside, Refs, Unresolved, bearer_key, ca_key, service_key
+from fanout_crds import builtin, clientcert, plan
+from fanout_crds.endpoint import certified
+from fanout_crds.references import Outside, Refs, Unresolved, bearer_key, ca_key, certificate_keys, service_key
 from fanout_crds.route import Asked, Request, Target
 
 _TOKEN = re.compile(rb"[!-~]+")  # what may follow "Bearer " in one header line (RFC 9110 §5.5)
@@ -30,6 +31,8 @@ class Receiver:
             self._credential("bearer", _token(refs.secret(bearer), str(bearer)))
         if ca := ca_key(said, home):
             self._credential("ca", refs.secret(ca))
+        if pair := certificate_keys(said, home):
+            self._credential("clientCertificate", clientcert.joined(*pair, refs))
 
     def target(
         self,
@@ -53,6 +56,7 @@ class Receiver:
             forward_headers=tuple(name.lower() for name in request.forward_headers),
             bearer=self._handle("bearer"),
             ca=self._handle("ca"),
+            client_certificate=self._handle("clientCertificate"),
             policy=policy,
             capture=capture,
             keep=keep,
@@ -81,7 +85,7 @@ class Receiver:
             return ""
         if isinstance(base, Outside):
             self._private, base = False, base.url
-        if self.said.tls:
+        if self.said.tls or certified(self.said.authentication):
             base = re.sub(r"^http://", "https://", base)
         return base.rstrip("/") + ("/" if service.path is None else service.path)
 

@@ -12,7 +12,7 @@ import msgspec
 
 from fanout_crds.endpoint import Service
 from fanout_crds.route import Asked, FanoutRoute
-from fanout_crds.secret import SecretRef
+from fanout_crds.secret import CERTIFICATE, PRIVATE_KEY, SecretRef
 from fanout_crds.sources import Database, PostgresOutbox
 
 Reason = typing.Literal[
@@ -98,6 +98,7 @@ def references(route: FanoutRoute) -> References:
     """Name everything that *route* refers to."""
     home, targets, outbox = route.metadata.namespace, route.spec.everybody(), outbox_of(route)
     secrets = [secret for target in targets for secret in (bearer_key(target, home), ca_key(target, home))]
+    secrets += [secret for target in targets for secret in certificate_keys(target, home) or ()]
     services = [target.service for target in targets]
     if outbox:
         secrets += outbox_keys(outbox, home)
@@ -124,7 +125,17 @@ def service_key(service: Service | Database, home: str) -> ServiceKey:
 
 def bearer_key(target: Asked, home: str) -> SecretKey | None:
     """Name where the target's token is, if it has one."""
-    return _key(target.authentication.bearer.secret_ref, home) if target.authentication else None
+    bearer = target.authentication and target.authentication.bearer
+    return _key(bearer.secret_ref, home) if bearer else None
+
+
+def certificate_keys(target: Asked, home: str) -> tuple[SecretKey, SecretKey] | None:
+    """Name where the certificate that it is shown is, and its key, if it is shown one."""
+    shown = target.authentication and target.authentication.client_certificate
+    if not shown:
+        return None
+    namespace, name = shown.secret_ref.namespace or home, shown.secret_ref.name
+    return SecretKey(namespace, name, CERTIFICATE), SecretKey(namespace, name, PRIVATE_KEY)
 
 
 def ca_key(target: Asked, home: str) -> SecretKey | None:

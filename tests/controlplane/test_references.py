@@ -6,12 +6,13 @@ import time
 from collections.abc import Iterator
 
 import pytest
+import trustme
 
 from fanout_dispatcher.transport.guard import Guard
 from fanout_operator.kube import CONFIG_MAPS, SECRETS
 from tests.controlplane import grants
 from tests.controlplane.installed import Installation, Operator, condition, hasty, running_operator
-from tests.controlplane.manifests import secret, service
+from tests.controlplane.manifests import CRM, secret, service
 from tests.controlplane.waiting import Document, until
 from tests.harness.apiserver import ApiServer
 from tests.support.figures import Figure
@@ -289,6 +290,43 @@ def test_a_secret_without_the_key_says_which_one_it_lacks_and_gets_it(fanout: In
     fanout.status(shop, "orders", ResolvedRefs="True")
 
     assert f"Secret {shop}/mail has no value for token" in condition(without, "ResolvedRefs")["message"]
+
+
+def test_a_client_certificate_is_held_until_it_is_a_pair_and_a_renewed_one_takes_its_place(
+    fanout: Installation, shop: str
+) -> None:
+    authority = trustme.CA()
+    ours, renewed = (authority.issue_cert("us@shop.example") for _ in range(2))
+    shown = {"authentication": {"clientCertificate": {"secretRef": {"name": "us"}}}}
+    fanout.apply(fanout.route(shop, "orders", CRM | shown))
+    fanout.status(shop, "orders", ResolvedRefs="False/SecretNotFound")
+    fanout.apply(secret(shop, "us", **{"tls.crt": pem(ours)}))
+    fanout.status(shop, "orders", ResolvedRefs="False/SecretKeyNotFound")
+    fanout.apply(tls_secret(shop, "us", certificate=pem(renewed), of=ours))
+    without = fanout.status(shop, "orders", ResolvedRefs="False/SecretUnusable")
+    fanout.apply(tls_secret(shop, "us", certificate=pem(ours), of=ours))
+    first = fanout.credentials(held(fanout, shop, "orders", None))
+    fanout.apply(tls_secret(shop, "us", certificate=pem(renewed), of=renewed))
+    wanted = base64.b64encode((pem(renewed) + renewed.private_key_pem.bytes().decode()).encode()).decode()
+    name = first["metadata"]["name"]
+
+    def there(items: list[Document]) -> bool:
+        return any(one["data"].get("crm.clientCertificate") == wanted for one in items)
+
+    until(fanout.server, SECRETS.path(fanout.namespace), there, name=name)
+
+    says = condition(without, "ResolvedRefs")["message"]
+    assert f"Secret {shop}/us[tls.key] is not the key of the certificate beside it" in says
+    assert first["data"]["crm.clientCertificate"] != wanted
+
+
+def pem(of: trustme.LeafCert) -> str:
+    return of.cert_chain_pems[0].bytes().decode()
+
+
+def tls_secret(namespace: str, name: str, *, certificate: str, of: trustme.LeafCert) -> Document:
+    """A certificate, and the key of perhaps another one."""
+    return secret(namespace, name, **{"tls.crt": certificate, "tls.key": of.private_key_pem.bytes().decode()})
 
 
 def test_a_secret_as_large_as_a_secret_may_be_is_used(fanout: Installation, server: ApiServer, shop: str) -> None:

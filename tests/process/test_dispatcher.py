@@ -2,16 +2,22 @@
 
 import asyncio
 import base64
+import collections.abc
 import json
+import ssl
 import subprocess
 import typing
 
 import apsw
+import cryptography.x509
 import httpx
+import pytest
+import trustme
 
 from tests.harness.process import free_ports, tail
 from tests.process.conftest import Bench
 from tests.support.dispatcher import Process
+from tests.support.strict_target import StrictTarget
 
 SOON = 15.0  # seconds: a test that waits longer has failed
 
@@ -234,6 +240,116 @@ async def test_a_secret_in_the_folder_becomes_a_bearer_token_and_never_shows(ben
     journal = b"".join(file.read_bytes() for file in process.data.iterdir())
     assert "canary-4711" not in everything
     assert b"canary-4711" not in journal
+
+
+class Certified(typing.NamedTuple):
+    """A route to a target that wants a certificate; who issues what, and where its dispatcher runs."""
+
+    bench: Bench
+    found: StrictTarget
+    authority: trustme.CA
+
+    def route(self, *, shown: bool) -> None:
+        """Write the route, with or without a client certificate."""
+        target = {
+            "name": "a",
+            "url": f"https://localhost:{self.found.port}/",
+            "tls": {"caSecret": {"name": "us", "key": "ca.crt"}},
+        }
+        says = {"authentication": {"clientCertificate": {"secretRef": {"name": "us"}}}} if shown else {}
+        self.bench.route(target | says, defaults={"policy": PATIENT})
+
+    def secret(self, key: trustme.Blob, certificate: trustme.Blob) -> None:
+        """Write the Secret, as a whole."""
+        values = {"tls.crt": certificate, "tls.key": key, "ca.crt": self.authority.cert_pem}
+        data = {name: base64.b64encode(value.bytes()).decode() for name, value in values.items()}
+        fresh = self.bench.manifests / ".secret.tmp"
+        fresh.write_text(json.dumps({"kind": "Secret", "apiVersion": "v1", "metadata": US, "data": data}))
+        fresh.replace(self.bench.manifests / "secret.json")
+
+    async def got(self, count: int) -> None:
+        """Wait for that many requests in all."""
+
+        async def arrived() -> bool:
+            return len(self.found.shown) == count
+
+        await eventually(arrived)
+
+
+US: typing.Final = {"name": "us", "namespace": "shop"}
+PATIENT: typing.Final = {
+    "retry": {"backoff": {"type": "Constant", "baseDelay": "50ms", "jitter": "None"}},
+    "circuitBreaker": {"mode": "Disabled"},
+}
+
+
+@pytest.fixture
+def certified(bench: Bench) -> collections.abc.Iterator[Certified]:
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    authority.configure_trust(context)
+    with StrictTarget(context) as found:
+        yield Certified(bench, found, authority)
+
+
+def serial(of: trustme.LeafCert) -> int:
+    return cryptography.x509.load_pem_x509_certificate(of.cert_chain_pems[0].bytes()).serial_number
+
+
+async def test_a_client_certificate_is_shown_and_a_rotated_one_in_its_place_and_its_key_nowhere(
+    bench: Bench, certified: Certified
+) -> None:
+    first, second = (certified.authority.issue_cert("us@shop.example") for _ in range(2))
+    certified.secret(first.private_key_pem, first.cert_chain_pems[0])
+    certified.route(shown=True)
+    process = await bench.started()
+    before = await routes(bench, process)
+    await bench.client.post(f"{process.listen}/shop/order-placed", content=b"x")
+    await certified.got(1)
+    certified.secret(second.private_key_pem, second.cert_chain_pems[0])
+
+    async def adopted() -> bool:
+        return await routes(bench, process) != before
+
+    await eventually(adopted)
+    await bench.client.post(f"{process.listen}/shop/order-placed", content=b"x")
+    await certified.got(2)
+    metrics = await bench.client.get(f"{process.admin}/metrics")
+    says = await routes(bench, process)
+    process.stop()
+
+    assert certified.found.shown == [serial(first), serial(second)]
+    everything = (says + metrics.text + process.log.read_text()).encode()
+    everything += b"".join(file.read_bytes() for file in process.data.iterdir())
+    for key in (first.private_key_pem, second.private_key_pem):
+        assert not any(line in everything for line in key.bytes().splitlines()[1:-1])
+
+
+async def test_without_the_certificate_that_a_target_wants_its_events_wait_until_there_is_one(
+    bench: Bench, certified: Certified
+) -> None:
+    ours, other = (certified.authority.issue_cert("us@shop.example") for _ in range(2))
+    certified.secret(ours.private_key_pem, other.cert_chain_pems[0])
+    certified.route(shown=False)
+    process = await bench.started()
+    await bench.client.post(f"{process.listen}/shop/order-placed", content=b"x")
+
+    async def says(words: str) -> bool:
+        return words in await routes(bench, process)
+
+    await eventually(lambda: says("TLS alert, certificate required"))
+    certified.route(shown=True)
+    await eventually(lambda: says("SecretUnusable"))
+    certified.secret(ours.private_key_pem, ours.cert_chain_pems[0])
+    await certified.got(1)
+
+    assert certified.found.shown == [serial(ours)]
+
+
+async def routes(bench: Bench, process: Process) -> str:
+    """What the admin port says of all routes."""
+    return (await bench.client.get(f"{process.admin}/v1/routes")).text
 
 
 async def test_a_service_without_an_address_holds_its_target_and_nothing_else(bench: Bench) -> None:

@@ -79,6 +79,7 @@ FIELDS: typing.Final[Mapping[type[msgspec.Struct], Mapping[str, Feature]]] = {
         "keep": "earlier",  # what expressions read as `targets`
         "static": "fallback",
         "cache": LESS_GOOD,
+        "client_certificate": "authentication.clientCertificate",
     },
     target.Value: _parts("value", "expression"),
     target.Mapping: _parts("path", "query", "headers", "body", "structured"),

@@ -61,9 +61,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     def handles(self) -> frozenset[str]:
         """What it needs of its credentials: of all that is sent to, and of what is fetched from."""
         outbox = self.postgres_outbox
-        found = [handle for one in self.everybody for handle in (one.bearer, one.ca)]
-        found += (outbox.url, outbox.ca) if outbox is not None else ()
-        return frozenset(handle for handle in found if handle)
+        found = [handle for one in self.everybody for handle in one.handles]
+        found += [handle for handle in (outbox.url, outbox.ca) if handle] if outbox is not None else []
+        return frozenset(found)
 
     @property
     def fallbacks(self) -> dict[str, str]:

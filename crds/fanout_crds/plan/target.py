@@ -67,6 +67,12 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     keep: int = 0  # bytes of its answer that are kept with the event, for expressions that read it; 0 = nothing
     static: Static | None = None  # what is answered in its place once it is given up
     cache: Cache | None = None  # None = each event asks for itself
+    client_certificate: str | None = None  # handle of what the handshake shows: certificate and key, in one PEM text
+
+    @property
+    def handles(self) -> tuple[str, ...]:
+        """The credentials without which it cannot be asked."""
+        return tuple(one for one in (self.bearer, self.ca, self.client_certificate) if one is not None)
 
     def expressions(self) -> Iterator[tuple[str, str, Scope]]:
         """Every expression in it: the path to its field from the target on, the text, and what it is for."""

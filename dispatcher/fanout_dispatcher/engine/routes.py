@@ -241,10 +241,10 @@ class Routes:
         if target.held is not None:
             lane.tally.last_error = lane.tally.last_error or None  # once that is mended, no earlier one is of interest
             return lane.sender, target.held
-        handles = (target.bearer, target.ca)
-        if any(handle is not None and handle not in credentials for handle in handles):
+        handles = target.handles
+        if any(handle not in credentials for handle in handles):
             return lane.sender, "CredentialsMissing"
-        wanted = (target, tuple(credentials.get(handle) if handle else None for handle in handles))
+        wanted = (target, tuple(credentials[handle] for handle in handles))
         if lane.sender is not None and self.made.get(where) == wanted:
             return lane.sender, None
         try:

@@ -12,12 +12,15 @@ read as part of the next request. Bytes that nobody asked for end the connection
 import asyncio
 import collections.abc
 import os
+import re
 import select
+import ssl
 import typing
 
 from fanout_dispatcher.transport.answer import RESET, Answer, Landed, Usual
 from fanout_dispatcher.transport.protocol import Flight
 from fanout_dispatcher.transport.request import Request
+from fanout_dispatcher.values.outcome import Failed, Fault
 
 _SLICE: typing.Final = 256 * 1024  # handed to the transport at a time: it copies what it cannot send
 
@@ -49,6 +52,7 @@ class Connection(asyncio.Protocol):
         "_usual",
         "_writing",
         "dead",
+        "lost",
         "used",
     )
 
@@ -65,6 +69,7 @@ class Connection(asyncio.Protocol):
         self._settled = False
         self.used = 0.0  # loop time of the last start
         self.dead = False
+        self.lost = RESET  # how it ended, for whoever wanted it and came too late
 
     def __repr__(self) -> str:
         state = "dead" if self.dead else "idle" if self._flight is None else f"busy with {self._flight.target}"
@@ -161,7 +166,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Take the end of the connection, whatever its reason."""
-        self._lose(RESET)
+        self.lost = _broken_off(exc)
+        self._lose(self.lost)
 
     def pause_writing(self) -> None:
         """Hold back the rest of a large request."""
@@ -238,6 +244,18 @@ class Connection(asyncio.Protocol):
             if self._settled:
                 self._home.gone(self)
         return transport
+
+
+def _broken_off(exc: Exception | None) -> Failed:
+    """A lost connection, with the words of a target that says why (a TLS alert, RFC 8446 §6.2).
+
+    In TLS 1.3 it looks at our certificate after our half of the handshake, when a request may be out already: what it
+    made of that is not known. What it says can be told, since it has proved by then who it is.
+    """
+    alert = re.search(r"_ALERT_([A-Z0-9_]+)$", exc.reason or "") if isinstance(exc, ssl.SSLError) else None
+    if alert is None:
+        return RESET
+    return Failed(fault=Fault.RESET, detail=f"connection reset: TLS alert, {alert[1].lower().replace('_', ' ')}")
 
 
 def _slices(*parts: memoryview) -> collections.abc.Iterator[memoryview]:

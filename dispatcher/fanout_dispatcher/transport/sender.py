@@ -145,7 +145,7 @@ class HttpSender:
     def _dialled(self, flight: Flight, dial: asyncio.Task[Connection | Failed | Refused]) -> None:
         found: Connection | Failed | Refused = RESET if dial.cancelled() else dial.result()
         if isinstance(found, Connection) and not found.settle():
-            found = RESET  # it ended while it was being made
+            found = found.lost  # it ended while it was being made
         if not isinstance(found, Connection):
             self._vacant()
         if flight.carrier is not dial:  # cancelled while this was under way
@@ -164,7 +164,7 @@ class HttpSender:
         if request is None:
             self.free(connection)
         elif not connection.send(flight, request):
-            flight.landing.land(flight, RESET)
+            flight.landing.land(flight, connection.lost)
 
     def _land_soon(self, flight: Flight, outcome: Outcome) -> None:
         flight.carrier = self._loop.call_soon(self._land, flight, outcome)

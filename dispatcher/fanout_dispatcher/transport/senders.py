@@ -6,6 +6,7 @@ import ssl
 import typing
 from collections.abc import Callable
 
+from fanout_crds import clientcert
 from fanout_crds.expressions import Unusable
 from fanout_crds.plan import Credentials, Target
 from fanout_dispatcher.transport.connect import Dialer
@@ -77,12 +78,19 @@ class HttpSenders:
 
     def _trust(self, target: Target, credentials: Credentials) -> ssl.SSLContext:
         bundle = _credential(target.ca, credentials, "CA bundle")
-        if bundle is None:
+        shown = _credential(target.client_certificate, credentials, "client certificate")
+        if bundle is None and shown is None:
             return self._public
         try:
-            return _context(bundle.decode("ascii"))
+            context = _context(bundle.decode("ascii") if bundle is not None else None)
         except (ssl.SSLError, ValueError):
             raise Unsendable("the CA bundle holds no certificate that can be read (expected PEM)") from None
+        if shown is not None:
+            try:
+                clientcert.show(context, shown)
+            except ssl.SSLError:
+                raise Unsendable("the client certificate cannot be read, or does not go with its key") from None
+        return context
 
     @functools.cached_property
     def _public(self) -> ssl.SSLContext:

@@ -101,6 +101,7 @@ WAITING: typing.Final = (
     " mode Settled"
 )
 SETTLED: typing.Final[Json] = {"mode": "Settled"}
+CERTIFICATE: Json = {"clientCertificate": {"secretRef": {"name": "us"}}}
 UNDO: Json = {"url": "https://b.example.com/undo"}
 MAIL: Json = {"name": "mail", "url": "https://mail.example.com/events"}
 A: Json = {"name": "a", "url": "https://a.example.com/events"}
@@ -518,6 +519,43 @@ CORPUS: typing.Final = [
         "tls goes with an https:// url",
         By.RULE,
     ),
+    # authentication
+    Bad(
+        "a certificate for http",
+        f"{T}",
+        {"name": "a", "url": "http://a.example", "authentication": CERTIFICATE},
+        f"{T}.authentication.clientCertificate",
+        "a client certificate goes with an https:// url",
+        By.RULE,
+    ),
+    Bad(
+        "a certificate for http at the end",
+        "spec.finally",
+        [{"name": "a", "url": "http://a.example", "authentication": CERTIFICATE}],
+        "spec.finally[0].authentication.clientCertificate",
+        "a client certificate goes with an https:// url",
+        By.RULE,
+    ),
+    Bad(
+        "authentication by nothing",
+        f"{T}.authentication",
+        {},
+        f"{T}.authentication",
+        "bearer or clientCertificate is needed, or both",
+        By.RULE,
+    ),
+    Bad(
+        "a certificate of nowhere",
+        f"{T}.authentication",
+        {"clientCertificate": {}},
+        f"{T}.authentication.clientCertificate.secretRef",
+        "is required",
+    ),
+    _shape(
+        f"{T}.authentication",
+        {"clientCertificate": {"secretRef": {"name": "a", "key": "tls.crt"}}},
+        "unknown field; known here: name, namespace",
+    )._replace(path=f"{T}.authentication.clientCertificate.secretRef.key"),
     # services
     Bad("no port", T, {"name": "a", "service": {"name": "b"}}, f"{T}.service.port", "is required"),
     Bad(

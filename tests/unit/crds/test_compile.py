@@ -1,6 +1,15 @@
 """From a route to a plan: references, addresses, credentials, sizes."""
 
+import typing
+
 import pytest
+import trustme
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from fanout_crds import plan
 from fanout_crds.compile import (
@@ -25,6 +34,10 @@ PAYMENT = {"name": "payment", "service": {"name": "payment", "namespace": "pay",
 TOKEN = {"bearer": {"secretRef": {"name": "crm", "key": "token"}}}
 CRM = {"name": "crm", "url": "https://crm.example", "authentication": TOKEN}
 PINNED = CRM | {"tls": {"caSecret": {"name": "crm", "key": "ca.crt"}}}
+SHOWN = {"clientCertificate": {"secretRef": {"name": "us"}}}
+CERTIFIED = {"name": "crm", "url": "https://crm.example", "authentication": SHOWN}
+CERTIFICATE_KEY = SecretKey("shop", "us", "tls.crt")
+PRIVATE_KEY = SecretKey("shop", "us", "tls.key")
 TOKEN_KEY = SecretKey("shop", "crm", "token")
 CA_KEY = SecretKey("shop", "crm", "ca.crt")
 PAYMENT_KEY = ServiceKey("pay", "payment", "http")
@@ -198,6 +211,104 @@ def test_a_reference_nobody_looked_up_is_unresolved() -> None:
         ("crm", "SecretNotFound"),
     ]
     assert (done.plan.targets[1].bearer, done.plan.targets[1].ca, done.credentials) == (None, None, {})
+
+
+class Papers(typing.NamedTuple):
+    """Two certificates, the key of the first, and that key under a password."""
+
+    certificate: bytes
+    key: bytes
+    locked: bytes
+    other: bytes
+
+
+@pytest.fixture(scope="module")
+def papers() -> Papers:
+    authority = trustme.CA()
+    ours, other = authority.issue_cert("us@shop.example"), authority.issue_cert("us@shop.example")
+    key = ours.private_key_pem.bytes()
+    locked = load_pem_private_key(key, None).private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"hunter2")
+    )
+    return Papers(ours.cert_chain_pems[0].bytes(), key, locked, other.cert_chain_pems[0].bytes())
+
+
+def shown(certificate: bytes, key: bytes) -> Compiled:
+    return compiled(route(CERTIFIED), Refs(secrets={CERTIFICATE_KEY: certificate, PRIVATE_KEY: key}))
+
+
+def test_a_client_certificate_and_its_key_are_one_credential(papers: Papers) -> None:
+    done = shown(papers.certificate, papers.key)
+
+    target = done.plan.targets[0]
+
+    assert references(route(CERTIFIED)).secrets == {CERTIFICATE_KEY, PRIVATE_KEY}
+    assert (target.client_certificate, target.held) == ("crm.clientCertificate", None)
+    assert done.plan.handles == done.credentials.keys()
+    assert done.credentials == {"crm.clientCertificate": papers.certificate + papers.key}
+    assert papers.key not in plan.encode(done.plan)
+
+
+def test_a_client_certificate_may_be_of_another_namespace_and_stand_beside_a_token() -> None:
+    both = {"clientCertificate": {"secretRef": {"name": "us", "namespace": "pki"}}} | TOKEN
+
+    needs = references(route(CRM | {"authentication": both}))
+
+    assert needs.secrets == {TOKEN_KEY, SecretKey("pki", "us", "tls.crt"), SecretKey("pki", "us", "tls.key")}
+
+
+def test_a_service_that_is_shown_a_certificate_is_asked_over_https(papers: Papers) -> None:
+    refs = Refs(
+        services={PAYMENT_KEY: "http://payment.pay.svc:8443"},
+        secrets={CERTIFICATE_KEY: papers.certificate, PRIVATE_KEY: papers.key},
+    )
+
+    target = compiled(route(PAYMENT | {"authentication": SHOWN}), refs).plan.targets[0]
+
+    assert target.url == "https://payment.pay.svc:8443/charges"
+
+
+@pytest.mark.parametrize(
+    ("certificate", "key", "says"),
+    [
+        ("key", "key", "Secret shop/us[tls.crt] holds no certificate that can be read (expected PEM)"),
+        (
+            "certificate",
+            "certificate",
+            "Secret shop/us[tls.key] holds no key that can be read (expected PEM, not encrypted)",
+        ),
+        (
+            "certificate",
+            "locked",
+            "Secret shop/us[tls.key] holds no key that can be read (expected PEM, not encrypted)",
+        ),
+        ("other", "key", "Secret shop/us[tls.key] is not the key of the certificate beside it"),
+    ],
+)
+def test_what_is_no_certificate_with_its_key_holds_the_target_in_words(
+    papers: Papers, certificate: str, key: str, says: str
+) -> None:
+    done = shown(getattr(papers, certificate), getattr(papers, key))
+
+    target = done.plan.targets[0]
+
+    assert (target.held, target.held_message, target.client_certificate) == ("SecretUnusable", says, None)
+    assert done.credentials == {}
+
+
+def test_a_certificate_in_another_script_is_none_that_can_be_read(papers: Papers) -> None:
+    assert shown("ü".encode(), papers.key).plan.targets[0].held == "SecretUnusable"
+
+
+@pytest.mark.parametrize("lost", [CERTIFICATE_KEY, PRIVATE_KEY])
+def test_half_of_a_client_certificate_is_none_and_says_what_is_missing(papers: Papers, lost: SecretKey) -> None:
+    why = Unresolved("SecretKeyNotFound", f"Secret shop/us has no value for {lost.key}")
+    secrets: dict[SecretKey, bytes | Unresolved] = {CERTIFICATE_KEY: papers.certificate, PRIVATE_KEY: papers.key}
+
+    done = compiled(route(CERTIFIED), Refs(secrets=secrets | {lost: why}))
+
+    assert done.unresolved == (("crm", why),)
+    assert done.credentials == {}
 
 
 @pytest.mark.parametrize("value", [b"", b"  \n", b"two words", b"a\r\nHost: b", b"caf\xc3\xa9", b"\x00"])

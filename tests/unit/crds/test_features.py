@@ -4,15 +4,23 @@ import typing
 
 import msgspec
 import pytest
+import trustme
 
 from fanout_crds import plan
-from fanout_crds.compile import Installation, Refs
+from fanout_crds.compile import Installation, Refs, SecretKey
 from fanout_crds.compile import compile as compile_route
 from fanout_crds.plan.features import FIELDS, structs_in
 from fanout_crds.route import parse
 from tests.support.plans import a_plan
 from tests.unit.crds.corpus import CACHE, OUTBOX, OUTBOX_URL, SETTLED, STATIC, UNDO, A, Json, changed, good
 
+_US = trustme.CA().issue_cert("us@shop.example")
+REFS: typing.Final = Refs(  # a target whose certificate does not resolve is held, and needs nothing
+    secrets={
+        SecretKey("shop", "us", "tls.crt"): _US.cert_chain_pems[0].bytes(),
+        SecretKey("shop", "us", "tls.key"): _US.private_key_pem.bytes(),
+    }
+)
 TARGET: typing.Final = "spec.targets[0]"
 POLICY: typing.Final = f"{TARGET}.policy"
 CHAIN: Json = [A, A | {"name": "b", "dependsOn": ["a"], "when": "targets.a.body.ok == true"}]
@@ -20,6 +28,11 @@ CHAIN: Json = [A, A | {"name": "b", "dependsOn": ["a"], "when": "targets.a.body.
 USED: typing.Final[dict[str, tuple[str, Json, tuple[str, ...]]]] = {  # what is said where, and what else that needs
     "accept.batches": ("spec.accept.batches", "Accept", ()),
     "accept.idempotency": ("spec.accept.idempotency", {}, ()),
+    "authentication.clientCertificate": (
+        f"{TARGET}.authentication",
+        {"clientCertificate": {"secretRef": {"name": "us"}}},
+        (),
+    ),
     "compensate": (f"{TARGET}.compensate", UNDO, ()),
     "delay": (f"{TARGET}.delay", "5s", ()),
     "dependsOn": ("spec.targets", [A, A | {"name": "b", "dependsOn": ["a"]}], ()),
@@ -40,7 +53,7 @@ USED: typing.Final[dict[str, tuple[str, Json, tuple[str, ...]]]] = {  # what is 
 
 
 def needed(at: str, value: Json) -> tuple[str, ...]:
-    return compile_route(parse(changed(good(), at, value)), Installation(), Refs(), "r1").plan.needs
+    return compile_route(parse(changed(good(), at, value)), Installation(), REFS, "r1").plan.needs
 
 
 @pytest.mark.parametrize("name", sorted(plan.KNOWN))

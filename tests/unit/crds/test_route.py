@@ -140,6 +140,9 @@ CANARY = "hunter2-canary"
         ("spec.targets[0].url", f"https://me:{CANARY}@a.example"),
         ("spec.targets[0].request.headers", [{"name": "x-key", "value": CANARY + "\n"}]),
         ("spec.targets[0].tls.caSecret", CANARY),
+        ("spec.targets[0].authentication.clientCertificate", CANARY),
+        ("spec.targets[0].authentication.clientCertificate.secretRef", CANARY),
+        ("spec.targets[0].authentication.clientCertificate.secretRef", {"name": CANARY + "!"}),
     ],
 )
 def test_a_secret_in_the_wrong_place_is_never_repeated(at: str, value: Json) -> None:

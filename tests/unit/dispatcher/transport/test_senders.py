@@ -15,6 +15,10 @@ from tests.unit.dispatcher.transport.support import OK, Pad, answering, event, m
 UNKNOWN_NAME = msgspec.structs.replace(target("http://a.example/"), mapping=Mapping(method="POST", body="dta.x"))
 
 
+def showing(handle: str) -> Target:
+    return msgspec.structs.replace(target("https://a.example/"), client_certificate=handle)
+
+
 @pytest.mark.parametrize(
     ("asked", "credentials", "sentence"),
     [
@@ -27,6 +31,8 @@ UNKNOWN_NAME = msgspec.structs.replace(target("http://a.example/"), mapping=Mapp
         (target("https://a.example/", ca="c"), {"c": b"canary"}, "no certificate that can be read"),
         (target("https://a.example/", ca="c"), {"c": b"\xff\xfe"}, "no certificate that can be read"),
         (target("https://a.example/", ca="c"), {"c": b""}, "no certificate that can be read"),
+        (showing("us"), {}, "the client certificate that the plan names"),
+        (showing("us"), {"us": b"canary"}, "the client certificate cannot be read, or does not go with its key"),
         (target("http://a.example/", headers=(("host", "b"),)), {}, "not one that a manifest may set"),
         (UNKNOWN_NAME, {}, "unknown name dta"),
     ],

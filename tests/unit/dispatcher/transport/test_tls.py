@@ -6,11 +6,14 @@ import datetime
 import pathlib
 import ssl
 
+import cryptography.x509
+import msgspec
 import pytest
 import trustme
 
 from fanout_dispatcher.transport.sender import HttpSender
 from fanout_dispatcher.values.outcome import Delivered, Failed, Fault
+from tests.support.strict_target import StrictTarget
 from tests.unit.dispatcher.transport.support import (
     OK,
     Call,
@@ -193,3 +196,83 @@ async def test_an_idle_connection_that_the_target_closed_is_replaced(authority: 
         await turns()
 
         assert await pad.send(sender) == Delivered(200)
+
+
+def strict(authority: trustme.CA, *, most: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> StrictTarget:
+    """A target that wants a certificate of *authority*."""
+    context = serving(authority.issue_cert("payment.example"))
+    authority.configure_trust(context)
+    context.maximum_version = most
+    return StrictTarget(context)
+
+
+def showing(
+    found: StrictTarget, authority: trustme.CA, ours: trustme.LeafCert | None
+) -> contextlib.AbstractAsyncContextManager[HttpSender]:
+    """A sender to *found* that shows *ours*."""
+    credentials = {"ca": authority.cert_pem.bytes()}
+    handle = None
+    if ours is not None:
+        handle = "payment.clientCertificate"
+        credentials[handle] = ours.private_key_and_cert_chain_pem.bytes()
+    asked = target(f"https://payment.example:{found.port}/", ca="ca")
+    asked = msgspec.structs.replace(asked, client_certificate=handle)
+    return sending(asked, credentials=credentials, resolve=one)
+
+
+VERSIONS = pytest.mark.parametrize("most", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+
+
+@VERSIONS
+async def test_a_target_that_asks_for_a_certificate_is_shown_ours(authority: trustme.CA, most: ssl.TLSVersion) -> None:
+    ours = authority.issue_cert("us@shop.example")
+    serial = cryptography.x509.load_pem_x509_certificate(ours.cert_chain_pems[0].bytes()).serial_number
+
+    with strict(authority, most=most) as found:
+        async with showing(found, authority, ours) as sender:
+            outcomes = [await Pad().send(sender), await Pad().send(sender)]
+
+        assert outcomes == [Delivered(200), Delivered(200)]
+        assert found.shown == [serial, serial]
+
+
+async def test_a_target_that_does_not_ask_for_a_certificate_is_sent_to_all_the_same(authority: trustme.CA) -> None:
+    async with peer(answering(OK), tls=serving(authority.issue_cert("payment.example"))) as found:
+        asked = target(f"https://payment.example:{found.port}/", ca="ca")
+        ours = authority.issue_cert("us@shop.example").private_key_and_cert_chain_pem.bytes()
+        credentials = {"ca": authority.cert_pem.bytes(), "us": ours}
+        shown = msgspec.structs.replace(asked, client_certificate="us")
+        async with sending(shown, credentials=credentials, resolve=one) as sender:
+            assert await Pad().send(sender) == Delivered(200)
+
+
+@pytest.mark.parametrize(("whose", "alert"), [("nobody", "certificate required"), ("a stranger", "unknown ca")])
+async def test_a_target_that_does_not_take_our_certificate_is_quoted(
+    authority: trustme.CA, whose: str, alert: str
+) -> None:
+    """It looks at it when the request may be out already: whether it was read is not ours to say.
+
+    An alert that comes in the very turn in which the request should go is not waited for.
+    """
+    plain, quoted = (
+        Failed(fault=Fault.RESET, detail=f"connection reset{said}") for said in ("", f": TLS alert, {alert}")
+    )
+    stranger = trustme.CA().issue_cert("us@shop.example") if whose == "a stranger" else None
+
+    with strict(authority) as found:
+        async with showing(found, authority, stranger) as sender:
+            outcomes = [await Pad().send(sender) for _ in range(20)]
+
+        assert quoted in outcomes
+        assert all(outcome in (plain, quoted) for outcome in outcomes)
+        assert found.shown == []
+
+
+async def test_until_tls_1_2_a_certificate_that_is_not_taken_ends_the_handshake_and_nothing_is_sent(
+    authority: trustme.CA,
+) -> None:
+    with strict(authority, most=ssl.TLSVersion.TLSv1_2) as found:
+        async with showing(found, authority, None) as sender:
+            assert await Pad().send(sender) == FAILED
+
+        assert found.shown == []
