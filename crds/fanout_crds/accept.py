@@ -69,7 +69,7 @@ class Idempotency(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     The key is the Idempotency-Key header (draft-ietf-httpapi-idempotency-key-header); a CloudEvent without it is known
     by its source and id, and any other request without it is answered 400. The same key with another event is answered
     422; with respond.mode Settled, one whose first request waits still 409, and later what that was answered. Keys are
-    written with their event, so they hold across a crash. A dispatcher of several workers refuses this.
+    written with their event, so they hold across a crash. Of several workers one takes all events of such a route.
     """
 
     RULES: ClassVar = (

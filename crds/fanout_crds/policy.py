@@ -158,7 +158,7 @@ class RateLimit(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class Ordering(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Deliveries of one key go to the target one at a time, in the order in which their events were accepted.
 
-    Other keys never wait for them. Per dispatcher, which has to be one process: with more workers the route is refused.
+    Other keys never wait for them. Per dispatcher; of several workers one takes all events of such a route.
     Source: message groups, as in Amazon SQS FIFO.
     """
 

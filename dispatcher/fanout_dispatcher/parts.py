@@ -24,7 +24,8 @@ from fanout_dispatcher.engine.clock import Clock
 from fanout_dispatcher.engine.desk import EngineDesk
 from fanout_dispatcher.engine.engine import Engine, Opened
 from fanout_dispatcher.engine.route import Route
-from fanout_dispatcher.engine.routes import Share, undivided
+from fanout_dispatcher.engine.routes import UNDIVIDED, Share
+from fanout_dispatcher.ingress.accept import Acceptor, HandOn, nobody
 from fanout_dispatcher.ingress.engine import Caller
 from fanout_dispatcher.ingress.engine import Route as RouteAtDoor
 from fanout_dispatcher.ingress.listener import DEFAULTS as PORT
@@ -50,6 +51,7 @@ from fanout_dispatcher.values.views import EventView
 
 GRACE: typing.Final = 3.0  # seconds, beyond the longest attempt, that stopping may take …
 PARTING: typing.Final = 1.0  # … of which so many are for whoever is connected, to be told to go
+LAST_WORDS: typing.Final = 0.1  # seconds, at least, for what others hand on meanwhile
 MEMORY_BYTES: typing.Final = 64 << 20  # what routes with durability Memory may keep waiting in all
 SWITCH: typing.Final = 0.001  # seconds after which a busy loop lets the journal's thread have the interpreter; Python's
 # own 5 ms, at each of the seven calls that a commit makes, made the slowest 202s twice as slow
@@ -108,6 +110,13 @@ class Door:
             return Turned(status=503, reason="JournalUnavailable", detail=UNREADABLE, retry_after=BUSY)
 
 
+class Mates(typing.Protocol):
+    """Other processes of the same dispatcher, who may hand requests on to this one and get them from it."""
+
+    async def part(self, seconds: float) -> None:
+        """Hand on nothing more, and serve on until they do not either; at most so many *seconds*."""
+
+
 class Size(typing.NamedTuple):
     """How many bytes the journal on disk and the one in memory may hold."""
 
@@ -148,11 +157,23 @@ def _close(journal: Journal) -> None:
     journal.close()
 
 
-async def open_data_port(engine: Engine, events: Events, at: tuple[str, int] | socket.socket) -> Ingress:
-    """Open the data port. Raises CannotListen."""
+async def open_data_port(
+    engine: Engine, events: Events, at: tuple[str, int] | socket.socket, hand_on: HandOn = nobody
+) -> Ingress:
+    """Open the data port; *hand_on* gets what another worker has to take. Raises CannotListen."""
     return await listen(
-        Door(engine, events), at, ids=Ids(secrets.token_bytes), wall=time.time, settings=PORT.within(_descriptors())
+        Door(engine, events),
+        at,
+        ids=Ids(secrets.token_bytes),
+        wall=time.time,
+        settings=PORT.within(_descriptors()),
+        hand_on=hand_on,
     )
+
+
+def make_acceptor(engine: Engine, events: Events) -> Acceptor:
+    """What judges and begins requests that come in by another way than the data port."""
+    return Acceptor(asyncio.get_running_loop(), Door(engine, events), Ids(secrets.token_bytes))
 
 
 def make_engine(
@@ -162,7 +183,7 @@ def make_engine(
     *,
     guard: Guard,
     worker: int = 0,
-    share: Share = undivided,
+    share: Share = UNDIVIDED,
 ) -> tuple[Engine, EngineDesk]:
     """An engine on an open journal, with one in memory beside it."""
     loop = asyncio.get_running_loop()
@@ -196,6 +217,7 @@ async def stop(
     log: FilteringBoundLogger,
     *,
     outboxes: Outboxes | None,
+    mates: Mates | None = None,
     most: float = math.inf,
 ) -> None:
     """Take no more events, and let what is in flight land and be committed; at *most* so many seconds."""
@@ -203,10 +225,14 @@ async def stop(
         await outboxes.end(PARTING)
     patience = min(engine.longest_attempt() + GRACE, most)
     log.info("dispatcher.stopping", patience=patience)
+    began = asyncio.get_running_loop().time()
+    if ingress is not None:
+        await ingress.part(PARTING)
+    if mates is not None:  # they part at the same time, and tell it when their last client is gone
+        await mates.part(max(LAST_WORDS, began + PARTING - asyncio.get_running_loop().time()))
     if ingress is None:
         await engine.drain(patience)
     else:
-        await ingress.part(PARTING)
         engine.close_door()
         await asyncio.gather(ingress.drain(GRACE - PARTING), engine.drain(patience - PARTING))
     log.info("dispatcher.stopped")

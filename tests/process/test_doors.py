@@ -1,4 +1,4 @@
-"""The front door of a route by the real command: batches, and what several workers refuse."""
+"""The front door of a route by the real command: batches, keys, and the answers of callers that wait."""
 
 import asyncio
 import json
@@ -47,17 +47,6 @@ async def test_a_batch_with_one_wrong_event_brings_nothing(bench: Bench) -> None
     listed = await bench.client.get(f"{process.admin}/v1/events")
     assert (answer.status_code, listed.json()["items"]) == (400, [])
     assert "event 1 of the batch" in answer.json()["detail"]
-
-
-async def test_several_workers_refuse_a_route_with_keys_and_say_why(bench: Bench) -> None:
-    bench.route(await bench.target("a"), accept={"idempotency": {}})
-    process = await bench.started("--workers", "2")
-
-    answer = await bench.client.post(f"{process.listen}/shop/order-placed", headers={"Idempotency-Key": "k"})
-
-    assert answer.status_code == 404
-    (why,) = [line["why"] for line in process.said("route.refused")]
-    assert "spec.accept.idempotency: each worker would know its own keys alone" in why
 
 
 async def test_a_key_that_an_expression_finds_in_the_data_holds_across_a_kill(bench: Bench) -> None:

@@ -484,3 +484,21 @@ async def test_of_several_workers_one_fetches_and_each_knows_of_it(bench: Bench,
     assert (await shop.held(process, None))["name"] == "postgresOutbox"
     assert await shop.events(process) == ONCE
     await shop.counted(process, 300)
+
+
+async def test_a_route_that_keeps_order_is_the_workers_that_fetches_whoever_is_posted_to(
+    bench: Bench, shop: Shop
+) -> None:
+    target = await bench.target("a")
+    policy = {"ordering": {"keyExpression": "event.type"}}
+    shop.route({"name": "a", "url": target.url, "policy": policy}, suspend=False)
+    process = await bench.started("--workers", "2")
+    url = f"{process.listen}/shop/order-placed"
+
+    await shop.write(30)
+    await shop.until(LEFT, 0)
+    posted = [await bench.client.post(url, json={}, headers={"Connection": "close"}) for _ in range(12)]
+    got = await came(target, 42)
+
+    assert {answer.json()["receipt"][0] for answer in posted} == {"0"}
+    assert [json.loads(one.body)["n"] for one in got if one.body != b"{}"] == [*range(1, 31)]

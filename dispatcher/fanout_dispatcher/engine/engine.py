@@ -23,7 +23,7 @@ from fanout_dispatcher.engine.lane import Lane
 from fanout_dispatcher.engine.linger import LONGEST
 from fanout_dispatcher.engine.once import Once
 from fanout_dispatcher.engine.route import Route
-from fanout_dispatcher.engine.routes import Routes, Share, undivided
+from fanout_dispatcher.engine.routes import UNDIVIDED, Routes, Share
 from fanout_dispatcher.engine.tidy import Tidy
 from fanout_dispatcher.engine.works import Works
 from fanout_dispatcher.journal.disk import Disk
@@ -69,7 +69,7 @@ class Engine:
         seam: Seam,
         worker: int = 0,
         seed: int = 0,
-        share: Share = undivided,
+        share: Share = UNDIVIDED,
     ) -> None:
         self.clock = clock
         self.seam = seam

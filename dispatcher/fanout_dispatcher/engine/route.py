@@ -43,6 +43,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     waits: Waits | None = None  # what callers wait for, where they do
     shape: Shape | None = None  # of their answers; None: what every target said
     turnstile: Turnstile | None
+    owner: int | None = None  # the worker that takes its events; None: this one does
     keyed_by: Expression | None = None  # gives an event's idempotency key; None: what it came with does
 
     @property

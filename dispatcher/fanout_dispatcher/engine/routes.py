@@ -27,7 +27,7 @@ from fanout_dispatcher.engine.paths import Paths
 from fanout_dispatcher.engine.route import Route, forwarding, graph_of, keyed_by, parameters, reads, waits
 from fanout_dispatcher.engine.works import Works
 from fanout_dispatcher.policies.shape import shaped
-from fanout_dispatcher.policies.turnstile import turnstile
+from fanout_dispatcher.policies.turnstile import Turnstile, turnstile
 from fanout_dispatcher.telemetry.seam import RouteAdopted, RouteRefused, RouteRetired, TargetHeld
 from fanout_dispatcher.transport.protocol import Sender, SenderFactory, Unsendable
 from fanout_dispatcher.values.desk import RouteMeter
@@ -38,13 +38,32 @@ from fanout_dispatcher.values.views import SourceView
 DRAIN: typing.Final = 30.0  # seconds that a deleted route's lanes go on delivering
 
 LaneKey = tuple[Book, str, str]
-Share = typing.Callable[[plans.Plan], plans.Plan]  # what one of several engines runs of a plan; raises PlanRefused
 Wanted = tuple[plans.Target, tuple[bytes | None, ...]]  # what a sender is made from: the same again, the same sender
 
 
-def undivided(plan: plans.Plan) -> plans.Plan:
-    """The share of an engine that is alone: all of it."""
-    return plan
+class Share(typing.Protocol):
+    """What one of several engines has of each plan."""
+
+    def __call__(self, plan: plans.Plan) -> plans.Plan:
+        """What it runs of *plan*. Raises PlanRefused."""
+
+    def owner(self, plan: plans.Plan) -> int | None:
+        """The other engine that takes the events of *plan*; None: this one does."""
+
+
+class Undivided:
+    """The share of an engine that is alone: everything."""
+
+    def __call__(self, plan: plans.Plan) -> plans.Plan:
+        """All of *plan*."""
+        return plan
+
+    def owner(self, _plan: plans.Plan) -> int | None:
+        """No other engine."""
+        return None
+
+
+UNDIVIDED: typing.Final = Undivided()
 
 
 class Routes:
@@ -54,7 +73,7 @@ class Routes:
     """
 
     def __init__(
-        self, works: Works, *, senders: SenderFactory, durable: Book, memory: Book, share: Share = undivided
+        self, works: Works, *, senders: SenderFactory, durable: Book, memory: Book, share: Share = UNDIVIDED
     ) -> None:
         self.works = works
         self.share = share
@@ -195,6 +214,7 @@ class Routes:
         asked = reads(plan)
         ordering = orders(plan)
         exact, prefixes = forwarding(plan, asked)
+        owner = self.share.owner(plan)
         return Route(
             plan=plan,
             whole=whole,
@@ -213,9 +233,13 @@ class Routes:
             parameters=parameters(plan, asked),
             waits=waits(plan, book, lanes, durable=book is self.durable, before=before.waits if before else None),
             shape=shaped(plan.respond),
-            turnstile=turnstile(plan.rate, before.turnstile if before else None, self.works.loop.time()),
+            turnstile=None if owner is not None else self._turnstile(plan, before),
+            owner=owner,
             keyed_by=keyed_by(plan),
         )
+
+    def _turnstile(self, plan: plans.Plan, before: Route | None) -> Turnstile | None:
+        return turnstile(plan.rate, before.turnstile if before else None, self.works.loop.time())
 
     def _lane(self, book: Book, plan: plans.Plan, target: plans.Target, credentials: plans.Credentials) -> Lane:
         where = (book, plan.key, target.name)

@@ -1,7 +1,8 @@
 """From a request to its answer: which route, whether it may come in, and what the engine said.
 
 Called twice per request. ``open`` sees the head alone, so that what cannot be accepted is refused before its body
-is read; ``begin`` has the body and gives the event to the engine. The checks stand in the order in which a client
+is read; ``begin`` has the body and gives the event to the engine, or hands the request on to the worker that owns its
+route, where the engine does not. The checks stand in the order in which a client
 can mend them: the place, the method, the coding, the size, the pace, and only then the event itself.
 """
 
@@ -33,15 +34,30 @@ _NO_STORE: typing.Final = ((b"cache-control", b"no-store"),)
 _IDENTITY: typing.Final = ((b"accept-encoding", b"identity"),)
 _FORMATS: typing.Final = b"application/cloudevents"
 
+HandOn = typing.Callable[[int, Exchange], None]  # to the owner of the route, who answers
+
+
+def nobody(owner: int, exchange: Exchange) -> None:
+    """Refuse what there is nobody to hand on to."""
+    why = f"worker {owner} takes the events of this route, and there is no way to it"
+    exchange.refuse(problems.OWNER_AWAY(why, headers=problems.retry_after(1)))
+
 
 class Acceptor:
     """Answers requests; one per data port."""
 
-    __slots__ = ("asking", "engine", "loop", "reader")
+    __slots__ = ("asking", "engine", "hand_on", "loop", "reader")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, engine: Engine, ids: typing.Callable[[], str]) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        engine: Engine,
+        ids: typing.Callable[[], str],
+        hand_on: HandOn = nobody,
+    ) -> None:
         self.loop = loop
         self.engine = engine
+        self.hand_on = hand_on
         self.reader = cloudevents.Reader(ids)
         self.asking: set[asyncio.Task[EventView | Turned | None]] = set()
 
@@ -80,6 +96,8 @@ class Acceptor:
             exchange.refuse(request.refusal)
         elif route is None:
             self._aside(exchange)
+        elif route.owner is not None:
+            self.hand_on(route.owner, exchange)
         else:
             try:
                 if route.plan.batches and batches.is_batch(request.fields.get(b"content-type", b"")):

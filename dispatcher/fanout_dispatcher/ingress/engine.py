@@ -54,6 +54,10 @@ class Route(typing.Protocol):
         """What limits how fast events come in; None without a limit."""
 
     @property
+    def owner(self) -> int | None:
+        """Who takes its events, of several workers; None: whoever reads them."""
+
+    @property
     def keyed_by(self) -> Expression | None:
         """What gives an event's idempotency key; None: what it came with does."""
 

@@ -11,7 +11,7 @@ import asyncio
 import socket
 import typing
 
-from fanout_dispatcher.ingress.accept import Acceptor
+from fanout_dispatcher.ingress.accept import Acceptor, HandOn, nobody
 from fanout_dispatcher.ingress.engine import Engine
 from fanout_dispatcher.ingress.port import Port
 from fanout_dispatcher.ingress.protocol import Connection
@@ -61,13 +61,15 @@ async def listen(
     ids: typing.Callable[[], str],
     wall: typing.Callable[[], float],
     settings: Settings = DEFAULTS,
+    hand_on: HandOn = nobody,
 ) -> Ingress:
     """Open the data port at a host and port, or on a socket that was handed down.
 
-    *ids* names plain requests, *wall* gives the time for the Date header. Raises CannotListen.
+    *ids* names plain requests, *wall* gives the time for the Date header; *hand_on* gets what another worker has to
+    take. Raises CannotListen.
     """
     loop = asyncio.get_running_loop()
-    port = Port(loop, Acceptor(loop, engine, ids), settings, wall)
+    port = Port(loop, Acceptor(loop, engine, ids, hand_on), settings, wall)
     try:
         if isinstance(at, socket.socket):
             server = await loop.create_server(lambda: Connection(port), sock=at, backlog=settings.backlog)

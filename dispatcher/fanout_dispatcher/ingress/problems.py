@@ -66,6 +66,7 @@ TARGETS_HELD: typing.Final = Problem("targets-held", 503, "Targets cannot be ask
 CIRCUIT_OPEN: typing.Final = Problem("circuit-open", 503, "A target is left alone for now")
 SHUTTING_DOWN: typing.Final = Problem("shutting-down", 503, "Shutting down")
 TARGETS_TIMEOUT: typing.Final = Problem("targets-timeout", 504, "Targets took too long")
+OWNER_AWAY: typing.Final = Problem("owner-away", 503, "The worker that takes these events is away")
 VERSION: typing.Final = Problem("http-version", 505, "HTTP version not supported", fatal=True)
 
 ALL: typing.Final = (
@@ -92,6 +93,7 @@ ALL: typing.Final = (
     CIRCUIT_OPEN,
     SHUTTING_DOWN,
     TARGETS_TIMEOUT,
+    OWNER_AWAY,
     VERSION,
 )
 

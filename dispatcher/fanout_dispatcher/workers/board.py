@@ -17,14 +17,16 @@ from fanout_crds import plan as plans
 from fanout_dispatcher.telemetry.seam import RouteRefused, Seam
 from fanout_dispatcher.values.sink import PlanRefused
 from fanout_dispatcher.workers.messages import Adopt, Plans, Retire
+from fanout_dispatcher.workers.owners import Owners, keyed
 from fanout_dispatcher.workers.shares import Share
 
 
 class Board:
     """The PlanSink of a supervisor. *post* gets what changed, once per turn of the loop."""
 
-    def __init__(self, share: Share, *, seam: Seam, post: typing.Callable[[Plans], None]) -> None:
+    def __init__(self, share: Share, owners: Owners, *, seam: Seam, post: typing.Callable[[Plans], None]) -> None:
         self._share = share
+        self._owners = owners
         self._seam = seam
         self._post = post
         self._in_force: dict[str, Adopt] = {}
@@ -41,8 +43,8 @@ class Board:
         """Have every worker carry out *plan*. Raises PlanRefused; then the last good one stays."""
         before = self._in_force.get(plan.key)
         self._check_path(plan)
-        why = self._share.why_not(plan)
-        if why is not None and (before is None or self._share.why_not(before.plan) is None):
+        why = self._why_not(plan)
+        if why is not None and (before is None or self._why_not(before.plan) is None):
             raise PlanRefused(why)
         self._put(plan, credentials)
         if why is not None:  # neither does the one before, which a journal kept: a newer one takes nothing away
@@ -95,7 +97,7 @@ class Board:
                 continue
             self._put(plan, {})
             self.known = True
-            if (why := self._share.why_not(plan)) is not None:
+            if (why := self._why_not(plan)) is not None:
                 self.refuse(route, why)
 
     def everything(self, kept: typing.Mapping[str, bytes] = types.MappingProxyType({})) -> Plans:
@@ -121,13 +123,17 @@ class Board:
         if holder is not None and holder != plan.key:
             raise PlanRefused(f"spec.listen.path: {plan.path} belongs to the route {holder}: choose another path")
 
+    def _why_not(self, plan: plans.Plan) -> str | None:
+        """Say why workers cannot carry *plan* out: an owner has all of its limits, which need not go round then."""
+        return self._owners.why_not(plan) if keyed(plan) else self._share.why_not(plan)
+
     def _put(self, plan: plans.Plan, credentials: plans.Credentials) -> None:
         before = self._in_force.get(plan.key)
         if before is not None:
             if (before.plan.revision, before.credentials) == (plan.revision, credentials):
                 return
             del self._by_claim[before.plan.claim]
-        adopt = self._in_force[plan.key] = Adopt(plan=plan, credentials=dict(credentials))
+        adopt = self._in_force[plan.key] = Adopt(plan=plan, credentials=dict(credentials), owner=self._owners.of(plan))
         self._by_claim[plan.claim] = plan.key
         self._add(adopt)
 

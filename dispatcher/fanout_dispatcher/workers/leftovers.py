@@ -3,7 +3,8 @@
 Whoever starts a dispatcher with fewer workers must not have to know what the others still owed. A journal that has
 anything in it that somebody could ask for (an event, its history, a dead letter) gets a worker of its own; one that has
 nothing is removed, so that the dispatcher ends up with as many processes as it was told. A worker that has nothing but
-history will never send anything, since nothing new comes to it: so it has no share in the limits.
+history will never send anything, since nothing new comes to it: so it has no share in the limits. One that has keys is
+sent what comes to their routes, which it owns (see `owners`).
 """
 
 import pathlib
@@ -32,7 +33,7 @@ def _look(data: pathlib.Path, worker: int) -> bool | None:
     journal = parts.journal_of(data, worker)
     recovered = journal.open()
     try:
-        sends = any(lane.pending or lane.dead for lane in recovered.backlog.values())
+        sends = any(lane.pending or lane.dead for lane in recovered.backlog.values()) or bool(recovered.keys)
         empty = not sends and not journal.events(None, None, 1)
     finally:
         journal.close()

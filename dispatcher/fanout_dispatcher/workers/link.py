@@ -9,17 +9,16 @@ answer is there raises JournalFault, which whoever asked has to expect of a jour
 
 import asyncio
 import socket
-import struct
 import typing
 
 import msgspec
 
 from fanout_dispatcher.journal.faults import JournalFault
 from fanout_dispatcher.values.desk import BadCursor
+from fanout_dispatcher.workers.frames import LENGTH, Frames, frame
 from fanout_dispatcher.workers.messages import Answer, Ask, Message, NoAnswer, Question
 
 T = typing.TypeVar("T")
-LENGTH: typing.Final = struct.Struct(">I")
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
@@ -30,8 +29,7 @@ Answering = typing.Callable[[Question], typing.Awaitable[object]]
 
 def framed(message: Message) -> bytes:
     """Write *message* as it goes over a link; one text for several links."""
-    text = _encoder.encode(message)
-    return LENGTH.pack(len(text)) + text
+    return frame(_encoder.encode(message))
 
 
 def first(link: socket.socket) -> Message:
@@ -58,7 +56,7 @@ class Link(asyncio.Protocol):
         self._answering = answering
         self._lost = lost
         self._transport: asyncio.Transport | None = None
-        self._buffer = bytearray()
+        self._frames = Frames()
         self._asked: dict[int, asyncio.Future[bytes]] = {}
         self._last = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -106,17 +104,8 @@ class Link(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Hear every message that is complete."""
-        self._buffer += data
-        start = 0
-        while len(self._buffer) - start >= LENGTH.size:
-            (size,) = LENGTH.unpack_from(self._buffer, start)
-            end = start + LENGTH.size + size
-            if len(self._buffer) < end:
-                break
-            message = _decoder.decode(memoryview(self._buffer)[start + LENGTH.size : end])
-            start = end
-            self._hear(message)
-        del self._buffer[:start]
+        for text in self._frames.feed(data):
+            self._hear(_decoder.decode(text))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End: nobody waits for an answer any more."""

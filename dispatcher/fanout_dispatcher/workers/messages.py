@@ -38,6 +38,7 @@ class Adopt(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     plan: Plan
     credentials: dict[str, bytes]
+    owner: int | None = None  # the worker that takes its events; None: whoever reads them
 
     def __repr__(self) -> str:
         return f"Adopt({self.plan.key}, {self.plan.revision})"
@@ -72,6 +73,7 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     plans: dict[str, bytes]
     pending: int  # deliveries
+    keyed: tuple[int, ...] = ()  # doors of the routes that it has keys or an order of
 
 
 class Unable(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -10,14 +10,11 @@ that works so far, because there are more workers since the last start, its othe
 limit is held in every worker: what comes in waits, and nothing is lost, until somebody mends the limit or the number.
 A limit of what comes in holds nothing: a burst that does not go round is then one request for each worker.
 
-Idempotency keys cannot be divided at all: a repetition may come to another worker than the first. Such a plan is
-refused for as long as there are several; where it is the one that works so far, the route takes nothing until then.
+What is keyed is not divided: one worker owns the route, and has all of its limits (see `owners`). The others may still
+owe something of it, from before. They deliver that by their shares, and for that long the owner does not know of them.
 
 Which worker a request comes to, the kernel decides by connection. So a limit of what comes in is never exceeded by all
 of them together, but a producer with one connection gets one worker's share of it.
-
-Order does not divide at all: each worker has a journal of its own, and what one of them accepts first another does not
-know of. So a target that keeps order is treated like one with a limit of 1.
 """
 
 import typing
@@ -25,11 +22,9 @@ import typing
 import msgspec
 
 from fanout_crds.plan import AcceptRate, Adaptive, Budget, Bulkhead, Plan, Policy, RateLimit, Target
-from fanout_dispatcher.values.sink import PlanRefused
 
 Rate = typing.TypeVar("Rate", RateLimit, AcceptRate)
 NO_SHARE: typing.Final = "LimitTooSmall"  # why a target is held
-NO_ORDER: typing.Final = "OrderNeedsOneWorker"  # so is this one
 
 
 class Share(msgspec.Struct, frozen=True):
@@ -46,20 +41,20 @@ class Share(msgspec.Struct, frozen=True):
         """Divide *plan*; a target with a limit that does not go round is held."""
         if self.of == 1:
             return plan
-        if plan.idempotency is not None:  # accepted twice is what must not be; not accepted can be mended
-            raise PlanRefused(self.why_not(plan))
         targets = (self._target(target, place) for place, target in enumerate(plan.targets))
+        return msgspec.structs.replace(plan, targets=tuple(targets), rate=self._rate(plan.rate))
+
+    def of_another(self, plan: Plan) -> Plan:
+        """Divide a *plan* that another worker owns: at least 1 of each limit, so that what is left here gets out."""
+        if self.of == 1:
+            return plan
+        targets = (msgspec.structs.replace(one, policy=self._policy(one.policy)) for one in plan.targets)
         return msgspec.structs.replace(plan, targets=tuple(targets), rate=self._rate(plan.rate))
 
     def why_not(self, plan: Plan) -> str | None:
         """Say what of *plan* cannot be divided, with the path to its field; None when all can."""
         if self.of == 1:
             return None
-        if plan.idempotency is not None:
-            return (
-                "spec.accept.idempotency: each worker would know its own keys alone, and this dispatcher has"
-                f" {self.of}: {self._fewer('run one worker')}"
-            )
         if plan.rate is not None and plan.rate.burst < self.of:
             return self._too_small("spec.accept.rateLimit.burst", plan.rate.burst)
         whys = (self._why_not(target.policy, _path(place)) for place, target in enumerate(plan.targets))
@@ -74,15 +69,9 @@ class Share(msgspec.Struct, frozen=True):
         why = self._why_not(target.policy, _path(place))
         if why is None or target.held is not None:
             return divided
-        held = NO_SHARE if target.policy.ordering is None else NO_ORDER
-        return msgspec.structs.replace(divided, held=held, held_message=why)
+        return msgspec.structs.replace(divided, held=NO_SHARE, held_message=why)
 
     def _why_not(self, policy: Policy, path: str) -> str | None:
-        if policy.ordering is not None:
-            return (
-                f"{path}.ordering: the {self.of} workers of this dispatcher have a journal each, and no order is kept"
-                f" between them: run one worker, or give each part of the events a dispatcher of its own"
-            )
         for field, whole in _limits(policy):
             if whole < self.of:
                 return self._too_small(f"{path}.{field}", whole)
@@ -94,13 +83,13 @@ class Share(msgspec.Struct, frozen=True):
             f" least {self.of}, or {self._fewer()}"
         )
 
-    def _fewer(self, otherwise: str = "run fewer workers") -> str:
+    def _fewer(self) -> str:
         """What else there is to do than to raise a limit."""
         if not self.left:
-            return otherwise
+            return "run fewer workers"
         return (
-            f"start again when no deliveries and no dead letters are left in {', '.join(self.left)}, which an earlier"
-            " start with more workers left behind"
+            "start again when no deliveries, dead letters and idempotency keys are left in"
+            f" {', '.join(self.left)}, which an earlier start with more workers left behind"
         )
 
     def _policy(self, policy: Policy) -> Policy:

@@ -12,7 +12,7 @@ import msgspec
 
 from fanout_dispatcher.values.desk import JournalMeter, LaneMeter, PortMeter, RouteMeter
 from fanout_dispatcher.values.views import RouteView, TargetView
-from fanout_dispatcher.workers.shares import NO_ORDER, NO_SHARE
+from fanout_dispatcher.workers.shares import NO_SHARE
 
 Meter = typing.TypeVar("Meter", LaneMeter, RouteMeter, PortMeter, JournalMeter)
 NOW: typing.Final = frozenset(
@@ -73,7 +73,7 @@ def route(key: str, views: collections.abc.Sequence[RouteView | None], refused: 
         return None if refused is None else RouteView(route=key, refused=refused)
     newest = max(there, key=lambda view: view.generation)
     same = len(there) == len(views) and all(view.revision == newest.revision for view in there)
-    whole = not any(target.held in {NO_SHARE, NO_ORDER} for target in newest.targets)
+    whole = not any(target.held == NO_SHARE for target in newest.targets)
     why = refused or next((view.refused for view in there if view.refused is not None), None)
     return msgspec.structs.replace(
         newest,

@@ -6,7 +6,7 @@ to it, nothing is lost; and what happens to a worker concerns the others as litt
 another target.
 
 A journal that an earlier start with more workers left behind gets a worker too (see `leftovers`). That one has no
-socket: it delivers what it has, and its events and dead letters are found like all others.
+socket of the data port: it delivers what it has, and its events and dead letters are found like all others.
 """
 
 import asyncio
@@ -32,6 +32,7 @@ from fanout_dispatcher.workers.board import Board
 from fanout_dispatcher.workers.joined import JoinedDesk
 from fanout_dispatcher.workers.link import framed
 from fanout_dispatcher.workers.messages import CaughtUp, EventOf, Opened, Orders, Plans, Question, Told
+from fanout_dispatcher.workers.owners import Owners
 from fanout_dispatcher.workers.shares import Share, shares
 from fanout_dispatcher.workers.slot import Slot
 from fanout_dispatcher.workers.sockets import open_sockets
@@ -64,7 +65,8 @@ class Supervisor:
         self._ready: set[int] = set()  # slots that hear of every change
         self._numbers = [*range(settings.workers), *left]
         self._shares = _shares(settings.workers, left)
-        self._board = Board(self._shares[0], seam=LogSeam(log), post=self._post)
+        self._owners = Owners(settings.workers)
+        self._board = Board(self._shares[0], self._owners, seam=LogSeam(log), post=self._post)
         self._desk: JoinedDesk
 
     async def run(self) -> None:
@@ -150,6 +152,8 @@ class Supervisor:
 
     def _catch_up_all(self, opened: list[Opened]) -> None:
         """Put what the journals kept on the board, and all workers to work."""
+        for slot, one in zip(self._slots, opened, strict=True):
+            self._owners.found(slot.number, one.keyed)
         for one in opened:
             self._board.recover(one.plans)
         for slot, one in zip(self._slots, opened, strict=True):

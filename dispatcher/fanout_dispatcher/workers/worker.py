@@ -32,6 +32,7 @@ from fanout_dispatcher.values.desk import PortMeter
 from fanout_dispatcher.values.sink import PlanRefused, PlanSink
 from fanout_dispatcher.values.views import EventView
 from fanout_dispatcher.workers.link import Link, first
+from fanout_dispatcher.workers.mates import Mates
 from fanout_dispatcher.workers.messages import (
     EVENT,
     Abandon,
@@ -56,6 +57,7 @@ from fanout_dispatcher.workers.messages import (
     Taking,
     Unable,
 )
+from fanout_dispatcher.workers.owners import Part, keyed_in
 from fanout_dispatcher.workers.telling import Teller
 
 T = typing.TypeVar("T")
@@ -90,6 +92,7 @@ class Worker:
         self._outboxes: Outboxes | None = None
         self._sink: PlanSink
         self._desk: EngineDesk
+        self._part = Part(orders.share, orders.worker)
         self._teller: Teller | None = None  # from when it takes events
         self._caught_up = asyncio.Event()
         self._stop = asyncio.Event()
@@ -106,14 +109,18 @@ class Worker:
             except JournalFault as why:
                 self._link.tell(Unable(why=str(why)))
                 return 1
-            ingress = None
+            ingress, mates = None, None
             if await self._either(self._caught_up):
-                ingress = await self._take(stack)
-                await self._show(ingress, stack)
+                mates = Mates(pathlib.Path(self._orders.data), self._orders.worker)
+                stack.callback(mates.close)
+                ingress = await self._take(mates, stack)
+                meter = ingress.meter if ingress is not None else PortMeter()
+                await mates.hear(parts.make_acceptor(self._engine, self), meter)
+                await self._show(meter, stack)
                 self._log.info("worker.started", deliveries=pending)
                 await self._stop.wait()
             most = parts.GRACE if self._orphaned else math.inf
-            await parts.stop(self._engine, ingress, self._log, outboxes=self._outboxes, most=most)
+            await parts.stop(self._engine, ingress, self._log, outboxes=self._outboxes, mates=mates, most=most)
             if self._teller is not None:
                 await self._teller.look()
         return 0
@@ -139,27 +146,29 @@ class Worker:
             parts.Size(orders.journal_bytes, orders.memory_bytes),
             guard=guard,
             worker=orders.worker,
-            share=orders.share,
+            share=self._part,
         )
         if orders.worker == 0:  # the others would be others to the database too, and have nothing to share but trouble
             self._sink = self._outboxes = parts.make_outboxes(self._engine, self._log, opened, guard=guard)
         else:
             self._sink = self._engine
-        self._link.tell(Opened(plans=opened[1].plans, pending=opened[1].pending))
-        return opened[1].pending
+        found = opened[1]
+        self._link.tell(Opened(plans=found.plans, pending=found.pending, keyed=keyed_in(found)))
+        return found.pending
 
-    async def _take(self, stack: contextlib.AsyncExitStack) -> Ingress | None:
+    async def _take(self, mates: Mates, stack: contextlib.AsyncExitStack) -> Ingress | None:
         """Begin to take events, on the socket that was handed down."""
         self._engine.start()
         if self._orders.socket is None:
             return None
-        ingress = await parts.open_data_port(self._engine, self, socket.socket(fileno=self._orders.socket))
+        sock = socket.socket(fileno=self._orders.socket)
+        ingress = await parts.open_data_port(self._engine, self, sock, mates.hand_on)
         stack.callback(ingress.close)
         return ingress
 
-    async def _show(self, ingress: Ingress | None, stack: contextlib.AsyncExitStack) -> None:
+    async def _show(self, meter: PortMeter, stack: contextlib.AsyncExitStack) -> None:
         """Let the supervisor see everything, then what changes."""
-        self._teller = Teller(self._desk, ingress.meter if ingress else PortMeter(), self._link.tell)
+        self._teller = Teller(self._desk, meter, self._link.tell)
         await self._teller.look(whole=True)
         self._link.tell(Taking())
         telling = asyncio.create_task(self._teller.run())
@@ -196,6 +205,7 @@ class Worker:
                 case Retire():
                     self._sink.retire(change.route)
                 case Adopt():
+                    self._part.told(change.plan.key, change.owner)
                     try:
                         self._sink.adopt(change.plan, change.credentials)
                     except PlanRefused as why:  # the board knows the same rules; should they differ, the view says so

@@ -35,6 +35,7 @@ class StubRoute(msgspec.Struct, frozen=True):
     posted: bool = True
     source: str | None = "/shop/orders"
     parameters: Parameters | None = None
+    owner: int | None = None
 
 
 def route(

@@ -26,6 +26,7 @@ class Route(msgspec.Struct, frozen=True):
     posted: bool = True
     source: str | None = "/shop/order-placed"
     parameters: None = None
+    owner: None = None
 
 
 ROUTE: typing.Final = Route(some_plan())

@@ -9,6 +9,7 @@ from fanout_dispatcher.telemetry.seam import Recorder, RouteRefused
 from fanout_dispatcher.values.sink import PlanRefused
 from fanout_dispatcher.workers.board import Board
 from fanout_dispatcher.workers.messages import Adopt, Plans, Retire
+from fanout_dispatcher.workers.owners import Owners
 from fanout_dispatcher.workers.shares import Share
 from tests.support.plans import a_plan, a_target
 
@@ -19,7 +20,7 @@ class Told:
     def __init__(self) -> None:
         self.posted: list[Plans] = []
         self.seam = Recorder()
-        self.board = Board(Share(0, 2), seam=self.seam, post=self.posted.append)
+        self.board = Board(Share(0, 2), Owners(2), seam=self.seam, post=self.posted.append)
         self.changed: list[str] = []
         self.board.watchers.append(self.changed.append)
 
@@ -179,3 +180,16 @@ def test_what_holds_secrets_does_not_show_them() -> None:
     adopt = Adopt(plan=a_plan(), credentials={"crm.bearer": b"s3cret"})
 
     assert "s3cret" not in repr(adopt) + repr(Plans(changes=(adopt,), known=True))
+
+
+async def test_a_keyed_plan_is_told_with_its_owner_who_has_limits_whole_that_would_not_go_round() -> None:
+    told = Told()
+    one = a_target(policy={"bulkhead": {"max_concurrent": 1}})
+
+    told.board.adopt(a_plan(one, idempotency=plans.Idempotency(ttl=1.0, max_keys=1)), {})
+    told.board.adopt(a_plan(name="other", path="/other"), {})
+    await asyncio.sleep(0)
+
+    (message,) = told.posted
+    assert [change.owner for change in message.changes if isinstance(change, Adopt)] == [1, None]
+    assert told.board.refused == {}

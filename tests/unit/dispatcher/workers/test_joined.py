@@ -26,6 +26,7 @@ from fanout_dispatcher.workers.messages import (
     Sagas,
     Told,
 )
+from fanout_dispatcher.workers.owners import Owners
 from fanout_dispatcher.workers.picture import Picture
 from fanout_dispatcher.workers.shares import Share
 from tests.unit.dispatcher.admin.fakes import NOON, FakeDesk, dead_letter_view, event_view, route_view, saga_view
@@ -84,7 +85,7 @@ def _place(ident: str) -> tuple[bool, int]:
 class Joined:
     def __init__(self, *numbers: int) -> None:
         self.slots = [Slot(number) for number in numbers or (0, 1)]
-        self.board = Board(Share(0, 2), seam=Silent(), post=lambda _plans: None)
+        self.board = Board(Share(0, 2), Owners(2), seam=Silent(), post=lambda _plans: None)
         self.now = NOON + 1000
         self.desk = JoinedDesk(self.slots, self.board, wall=lambda: self.now)
 

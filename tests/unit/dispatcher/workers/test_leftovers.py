@@ -6,7 +6,7 @@ import pytest
 
 from fanout_dispatcher import parts
 from fanout_dispatcher.journal.faults import JournalRefused
-from fanout_dispatcher.journal.protocol import Batch, DeadRow, Finished
+from fanout_dispatcher.journal.protocol import Batch, DeadRow, Finished, KeyRow
 from fanout_dispatcher.values.event import Event, Frozen, Head, State
 from fanout_dispatcher.workers.leftovers import left_behind
 
@@ -68,6 +68,15 @@ def test_one_with_a_dead_letter_may_send_it_again(tmp_path: pathlib.Path) -> Non
     leave(tmp_path, 1, accepted())
     dead = DeadRow(1, 1, 2.0, "Expired", "", 1, (), 1)
     leave(tmp_path, 1, Batch(at=2.0, finished=[DEAD], dead=[dead], undue=[(1, 1)]))
+
+    assert left_behind(tmp_path, 1) == {1: True}
+
+
+def test_one_with_a_key_is_sent_what_comes_to_its_route(tmp_path: pathlib.Path) -> None:
+    batch = accepted()
+    batch.keys = [KeyRow(1, 7, b"k" * 16, b"f" * 16, 1.0)]
+    leave(tmp_path, 1, batch)
+    leave(tmp_path, 1, Batch(at=2.0, finished=[DELIVERED], undue=[(1, 1)]))
 
     assert left_behind(tmp_path, 1) == {1: True}
 

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from fanout_crds.plan import AcceptRate, Adaptive, Budget, Idempotency, Ordering, Plan, RateLimit
-from fanout_dispatcher.values.sink import PlanRefused
+from fanout_crds.plan import AcceptRate, Adaptive, Budget, Plan, RateLimit
 from fanout_dispatcher.workers.shares import Share, shares
 from tests.support.plans import a_plan, a_target
 
@@ -75,19 +74,6 @@ def test_a_limit_of_what_comes_in_is_divided_too_and_a_burst_that_does_not_go_ro
     assert why is None or why.startswith(f"spec.accept.rateLimit.burst: {burst} cannot be divided among the {of} ")
 
 
-def test_keys_are_refused_with_several_workers_and_run_with_one() -> None:
-    plan = a_plan(idempotency=Idempotency(ttl=1.0, max_keys=1))
-
-    why = Share(0, 2).why_not(plan)
-
-    assert why is not None
-    assert why.startswith("spec.accept.idempotency: each worker would know its own keys alone")
-    assert why.endswith("this dispatcher has 2: run one worker")
-    with pytest.raises(PlanRefused, match="this dispatcher has 2"):
-        Share(1, 2)(plan)
-    assert (Share(0, 1).why_not(plan), Share(0, 1)(plan)) == (None, plan)
-
-
 @given(least=some.integers(1, 20), highest=some.integers(64, 4096), of=WORKERS)
 def test_an_adaptive_limit_stays_in_order_and_never_goes_beyond_the_whole(least: int, highest: int, of: int) -> None:
     adaptive = Adaptive(min=least, initial=20, max=highest)
@@ -143,22 +129,14 @@ def test_a_target_with_a_limit_that_does_not_go_round_is_held_in_every_worker_wi
         assert all(other.held is None for other in others), "what has its share runs on"
 
 
-def test_a_target_that_keeps_order_is_held_where_there_are_several_workers() -> None:
-    plan = a_plan("a", a_target("b", policy={"ordering": Ordering(key_attribute="subject", after_death="Block")}))
+def test_of_a_route_that_another_worker_owns_nothing_is_held_so_that_what_is_left_gets_out() -> None:
+    plan = divided(concurrent=3)
 
-    for share in shares(2):
-        other, held = share(plan).targets
+    limits = [share.of_another(plan).targets[1] for share in shares(4)]
 
-        assert (other.held, held.held) == (None, "OrderNeedsOneWorker")
-        assert held.held_message == share.why_not(plan)
-        assert (held.held_message or "").startswith("spec.targets[1].policy.ordering: the 2 workers of this dispatcher")
-
-
-def test_one_worker_alone_keeps_order() -> None:
-    plan = a_plan(a_target(policy={"ordering": Ordering(key_attribute="subject", after_death="Block")}))
-    [share] = shares(1)
-
-    assert (share(plan), share.why_not(plan)) == (plan, None)
+    assert [one.policy.bulkhead.max_concurrent for one in limits] == [1, 1, 1, 1]
+    assert {one.held for one in limits} == {None}
+    assert Share(0, 1).of_another(plan) is plan
 
 
 def test_journals_that_were_left_behind_are_named_with_what_has_to_happen() -> None:
@@ -166,8 +144,8 @@ def test_journals_that_were_left_behind_are_named_with_what_has_to_happen() -> N
 
     assert why is not None
     assert why.endswith(
-        "give at least 2, or start again when no deliveries and no dead letters are left in journal-1.db, which an"
-        " earlier start with more workers left behind"
+        "give at least 2, or start again when no deliveries, dead letters and idempotency keys are left in"
+        " journal-1.db, which an earlier start with more workers left behind"
     )
 
 
