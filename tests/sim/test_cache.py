@@ -154,6 +154,23 @@ def test_a_delivery_that_is_tried_again_is_one_miss(durability: Durability) -> N
     assert asked(world) == ["e1"] * 3
 
 
+@pytest.mark.parametrize("durability", ["Journal", "Memory"])
+@pytest.mark.parametrize("keys", [400, 40])
+def test_a_delivery_that_waited_in_the_index_is_one_hit_or_one_miss(durability: Durability, keys: int) -> None:
+    """More than a window holds, for a target that takes one at a time; of few keys some wait for one that spills."""
+    one_at_a_time = {"bulkhead": {"max_concurrent": 1}}
+    world = a_world(numbered(latency=0.2), durability=durability, policy=one_at_a_time)
+
+    async def story(life: Life) -> None:
+        for number in range(400):
+            await life.post(f"e{number}", b'"sku-%d"' % (number % keys))
+        await life.settle(patience=1000)
+        found = meter(life)
+        assert (found.cache_misses, found.cache_hits) == (len(asked(world)), 400 - len(asked(world)))
+
+    world.live(story)
+
+
 def test_a_delivery_that_is_tried_again_waits_for_nobody() -> None:
     """It has asked for itself: another one that hangs by now does not hold it up."""
 

@@ -77,11 +77,13 @@ class Pending(msgspec.Struct, kw_only=True, eq=False):
 class Asked(msgspec.Struct, eq=False):
     """What the cache of a target knows of a delivery: by which key it looked, on which shelf.
 
-    ``counted``: there was no answer. It asks for itself from now on, and waits for nobody else's.
+    ``alone``: there was no answer. It asks for itself from now on, and waits for nobody else's. ``counted``: as a miss,
+    since it has asked.
     """
 
     key: bytes  # empty: it is not looked for
     shelf: Shelf
+    alone: bool = False
     counted: bool = False
 
 

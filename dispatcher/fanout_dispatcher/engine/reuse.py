@@ -108,14 +108,14 @@ class Reuse:
         if entry is not None and entry.answer is not None:
             self._give(delivery, entry.answer)
             return True
-        if asked.counted or not key:
+        if asked.alone or not key:
             return False
         lead, tried = self._leads.get(key), _tried(delivery)
         if entry is None and lead is not None and not tried and self._may_wait(delivery.pending.event.body):
             self._wait(lead, delivery)
             return True
         if tried:
-            asked.counted = True
+            asked.alone = asked.counted = True
         else:
             self._alone(delivery)
         if entry is None and lead is None and self._lane.why_held() is None:
@@ -146,7 +146,12 @@ class Reuse:
     def landed(self, flight: Flight, delivery: Delivery, outcome: Outcome) -> None:
         """Keep what the target said, as far as it may be, and give it to those who wait for it."""
         asked = delivery.asked
-        if asked is None or asked.shelf is not self._shelf or not asked.key:
+        if asked is None or not asked.key:
+            return
+        if not asked.counted and not isinstance(outcome, Refused):  # only now: until then it may go back to the index
+            asked.counted = True
+            self._lane.tally.meter.cache_misses += 1
+        if asked.shelf is not self._shelf:
             return
         now = self._lane.clock.now()
         lead = self._leads.get(asked.key)
@@ -239,10 +244,9 @@ class Reuse:
 
     def _alone(self, delivery: Delivery) -> None:
         """It asks for itself, or for others too, but waits for nobody any more."""
-        asked, lane = delivery.asked, self._lane
+        asked = delivery.asked
         assert asked is not None, f"{self!r} has not asked for a key"
-        asked.counted = True
-        lane.tally.meter.cache_misses += 1
+        asked.alone = True
         if (caller := delivery.pending.caller) is not None:
             caller.stands(delivery.index)
             caller.landed(delivery.index, _ALONE, Again(0.0, spent=False))
