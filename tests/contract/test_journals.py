@@ -29,7 +29,7 @@ from fanout_dispatcher.journal.protocol import (
 )
 from fanout_dispatcher.values.answer import Captured
 from fanout_dispatcher.values.earlier import Kept
-from fanout_dispatcher.values.event import Frozen, State
+from fanout_dispatcher.values.event import Frozen, Replay, State
 from fanout_dispatcher.values.graph import Role, Step
 from fanout_dispatcher.values.views import DeadLetterFilter
 from tests.support.journals import (
@@ -1097,7 +1097,8 @@ class TestKept:
     def test_what_goes_with_dead_letters_and_replays_counts_too(self, bench: Bench) -> None:
         known = b"k" * 700_000
         died, again = an_event(1, frozen=INVOICE), an_event(2, frozen=INVOICE)
-        again = msgspec.structs.replace(again, head=msgspec.structs.replace(again.head, earlier=known))
+        head = msgspec.structs.replace(again.head, replay=Replay(first=1, earlier=known))
+        again = msgspec.structs.replace(again, head=head)
         letter = msgspec.structs.replace(a_dead(1, lane=3, size=10 + len(known)), earlier=known)
         bench.journal.commit(Batch(events=[died, again]))
         bench.journal.commit(Batch(dead=[letter], finished=[a_finish(died)]))
@@ -1129,7 +1130,8 @@ class TestKept:
         bench.journal.commit(Batch(events=[an_event(1)]))
         bench.journal.commit(Batch(dead=[msgspec.structs.replace(a_dead(1), earlier=b"known")]))
         again = an_event(2)
-        again = msgspec.structs.replace(again, head=msgspec.structs.replace(again.head, earlier=b"known"))
+        head = msgspec.structs.replace(again.head, replay=Replay(first=1, undone=True, earlier=b"known"))
+        again = msgspec.structs.replace(again, head=head)
         bench.journal.commit(Batch(events=[again]))
 
         bench.reopen()

@@ -313,6 +313,28 @@ def test_abandoned_it_is_a_dead_letter_and_the_rest_is_undone() -> None:
     assert states(world)["stock.compensate"] == "Dead"
 
 
+def test_a_replay_of_a_step_that_dies_again_says_so_too_and_points_back_to_the_first_event() -> None:
+    world = World(saga(), behaving(shipping=NO))
+    wanted = DeadLetterFilter(target="shipping")
+
+    async def story(life: Life) -> None:
+        await life.post("e1")
+        await life.settle()
+        (letter,) = await life.desk.dead_letters(wanted)
+        first = letter.receipt
+        assert (letter.undone, letter.replay_of) == (True, None)
+        for _ in range(2):
+            (again,) = await life.desk.replay(wanted)
+            event = await life.desk.event(again)
+            assert event is not None
+            assert event.replay_of == first
+            await life.settle()
+            (letter,) = await life.desk.dead_letters(wanted)
+            assert (letter.receipt, letter.undone, letter.replay_of) == (again, True, first)
+
+    world.live(story)
+
+
 @pytest.mark.parametrize("deed", ["resume", "abandon"])
 def test_a_saga_that_only_the_journal_knows_is_counted_after_a_restart_and_acted_upon(deed: str) -> None:
     mended: dict[str, bool] = {}

@@ -132,7 +132,9 @@ def write(found: Json, form: str) -> None:
         return
     settled = "settled" if found["settled"] else "not settled"
     undoing = UNDOING.get(found.get("saga") or "", "")
-    click.echo(output.plain(f"{found['receipt']}  {found['route']}  accepted {found['accepted']}  {settled}{undoing}"))
+    of = f", a replay of {found['replayOf']}" if found.get("replayOf") else ""
+    said = f"{found['receipt']}  {found['route']}  accepted {found['accepted']}  {settled}{undoing}{of}"
+    click.echo(output.plain(said))
     output.write_table(rows(found), COLUMNS, empty="no deliveries")
 
 

@@ -18,11 +18,11 @@ from fanout_dispatcher.engine.filters import Judged
 from fanout_dispatcher.engine.lane import Lane
 from fanout_dispatcher.engine.order import Keys, Order, Orders
 from fanout_dispatcher.engine.routes import Routes
-from fanout_dispatcher.engine.views import ident, target_of
+from fanout_dispatcher.engine.views import ident, target_of, undone
 from fanout_dispatcher.journal.protocol import DeadLetter, Journal
 from fanout_dispatcher.values.answers import Accepted, Answered
 from fanout_dispatcher.values.desk import BadCursor
-from fanout_dispatcher.values.event import Head
+from fanout_dispatcher.values.event import Head, Replay
 from fanout_dispatcher.values.facts import Facts
 from fanout_dispatcher.values.views import DeadLetterFilter
 
@@ -110,9 +110,7 @@ class Letters:
             return None
         answer: asyncio.Future[Answered] = self.acceptance.clock.loop.create_future()
         frozen = book.freeze(lane.route, letter.event.frozen.generation, (lane.target.name,))
-        head, body = letter.event.head, letter.event.body
-        if letter.row.earlier:  # what its target reads of those before it: the replay has nobody to ask
-            head = msgspec.structs.replace(head, earlier=letter.row.earlier)
+        head, body = msgspec.structs.replace(letter.event.head, replay=_replay(letter)), letter.event.body
         keys, judged = (None, None) if lane.order is None else _keys(lane.order, head, body)
         reply = answer.set_result
         self.acceptance.take(frozen, (lane,), head, body, reply=reply, replayed=number, judged=judged, keys=keys)
@@ -178,6 +176,16 @@ def _in_hand(lane: Lane) -> typing.Iterator[None]:
     finally:
         lane.dead.in_hand -= 1
         lane.dead.make_room(lane.target.policy.dead_letter)
+
+
+def _replay(letter: DeadLetter) -> Replay:
+    """What its replay has to know: the event that it comes of, and what its target reads of those before it."""
+    before = letter.event.head.replay
+    return Replay(
+        first=(before and before.first) or letter.row.seq,
+        undone=undone(letter),
+        earlier=letter.row.earlier or letter.event.head.earlier,
+    )
 
 
 def _keys(order: Order, head: Head, body: bytes) -> tuple[Keys, Judged | None]:

@@ -13,7 +13,7 @@ from fanout_dispatcher.engine.route import Route
 from fanout_dispatcher.engine.routes import Routes
 from fanout_dispatcher.engine.tally import NOT_ASKED
 from fanout_dispatcher.journal.protocol import BLOCKED, FOREVER, DeadLetter, DueRow, StoredEvent
-from fanout_dispatcher.values.event import Attempt, State
+from fanout_dispatcher.values.event import Attempt, Head, State
 from fanout_dispatcher.values.views import DeadLetterView, DeliveryView, EventView, RouteView, SagaView, TargetView
 
 EARLIER: typing.Final = "EarlierOfKey"  # why a delivery is held that waits for its key
@@ -75,6 +75,7 @@ class Views:
             id=head.id if head else None,
             source=head.source if head else None,
             type=head.type if head else None,
+            replay_of=_first(book, head) if head else None,
         )
 
     def saga(self, book: Book, seq: int, stored: StoredEvent) -> SagaView:
@@ -143,7 +144,8 @@ class Views:
             headers=_headers(event.head.attributes),
             body=body,
             holds=letter.holds,
-            undone=_undone(letter),
+            undone=undone(letter),
+            replay_of=_first(book, event.head),
         )
 
     def _dated(self, history: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
@@ -158,10 +160,17 @@ def _why_over(stored: StoredEvent, index: int) -> str | None:
     return State.WHY_SKIPPED.get(stored.states[index])
 
 
-def _undone(letter: DeadLetter) -> bool:
-    """Whether a dead letter made a saga fail; one of a replay, whose event has no graph, does not."""
-    frozen = letter.event.frozen
+def undone(letter: DeadLetter) -> bool:
+    """Whether a dead letter made a saga fail, or is of the replay of one that did: that has no graph of its own."""
+    frozen, replay = letter.event.frozen, letter.event.head.replay
+    if replay is not None:
+        return replay.undone
     return bool(frozen.graph) and flow_of(frozen.graph).fails(frozen.lanes.index(letter.row.lane))
+
+
+def _first(book: Book, head: Head) -> str | None:
+    """The receipt of the event that a replay comes of."""
+    return book.receipts.make(head.replay.first) if head.replay is not None and head.replay.first else None
 
 
 def target_of(letter: DeadLetter) -> str:

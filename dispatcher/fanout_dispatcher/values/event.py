@@ -12,15 +12,27 @@ from fanout_dispatcher.values.graph import Graph
 from fanout_dispatcher.values.parameters import Texts
 
 
+class Replay(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a replay knows of the event that it comes of, however often that was replayed in between.
+
+    ``first`` is the number of that event (0: an earlier version wrote it, and did not say). ``undone``: it was a step
+    of a saga, which failed by it. ``earlier`` is what became of the targets before (values.earlier, packed): a replay
+    has no others.
+    """
+
+    first: int
+    undone: bool = False
+    earlier: bytes = b""
+
+
 class Head(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What came with the body, in the form in which it leaves again.
 
     ``attributes`` is a block of complete header lines (``ce-id: 7\\r\\n…``) that go to every target: CloudEvents
     attributes, content type, W3C trace context, X-Request-Id. ``forwarded`` are the producer's own headers that at
     least one target asked for; each target takes from them what its plan names. ``identity`` is a digest of route,
-    source and id, from which every target's Idempotency-Key is derived. ``earlier`` is, of a replay, what became of the
-    targets before (values.earlier, packed): its own event has no others. ``path`` and ``query`` are what is kept of the
-    address that the event was sent to: names with their values.
+    source and id, from which every target's Idempotency-Key is derived. ``replay`` is there where it is one. ``path``
+    and ``query`` are what is kept of the address that the event was sent to: names with their values.
     """
 
     id: str
@@ -29,9 +41,14 @@ class Head(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     identity: bytes
     attributes: bytes
     forwarded: tuple[tuple[bytes, bytes], ...] = ()
-    earlier: bytes = b""
+    replay: Replay | None = None
     path: Texts = ()
     query: Texts = ()
+
+    @property
+    def earlier(self) -> bytes:
+        """What a replay knows of the targets before its own."""
+        return b"" if self.replay is None else self.replay.earlier
 
 
 class Frozen(msgspec.Struct, frozen=True, kw_only=True):

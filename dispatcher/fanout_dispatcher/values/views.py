@@ -82,6 +82,7 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     source: str | None = None
     type: str | None = None
     saga: str | None = None
+    replay_of: str | None = None  # receipt of the event that a replay comes of: known until the replay is finished
 
 
 class SagaView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -124,6 +125,7 @@ class DeadLetterView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     body: bytes | None = None
     holds: bool = False  # what is behind it in the order of its key waits until it is gone
     undone: bool = False  # a step of a saga, which failed by it and was undone: a replay does that step alone
+    replay_of: str | None = None  # receipt of the event that was first accepted, where a replay of it died again
 
 
 class DeadLetterFilter(msgspec.Struct, frozen=True, kw_only=True):

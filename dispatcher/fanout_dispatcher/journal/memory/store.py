@@ -282,7 +282,8 @@ class Store:
 
 def weight(event: Event) -> int:
     """Bytes that an event counts for."""
-    return len(event.body) + len(event.head.earlier) + EVENT_BYTES
+    replay = event.head.replay
+    return len(event.body) + EVENT_BYTES + (0 if replay is None else len(replay.earlier))
 
 
 def _weight_of(letter: Letter) -> int:

@@ -11,7 +11,7 @@ import msgspec
 from fanout_dispatcher.journal.protocol import SLOT, DeadRow, DueRow, Finished
 from fanout_dispatcher.values.answer import Captured
 from fanout_dispatcher.values.earlier import Kept
-from fanout_dispatcher.values.event import Attempt, Event, Frozen, Head
+from fanout_dispatcher.values.event import Attempt, Event, Frozen, Head, Replay
 from fanout_dispatcher.values.graph import Graph
 from fanout_dispatcher.values.parameters import Texts
 
@@ -25,7 +25,7 @@ _encode: typing.Final = msgspec.msgpack.Encoder().encode
 
 
 class StoredHead(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """`event.head`: when the event was accepted, and its Head."""
+    """`event.head`: when the event was accepted, and its Head; ``earlier``, ``first`` and ``undone`` are a Replay's."""
 
     accepted: float
     id: str
@@ -37,6 +37,8 @@ class StoredHead(msgspec.Struct, frozen=True, array_like=True, gc=False):
     earlier: bytes = b""
     path: Texts = ()
     query: Texts = ()
+    first: int = 0
+    undone: bool = False
 
 
 class StoredDelivery(msgspec.Struct, frozen=True, array_like=True):
@@ -100,9 +102,9 @@ def head_bytes(event: Event) -> bytes:
     """The head of an event, as a bare tuple: this runs once per event accepted."""
     head = event.head
     said = (event.accepted, head.id, head.source, head.type, head.identity, head.attributes, head.forwarded)
-    if head.path or head.query:
-        return _encode((*said, head.earlier, head.path, head.query))
-    return _encode((*said, head.earlier) if head.earlier else said)
+    if (replay := head.replay) is not None:
+        return _encode((*said, replay.earlier, head.path, head.query, replay.first, replay.undone))
+    return _encode((*said, b"", head.path, head.query) if head.path or head.query else said)
 
 
 def event_of(seq: int, frozen: Frozen, head: bytes, body: bytes) -> Event:
@@ -119,12 +121,18 @@ def event_of(seq: int, frozen: Frozen, head: bytes, body: bytes) -> Event:
             identity=stored.identity,
             attributes=stored.attributes,
             forwarded=stored.forwarded,
-            earlier=stored.earlier,
+            replay=_replay_of(stored),
             path=stored.path,
             query=stored.query,
         ),
         body=body,
     )
+
+
+def _replay_of(stored: StoredHead) -> Replay | None:
+    if not stored.first and not stored.earlier:
+        return None
+    return Replay(first=stored.first, undone=stored.undone, earlier=stored.earlier)
 
 
 def delivery_bytes(row: DueRow) -> bytes:

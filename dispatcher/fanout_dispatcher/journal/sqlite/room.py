@@ -96,7 +96,7 @@ def _weight(batch: Batch) -> int:
     size += sum(len(one.answer) for one in batch.answers) + sum(one.kept.size for one in batch.kept)
     for event in batch.events:
         head = event.head
-        size += len(event.body) + len(head.earlier)
+        size += len(event.body) if head.replay is None else len(event.body) + len(head.replay.earlier)
         size += 2 * len(head.attributes)  # id, source and type are there, and once more by themselves
         for name, value in head.forwarded:
             size += len(name) + len(value)

@@ -114,6 +114,14 @@ def test_a_replay_prints_the_receipts_and_says_when_more_remain(fanout: Run, adm
     assert found.stderr == "2 replayed; more remain: run it again for the next\n"
 
 
+def test_a_replay_names_the_event_that_it_comes_of(
+    fanout: Run, admin: tuple[str, str], dispatcher: FakeDispatcher
+) -> None:
+    dispatcher.desk.known = [event_view("r1", "Pending", replay_of="r0")]
+
+    assert "not settled, a replay of r0\n" in fanout("events", "get", "r1", *admin).stdout
+
+
 UNDONE = "1 of these is a step of a saga that was undone: a replay does that step alone. Go on?"
 
 

@@ -17,7 +17,7 @@ from fanout_dispatcher.transport.request import Template
 from fanout_dispatcher.values.answer import Captured
 from fanout_dispatcher.values.answers import Heard
 from fanout_dispatcher.values.earlier import Earlier, packed
-from fanout_dispatcher.values.event import State
+from fanout_dispatcher.values.event import Replay, State
 from fanout_dispatcher.values.jsonvalue import NotJson, written
 from tests.unit.dispatcher.transport.support import event, span_ids, target
 
@@ -283,7 +283,9 @@ def test_a_request_is_made_of_what_earlier_targets_answered() -> None:
 
 def test_a_replay_is_made_of_what_its_dead_letter_could_read() -> None:
     came = event(BODY)
-    came = msgspec.structs.replace(came, head=msgspec.structs.replace(came.head, earlier=packed(EARLIER)))
+    came = msgspec.structs.replace(
+        came, head=msgspec.structs.replace(came.head, replay=Replay(first=1, earlier=packed(EARLIER)))
+    )
 
     assert mapped(**READING).render(came, 1) == mapped(**READING).render(event(BODY), 1, EARLIER)
 
