@@ -1,7 +1,8 @@
 """What is no fault and will surprise all the same: an expression reads an answer that need not have come.
 
 Whoever waits for a part of the targets, or for a time, may hear of some that they have not answered; and a target whose
-answer was lost is undone without one. The first such event would tell; ``fanout validate`` tells before.
+answer was lost is undone without one. The first such event would tell; ``fanout validate`` tells before, ``fanout run``
+in its log, and the operator in the route's status.
 """
 
 from collections.abc import Iterator

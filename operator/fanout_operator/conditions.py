@@ -33,6 +33,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     generation: int
     objection: Said | None
     unresolved: tuple[tuple[str, Unresolved], ...] = ()
+    cautions: tuple[str, ...] = ()  # what of it is no fault and will surprise all the same
     targets: tuple[str, ...] = ()
     services: tuple[tuple[str, str], ...] = ()  # target, and the Service of the cluster that it resolved to
     without_endpoints: tuple[tuple[str, str], ...] = ()  # those of them with nobody there, when status is written
@@ -59,9 +60,11 @@ def conditions(finding: Finding, view: View) -> tuple[Condition, ...]:
 
 
 def accepted(finding: Finding) -> Condition:
-    """Whether the spec may take effect; otherwise the last good plan stays."""
+    """Whether the spec may take effect, and what of it will surprise then; otherwise the last good plan stays."""
     if finding.objection:
         return _condition("Accepted", "False", finding.objection)
+    if finding.cautions:
+        return _condition("Accepted", "True", say("Cautioned", cautions=some(finding.cautions, "; ")))
     return _condition("Accepted", "True", say("Accepted"))
 
 

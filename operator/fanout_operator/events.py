@@ -36,7 +36,7 @@ SENTENCES: typing.Final[Mapping[str, str]] = {
     "ClassContested": REASONS["ClassContested"],
     "PlansHeld": "{why}: their plans stay in force, first of all {routes}",
 }
-WRONG: typing.Final = frozenset({"NoReadyEndpoints", "PlanRefused"})  # worth a warning whatever the status is
+WRONG: typing.Final = frozenset({"Cautioned", "NoReadyEndpoints", "PlanRefused"})  # a warning, whatever the status
 OPEN: typing.Final = frozenset({"Open", "HalfOpen"})  # a probe that fails is no news
 
 log = structlog.get_logger()

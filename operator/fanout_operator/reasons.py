@@ -19,6 +19,7 @@ LONGEST: typing.Final = 1024  # characters of a message; Kubernetes allows 32 Ki
 REASONS: typing.Final[Mapping[str, str]] = {
     # Accepted
     "Accepted": "the spec is understood",
+    "Cautioned": "the spec is understood, and may surprise: {cautions}",
     "Invalid": "{faults}",
     "PathNotAllowed": "spec.listen.path: must start with /{namespace}/, got {path}; the installer may allow others",
     "PathContested": "spec.listen.path: {path} belongs to {holder}, which had it first",

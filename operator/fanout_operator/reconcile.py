@@ -10,6 +10,7 @@ from collections.abc import Callable
 import msgspec
 import structlog
 
+from fanout_crds.cautions import cautions
 from fanout_crds.compile import Installation
 from fanout_crds.listen import claim
 from fanout_crds.references import service_key
@@ -156,6 +157,7 @@ def _finding(observed: Observed, outcome: Rendered | Said | None) -> Finding:
             generation=observed.generation,
             objection=None,
             unresolved=outcome.unresolved,
+            cautions=tuple(map(str, cautions(observed.route))) if observed.route else (),
             targets=tuple(target.name for target in outcome.plan.targets),
             services=_services(observed),
             path=outcome.plan.path,

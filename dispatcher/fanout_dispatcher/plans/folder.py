@@ -13,6 +13,7 @@ import typing
 
 import msgspec
 
+from fanout_crds.cautions import cautions
 from fanout_crds.compile import Compiled, Installation
 from fanout_crds.faults import Fault, Invalid
 from fanout_crds.manifests import Manifests, Secrets, Sourced, load, shown
@@ -24,7 +25,15 @@ from fanout_dispatcher.plans.compiling import Compiling
 from fanout_dispatcher.plans.conflicts import turns
 from fanout_dispatcher.plans.settling import Mark, Settling
 from fanout_dispatcher.plans.watch import SWEEP, Watch, fingerprint
-from fanout_dispatcher.telemetry.seam import PlansFaulty, PlansForeign, PlansHeld, PlansMended, PlansSynced, Seam
+from fanout_dispatcher.telemetry.seam import (
+    PlansCautioned,
+    PlansFaulty,
+    PlansForeign,
+    PlansHeld,
+    PlansMended,
+    PlansSynced,
+    Seam,
+)
 from fanout_dispatcher.values.sink import PlanRefused, PlanSink
 
 SOURCE: typing.Final = "folder"
@@ -70,6 +79,7 @@ class FolderSource:
         self._refused: set[str] = set()  # routes of which the last look found a manifest that is not in force
         self._said: dict[str, str] = {}  # what the last look found wrong, and the file that it is about
         self._foreign: frozenset[str] = frozenset()
+        self._cautions: dict[str, str] = {}  # what was told of each route
         self._held: tuple[str, ...] = ()
 
     async def run(self) -> None:
@@ -110,6 +120,7 @@ class FolderSource:
         waits = {route: self._wait(*one, now) for route, one in made.items()}
         await self._adopt_all({route: one for route, one in made.items() if not waits[route]})
         self._forgive(before - self._refused)
+        self._say_cautions([one for one, _ in made.values()])
         return min((one for one in (absences.again, *waits.values()) if one), default=None)
 
     def _look(self) -> tuple[dict[str, Mark], Manifests]:
@@ -235,6 +246,14 @@ class FolderSource:
         for text in sorted(foreign.keys() - self._foreign):
             self._seam.tell((PlansFaulty if foreign[text] else PlansForeign)(source=SOURCE, why=text))
         self._foreign = frozenset(foreign)
+
+    def _say_cautions(self, routes: typing.Iterable[Sourced]) -> None:
+        """Tell what of *routes* will surprise, in one line for each and once."""
+        found = {one.route.key: "; ".join(str(one.placed(each)) for each in cautions(one.route)) for one in routes}
+        for route, why in found.items():
+            if why and self._cautions.get(route) != why:
+                self._seam.tell(PlansCautioned(source=SOURCE, route=route, why=why))
+        self._cautions = {route: why for route, why in found.items() if why}
 
     def _say(self, faults: dict[str, str]) -> None:
         """Tell what was not told after the last load already, and which files have no fault any more."""

@@ -30,6 +30,7 @@ WORDS: typing.Final[typing.Mapping[type, tuple[str, int]]] = {
     seam.PlansHeld: ("plans.held", logging.WARNING),
     seam.PlansFaulty: ("plans.faulty", logging.WARNING),
     seam.PlansMended: ("plans.mended", logging.INFO),
+    seam.PlansCautioned: ("plans.cautioned", logging.WARNING),
     seam.PlansForeign: ("plans.foreign", logging.INFO),
     seam.PlansSynced: ("plans.synced", logging.INFO),
 }

@@ -155,6 +155,14 @@ class PlansMended(msgspec.Struct, frozen=True, kw_only=True):
     of: str
 
 
+class PlansCautioned(msgspec.Struct, frozen=True, kw_only=True):
+    """A route is in force, and something of it is no fault and will surprise all the same; ``why`` names the places."""
+
+    source: str
+    route: str
+    why: str
+
+
 class PlansForeign(msgspec.Struct, frozen=True, kw_only=True):
     """A manifest is of another installation's class, and left to that."""
 
@@ -188,6 +196,7 @@ Change = (
     | PlansHeld
     | PlansFaulty
     | PlansMended
+    | PlansCautioned
     | PlansForeign
     | PlansSynced
 )

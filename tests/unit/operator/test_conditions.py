@@ -182,6 +182,15 @@ def test_a_service_with_nobody_there_resolves_with_a_warning_and_what_does_not_r
     assert both["ResolvedRefs"] == "False/SecretNotFound"
 
 
+def test_what_will_surprise_is_said_of_a_route_that_is_accepted_all_the_same() -> None:
+    cautioned = msgspec.structs.replace(GOOD, cautions=("spec.a: ask first", "spec.b: ask too"))
+    found = {one.type: one for one in conditions(cautioned, view(runs()))}
+
+    assert (found["Accepted"].status, found["Accepted"].reason) == ("True", "Cautioned")
+    assert found["Accepted"].message == "the spec is understood, and may surprise: spec.a: ask first; spec.b: ask too"
+    assert (found["Ready"].status, found["Ready"].reason) == ("True", "Ready")
+
+
 def test_an_objection_keeps_the_last_good_plan_and_says_which() -> None:
     objected = Finding(
         uid="u", generation=3, objection=say("PathContested", path="/x", holder="a/b"), in_force=InForce("r2", 2)

@@ -113,6 +113,12 @@ def test_a_circuit_that_holds_nothing_is_no_news() -> None:
             [("Warning", "PlanRefused")],
         ),
         (condition("Programmed", "True", "Programmed"), condition("Programmed", "False", "Waiting"), []),
+        (None, condition("Accepted", "True", "Cautioned"), [("Warning", "Cautioned")]),
+        (
+            condition("Accepted", "True", "Cautioned"),
+            condition("Accepted", "True", "Accepted"),
+            [("Normal", "Accepted")],
+        ),
         (None, condition("Ready", "False", "SecretNotFound"), []),
         (None, condition("Healthy", "False", "CircuitOpen"), []),
     ],

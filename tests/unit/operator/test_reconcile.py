@@ -137,6 +137,15 @@ async def test_a_plan_that_fits_nowhere_is_not_accepted_with_a_reason_of_its_own
     assert scene.writes() == []
 
 
+async def test_what_of_an_accepted_route_will_surprise_is_found_out() -> None:
+    scene = Scene()
+    respond = {"mode": "Settled", "onTimeout": "Partial", "bodyExpression": "targets.payment.body.id"}
+    await scene.made(route("orders", {"name": "payment", "url": "https://pay.example.com/"}, respond=respond))
+
+    [caution] = scene.findings[KEY].cautions
+    assert caution.startswith("spec.respond.bodyExpression: payment need not have answered")
+
+
 async def test_what_is_keyed_in_a_plan_is_found_out_also_while_it_is_the_last_good_one() -> None:
     scene = Scene()
     await scene.made(route("orders", accept={"idempotency": {}}))

@@ -13,7 +13,15 @@ from fanout_crds.compile import Installation
 from fanout_crds.references import ServiceKey
 from fanout_dispatcher.plans import folder as module
 from fanout_dispatcher.plans.folder import FolderSource
-from fanout_dispatcher.telemetry.seam import PlansFaulty, PlansForeign, PlansHeld, PlansMended, PlansSynced, Recorder
+from fanout_dispatcher.telemetry.seam import (
+    PlansCautioned,
+    PlansFaulty,
+    PlansForeign,
+    PlansHeld,
+    PlansMended,
+    PlansSynced,
+    Recorder,
+)
 from tests.unit.dispatcher.plans.fakes import FakeSink, manifest, replace
 
 
@@ -344,6 +352,24 @@ async def test_a_route_of_another_class_is_left_alone_and_said(tmp_path: pathlib
     assert setup.said(PlansForeign)[0].why.endswith(
         "a.yaml:2: shop/a is of class other, and this dispatcher serves fanout (--class-name)"
     )
+
+
+async def test_what_will_surprise_is_told_once_in_one_line_for_each_route(tmp_path: pathlib.Path) -> None:
+    respond = "  respond: {mode: Settled, onTimeout: Partial, bodyExpression: "
+    (tmp_path / "a.yaml").write_text(manifest("a", spec=respond + "targets.t.body.id}"))
+    setup = Setup(tmp_path)
+    await setup.load()
+    await setup.load()
+
+    [told] = setup.said(PlansCautioned)
+    assert (told.route, list(setup.sink.plans), setup.said(PlansFaulty)) == ("shop/a", ["shop/a"], [])
+    assert told.why.startswith(f"{tmp_path}/a.yaml:")
+    assert "spec.respond.bodyExpression: t need not have answered" in told.why
+
+    (tmp_path / "a.yaml").write_text(manifest("a", spec=respond + "targets.t.body.other}"))
+    await setup.load()
+
+    assert len(setup.said(PlansCautioned)) == 1, "the same again is no news"
 
 
 async def test_policies_that_contradict_each_other_after_merging_are_refused_at_the_target_s_line(
