@@ -1,4 +1,5 @@
-"""What is no fault and will surprise all the same: an expression reads an answer that need not have come.
+"""What is no fault and will surprise all the same: an expression reads an answer that need not have come, or a state
+that is always the same there.
 
 Whoever waits for a part of the targets, or for a time, may hear of some that they have not answered; and a target whose
 answer was lost is undone without one. The first such event would tell; ``fanout validate`` tells before, ``fanout run``
@@ -24,14 +25,27 @@ def cautions(route: FanoutRoute) -> tuple[Fault, ...]:
 def _of_answer(respond: Respond | None) -> Iterator[Fault]:
     if respond is None or respond.shape is None:
         return
-    if not respond.partial and respond.quorum >= len(respond.wait_for):
-        return
+    all_succeed = not respond.partial and respond.quorum >= len(respond.wait_for)
     for path, text, scope in respond.shape.expressions():
-        for name, part in _unasked(expressions.compile(text, scope).reads):
+        reads = expressions.compile(text, scope).reads
+        if all_succeed:
+            yield from _of_states(path, reads)
+            continue
+        for name, part in _unasked(reads):
             yield Fault(
                 path,
                 f"{name} need not have answered, and then the caller has 500:"
                 f" ask has(targets.{name}.{part}) before targets.{name}.{part} is read",
+            )
+
+
+def _of_states(path: str, reads: Reads) -> Iterator[Fault]:
+    for name, parts in (reads.targets or {}).items():
+        if "state" in (parts or {}):
+            yield Fault(
+                path,
+                f"targets.{name}.state is Delivered whenever this is asked: it shapes the answer of a success, and"
+                f" where {name} fails the caller has 502 with a problem document (respond.quorum, onTimeout change that)",
             )
 
 

@@ -39,6 +39,14 @@ def test_where_all_have_answered_or_nobody_is_answered_there_is_nothing_to_ask()
     assert answering(UNASKED) == []
 
 
+def test_a_state_that_can_only_be_one_is_no_way_to_tell_of_failures() -> None:
+    told = "targets.stock.state is Delivered whenever this is asked"
+    expression = "targets.stock.state == 'Delivered' ? 'yes' : 'no'"
+
+    assert answering(expression) == [("spec.respond.bodyExpression", told)]
+    assert answering(expression, onTimeout="Partial") == answering(expression, quorum=1) == []
+
+
 @pytest.mark.parametrize(("expression", "count"), [(UNASKED, 1), (ASKED, 0), ("targets.payment.body.id", 0)])
 def test_a_compensation_may_not_count_on_its_own_target_s_answer(expression: str, count: int) -> None:
     undo = {"url": "https://example.com/undo", "request": {"pathExpression": expression}}
