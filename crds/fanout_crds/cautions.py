@@ -44,8 +44,8 @@ def _of_states(path: str, reads: Reads) -> Iterator[Fault]:
         if "state" in (parts or {}):
             yield Fault(
                 path,
-                f"targets.{name}.state is Delivered whenever this is asked: it shapes the answer of a success, and"
-                f" where {name} fails the caller has 502 with a problem document (respond.quorum, onTimeout change that)",
+                f"targets.{name}.state is Delivered whenever this is asked: it shapes the answer of a success,"
+                f" and where {name} fails the caller has 502 (respond.quorum and onTimeout change that)",
             )
 
 

@@ -13,7 +13,6 @@ from fanout_crds.expressions.scope import Gives, Scope
 from fanout_crds.expressions.sentences import Unusable
 
 _KNOWN: typing.Final = 4096  # expressions kept compiled, at some 4 KB each: plans come back by each resync
-NOTHING: typing.Final[dict[str, str]] = {}
 _ATOMS: typing.Final = frozenset({int, float, bool, type(None)})  # of data: they have no size
 _KINDS: typing.Final[dict[Gives, frozenset[str]]] = {
     "true or false": frozenset({"BOOL"}),
@@ -91,32 +90,23 @@ def compile(text: str, scope: Scope) -> Expression:  # noqa: A001 - the word
     return made
 
 
-def activate(
-    reads: Reads,
-    *,
-    event: dict[str, str] = NOTHING,
-    headers: dict[str, str] = NOTHING,
-    data: object = None,
-    targets: dict[str, object] | None = None,
-    path: dict[str, str] = NOTHING,
-    query: dict[str, str] = NOTHING,
-) -> Activation:
-    """Make the variables that *reads* names; whatever it does not name may be left out. Raises Failed."""
+def activate(reads: Reads, given: typing.Mapping[str, typing.Any]) -> Activation:
+    """Make the variables that *reads* names out of those *given*; whatever it does not name may be left out.
+
+    Raises Failed where there is more of them than any expression can take.
+    """
     variables: dict[str, object] = {}
     measured = _Measured()
-    if "event" in reads.variables:
-        variables["event"] = measured.texts(event)
-    if "headers" in reads.variables:
-        read = {name: value for name, value in headers.items() if name in reads.headers}
-        variables["headers"] = measured.texts(read)
-    if "data" in reads.variables:
-        variables["data"] = measured.taken(data, reads.data)
-    if "path" in reads.variables:
-        variables["path"] = measured.taken(path, reads.path)
-    if "query" in reads.variables:
-        variables["query"] = measured.taken(query, reads.query)
-    if "targets" in reads.variables:
-        variables["targets"] = measured.taken(targets or {}, reads.targets)
+    for name in reads.variables:
+        if name not in given:
+            continue  # the name of a type
+        value = given[name]
+        if name == "event":
+            variables[name] = measured.texts(value)
+        elif name == "headers":
+            variables[name] = measured.texts({one: value[one] for one in reads.headers if one in value})
+        else:
+            variables[name] = measured.taken(value, getattr(reads, name))
     return Activation(runtime.bind(variables), measured.length, measured.size, variables)
 
 
@@ -149,13 +139,17 @@ class _Measured:
             return value
         if isinstance(value, list):
             return []  # only its keys would be read, and it has none
-        keys = [key for key in parts if key in value]
-        self._enter(len(keys), depth)
         found: dict[str, object] = {}
-        for key in keys:
-            self._text(key, "\0" in key)
-            one = value[key]
-            found[key] = one if type(one) in _ATOMS else self._part(one, parts[key], depth + 1)
+        for key, inner in parts.items():
+            if key in value:
+                self._text(key, "\0" in key)
+                one = found[key] = value[key]
+                kind = type(one)
+                if kind is str:
+                    self._text(one, "\0" in one)
+                elif kind not in _ATOMS:
+                    found[key] = self._part(one, inner, depth + 1)
+        self._enter(len(found), depth)
         return found
 
     def _whole(self, value: object, depth: int) -> None:

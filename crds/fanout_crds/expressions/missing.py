@@ -14,7 +14,7 @@ def owners(key: str, reads: Reads, variables: Mapping[str, object]) -> tuple[str
     found = [one for name in PARTED for one in _lacking(name, getattr(reads, name), variables.get(name), key)]
     if key in reads.headers and _lacks(variables.get("headers"), key):
         found.append("headers")
-    if not found and _lacks(variables.get("event"), key):  # which attributes are read is not known: so only then
+    if not found and reads.event is None and _lacks(variables.get("event"), key):  # read whole: so only then
         found.append("event")
     return tuple(found)
 

@@ -1,9 +1,9 @@
 """What an expression reads: which variables, which parts of them, which headers.
 
 Converting a variable for the runtime takes about a millisecond for some hundred keys. So only the parts of `data`,
-`targets`, `path` and `query` that an expression names are handed to it, and only the headers and query parameters that
-are named are kept with an event. A header can therefore be read by a fixed name only; the other four may also be read
-whole, and are then handed in whole.
+`targets`, `path`, `query` and `event` that an expression names are handed to it, and only the headers and query
+parameters that are named are kept with an event. A header can therefore be read by a fixed name only; the others may
+also be read whole, and are then handed in whole.
 """
 
 import functools
@@ -16,7 +16,9 @@ from fanout_crds.expressions.sentences import Unusable
 from fanout_crds.expressions.syntax import Call, Constant, Loop, Made, Name, Node, Select
 
 Parts = dict[str, "Parts"] | None  # of a mapping: the keys that are read, and what of each; None: all of it
-PARTED: typing.Final = ("data", "targets", "path", "query")  # variables of which parts are handed in
+PARTED: typing.Final = ("data", "targets", "path", "query", "event")  # variables of which parts are handed in
+
+_OF_STRINGS: typing.Final = frozenset({"headers", "path", "query", "event"})
 
 
 class Reads(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +33,7 @@ class Reads(msgspec.Struct, frozen=True, kw_only=True):
     targets: Parts = {}
     path: Parts = {}
     query: Parts = {}
+    event: Parts = {}
     tested: frozenset[str] = frozenset()
 
 
@@ -106,7 +109,7 @@ class _Seen:
 def _asked(node: Node) -> tuple[str, str] | None:
     """Take ``"key" in variable`` apart, for a variable that holds strings by name: it reads that key and no more."""
     match node:
-        case Call(function="@in", over=(Constant(value=str(key)), Name(name="headers" | "path" | "query" as name))):
+        case Call(function="@in", over=(Constant(value=str(key)), Name(name=name))) if name in _OF_STRINGS:
             return name, key
         case _:
             return None

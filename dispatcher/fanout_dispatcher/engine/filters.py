@@ -17,15 +17,17 @@ Judged = typing.Sequence[bool | str]  # for each target: it gets the event, it i
 
 
 class Filters:
-    """The filters of one plan, compiled; None for a target that gets every event."""
+    """The filters of one plan, compiled; None for a target that gets every event. What several share is asked once."""
 
     def __init__(self, filters: tuple[Expression | None, ...]) -> None:
-        self._filters = filters
-        self.reads = expressions.together(one.reads for one in filters if one is not None)
+        self._distinct = tuple(dict.fromkeys(one for one in filters if one is not None))
+        self._places = tuple(None if one is None else self._distinct.index(one) for one in filters)
+        self.reads = expressions.together(one.reads for one in self._distinct)
 
     def judge(self, known: Facts) -> Judged:
         """Say for each target whether the event is for it."""
-        return [one is None or _ask(one, known) for one in self._filters]
+        said = [_ask(one, known) for one in self._distinct]
+        return [place is None or said[place] for place in self._places]
 
 
 def filters(plan: Plan) -> Filters | None:

@@ -10,15 +10,16 @@ import urllib.parse
 
 import msgspec
 
-from fanout_crds.expressions import Activation, Beyond, Expression, Failed, Reads, activate
+from fanout_crds.expressions import Activation, Beyond, Expression, Failed, Parts, Reads, activate
 from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.media import is_json
 
 LARGEST: typing.Final = 1 << 20  # bytes of a body that is parsed: some 10 ms
-NOTHING: typing.Final[dict[str, str]] = {}
 NO_READS: typing.Final = Reads()
 _UNREAD: typing.Final = object()  # null is a value
 _TYPE: typing.Final = "content-type"
+_NAMED: typing.Final = frozenset({"id", "source", "type"})
+_PLAIN_JSON: typing.Final = b"\r\ncontent-type: application/json\r\n"  # as most say it
 _CONTENT_TYPE: typing.Final = re.compile(rb"^content-type: ([^\r]*)", re.MULTILINE)
 
 
@@ -62,16 +63,34 @@ class Facts:
 
     def read(self, reads: Reads, targets: dict[str, object] | None = None) -> Activation:
         """Hand in what *reads* names of the event, and of *targets* that have answered. Raises Failed."""
-        variables = reads.variables
-        return activate(
-            reads,
-            event=_attributes(self._lines()) if "event" in variables else NOTHING,
-            headers=_headers(self._lines(), self.head) if reads.headers else NOTHING,
-            data=self._content() if "data" in variables else None,
-            targets=targets,
-            path=dict(self.head.path) if "path" in variables else NOTHING,
-            query=dict(self.head.query) if "query" in variables else NOTHING,
-        )
+        given: dict[str, object] = {}
+        for name in reads.variables:
+            match name:
+                case "data":
+                    given[name] = self._content()
+                case "event":
+                    given[name] = self._event(reads.event)
+                case "headers":
+                    given[name] = _headers(self._lines(), self.head)
+                case "path" | "query":
+                    given[name] = dict(getattr(self.head, name))
+                case "targets":
+                    given[name] = targets or {}
+                case _:
+                    pass  # the name of a type
+        return activate(reads, given)
+
+    def _event(self, parts: Parts) -> dict[str, str]:
+        """Give the attributes that are read; those that the head has as text need no look at its lines."""
+        if parts is None:
+            return _attributes(self._lines())
+        found: dict[str, str] = {}
+        for name in parts:
+            if name in _NAMED:
+                found[name] = getattr(self.head, name)
+            elif (value := self._lines().get(_TYPE if name == "datacontenttype" else f"ce-{name}")) is not None:
+                found[name] = value if name == "datacontenttype" else _text(value)
+        return found
 
     def _lines(self) -> dict[str, str]:
         if self._fields is None:
@@ -134,8 +153,7 @@ def _data(attributes: bytes, body: bytes) -> object:
         raise Failed(f"the data have {len(body)} bytes; expressions read up to {LARGEST}")
     if not body:
         return None
-    found = _CONTENT_TYPE.search(attributes)
-    if found is not None and is_json(found[1]):
+    if _PLAIN_JSON in attributes or ((found := _CONTENT_TYPE.search(attributes)) is not None and is_json(found[1])):
         try:
             return msgspec.json.decode(body)
         except RecursionError:

@@ -19,10 +19,8 @@ NUL = "the data it reads hold a NUL character, which expressions cannot take"
 
 def value(text: str, data: object = None, scope: Scope = ANY, **event: str) -> object:
     expression = expressions.compile(text, scope)
-    headers = {"x-shop": "7", "x-other": "not read"}
-    return expression.value(
-        activate(expression.reads, event={"type": "order.placed", **event}, headers=headers, data=data)
-    )
+    given = {"event": {"type": "order.placed", **event}, "headers": {"x-shop": "7", "x-other": "not read"}}
+    return expression.value(activate(expression.reads, {"data": data, "targets": {}, "path": {}, "query": {}} | given))
 
 
 # --- what does not compile --------------------------------------------------------------------------------------------
@@ -300,8 +298,8 @@ _JSON = st.recursive(
 def test_handing_in_only_what_is_named_changes_no_value(data: object, path: list[str]) -> None:
     """The same expression, once with what it names and once with everything."""
     expression = expressions.compile(".".join(["data", *path]), ANY)
-    some = activate(expression.reads, event={}, headers={}, data=data)
-    everything = activate(reading.Reads(variables=frozenset({"data"}), data=None), event={}, headers={}, data=data)
+    some = activate(expression.reads, {"data": data})
+    everything = activate(reading.Reads(variables=frozenset({"data"}), data=None), {"data": data})
 
     assert _outcome(expression, some) == _outcome(expression, everything)
 

@@ -26,9 +26,9 @@ def value(text: str, body: bytes = b"", *lines: bytes, **more: typing.Any) -> ob
 
 
 def test_attributes_are_texts_without_the_spelling_of_headers() -> None:
-    lines = (b"ce-id: a%20b", b'ce-subject: "c \\" d"', b"ce-tenant: acme", b"content-type: text/plain")
+    lines = (b"ce-shop: a%20b", b'ce-subject: "c \\" d"', b"ce-tenant: acme", b"content-type: text/plain")
 
-    assert value("[event.id, event.subject, event.tenant, event.datacontenttype]", b"", *lines) == [
+    assert value("[event.shop, event.subject, event.tenant, event.datacontenttype]", b"", *lines) == [
         "a b", 'c " d', "acme", "text/plain",
     ]  # fmt: skip
 
@@ -111,6 +111,14 @@ def test_what_headers_and_attributes_bring_is_measured_too(text: str) -> None:
 
 def test_headers_that_no_expression_reads_are_not_measured() -> None:
     assert value("headers['x-b'] + 'x'", forwarded=((b"x-a", b"a" * 20_000), (b"x-b", b"7"))) == "7x"
+
+
+def test_of_attributes_those_are_handed_in_that_are_named_unless_all_are_read() -> None:
+    lines = (b"ce-id: 7", b"ce-source: /x", b"ce-type: t", b"ce-a: " + b"a" * 20_000, b"content-type: text/plain")
+
+    assert value("event.type + event.id + event.source + event.datacontenttype + 'x'", b"", *lines) == "t7/xtext/plainx"
+    assert value("'a' in event && !('b' in event) && !has(event.b)", b"", *lines) is True
+    assert value("size(event)", b"", *lines) == 5
 
 
 # --- several expressions of one event ---------------------------------------------------------------------------------
