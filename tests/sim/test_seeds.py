@@ -32,6 +32,7 @@ def test_no_seed_breaks_a_promise_and_every_kind_of_fault_has_fired(figure: Figu
         (500_019, "backlog"),  # a retry budget let its whole queue go at once
         (500_023, "mixed"),  # a wall clock was put right, and dates were read by the wrong one
         (500_051, "stopping"),  # on a slow disk the last commit stood behind what a start reads
+        (500_029, "dying"),  # two processes gave the same receipt for what only their memory held
     ],
 )
 def test_a_seed_that_was_found_wanting_once_is_no_more(seed: int, family: str) -> None:

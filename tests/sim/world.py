@@ -72,7 +72,7 @@ class Life:
         self.callers: dict[str, Caller | Awaited | None] = {}  # who waits, by event
         journal = world.storage.journal()
         recovered = journal.open()
-        scratch = MemoryJournal(key=b"scratch")
+        scratch = MemoryJournal(key=f"scratch/{number}".encode())  # another in each process: receipts differ
         self.disk = WorldDisk(Watched(journal, self._committed), chance=world.chance, latency=world.disk)
         self.clock = Clock(self.loop, base=recovered.now, wall=world.wall)
         self.engine = Engine(
