@@ -1,4 +1,4 @@
-"""P1: what was acknowledged survives that the power fails, at any call of the disk.
+"""P1: what was acknowledged survives that the power fails, at any call of the disk, also after a sync that failed.
 
 Power cuts are played by a VFS that takes back what was not synced, under the journal alone: a process that is killed
 keeps what the kernel has, and so would prove nothing here.

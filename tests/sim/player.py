@@ -37,7 +37,7 @@ def play(scenario: Scenario) -> History:
         Player(world, scenario).play()
         return world.history
     with tempfile.TemporaryDirectory(dir=IN_MEMORY if IN_MEMORY.is_dir() else None) as folder:
-        storage = SqliteStorage(pathlib.Path(folder), world.clock)
+        storage = SqliteStorage(pathlib.Path(folder), world.clock, seed=scenario.seed)
         world.storage, world.folder = storage, folder
         with contextlib.closing(storage):
             Player(world, scenario).play()

@@ -79,10 +79,10 @@ class MemoryStorage:
 class SqliteStorage:
     """The embedded journal in *folder*, on a disk of its own that fails on demand."""
 
-    def __init__(self, folder: pathlib.Path, clock: Callable[[], Clock]) -> None:
+    def __init__(self, folder: pathlib.Path, clock: Callable[[], Clock], *, seed: int = 0) -> None:
         self._path = folder / "journal.db"
         self._clock = clock
-        self._disk = SickDisk()
+        self._disk = SickDisk(random.Random(f"pages/{seed}"))
         self._journal: SqliteJournal | None = None
 
     def journal(self) -> SqliteJournal:

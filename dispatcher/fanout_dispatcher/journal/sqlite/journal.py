@@ -103,8 +103,8 @@ class SqliteJournal:
     def repair(self, seqs: Sequence[int]) -> None:
         """After JournalAmbiguous: reopen and remove whatever of the events *seqs* was written after all.
 
-        The whole log is copied into the file first and started anew: what a failed fsync left in the page cache may
-        look written and not be. Raises JournalAmbiguous as long as the disk does not let it.
+        The log is written once more (what a failed fsync left in the page cache may look written and not be), copied
+        into the file and started anew. Raises JournalAmbiguous as long as the disk does not let it.
         """
         if self._session is not None:
             self._session.end()
@@ -113,7 +113,7 @@ class SqliteJournal:
         try:
             session = self._connected()
         except JournalRefused as fault:
-            raise JournalAmbiguous(str(fault)) from fault
+            raise JournalAmbiguous(f"journal {self.path} cannot be repaired yet: {fault}") from fault
         try:
             session.db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
             transact(session.db, lambda: mending.take_back(session.sql, seqs))

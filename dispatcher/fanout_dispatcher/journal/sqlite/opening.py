@@ -1,7 +1,7 @@
 """From a path to a connection on a healthy journal of our format, or JournalRefused in words.
 
 Nothing is changed in a file that is refused. The order matters: the lock before anything is read, the log before the
-first checkpoint, the version before the first write.
+first checkpoint, the version before the first write, and that is of the log (insisting.py).
 """
 
 import importlib.metadata
@@ -13,6 +13,7 @@ import apsw
 
 from fanout_dispatcher.journal.faults import JournalRefused
 from fanout_dispatcher.journal.sqlite import wal
+from fanout_dispatcher.journal.sqlite.insisting import write_again
 from fanout_dispatcher.journal.sqlite.statements import text
 
 FORMAT = 3
@@ -57,6 +58,7 @@ def connect(path: pathlib.Path, migrations: Migrations = MIGRATIONS, vfs: str | 
         _examine_log(path)
         db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
         _examine(db, path)
+        write_again(path.with_name(f"{path.name}-wal"), vfs)
         _bring_up(db, path, migrations)
     except (apsw.Error, JournalRefused) as fault:
         if db is not None:

@@ -10,8 +10,9 @@ import pytest
 from fanout_dispatcher.journal.faults import JournalAmbiguous, JournalFault, JournalFull
 from fanout_dispatcher.journal.protocol import Batch
 from fanout_dispatcher.journal.sqlite import SqliteJournal
+from fanout_dispatcher.journal.sqlite.insisting import FLAGS
 from tests.support.journals import INVOICE, a_finish, a_journal, an_event, kill, setting
-from tests.support.sick_disk import NAME, SickDisk
+from tests.support.sick_disk import NAME, PAGE, SickDisk
 
 
 @pytest.fixture
@@ -165,6 +166,74 @@ def test_a_power_cut_takes_nothing_that_was_acknowledged(tmp_path: pathlib.Path,
 
     assert lost > 0
     assert recovered.pending >= acknowledged
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_process_killed_after_a_failed_sync_builds_on_nothing_that_the_disk_has_not(
+    tmp_path: pathlib.Path, disk: SickDisk, seed: int
+) -> None:
+    """The kernel still shows the next process what the disk has lost, and a later sync says yes to it."""
+    chance = random.Random(seed)
+    journal = a_journal(tmp_path / "journal.db", vfs=NAME, log_pages=200)
+    journal.open()
+    journal.commit(setting())
+    before = write_some(journal, 0, chance)
+    interrupt(journal, disk, before, chance)
+    disk.heal()
+    journal.open()
+    after = write_some(journal, 2_000_000, chance)
+    kill(journal)
+    lost = disk.cut()
+
+    journal.open()
+    gone = [seq for seq in [*range(1, before + 1), *range(2_000_001, after + 1)] if journal.event(seq) is None]
+    journal.close()
+
+    assert disk.fired == ["sync -wal"]
+    assert (lost, gone) == (0, [])
+
+
+def test_a_repair_has_the_log_on_the_disk_before_any_of_it_is_copied_into_the_file(
+    journal: SqliteJournal, disk: SickDisk
+) -> None:
+    """Else a power cut between the two leaves half a copy of what the log does not have: a damaged file."""
+    disk.fail("sync", "-wal", apsw.IOError)
+    with pytest.raises(JournalAmbiguous):
+        journal.commit(Batch(events=[an_event(1, body=b"x" * 100_000)]))
+    disk.heal()
+    disk.fail("write", "journal.db", apsw.IOError)
+    with pytest.raises(JournalAmbiguous, match="cannot be repaired yet"):
+        journal.repair([1])
+
+    assert disk.fired == ["sync -wal", "write journal.db"]
+    assert disk.cut() == 0, "pages of the log that the disk did not have"
+
+
+def test_a_failed_sync_loses_what_a_later_one_says_yes_to_unless_it_is_written_again(
+    tmp_path: pathlib.Path, disk: SickDisk
+) -> None:
+    """The tool itself: without it, the tests above would prove nothing."""
+    file, data = tmp_path / "file-wal", [bytes([number]) * PAGE for number in range(1, 41)]
+    file.write_bytes(b"")
+    opened = apsw.VFSFile(NAME, str(file), [FLAGS, 0])
+    disk.fail("sync", "-wal", apsw.IOError)
+    for number, page in enumerate(data):
+        opened.xWrite(page, number * PAGE)
+    with pytest.raises(apsw.IOError):
+        opened.xSync(apsw.SQLITE_SYNC_NORMAL)
+    disk.heal()
+    opened.xWrite(data[0], 0)
+    opened.xSync(apsw.SQLITE_SYNC_NORMAL)
+    opened.xClose()
+    before = file.read_bytes()
+    lost = disk.cut()
+
+    after = file.read_bytes()
+
+    assert before == b"".join(data)
+    assert 0 < lost < len(data)
+    assert [after[at : at + PAGE] == before[at : at + PAGE] for at in range(0, len(after), PAGE)].count(False) == lost
+    assert after[:PAGE] == data[0]
 
 
 def write_some(journal: SqliteJournal, seq: int, chance: random.Random) -> int:
