@@ -26,12 +26,16 @@ def lost(accepted: Collection[str], targets: Iterable[Target]) -> list[tuple[str
 
 def unexplained(targets: Iterable[Target], *, killed: bool) -> list[tuple[Got, Got]]:
     """Deliveries that came again for no reason; *killed* says that a new life may have begun by a kill."""
-    pairs = [pair for one in targets for pair in _again(one.got)]
     return [
         (before, after)
-        for before, after in pairs
+        for before, after in again(targets)
         if before.key != after.key or (before.answered and not (killed and before.life != after.life))
     ]
+
+
+def again(targets: Iterable[Target]) -> list[tuple[Got, Got]]:
+    """Whatever a target got twice."""
+    return [pair for one in targets for pair in _again(one.got)]
 
 
 def _again(got: list[Got]) -> Iterable[tuple[Got, Got]]:
