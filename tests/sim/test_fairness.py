@@ -27,7 +27,7 @@ from tests.support.plans import a_plan, a_target
 COST = 0.001  # seconds of the loop that one start takes
 CAPACITY = 1 / COST
 RATES = {"small": 20.0, "flood": 2000.0}  # attempts offered per second
-SECONDS = 10.0
+SECONDS = 20.0
 TURNS = (
     8  # of the loop, each with one quantum of the flood, until an event that was offered has been committed and sent
 )

@@ -4,7 +4,7 @@ import asyncio
 import typing
 
 from fanout_dispatcher.engine.clock import Clock
-from fanout_dispatcher.engine.works import QUANTUM, Works
+from fanout_dispatcher.engine.works import QUANTUM, SHARED, Works
 from fanout_dispatcher.telemetry.seam import Silent
 from tests.sim.loop import run
 
@@ -25,6 +25,11 @@ class Bench:
             self.works.soon(lane)
         await asyncio.sleep(0.01)
         return self.pumps
+
+    async def shared(self) -> None:
+        """Another route has just wanted a turn beside that of the lanes."""
+        await self.pump(Pumped(self, "one"), Pumped(self, "another", route="shop/another"))
+        self.pumps.clear()
 
 
 class Pumped:
@@ -86,6 +91,7 @@ def test_a_route_has_one_quantum_a_turn_however_many_lanes_it_has() -> None:
 def test_what_one_lane_leaves_of_the_quantum_is_for_the_next() -> None:
     async def scenario() -> None:
         bench = Bench()
+        await bench.shared()
 
         pumps = await bench.pump(Pumped(bench, "a", QUANTUM - 4), Pumped(bench, "b", 10))
 
@@ -97,6 +103,7 @@ def test_what_one_lane_leaves_of_the_quantum_is_for_the_next() -> None:
 def test_those_that_the_quantum_did_not_suffice_for_go_before_those_that_asked_meanwhile() -> None:
     async def scenario() -> None:
         bench = Bench()
+        await bench.shared()
         first, second, third = Pumped(bench, "first", QUANTUM + 2), Pumped(bench, "second"), Pumped(bench, "third")
         first.meanwhile = Pumped(bench, "asked meanwhile")
 
@@ -110,6 +117,7 @@ def test_those_that_the_quantum_did_not_suffice_for_go_before_those_that_asked_m
 def test_a_lane_that_waits_for_the_next_turn_is_on_the_list_once() -> None:
     async def scenario() -> None:
         bench = Bench()
+        await bench.shared()
         first, second = Pumped(bench, "first", QUANTUM), Pumped(bench, "second")
         first.meanwhile = second
 
@@ -117,5 +125,29 @@ def test_a_lane_that_waits_for_the_next_turn_is_on_the_list_once() -> None:
 
         assert [name for name, started in pumps if started] == ["first", "second"]
         assert second.owes == 0
+
+    run(scenario())
+
+
+def test_a_route_that_is_alone_has_a_quantum_for_each_of_its_lanes() -> None:
+    async def scenario() -> None:
+        bench = Bench()
+
+        pumps = await bench.pump(Pumped(bench, "a", QUANTUM + 1), Pumped(bench, "b", QUANTUM))
+
+        assert pumps == [("a", QUANTUM), ("b", QUANTUM), ("a", 1), ("b", 0)]
+
+    run(scenario())
+
+
+def test_a_route_is_alone_again_a_while_after_another_wanted_the_same_turn() -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        await bench.shared()
+        await asyncio.sleep(SHARED)
+
+        pumps = await bench.pump(Pumped(bench, "a", QUANTUM), Pumped(bench, "b", 1))
+
+        assert pumps[:2] == [("a", QUANTUM), ("b", 1)]
 
     run(scenario())
