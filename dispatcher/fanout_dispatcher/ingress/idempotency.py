@@ -72,7 +72,7 @@ def _worked_out(expression: Expression, head: Head, body: bytes, route: Route) -
 
 def _nameless(head: Head) -> Head:
     """Take out the id that we made for a plain request: it is another one each time, and so can be part of no key."""
-    return msgspec.structs.replace(head, attributes=_ID.sub(b"", head.attributes, count=1))
+    return msgspec.structs.replace(head, id="", attributes=_ID.sub(b"", head.attributes, count=1))
 
 
 def _is_event(request: Request) -> bool:

@@ -87,7 +87,8 @@ class Facts:
         found: dict[str, str] = {}
         for name in parts:
             if name in _NAMED:
-                found[name] = getattr(self.head, name)
+                if value := getattr(self.head, name):  # none may be empty: it is not there
+                    found[name] = value
             elif (value := self._lines().get(_TYPE if name == "datacontenttype" else f"ce-{name}")) is not None:
                 found[name] = value if name == "datacontenttype" else _text(value)
         return found
