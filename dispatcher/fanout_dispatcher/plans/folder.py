@@ -37,7 +37,8 @@ from fanout_dispatcher.telemetry.seam import (
 from fanout_dispatcher.values.sink import PlanRefused, PlanSink
 
 SOURCE: typing.Final = "folder"
-TOGETHER: typing.Final = 20  # routes that are compiled, or put in force, in one turn of the loop
+TOGETHER: typing.Final = 20  # routes that are compiled in one turn of the loop
+TARGETS: typing.Final = 40  # that are put in force in one turn: a sender is made for each
 MANY_GONE: typing.Final = (
     "many routes are gone at once: they stay in force until they are back; `fanout held list` shows them,"
     " `fanout held let-go` lets go"
@@ -159,9 +160,12 @@ class FolderSource:
         for route in rooms:  # it is back before the loop turns: nothing that was accepted notices
             self._sink.retire(route)
             del owners[self._standing.pop(route).claim]
-        for number, route in enumerate(ordered):
-            if number % TOGETHER == 0 and not rooms:
+        targets = TARGETS
+        for route in ordered:
+            if targets >= TARGETS and not rooms:
                 await asyncio.sleep(0)
+                targets = 0
+            targets += len(made[route][1].plan.targets)
             self._adopt(*made[route], owners)
 
     def _adopt(self, one: Sourced, made: Compiled, owners: dict[str, str]) -> None:

@@ -5,16 +5,19 @@ import contextlib
 import datetime
 import pathlib
 import ssl
+import unittest.mock
 
 import cryptography.x509
 import msgspec
 import pytest
 import trustme
 
+from fanout_dispatcher.transport import senders
 from fanout_dispatcher.transport.sender import HttpSender
 from fanout_dispatcher.values.outcome import Delivered, Failed, Fault
 from tests.support.strict_target import StrictTarget
 from tests.unit.dispatcher.transport.support import (
+    LAPTOP,
     OK,
     Call,
     Pad,
@@ -24,6 +27,7 @@ from tests.unit.dispatcher.transport.support import (
     peer,
     policy,
     sending,
+    span_ids,
     target,
     turns,
 )
@@ -276,3 +280,20 @@ async def test_until_tls_1_2_a_certificate_that_is_not_taken_ends_the_handshake_
             assert await Pad().send(sender) == FAILED
 
         assert found.shown == []
+
+
+async def test_targets_with_the_same_bundle_and_certificate_share_what_takes_so_long_to_load(
+    authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = unittest.mock.Mock(wraps=senders._made)
+    monkeypatch.setattr(senders, "_made", make)
+    factory = senders.HttpSenders(asyncio.get_running_loop(), LAPTOP, span_ids=span_ids)
+    bundles = {"a.ca": authority.cert_pem.bytes(), "b.ca": authority.cert_pem.bytes()}
+    another = {"a.ca": trustme.CA().cert_pem.bytes()}
+
+    kept = [factory(target("https://payment.example", ca=handle), bundles) for handle in bundles]
+    kept.append(factory(target("https://payment.example", ca="a.ca"), another))
+
+    assert make.call_count == 2
+    for sender in kept:
+        sender.close()
