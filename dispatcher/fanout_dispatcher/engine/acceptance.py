@@ -18,7 +18,7 @@ from fanout_dispatcher.engine.filters import Judged
 from fanout_dispatcher.engine.lane import Lane
 from fanout_dispatcher.engine.lines import no_room
 from fanout_dispatcher.engine.order import Keys
-from fanout_dispatcher.engine.pending import Pending
+from fanout_dispatcher.engine.pending import VOID, Pending
 from fanout_dispatcher.engine.route import Route
 from fanout_dispatcher.journal.faults import JournalFull
 from fanout_dispatcher.journal.protocol import DeadRow, DueRow, Fetched, KeyRow, Rank, Replayed
@@ -29,7 +29,6 @@ from fanout_dispatcher.values.keyed import Keyed
 from fanout_dispatcher.values.outcome import Reason
 
 NONE: typing.Final[frozenset[int]] = frozenset()
-VOID: typing.Final = -1  # what is left of an event that was refused after all: the committer writes nothing about it
 
 
 class Taken(msgspec.Struct, frozen=True, gc=False, eq=False):

@@ -18,7 +18,7 @@ from fanout_dispatcher.engine import acted
 from fanout_dispatcher.engine.conditions import Conditions
 from fanout_dispatcher.engine.filters import Judged
 from fanout_dispatcher.engine.flow import Moves, flow_of
-from fanout_dispatcher.engine.pending import Course, Delivery, Pending
+from fanout_dispatcher.engine.pending import VOID, Course, Delivery, Pending
 from fanout_dispatcher.journal.protocol import DeadRow, DueRow, Fetched, KeptRow, KeyRow, Rank, Replayed
 from fanout_dispatcher.values.answer import Captured
 from fanout_dispatcher.values.answers import Accepted, Answered, Reply, Turned
@@ -145,7 +145,7 @@ class Conductor:
 
     def revoke(self, pending: Pending, freed: list[int]) -> None:
         """Take everything back: the commit of the event failed."""
-        pending.left = -1
+        pending.left = VOID
         for place in freed:
             lane = self._lane(pending, place)
             lane.unowe(pending)

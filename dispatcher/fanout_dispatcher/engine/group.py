@@ -58,8 +58,8 @@ class Group(msgspec.Struct, frozen=True, gc=False):
     def batch(self, at: float) -> Batch:
         """One transaction at *at*: the rest as it is, the appends, and what the touched events have come to by now.
 
-        Asked for once: from then on those may be touched anew, for the next group. A touched event of which less than
-        nothing is left was refused after all: nothing is written about it.
+        Asked for once: from then on those may be touched anew, for the next group. Of one that is void by now nothing
+        is written.
         """
         appends, rest, touched = self.appends, self.rest, self.touched
         for pending in touched:

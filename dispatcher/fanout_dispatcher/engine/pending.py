@@ -16,6 +16,8 @@ from fanout_dispatcher.values.earlier import Kept
 from fanout_dispatcher.values.event import Attempt, Event
 from fanout_dispatcher.values.outcome import Dead, Outcome, Verdict
 
+VOID: typing.Final = -1  # what is left of an event that was refused after all: the committer writes nothing about it
+
 
 class Caller(typing.Protocol):
     """Whoever waits for what becomes of an event's deliveries, by their place in it."""
@@ -59,7 +61,7 @@ class Course(msgspec.Struct, eq=False):
 
 
 class Pending(msgspec.Struct, kw_only=True, eq=False):
-    """``states`` has a byte per target (values.event.State); ``left`` counts those still pending.
+    """``states`` has a byte per target (values.event.State); ``left`` counts those still pending, or is `VOID`.
 
     ``bare`` counts the deliveries in memory that have no due row: after a crash only a look at the event finds them.
     """
