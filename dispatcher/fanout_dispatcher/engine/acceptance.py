@@ -17,7 +17,7 @@ from fanout_dispatcher.engine.clock import Clock
 from fanout_dispatcher.engine.filters import Judged
 from fanout_dispatcher.engine.lane import Lane
 from fanout_dispatcher.engine.lines import no_room
-from fanout_dispatcher.engine.order import Keys
+from fanout_dispatcher.engine.order import UNJUDGED, Judgement, Keys
 from fanout_dispatcher.engine.pending import VOID, Pending
 from fanout_dispatcher.engine.route import Route
 from fanout_dispatcher.journal.faults import JournalFull
@@ -108,62 +108,49 @@ class Acceptance:
         self.callers = callers
         self.closed: str | None = None  # why nothing is taken at all
 
-    def accept(self, route: Route, head: Head, body: bytes, reply: Reply, keyed: Keyed | None = None) -> None:
-        """Take an event for every target of *route*, and keep its key if it has one; *reply* is called once."""
-        judged, keys = route.judge(head, body)
-        turned = self.turned(route, len(body), judged)
+    def accept(
+        self,
+        route: Route,
+        head: Head,
+        body: bytes,
+        reply: Reply,
+        *,
+        keyed: Keyed | None = None,
+        fetched: str | None = None,
+    ) -> None:
+        """Take an event for every target of *route*; *reply* is called once. See `take` for what is kept with it."""
+        judgement, meter = route.judge(head, body), route.meter
+        turned = self.turned(route, len(body), judgement[0])
         if turned is not None:
-            return reply(count(route.meter, turned))
-        meter = route.meter
-        self.take(
-            route.frozen, route.lanes, head, body, reply=reply, meter=meter, judged=judged, keys=keys, keyed=keyed
-        )
+            return reply(count(meter, turned))
+        frozen, lanes = route.frozen, route.lanes
+        self.take(frozen, lanes, head, body, judgement, reply=reply, meter=meter, keyed=keyed, fetched=fetched)
         return None
 
     def accept_waiting(self, route: Route, head: Head, body: bytes, tell: Tell) -> Caller | None:
         """Take an event whose caller waits for targets; None when it was turned away, which *tell* has said."""
         assert route.waits is not None, f"nobody waits for the targets of {route.plan.key}"
-        judged, keys = route.judge(head, body)
-        turned = self.turned(route, len(body), judged) or self.callers.turned(route.meter.route)
-        turned = turned or no_room(route.waits, judged, head, body)
+        judgement, meter = route.judge(head, body), route.meter
+        turned = self.turned(route, len(body), judgement[0]) or self.callers.turned(meter.route)
+        turned = turned or no_room(route.waits, judgement[0], head, body)
         if turned is not None:
-            tell(count(route.meter, turned))
+            tell(count(meter, turned))
             return None
-        caller = self.callers.wait(route.waits, route.meter, tell)
-        reply = caller.taken
-        meter = route.meter
-        took = self.take(route.frozen, route.lanes, head, body, reply=reply, meter=meter, judged=judged, keys=keys)
-        caller.follow(took, judged)
+        caller = self.callers.wait(route.waits, meter, tell)
+        took = self.take(route.frozen, route.lanes, head, body, judgement, reply=caller.taken, meter=meter)
+        caller.follow(took, judgement[0])
         return caller
 
     def accept_for(self, caller: Caller, route: Route, keyed: Keyed, reply: Reply) -> None:
         """Take an event with its key for *caller*, who waits already; *reply* is called once, with its acceptance."""
-        head, body = keyed.head, keyed.body
-        judged, keys = route.judge(head, body)
-        turned = self.turned(route, len(body), judged) or no_room(caller.waits, judged, head, body)
+        head, body, meter = keyed.head, keyed.body, route.meter
+        judgement = route.judge(head, body)
+        turned = self.turned(route, len(body), judgement[0]) or no_room(caller.waits, judgement[0], head, body)
         if turned is not None:
-            return reply(count(route.meter, turned))
-        meter = route.meter
-        took = self.take(
-            route.frozen, route.lanes, head, body, reply=reply, meter=meter, judged=judged, keys=keys, keyed=keyed
-        )
+            return reply(count(meter, turned))
+        took = self.take(route.frozen, route.lanes, head, body, judgement, reply=reply, meter=meter, keyed=keyed)
         if not caller.over:
-            caller.follow(took, judged)
-        return None
-
-    def fetch(self, route: Route, key: str, head: Head, body: bytes, reply: Reply) -> None:
-        """Take an event that *route*'s own source has fetched, and remember *key*, its name there, in the same commit.
-
-        One that is remembered already is not to be brought here again.
-        """
-        judged, keys = route.judge(head, body)
-        turned = self.turned(route, len(body), judged)
-        if turned is not None:
-            return reply(count(route.meter, turned))
-        meter = route.meter
-        self.take(
-            route.frozen, route.lanes, head, body, reply=reply, meter=meter, judged=judged, keys=keys, fetched=key
-        )
+            caller.follow(took, judgement[0])
         return None
 
     def take(  # noqa: PLR0913  what an event is made of; a value of their own would be one more per event
@@ -172,21 +159,21 @@ class Acceptance:
         lanes: tuple[Lane, ...],
         head: Head,
         body: bytes,
+        judgement: Judgement = UNJUDGED,
         *,
         reply: Reply,
         meter: RouteMeter | None = None,
         replayed: int | None = None,
-        judged: Judged | None = None,
-        keys: Keys | None = None,
         fetched: str | None = None,
         keyed: Keyed | None = None,
     ) -> Pending:
-        """Write an event owed to *lanes*, counted in *meter*; *replayed* is the dead letter whose place it takes.
+        """Write an event owed to those of *lanes* that it is for by *judgement*, counted in *meter*.
 
-        *judged* says which lanes it is for; None: for all of them, as a replay is for the one that a person chose.
-        *fetched* is what the route's source calls it.
-        *keys* says what each lane keeps it in order by; None: none of them does.
+        With it, in one commit: the key of *keyed*, by which it is known when it comes again; *fetched*, what the
+        route's source calls it, so that it is not brought here again; the end of *replayed*, the dead letter whose
+        place it takes.
         """
+        judged, keys = judgement
         now = self.clock.now()
         book = lanes[0].book
         seq = book.next_seq()

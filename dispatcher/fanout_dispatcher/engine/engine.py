@@ -124,7 +124,7 @@ class Engine:
 
     def fetch(self, route: Route, key: str, head: Head, body: bytes, reply: Reply) -> None:
         """Take an event that a source of *route* calls *key*; from its commit on, that is remembered. Never raises."""
-        self.acceptance.fetch(route, key, head, body, reply)
+        self.acceptance.accept(route, head, body, reply, fetched=key)
 
     def remembered(self, route: str) -> set[str]:
         """Keys of what was taken and may be fetched again: those are on disk."""

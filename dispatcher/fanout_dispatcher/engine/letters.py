@@ -14,9 +14,8 @@ import msgspec
 
 from fanout_dispatcher.engine.acceptance import Acceptance
 from fanout_dispatcher.engine.book import Book
-from fanout_dispatcher.engine.filters import Judged
 from fanout_dispatcher.engine.lane import Lane
-from fanout_dispatcher.engine.order import Keys, Order, Orders
+from fanout_dispatcher.engine.order import UNJUDGED, Judgement, Order, Orders
 from fanout_dispatcher.engine.routes import Routes
 from fanout_dispatcher.engine.views import ident, target_of, undone
 from fanout_dispatcher.journal.protocol import DeadLetter, Journal
@@ -110,10 +109,9 @@ class Letters:
             return None
         answer: asyncio.Future[Answered] = self.acceptance.clock.loop.create_future()
         frozen = book.freeze(lane.route, letter.event.frozen.generation, (lane.target.name,))
-        head, body = msgspec.structs.replace(letter.event.head, replay=_replay(letter)), letter.event.body
-        keys, judged = (None, None) if lane.order is None else _keys(lane.order, head, body)
-        reply = answer.set_result
-        self.acceptance.take(frozen, (lane,), head, body, reply=reply, replayed=number, judged=judged, keys=keys)
+        head, body = msgspec.structs.replace(letter.event.head, replay=_replay_of(letter)), letter.event.body
+        judgement = UNJUDGED if lane.order is None else _judged(lane.order, head, body)
+        self.acceptance.take(frozen, (lane,), head, body, judgement, reply=answer.set_result, replayed=number)
         answered = await answer
         if not isinstance(answered, Accepted):
             return None
@@ -178,7 +176,7 @@ def _in_hand(lane: Lane) -> typing.Iterator[None]:
         lane.dead.make_room(lane.target.policy.dead_letter)
 
 
-def _replay(letter: DeadLetter) -> Replay:
+def _replay_of(letter: DeadLetter) -> Replay:
     """What its replay has to know: the event that it comes of, and what its target reads of those before it."""
     before = letter.event.head.replay
     return Replay(
@@ -188,10 +186,10 @@ def _replay(letter: DeadLetter) -> Replay:
     )
 
 
-def _keys(order: Order, head: Head, body: bytes) -> tuple[Keys, Judged | None]:
-    """What its one target keeps it in order by, and why that cannot be read where it cannot."""
+def _judged(order: Order, head: Head, body: bytes) -> Judgement:
+    """Judge a replay: it is for its one target, unless what that keeps it in order by cannot be read."""
     orders = Orders([order])
-    return orders.keys(Facts(head, body, orders.reads), None)
+    return orders.judge(Facts(head, body, orders.reads), None)
 
 
 def _query(wanted: DeadLetterFilter) -> typing.Callable[[Journal], list[DeadLetter]]:

@@ -170,7 +170,7 @@ class Once:
         route, keyed = ticket.route, ticket.keyed
         reply = functools.partial(self._accepted, ticket)
         if ticket.awaited is None:
-            self.acceptance.accept(route, keyed.head, keyed.body, reply, keyed)
+            self.acceptance.accept(route, keyed.head, keyed.body, reply, keyed=keyed)
         else:
             self.acceptance.accept_for(ticket.awaited.caller, route, keyed, reply)
 

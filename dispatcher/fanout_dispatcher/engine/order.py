@@ -21,6 +21,9 @@ from fanout_dispatcher.values.facts import NO_READS, Facts
 
 Key = typing.Callable[[Facts], bytes | None]  # of an event; None: it has none
 Keys = typing.Sequence[bytes | None]  # for each target of a route
+# Of an event: for which targets it is (None: for all), and what each keeps it in order by (None: none keeps order).
+Judgement = tuple[Judged | None, Keys | None]
+UNJUDGED: typing.Final[Judgement] = (None, None)
 DIGEST: typing.Final = 16  # bytes; two keys that share one wait for each other, and nothing else comes of it
 
 
@@ -39,8 +42,8 @@ class Orders:
         self._orders = orders
         self.reads = expressions.together(one.reads for one in orders if one is not None)
 
-    def keys(self, known: Facts, judged: Judged | None) -> tuple[Keys, Judged | None]:
-        """What each target keeps an event in order by, and what filters *judged* of it, now with failed keys."""
+    def judge(self, known: Facts, judged: Judged | None) -> Judgement:
+        """Add to what filters *judged* of an event what each target keeps it in order by, and which keys failed."""
         said: list[bool | str] = [True for _ in self._orders] if judged is None else list(judged)
         keys: list[bytes | None] = [None for _ in self._orders]
         for place, one in enumerate(self._orders):
@@ -49,7 +52,7 @@ class Orders:
                     keys[place] = one.key(known)
                 except Failed as why:
                     said[place] = f"policy.ordering.keyExpression: {why}"
-        return keys, said
+        return said, keys
 
 
 def order(policy: plans.Policy) -> Order | None:

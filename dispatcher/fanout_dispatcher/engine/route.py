@@ -7,10 +7,10 @@ from fanout_crds.expressions import Expression, Reads
 from fanout_crds.plan import Plan
 from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.fallbacks import static_answer
-from fanout_dispatcher.engine.filters import Filters, Judged
+from fanout_dispatcher.engine.filters import Filters
 from fanout_dispatcher.engine.lane import Lane
 from fanout_dispatcher.engine.lines import lines
-from fanout_dispatcher.engine.order import Keys, Orders
+from fanout_dispatcher.engine.order import UNJUDGED, Judgement, Orders
 from fanout_dispatcher.engine.waits import NOBODY, StandIn, Waits
 from fanout_dispatcher.policies.shape import Shape
 from fanout_dispatcher.policies.turnstile import Turnstile
@@ -51,19 +51,13 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """All its lanes, in the order of the plan's everybody."""
         return (*self.lanes, *self.behind)
 
-    def judge(self, head: Head, body: bytes) -> tuple[Judged | None, Keys | None]:
-        """Say of an event for which targets it is (None: for all), and what each keeps it in order by (None: nothing).
-
-        Whoever takes an event asks this first.
-        """
+    def judge(self, head: Head, body: bytes) -> Judgement:
+        """Say for which targets an event is, and what each keeps it in order by. Whoever takes an event asks first."""
         if self.filters is None and self.orders is None:
-            return None, None
+            return UNJUDGED
         known = Facts(head, body, self.judging)
         judged = None if self.filters is None else self.filters.judge(known)
-        if self.orders is None:
-            return judged, None
-        keys, judged = self.orders.keys(known, judged)
-        return judged, keys
+        return (judged, None) if self.orders is None else self.orders.judge(known, judged)
 
 
 def graph_of(plan: Plan) -> Graph:

@@ -33,17 +33,17 @@ class Replies:
 
 def accept(acceptance: Acceptance, route: Route, events: list[tuple[Head, bytes]], reply: ReplyAll) -> None:
     """Take *events*, one at least, for every target of *route*; *reply* is called once."""
-    judged = [route.judge(head, body) for head, body in events]
+    judgements = [route.judge(head, body) for head, body in events]
     size = sum(len(body) for _, body in events)
-    turned = acceptance.turned(route, size, _together([said for said, _ in judged]), len(events))
+    turned = acceptance.turned(route, size, _together([judged for judged, _ in judgements]), len(events))
     if turned is not None:
         for _ in events:
             count(route.meter, turned)
         return reply(turned)
     replies = Replies(len(events), reply)
     frozen, lanes, meter = route.frozen, route.lanes, route.meter
-    for (head, body), (said, keys) in zip(events, judged, strict=True):
-        acceptance.take(frozen, lanes, head, body, reply=replies.answered, meter=meter, judged=said, keys=keys)
+    for (head, body), judgement in zip(events, judgements, strict=True):
+        acceptance.take(frozen, lanes, head, body, judgement, reply=replies.answered, meter=meter)
     return None
 
 

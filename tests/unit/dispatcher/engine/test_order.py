@@ -87,7 +87,7 @@ def test_a_key_that_cannot_be_read_is_said_like_a_filter_that_failed_and_no_othe
 
     head = msgspec.structs.replace(JSON, attributes=JSON.attributes + b"ce-subject: a\r\n")
 
-    keys, judged = made.keys(Facts(head, b"{}", made.reads), None)
+    judged, keys = made.judge(Facts(head, b"{}", made.reads), None)
 
     assert keys == [None, None, key("subject", b"ce-subject: a\r\n")]
     assert judged is not None
@@ -98,7 +98,7 @@ def test_a_key_that_cannot_be_read_is_said_like_a_filter_that_failed_and_no_othe
 def test_of_an_event_that_is_skipped_no_key_is_read() -> None:
     made = Orders([by_expression("data.order")])
 
-    assert made.keys(Facts(JSON, b"{}", made.reads), [False]) == ([None], [False])
+    assert made.judge(Facts(JSON, b"{}", made.reads), [False]) == ([False], [None])
 
 
 def test_a_plan_whose_key_cannot_be_read_is_refused_with_the_path() -> None:
