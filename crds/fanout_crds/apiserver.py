@@ -11,10 +11,11 @@ import dataclasses
 import os
 import pathlib
 import ssl
-import tempfile
 import typing
 
 import yaml
+
+from fanout_crds import clientcert
 
 POD: typing.Final = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
@@ -104,10 +105,12 @@ def _tls(cluster: Settings, user: Settings, folder: pathlib.Path) -> ssl.SSLCont
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # the kubeconfig says so in as many words
     certificate, key = _pem(user, "client-certificate", folder), _pem(user, "client-key", folder)
     if certificate and key:
-        with tempfile.NamedTemporaryFile() as both:  # OpenSSL reads them from files only; mode 0600, gone at once
-            both.write(certificate + b"\n" + key)
-            both.flush()
-            context.load_cert_chain(both.name)
+        try:
+            clientcert.show(context, certificate + b"\n" + key)
+        except ssl.SSLError:
+            raise ValueError(
+                "its user's certificate and key are no pair that can be read (PEM, not encrypted)"
+            ) from None
     return context
 
 

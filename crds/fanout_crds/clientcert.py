@@ -1,7 +1,8 @@
 """A certificate of ours and its key: two values of a Secret that become one credential, and what a handshake shows.
 
-A credential of its own for each would let a rotation pair an old certificate with a new key. Whether they belong
-together is looked at where the route is compiled, so that its status says it, and not the target.
+Targets are shown one, and so is the API server (`apiserver`). A credential of its own for each value would let a
+rotation pair an old certificate with a new key. Whether they belong together is looked at where the route is compiled,
+so that its status says it, and not the target.
 """
 
 import contextlib
@@ -35,7 +36,7 @@ def joined(certificate: SecretKey, key: SecretKey, refs: Refs) -> bytes | Unreso
 
 
 def show(context: ssl.SSLContext, both: bytes) -> None:
-    """Have *context* show what `joined` has made. Raises ssl.SSLError.
+    """Have *context* show a certificate, with its key behind it in one PEM text. Raises ssl.SSLError.
 
     Python reads a key from a path only, so it gets one; it never asks a terminal for a password.
     """

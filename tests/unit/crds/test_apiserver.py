@@ -8,6 +8,12 @@ import typing
 import pytest
 import trustme
 import yaml
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from fanout_crds import apiserver
 from fanout_crds.apiserver import Unusable, find, from_kubeconfig, from_pod
@@ -112,6 +118,19 @@ def test_data_in_a_kubeconfig_that_cannot_be_used_is_said_in_words(
 
     with pytest.raises(Unusable, match=f"kubeconfig {path}"):
         from_kubeconfig(path)
+
+
+def test_a_key_under_a_password_is_refused_and_nobody_is_asked_for_it(tmp_path: pathlib.Path) -> None:
+    issued = trustme.CA().issue_cert("me")
+    key = load_pem_private_key(issued.private_key_pem.bytes(), None)
+    locked = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"hunter2"))
+    user = {
+        "client-certificate-data": encoded(issued.cert_chain_pems[0]),
+        "client-key-data": base64.b64encode(locked).decode(),
+    }
+
+    with pytest.raises(Unusable, match=r"kubeconfig .* no pair that can be read \(PEM, not encrypted\)"):
+        from_kubeconfig(kubeconfig(tmp_path, user))
 
 
 @pytest.mark.parametrize("user", [{"exec": {"command": "rm"}}, {"auth-provider": {"name": "gcp"}}])
