@@ -25,7 +25,7 @@ ORDERED: typing.Final = {
 
 
 class Answer(typing.NamedTuple):
-    """What came back, and when the request was sent to whom does not show."""
+    """What came back. Which worker had read the request does not show."""
 
     status: int
     headers: dict[str, str]

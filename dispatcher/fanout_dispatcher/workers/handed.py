@@ -53,7 +53,7 @@ read_down: typing.Final[typing.Callable[[bytes], Down]] = msgspec.msgpack.Decode
 read_said: typing.Final = msgspec.msgpack.Decoder(Said).decode
 
 
-class Place:
+class Sockets:
     """The sockets of the workers that share the folder *data*.
 
     A socket's path has at most 107 bytes, and that of the folder may have more: so it is named by a descriptor.

@@ -15,36 +15,30 @@ from fanout_dispatcher.ingress.answer import Answer
 from fanout_dispatcher.ingress.exchange import Exchange
 from fanout_dispatcher.values.answers import Turned
 from fanout_dispatcher.workers.frames import Frames, frame
-from fanout_dispatcher.workers.handed import Handed, Left, Over, Place, encode, read_said
+from fanout_dispatcher.workers.handed import Handed, Left, Over, Sockets, encode, read_said
 
 MOST: typing.Final = 64 << 20  # bytes that an owner has not read yet: beyond them it gets nothing more for now
-REASON: typing.Final = "OwnerAway"
+SOON: typing.Final = 1  # second: an owner is away for about as long
 ENDED: typing.Final = (
     "the worker that takes these events ended before it answered, and is being started again: whether the event was"
     " accepted is not known. Send it again, under the same key if it has one"
 )
-AWAY: typing.Final = Turned(
-    status=503,
-    reason=REASON,
-    detail="the worker that takes these events is being started again: nothing was accepted, send it again",
-    retry_after=1,
-)
-BEHIND: typing.Final = Turned(
-    status=503,
-    reason=REASON,
-    detail="the worker that takes these events does not keep up: nothing was accepted, send it again",
-    retry_after=1,
-)
-ENDING: typing.Final = Turned(
-    status=503, reason="ShuttingDown", detail="this dispatcher is shutting down: nothing was accepted", retry_after=1
-)
+
+
+def _not_accepted(reason: str, why: str) -> Turned:
+    return Turned(status=503, reason=reason, detail=f"{why}: nothing was accepted, send it again", retry_after=SOON)
+
+
+AWAY: typing.Final = _not_accepted("OwnerAway", "the worker that takes these events is being started again")
+BEHIND: typing.Final = _not_accepted("OwnerAway", "the worker that takes these events does not keep up")
+ENDING: typing.Final = _not_accepted("ShuttingDown", "this dispatcher is shutting down")
 
 
 class Handing:
     """All owners that this worker knows; called with a request that one of them has to take."""
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
+    def __init__(self, sockets: Sockets) -> None:
+        self._sockets = sockets
         self._owners: dict[int, Owner] = {}
         self._ending = False
 
@@ -53,7 +47,7 @@ class Handing:
         if self._ending:
             return refuse(exchange, ENDING)
         if owner not in self._owners:
-            self._owners[owner] = Owner(self._place.of(owner))
+            self._owners[owner] = Owner(self._sockets.of(owner))
         return self._owners[owner].take(exchange)
 
     def end(self) -> None:
@@ -170,7 +164,7 @@ class Owner(asyncio.Protocol):
         asked, self._asked = self._asked, {}
         for exchange in asked.values():
             exchange.caller = None
-            exchange.refuse(problems.OWNER_AWAY(ENDED, headers=problems.retry_after(1)))
+            exchange.refuse(problems.OWNER_AWAY(ENDED, headers=problems.retry_after(SOON)))
 
 
 class Client:

@@ -121,9 +121,18 @@ class Guest(asyncio.Protocol):
         self._transport.close()
 
     def _begin(self, handed: Handed) -> None:
-        request = Request(handed.method, handed.path, handed.lines, dict(handed.lines), True, handed.old)
-        request.body, request.query = handed.body, handed.query
-        request.echo, request.peer = handed.echo, handed.peer
+        request = Request(
+            method=handed.method,
+            path=handed.path,
+            lines=handed.lines,
+            fields=dict(handed.lines),
+            keep_alive=True,  # whether it is, the other worker knows
+            old=handed.old,
+            body=handed.body,
+            echo=handed.echo,
+            query=handed.query,
+            peer=handed.peer,
+        )
         exchange = self._open[handed.number] = Exchange(Client(self, handed.number), request)
         acceptor = self._hearing.acceptor
         request.refusal = acceptor.open(request)

@@ -4,7 +4,7 @@ import pathlib
 
 from fanout_dispatcher.ingress.accept import Acceptor
 from fanout_dispatcher.values.desk import PortMeter
-from fanout_dispatcher.workers.handed import Place
+from fanout_dispatcher.workers.handed import Sockets
 from fanout_dispatcher.workers.handing import Handing
 from fanout_dispatcher.workers.hearing import Hearing
 
@@ -13,14 +13,14 @@ class Mates:
     """The mates of *worker*, all with their journals in the folder *data*."""
 
     def __init__(self, data: pathlib.Path, worker: int) -> None:
-        self._place = Place(data)
+        self._sockets = Sockets(data)
         self._worker = worker
         self._hearing: Hearing | None = None
-        self.hand_on = Handing(self._place)
+        self.hand_on = Handing(self._sockets)
 
     async def hear(self, acceptor: Acceptor, meter: PortMeter) -> None:
         """Take what they hand on; *meter* counts what of it is refused."""
-        self._hearing = await Hearing.at(self._place.of(self._worker), acceptor, meter)
+        self._hearing = await Hearing.at(self._sockets.of(self._worker), acceptor, meter)
 
     async def part(self, seconds: float) -> None:
         """Hand on nothing more, and serve on until they do not either; at most so many *seconds*."""
@@ -33,4 +33,4 @@ class Mates:
         self.hand_on.close()
         if self._hearing is not None:
             self._hearing.close()
-        self._place.close()
+        self._sockets.close()
