@@ -1,9 +1,9 @@
 """From a request to its answer: which route, whether it may come in, and what the engine said.
 
 Called twice per request. ``open`` sees the head alone, so that what cannot be accepted is refused before its body
-is read; ``begin`` has the body and gives the event to the engine, or hands the request on to the worker that owns its
-route, where the engine does not. The checks stand in the order in which a client
-can mend them: the place, the method, the coding, the size, the pace, and only then the event itself.
+is read; ``begin`` has the body and gives the event to the engine, or hands the request on where another worker owns
+the route. The checks stand in the order in which a client can mend them: the place, the method, the coding, the size,
+the pace, and only then the event itself.
 """
 
 import asyncio
