@@ -12,7 +12,7 @@ import pytest
 from tests.harness.process import tail
 from tests.process.conftest import Bench
 from tests.process.test_dispatcher import eventually, view
-from tests.process.test_workers import Refused, counted, workers_of
+from tests.process.test_workers import Refused, counted, pages, workers_of
 from tests.support.dispatcher import Process
 
 PATH = "/shop/order-placed"
@@ -61,12 +61,21 @@ async def ask(
 
 
 async def quiet(bench: Bench, process: Process) -> None:
-    """Wait until nothing is owed."""
+    """Wait until every event is settled, by the workers' journals: their meters come a moment later."""
 
     async def nothing() -> bool:
-        return await counted(bench, process, "fanout_pending{") == 0
+        return all(event["settled"] for event in await pages(bench, f"{process.admin}/v1/events"))
 
     await eventually(nothing)
+
+
+async def until(bench: Bench, process: Process, name: str, count: int) -> None:
+    """Wait until a metric's sum is *count*."""
+
+    async def shown() -> bool:
+        return await counted(bench, process, name) == count
+
+    await eventually(shown)
 
 
 async def back(bench: Bench, process: Process, worker: int, before: int) -> None:
@@ -92,8 +101,8 @@ async def test_of_200_clients_with_one_key_at_both_workers_one_brings_an_event(b
     assert len({one.receipt for one in answers}) == 1
     assert answers[0].receipt.startswith(OWNER)
     assert {(one.status, one.headers["x-request-id"]) for one in other} == {(422, "mine")}
+    await until(bench, process, "fanout_events_repeated_total", 199)
     assert await counted(bench, process, "fanout_events_accepted_total") == len(a.got) == 1
-    assert await counted(bench, process, "fanout_events_repeated_total") == 199
 
 
 async def test_a_key_holds_when_its_owner_is_killed_and_meanwhile_its_route_says_when_to_come_back(
@@ -174,14 +183,11 @@ async def test_a_client_that_hangs_up_is_gone_for_the_owner_too(bench: Bench) ->
     process = await bench.started("--workers", "2")
     asked = [asyncio.create_task(ask(process, {"key": str(n)})) for n in range(12)]
 
-    async def waiting(count: int) -> bool:
-        return await counted(bench, process, "fanout_callers_waiting") == count
-
-    await eventually(lambda: waiting(12))
+    await until(bench, process, "fanout_callers_waiting", 12)
     for one in asked:
         one.cancel()
     await asyncio.gather(*asked, return_exceptions=True)
-    await eventually(lambda: waiting(0))
+    await until(bench, process, "fanout_callers_waiting", 0)
     await quiet(bench, process)
 
     assert len({got.event for got in a.got}) == 12, "their events are kept"
@@ -242,10 +248,7 @@ async def test_a_dead_letter_that_holds_its_key_is_replayed_in_its_place(bench: 
     for n in range(6):
         assert (await ask(process, {"key": "k", "n": n})).status == 202
 
-    async def dead() -> bool:
-        return await counted(bench, process, "fanout_dead_letters{") == 1
-
-    await eventually(dead)
+    await until(bench, process, "fanout_dead_letters{", 1)
     a.status = 204
     await bench.client.post(f"{process.admin}/v1/dead-letters/replay", json={"all": True})
     await quiet(bench, process)
