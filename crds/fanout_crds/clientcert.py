@@ -10,9 +10,18 @@ import os
 import ssl
 import sys
 import tempfile
+import typing
 from collections.abc import Iterator
 
 from fanout_crds.references import Refs, SecretKey, Unresolved
+
+_NOT_ITS_KEY: typing.Final = "is not the key of the first certificate beside it (the leaf comes before its CA)"
+_WRONG: typing.Final = {  # by OpenSSL's reason
+    "KEY_VALUES_MISMATCH": _NOT_ITS_KEY,
+    "NO_CERTIFICATE_ASSIGNED": _NOT_ITS_KEY,  # they are of two kinds
+    "EE_KEY_TOO_SMALL": "is too short to be believed (RSA: 2048 bits at least)",
+}
+_UNREADABLE: typing.Final = "holds no key that can be read (expected PEM, not encrypted)"
 
 
 def joined(certificate: SecretKey, key: SecretKey, refs: Refs) -> bytes | Unresolved:
@@ -29,9 +38,7 @@ def joined(certificate: SecretKey, key: SecretKey, refs: Refs) -> bytes | Unreso
     try:
         show(context, both)
     except ssl.SSLError as fault:
-        if fault.reason == "KEY_VALUES_MISMATCH":
-            return _unusable(f"Secret {key} is not the key of the certificate beside it")
-        return _unusable(f"Secret {key} holds no key that can be read (expected PEM, not encrypted)")
+        return _unusable(f"Secret {key} {_WRONG.get(fault.reason, _UNREADABLE)}")
     return both
 
 

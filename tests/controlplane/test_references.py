@@ -316,7 +316,7 @@ def test_a_client_certificate_is_held_until_it_is_a_pair_and_a_renewed_one_takes
     until(fanout.server, SECRETS.path(fanout.namespace), there, name=name)
 
     says = condition(without, "ResolvedRefs")["message"]
-    assert f"Secret {shop}/us[tls.key] is not the key of the certificate beside it" in says
+    assert f"Secret {shop}/us[tls.key] is not the key of the first certificate beside it" in says
     assert first["data"]["crm.clientCertificate"] != wanted
 
 

@@ -1,12 +1,17 @@
 """From a route to a plan: references, addresses, credentials, sizes."""
 
+import datetime
 import typing
 
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
+    NoEncryption,
     PrivateFormat,
     load_pem_private_key,
 )
@@ -213,13 +218,22 @@ def test_a_reference_nobody_looked_up_is_unresolved() -> None:
     assert (done.plan.targets[1].bearer, done.plan.targets[1].ca, done.credentials) == (None, None, {})
 
 
+NOT_ITS_KEY: typing.Final = (
+    "Secret shop/us[tls.key] is not the key of the first certificate beside it (the leaf comes before its CA)"
+)
+
+
 class Papers(typing.NamedTuple):
-    """Two certificates, the key of the first, and that key under a password."""
+    """Two certificates, the key of the first, and that key under a password; and what people mix up."""
 
     certificate: bytes
     key: bytes
     locked: bytes
     other: bytes
+    backwards: bytes  # the first certificate behind the one that signed it
+    rsa: bytes  # a key of another kind
+    short: bytes  # a certificate …
+    key_of_short: bytes  # … with 1024 bits
 
 
 @pytest.fixture(scope="module")
@@ -230,7 +244,25 @@ def papers() -> Papers:
     locked = load_pem_private_key(key, None).private_bytes(
         Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"hunter2")
     )
-    return Papers(ours.cert_chain_pems[0].bytes(), key, locked, other.cert_chain_pems[0].bytes())
+    leaf = ours.cert_chain_pems[0].bytes()
+    rsa = authority.issue_cert("us@shop.example", key_type=trustme.KeyType.RSA).private_key_pem.bytes()
+    backwards = authority.cert_pem.bytes() + leaf
+    return Papers(leaf, key, locked, other.cert_chain_pems[0].bytes(), backwards, rsa, *short())
+
+
+def short() -> tuple[bytes, bytes]:
+    """A certificate that signs itself with a key of 1024 bits, and the key."""
+    key = generate_private_key(65537, 1024)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "us")])
+    begun = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(begun)
+        .not_valid_after(begun + datetime.timedelta(days=3650))
+        .sign(key, SHA256())
+    )
+    plain = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return certificate.public_bytes(Encoding.PEM), plain
 
 
 def shown(certificate: bytes, key: bytes) -> Compiled:
@@ -282,7 +314,10 @@ def test_a_service_that_is_shown_a_certificate_is_asked_over_https(papers: Paper
             "locked",
             "Secret shop/us[tls.key] holds no key that can be read (expected PEM, not encrypted)",
         ),
-        ("other", "key", "Secret shop/us[tls.key] is not the key of the certificate beside it"),
+        ("other", "key", NOT_ITS_KEY),
+        ("backwards", "key", NOT_ITS_KEY),
+        ("certificate", "rsa", NOT_ITS_KEY),
+        ("short", "key_of_short", "Secret shop/us[tls.key] is too short to be believed (RSA: 2048 bits at least)"),
     ],
 )
 def test_what_is_no_certificate_with_its_key_holds_the_target_in_words(
