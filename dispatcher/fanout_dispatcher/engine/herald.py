@@ -2,6 +2,7 @@
 
 import typing
 
+from fanout_crds import plan
 from fanout_dispatcher.engine.clock import Clock
 from fanout_dispatcher.engine.fallbacks import Fallbacks
 from fanout_dispatcher.engine.index import Index
@@ -30,6 +31,7 @@ class Lane(typing.Protocol):
     index: Index
     route: str
     tally: Tally
+    target: plan.Target
     works: Works
 
     @property
@@ -52,14 +54,15 @@ class Herald:
     def report(self, now: float) -> None:
         """Tell how much is pending, if that is not known outside, and note how long the oldest of it waits to be sent.
 
-        What waits for something else (a reference, a probe, people) does not wait for its turn.
+        What waits for something else (a reference, a probe, people, company in a batch) does not wait for its turn.
         """
         lane = self._lane
         meter = lane.tally.meter
         pending = meter.pending
         waits = bool(pending) and lane.why_held() is None
         since = min(window.waits_since() for window in lane.index.windows) if waits else now
-        meter.backlog_age = max(0.0, now - since)
+        batch = lane.target.policy.batch
+        meter.backlog_age = max(0.0, now - since - (0.0 if batch is None else batch.max_wait))
         if pending != lane.tally.reported:
             lane.tally.reported = pending
             lane.works.changed(lane.route)

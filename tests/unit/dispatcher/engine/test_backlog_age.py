@@ -5,6 +5,7 @@ import typing
 
 import pytest
 
+from fanout_crds import plan
 from fanout_dispatcher.engine.clock import Clock
 from fanout_dispatcher.engine.engine import Engine, Opened
 from fanout_dispatcher.engine.lane import Lane
@@ -122,6 +123,22 @@ def test_a_delay_that_was_ordered_is_no_backlog() -> None:
         await asyncio.sleep(31)
 
         assert (before, age(engine)) == (0, about(29))
+
+    run(scenario())
+
+
+def test_what_gathers_into_a_batch_is_no_backlog_until_the_batch_should_have_gone() -> None:
+    async def scenario() -> None:
+        batch = plan.Batch(max_events=2, max_bytes=1 << 20, max_wait=300.0)
+        engine = an_engine(MemoryJournal(), status(200, latency=600.0), policy=ONE_AT_A_TIME | {"batch": batch})
+        accept(engine)
+        await asyncio.sleep(290)
+        gathering = age(engine)
+        await asyncio.sleep(11)
+        accept(engine)
+        await asyncio.sleep(320)
+
+        assert (gathering, age(engine)) == (0, about(20))
 
     run(scenario())
 
