@@ -1,4 +1,7 @@
-"""What people look up when something is wrong is in the docs: every reason, every problem, every flag."""
+"""What people look up when something is wrong is in the docs: every reason, every problem, every flag.
+
+And what is there is where a reader sees it: a table shows no cell beyond its header's.
+"""
 
 import ast
 import pathlib
@@ -21,6 +24,7 @@ DOCS = pathlib.Path(__file__).parents[2] / "docs"
 OPERATIONS = (DOCS / "operations.md").read_text(encoding="utf-8")
 PROBLEMS = (DOCS / "problems.md").read_text(encoding="utf-8")
 NEVER_TRIED_AGAIN = {Fault.ANSWER_TOO_LARGE, Fault.ADDRESS_REFUSED}  # so no policy can name them
+BAR = re.compile(r"(?<!\\)\|")
 API = (policy.AfterDeath, policy.DeadLettersFull, policy.QueueFull, route.Durability, route.OnDead)
 
 
@@ -72,3 +76,12 @@ def test_every_flag_of_the_dispatcher_is_in_operations(flag: str) -> None:
 
 def test_a_policy_can_name_each_fault_that_may_be_tried_again() -> None:
     assert set(kinds.FAULT_NAMES) == set(Fault) - NEVER_TRIED_AGAIN
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda one: str(one.relative_to(DOCS)))
+def test_each_row_of_a_table_has_as_many_cells_as_its_header(page: pathlib.Path) -> None:
+    """Rows above which none stands begin a table; what is fenced is not ours to judge."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    tables = [one.splitlines() for one in re.findall(r"(?:^\|.*\n?)+", text, flags=re.MULTILINE)]
+
+    assert [row for header, *rows in tables for row in rows if len(BAR.findall(row)) != len(BAR.findall(header))] == []
