@@ -12,6 +12,7 @@ import pytest
 
 from tests.process.conftest import Bench
 from tests.support.dispatcher import Process
+from tests.support.missing import without
 from tests.support.postgres import MISSING, PASSWORD, Postgres, connected, programs
 from tests.support.stalling import Stalling, When
 from tests.support.targets import Got, Target
@@ -26,14 +27,13 @@ WRITE = (
 
 LARGE = "to_jsonb(repeat('x', 60000))"
 
-pytestmark = pytest.mark.skipif(programs() is None, reason=MISSING)
-
 
 @pytest.fixture(scope="module")
 def postgres() -> collections.abc.Iterator[Postgres]:
     """A server for all tests here; each has a database of its own."""
     found = programs()
-    assert found is not None
+    if found is None:
+        without("postgresql", MISSING)
     server = Postgres(found)
     try:
         server.start()

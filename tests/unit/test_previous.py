@@ -46,16 +46,37 @@ def test_it_is_the_last_tag_but_never_that_of_this_very_commit(repository: Path,
     assert before(repository, tmp_path / "before") == "1"
 
 
-def test_a_shallow_clone_has_none_and_a_test_is_skipped_unless_nothing_may_be(
+def test_in_a_shallow_clone_there_is_none_and_a_test_is_skipped_also_where_nothing_may_be(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "--quiet", "--depth=1", f"file://{repository}", str(clone))
     monkeypatch.setattr(harness, "previous", partial(previous, root=clone))
     monkeypatch.setenv("FANOUT_SKIP_NOTHING", "1")
-    with pytest.raises(NoHistory, match="no history to take the version before from"):
+
+    with pytest.raises(pytest.skip.Exception, match="is a shallow clone, so no history"):
+        previous_or_skip(tmp_path / "before", ("chart",), ("chart",))
+
+
+def test_there_is_none_before_a_first_commit_nor_in_a_tarball(repository: Path, tmp_path: Path) -> None:
+    git(repository, "checkout", "--quiet", "HEAD~3")
+    with pytest.raises(NoHistory, match="has nothing before what is tested"):
+        before(repository, tmp_path / "before")
+    (repository / ".git").rename(tmp_path / "elsewhere")
+
+    with pytest.raises(NoHistory, match="is no clone"):
+        before(repository, tmp_path / "before")
+
+
+def test_history_that_git_does_not_read_skips_a_test_unless_nothing_may_be(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (repository / ".git" / "HEAD").write_text("nonsense")
+    monkeypatch.setattr(harness, "previous", partial(previous, root=repository))
+    monkeypatch.setenv("FANOUT_SKIP_NOTHING", "1")
+    with pytest.raises(pytest.fail.Exception, match="git does not read"):
         previous_or_skip(tmp_path / "before", ("chart",), ("chart",))
     monkeypatch.delenv("FANOUT_SKIP_NOTHING")
 
-    with pytest.raises(pytest.skip.Exception, match="no history"):
+    with pytest.raises(pytest.skip.Exception, match="git does not read"):
         previous_or_skip(tmp_path / "before", ("chart",), ("chart",))

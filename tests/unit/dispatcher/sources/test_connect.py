@@ -13,6 +13,7 @@ from fanout_crds.sources import Columns
 from fanout_dispatcher.sources.connect import Dialer
 from fanout_dispatcher.sources.trouble import Cause, Trouble
 from fanout_dispatcher.transport.guard import Guard
+from tests.support.missing import without
 from tests.support.postgres import MISSING, Postgres, programs
 
 AUTHORITY = trustme.CA()
@@ -24,7 +25,7 @@ def postgres() -> collections.abc.Iterator[Postgres]:
     """A server that is db.example, by its certificate."""
     found = programs()
     if found is None:
-        pytest.skip(MISSING)
+        without("postgresql", MISSING)
     issued = AUTHORITY.issue_cert("db.example")
     server = Postgres(found, tls=(issued.cert_chain_pems[0].bytes(), issued.private_key_pem.bytes()))
     try:
