@@ -2,11 +2,12 @@
 
     python called.py FILE run …
 
-FILE gets a line for each function of the main thread: its module's path, a space, its name.
+FILE gets a line for each function, of whichever thread: its module's path, a space, its name.
 """
 
 import pathlib
 import sys
+import threading
 import types
 
 from fanout_dispatcher.cli.main import main
@@ -26,9 +27,10 @@ def remember(frame: types.FrameType, what: str, _: object) -> None:
 
 if __name__ == "__main__":
     out = pathlib.Path(sys.argv.pop(1))
+    threading.setprofile(remember)
     sys.setprofile(remember)
     try:
         main()
     finally:
         sys.setprofile(None)
-        out.write_text("".join(f"{path} {name}\n" for path, name in sorted(called)), encoding="utf-8")
+        out.write_text("".join(f"{path} {name}\n" for path, name in sorted(called.copy())), encoding="utf-8")
