@@ -79,11 +79,14 @@ def test_a_saga_that_is_stuck_is_told_in_the_status_of_its_route_until_somebody_
         fanout.status(namespace, "orders", Ready="True", Healthy="True")
         dispatcher.post(f"/{namespace}/orders")
         stuck = fanout.status(namespace, "orders", Healthy="False/SagaStuck")
+        [event] = [one for one in told(fanout, namespace, "SagaStuck") if one["reason"] == "SagaStuck"]
         dispatcher.abandon_sagas()
         fanout.status(namespace, "orders", Healthy="False/DeadLetters")
 
     assert "payment.compensate (1)" in condition(stuck, "Healthy")["message"]
     assert {one["name"]: one["stuck"] for one in stuck["targets"] if "stuck" in one} == {"payment.compensate": 1}
+    assert (event["type"], event["involvedObject"]["name"]) == ("Warning", "orders")
+    assert "payment.compensate: compensations were given up" in event["message"]
 
 
 def test_over_tls_the_report_is_for_the_operators_token_of_its_audience_and_for_nobody_else(
