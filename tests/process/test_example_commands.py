@@ -53,6 +53,7 @@ SHOWN: typing.Final[list[tuple[str, int, list[str]]]] = [
     ("15-charge/route.yaml", 201, ["POST /charges"]),
     ("15-charge/route.yaml", 201, []),
     ("15-charge/route.yaml", 422, []),
+    ("16-partners/route.yaml", 202, ["POST /hooks", "POST /states"]),
 ]
 
 
