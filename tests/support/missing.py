@@ -10,8 +10,13 @@ import typing
 import pytest
 
 
+def needed(what: str) -> bool:
+    """Whether it is a failure that *what* is not there."""
+    return bool(os.environ.get("FANOUT_SKIP_NOTHING")) and what not in os.environ.get("FANOUT_MAY_SKIP", "").split()
+
+
 def without(what: str, why: str) -> typing.NoReturn:
     """End the test that cannot go on without *what*."""
-    if os.environ.get("FANOUT_SKIP_NOTHING") and what not in os.environ.get("FANOUT_MAY_SKIP", "").split():
+    if needed(what):
         pytest.fail(why, pytrace=False)
     pytest.skip(why)
