@@ -22,7 +22,16 @@ def happened() -> bytes:
     desk, port = FakeDesk(), PortMeter(refused={("no-route", 404): 1})
     desk.lanes = [
         LaneMeter(
-            route="r", target="t", hedges=1, caches=1, failed=ONE, dead=ONE, dropped=ONE, passed=ONE, fell_back=ONE
+            route="r",
+            target="t",
+            held="SecretNotFound",
+            hedges=1,
+            caches=1,
+            failed=ONE,
+            dead=ONE,
+            dropped=ONE,
+            passed=ONE,
+            fell_back=ONE,
         )
     ]
     desk.doors = [RouteMeter(route="r", sources=1, turned=ONE, answers=ONE)]

@@ -30,6 +30,7 @@ MATCHER = re.compile(r'(\w+)(?:=|!=|=~|!~)"([^"]*)"')
 GROUPED = re.compile(r"\b(?:by|on) \(([^)]*)\)")
 ALERT = re.compile(r"^### (Fanout\w+)$", re.MULTILINE)
 OPERATIONS = ROOT / "docs" / "operations.md"
+HELD = OPERATIONS.read_text().split("\n## Why is a delivery held?\n")[1]
 PROBLEMS = ROOT / "docs" / "problems.md"
 
 
@@ -75,7 +76,8 @@ def test_every_expression_asks_for_metrics_and_labels_that_are_exported() -> Non
 def test_every_expression_is_closed_and_its_words_are_those_of_the_product() -> None:
     problems = set(re.findall(r"^\| `([\w-]+)` \| \d+ \|", PROBLEMS.read_text(), re.MULTILINE))
     turned = set(re.findall(r'_turned\("(\w+)"', inspect.getsource(bounds)))
-    words = {"state": set(CIRCUITS), "problem": problems, "reason": {*turned, *get_args(DeadLettersFull)}}
+    held = set(re.findall(r"`(\w+)`", HELD.split("\n## ")[0]))
+    words = {"state": set(CIRCUITS), "problem": problems, "reason": {*turned, *get_args(DeadLettersFull), *held}}
     for whose, expression in asked():
         for opening, closing in ("()", "{}", "[]"):
             assert expression.count(opening) == expression.count(closing), whose

@@ -24,7 +24,10 @@ D0, D1 = {"pod": "fanout-dispatcher-0"}, {"pod": "fanout-dispatcher-1"}
 O0, O1 = {"pod": "fanout-operator-5d8c-x"}, {"pod": "fanout-operator-5d8c-y"}
 ROUTE = {"route": "shop/orders"}
 CRM = {**ROUTE, "target": "crm"}
+SMS = {"route": "shop/returns", "target": "sms"}
+SLOW = {**ROUTE, "target": "reminder"}
 NAMESPACE = {"namespace": "events"}
+NEVER = f"_x{ALWAYS}"  # a series that is not there
 
 
 def series(name: str, **labels: str) -> str:
@@ -69,6 +72,15 @@ def dispatcher(pod: dict[str, str]) -> Series:
         series("fanout_events_refused_total", **pod, **ROUTE, reason="Suspended"): grows(1),
         series("fanout_pending", **pod, **CRM): still(200),
         series("fanout_delivered_total", **pod, **CRM): grows(300),
+        series("fanout_retries_total", **pod, **CRM): grows(2),
+        series("fanout_backlog_age_seconds", **pod, **CRM): still(2),
+        series("fanout_held", **pod, **CRM, reason="SecretNotFound"): NEVER,
+        series("fanout_pending", **pod, **SMS): still(500),  # its route is suspended
+        series("fanout_delivered_total", **pod, **SMS): still(7),
+        series("fanout_held", **pod, **SMS, reason="Suspended"): still(1),
+        series("fanout_pending", **pod, **SLOW): still(3),  # which wait for their delay, or for others of their graph
+        series("fanout_delivered_total", **pod, **SLOW): still(7),
+        series("fanout_retries_total", **pod, **SLOW): still(2),
         series("fanout_stuck", **pod, **CRM): still(0),
         series("fanout_source_behind_seconds", **pod, **ROUTE): still(2),
         series("fanout_journal_commits_failed_total", **pod, durability="Journal"): still(0),
@@ -157,6 +169,41 @@ CASES = (
         not_yet=24,
         of=CRM,
         says="What waits for crm of shop/orders takes 15m 0s to deliver",
+    ),
+    Case(
+        alert="FanoutBacklogOld",
+        ill={series("fanout_backlog_age_seconds", **D1, **CRM): f"2x19 2+30x{ALWAYS}"},
+        at=40,
+        not_yet=34,
+        of=CRM,
+        says="What waits for crm of shop/orders takes 30m 2s to deliver",
+        name="FanoutBacklogOld, of a small queue that does not get its turn",
+    ),
+    Case(
+        alert="FanoutNothingDelivered",
+        ill={
+            series("fanout_pending", **D0, **CRM): then(200, 10, 5),
+            series("fanout_delivered_total", **D0, **CRM): f"0+300x19 6000x{ALWAYS}",
+            series("fanout_retries_total", **D0, **CRM): f"0+2x19 40x{ALWAYS}",
+            series("fanout_held", **D0, **CRM, reason="SecretNotFound"): f"_x19 1x{ALWAYS}",
+        },
+        at=31,
+        not_yet=29,
+        of=CRM,
+        says="5 pending for crm of shop/orders, and none gets through",
+        name="FanoutNothingDelivered, since a Secret is not there",
+    ),
+    Case(
+        alert="FanoutNothingDelivered",
+        ill={
+            series("fanout_pending", **D0, **CRM): then(200, 10, 1),
+            series("fanout_delivered_total", **D0, **CRM): f"0+300x19 6000x{ALWAYS}",
+        },
+        at=31,
+        not_yet=29,
+        of=CRM,
+        says="1 pending for crm of shop/orders, and none gets through",
+        name="FanoutNothingDelivered, since every attempt fails and its circuit stays closed",
     ),
     Case(
         alert="FanoutSagaStuck",
@@ -282,6 +329,9 @@ PASSES: Series = {  # a rollout, a failing target, a burst, a rival: all over be
     series("fanout_journal_commits_failed_total", **D1, durability="Journal"): f"0x19 _x2 0x{ALWAYS}",
     **circuit(D0, Closed=f"1x19 0x20 1x{ALWAYS}", Open=f"0x19 1x20 0x{ALWAYS}"),
     series("fanout_pending", **D0, **CRM): f"200x19 20000x20 200x{ALWAYS}",
+    series("fanout_held", **D0, **CRM, reason="SecretNotFound"): f"_x19 1x15 _x{ALWAYS}",  # it is made anew
+    series("fanout_delivered_total", **D0, **CRM): f"0+300x19 6000x15 6000+300x{ALWAYS}",
+    series("fanout_backlog_age_seconds", **D0, **CRM): f"2x19 2+60x20 2x{ALWAYS}",
     series("fanout_dead_letters", **D0, **CRM): f"3x19 1x{ALWAYS}",  # replayed
     series("fanout_operator_leader", **O0): f"1x19 0x{ALWAYS}",
     series("fanout_operator_leader", **O1): f"0x23 1x{ALWAYS}",

@@ -118,6 +118,7 @@ class Lane:
     def hold(self, reason: str | None) -> None:
         """Stop sending (None: go on). Nothing is spent; ``timeouts.total`` runs on."""
         self.held = reason
+        self.tally.meter.held = reason or ""
         if reason is not None:
             self.herald.held(reason)
         self.soon()

@@ -161,6 +161,10 @@ def _circuit(one: LaneMeter, labels: str) -> str:
     return "".join([f'fanout_circuit_state{{{labels},state="{state}"}} {int(is_in == state)}\n' for state in CIRCUITS])
 
 
+def _held(one: LaneMeter, labels: str) -> str:
+    return f'fanout_held{{{labels},reason="{one.held}"}} 1\n' if one.held else ""
+
+
 def _hedges(one: LaneMeter, labels: str) -> str:
     return f"fanout_hedges_total{{{labels}}} {one.hedges}\n" if one.hedges else ""
 
@@ -199,6 +203,7 @@ LANES: typing.Final = (
     _plain("fanout_pending", "gauge", "Deliveries not yet settled.", "pending"),
     _plain("fanout_pending_bytes", "gauge", "Bytes of events whose deliveries are not settled.", "pending_bytes"),
     _plain("fanout_backlog_age_seconds", "gauge", "Since the oldest delivery that waits could be sent.", "backlog_age"),
+    Family("fanout_held", "gauge", "1 for why nothing is sent to it, beside its circuit.", _held),
     _plain("fanout_in_flight", "gauge", "Attempts under way.", "in_flight"),
     Family("fanout_circuit_state", "gauge", "1 for the state the circuit is in.", _circuit),
     Family("fanout_attempt_seconds", "histogram", "Attempts, connect to last byte.", _seconds),

@@ -40,6 +40,7 @@ class LaneMeter(msgspec.Struct, kw_only=True):
     pending_bytes: int = 0
     stuck: int = 0  # of those pending: compensations that were given up and wait for people
     backlog_age: float = 0.0  # seconds that the oldest delivery waits which may be sent, at the last sweep
+    held: str = ""  # why nothing is sent, beside the circuit; empty: it may be
     in_flight: int = 0
     dead_letters: int = 0
     caches: int = 0  # 1: it has a cache

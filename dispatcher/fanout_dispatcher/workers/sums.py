@@ -1,8 +1,8 @@
 """Counters and views of several workers made into those of one dispatcher. Pure.
 
 A meter's fields tell by their type how they add up: numbers, and what is counted by word or by bucket, are summed; of
-circuits the worst is shown. So a counter that is added to a meter is summed without a word here; a gauge needs its
-name in `NOW`, or it would outlive its worker, and in `OLDEST`, if it is no sum.
+circuits the worst is shown, and of reasons one. So a counter that is added to a meter is summed without a word here; a
+gauge needs its name in `NOW`, or it would outlive its worker, and in `OLDEST`, if it is no sum.
 """
 
 import collections.abc
@@ -18,7 +18,7 @@ Meter = typing.TypeVar("Meter", LaneMeter, RouteMeter, PortMeter, JournalMeter)
 NOW: typing.Final = frozenset(
     {
         *("pending", "pending_bytes", "backlog_age", "in_flight", "dead_letters", "stuck", "caches", "cache_bytes"),
-        *("connected", "waiting", "sources", "behind"),
+        *("connected", "waiting", "sources", "behind", "held"),
     }
 )  # gauges
 OLDEST: typing.Final = frozenset({"backlog_age"})  # of these the greatest is shown
@@ -38,7 +38,8 @@ def total(meters: collections.abc.Sequence[Meter]) -> Meter:
 
 def of_the_past(meter: Meter) -> Meter:
     """What is left of *meter* when its worker is gone: its counters. What is pending is not gone: it is not past."""
-    return msgspec.structs.replace(meter, **dict.fromkeys(NOW & set(meter.__struct_fields__), 0))
+    gauges = NOW & set(meter.__struct_fields__)
+    return msgspec.structs.replace(meter, **{name: type(getattr(meter, name))() for name in gauges})
 
 
 def _copied(value: object) -> object:
@@ -54,7 +55,7 @@ def _copied(value: object) -> object:
 def _sum(one: typing.Any, other: typing.Any) -> object:
     match one:
         case str():
-            return one if one not in WORST or other not in WORST else min(one, other, key=WORST.index)
+            return min(one, other, key=WORST.index) if one in WORST and other in WORST else one or other
         case dict():
             return one | {word: one.get(word, 0) + count for word, count in other.items()}
         case list():

@@ -109,7 +109,11 @@ def test_what_is_held_waits_for_something_else_than_its_turn() -> None:
         accept(engine)
         await asyncio.sleep(60)
 
-        assert (lane_of(engine).tally.meter.pending, age(engine)) == (1, 0)
+        meter = lane_of(engine).tally.meter
+        assert (meter.pending, age(engine), meter.held) == (1, 0, "ServiceNotFound")
+
+        engine.adopt(a_plan(a_target("billing")), {})
+        assert not meter.held
 
     run(scenario())
 

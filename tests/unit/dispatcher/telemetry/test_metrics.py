@@ -127,6 +127,13 @@ def test_lanes_gauge_what_waits_now() -> None:
     assert states == {"Closed": 0, "Open": 1, "HalfOpen": 0}
 
 
+def test_why_a_target_is_held_is_told_while_it_is() -> None:
+    held = of(samples(lane(held="SecretNotFound")), "fanout_held", reason="SecretNotFound", **PAYMENT)
+
+    assert held == 1
+    assert not [name for name, _ in samples(lane()) if name == "fanout_held"]
+
+
 def test_durations_are_a_cumulative_histogram() -> None:
     seconds = [1] * (len(BUCKETS) + 1)
 

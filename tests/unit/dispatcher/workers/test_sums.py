@@ -35,9 +35,22 @@ def test_of_ages_the_greatest_is_shown() -> None:
     assert sums.total([lane(backlog_age=3.0), lane(backlog_age=70.0), lane()]) == lane(backlog_age=70.0)
 
 
+def test_what_one_worker_may_not_send_is_said_to_be_held() -> None:
+    assert sums.total([lane(), lane(held="SecretNotFound"), lane()]) == lane(held="SecretNotFound")
+
+
 def test_of_the_past_the_counters_stay_and_the_gauges_go() -> None:
     past = sums.of_the_past(
-        lane(delivered=2, pending=3, pending_bytes=4, in_flight=5, dead_letters=6, replayed=7, backlog_age=8)
+        lane(
+            delivered=2,
+            pending=3,
+            pending_bytes=4,
+            in_flight=5,
+            dead_letters=6,
+            replayed=7,
+            backlog_age=8.0,
+            held="Draining",
+        )
     )
 
     assert past == lane(delivered=2, replayed=7)
