@@ -9,7 +9,7 @@ import typing
 import click
 
 from fanout_dispatcher.cli import output
-from fanout_dispatcher.cli.client import Admin, Command, Json, admin_option
+from fanout_dispatcher.cli.client import NAME, Admin, Command, Json, admin_option
 from fanout_dispatcher.cli.output import Column, fail
 
 COLUMNS: typing.Final = (
@@ -116,9 +116,12 @@ def _rows(saga: Json) -> typing.Iterator[output.Row]:
 
 
 def _confirm(api: Admin, body: Json) -> None:
-    """Ask, with how many are meant; where nobody answers, say how to go on without."""
-    asked = {name: body[name] for name in ("route", "limit")}
-    count = len(body["receipts"] or api.get("/v1/sagas", **asked)["items"])
+    """Ask, with how many are stuck of those that are meant; where nobody answers, say how to go on without."""
+    count = len(_stuck(api, body))
+    if not count and body["receipts"]:
+        raise fail(f"nothing is abandoned; {output.plain(', '.join(body['receipts']))}: {NONE}")
+    if not count:
+        raise fail("nothing is abandoned: no saga is stuck")
     what = "1 saga is" if count == 1 else f"{count} sagas are"
     try:
         sure = click.confirm(f"{what} meant: what is stuck of it is left as it is, for good. Go on?", err=True)
@@ -127,6 +130,14 @@ def _confirm(api: Admin, body: Json) -> None:
         raise fail(f"nothing is abandoned, {what} stuck still: say --yes where nobody can be asked") from None
     if not sure:
         raise fail("nothing is abandoned")
+
+
+def _stuck(api: Admin, body: Json) -> list[Json]:
+    """Give those that are stuck of what a filter means: events where receipts are named, else sagas."""
+    if not body["receipts"]:
+        return list(api.get("/v1/sagas", **{name: body[name] for name in ("route", "limit")})["items"])
+    events = (api.find(f"/v1/events/{receipt}") for receipt in filter(NAME.fullmatch, body["receipts"]))
+    return [event for event in events if event is not None and event.get("saga") == "Stuck"]
 
 
 def _filter(*, receipts: tuple[str, ...], all_: bool, limit: int, route: str | None) -> Json:

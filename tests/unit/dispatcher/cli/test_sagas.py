@@ -5,7 +5,7 @@ import json
 import pytest
 
 from fanout_dispatcher.values.views import DeliveryView, SagaFilter
-from tests.unit.dispatcher.admin.fakes import route_view, saga_view, target_view
+from tests.unit.dispatcher.admin.fakes import event_view, route_view, saga_view, target_view
 from tests.unit.dispatcher.cli.conftest import Run
 from tests.unit.dispatcher.cli.fakes import FakeDispatcher
 
@@ -13,6 +13,7 @@ from tests.unit.dispatcher.cli.fakes import FakeDispatcher
 @pytest.fixture
 def admin(dispatcher: FakeDispatcher) -> tuple[str, str]:
     dispatcher.desk.undone = [saga_view("r1"), saga_view("r2", "stock.compensate", "courier.compensate")]
+    dispatcher.desk.known = [event_view(receipt, saga="Stuck") for receipt in ("r1", "r2")]
     return "--admin", dispatcher.admin
 
 
@@ -101,6 +102,22 @@ def test_to_abandon_asks_first_and_yes_answers(fanout: Run, admin: tuple[str, st
     assert "2 sagas are meant" in refused.stderr
     assert nobody.stderr.endswith("nothing is abandoned, 1 saga is stuck still: say --yes where nobody can be asked\n")
     assert (done.stdout, done.stderr) == ("r1\nr2\n", "2 abandoned\n")
+
+
+def test_to_abandon_asks_only_for_what_is_stuck(
+    fanout: Run, admin: tuple[str, str], dispatcher: FakeDispatcher
+) -> None:
+    dispatcher.desk.known.append(event_view("r3", saga="Undone"))
+    undone = fanout("sagas", "abandon", "r3", *admin, input="y\n")
+    partly = fanout("sagas", "abandon", "r1", "r3", "r9", "?", *admin, input="n\n")
+    dispatcher.desk.undone = []
+    none = fanout("sagas", "abandon", "--all", *admin, input="y\n")
+
+    assert (undone.exit_code, none.exit_code) == (1, 1)
+    assert undone.stderr.startswith("Error: nothing is abandoned; r3: no stuck saga has this receipt")
+    assert partly.stderr.startswith("1 saga is meant")
+    assert none.stderr == "Error: nothing is abandoned: no saga is stuck\n"
+    assert dispatcher.desk.undone_asked == []
 
 
 @pytest.mark.parametrize("which", [(), ("r1", "--all"), ("--all", "--route", "shop/order")])
