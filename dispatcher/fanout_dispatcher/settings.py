@@ -101,7 +101,9 @@ class Settings:
         if self.plans == "kubernetes" and self.paths:
             raise Unstartable("--plans kubernetes reads plans from the API server: leave the paths away")
         if not self.admin.loopback and not self.admin_token:
-            raise Unstartable(f"the admin port {self.admin} can be reached from outside: set FANOUT_ADMIN_TOKEN")
+            raise Unstartable(
+                f"the admin port {self.admin} can be reached from outside: set FANOUT_ADMIN_TOKEN or --admin-token-file"
+            )
         if self.report and not self.report.loopback and self.plans != "kubernetes":
             raise Unstartable(f"the report stream {self.report} can be reached from outside: that needs a cluster")
         if not 1 <= self.workers <= MOST_WORKERS:

@@ -44,11 +44,15 @@ def admin_option(command: Command) -> Command:
 
 def find(admin: str | None) -> Place:
     """Find the dispatcher."""
-    running = state.read(state.default_data(os.environ))
+    data = state.default_data(os.environ)
+    running = state.read(data)
     if admin:
         return Place(admin.rstrip("/"), running.listen if running and running.admin == admin.rstrip("/") else None)
     if running is None:
-        raise fail("no dispatcher runs on this machine's data folder: name one with --admin URL or FANOUT_ADMIN")
+        raise fail(
+            f"no dispatcher runs on {plain(str(data))}:"
+            " FANOUT_DATA names another folder, --admin URL another dispatcher"
+        )
     return Place(running.admin, running.listen)
 
 

@@ -215,17 +215,20 @@ def _filter(*, ids: tuple[str, ...], all_: bool, limit: int, **fields: str | Non
 def _conclude(api: Admin, done: int, word: str, found: Json, ids: tuple[str, ...]) -> None:
     """Say how many it were, and fail when fewer than were named, or none of those there are."""
     if done < len(ids):
-        raise fail(f"{done} of {len(ids)} {word}: {_why_not(api, len(ids) - done, ids)}")
+        raise fail(f"{done} of {len(ids)} {word}: {_why_not(api, done, ids)}")
     if not done and found["remaining"]:
         raise fail(f"none {word}: {NO_WAY}")
     more = "; more remain: run it again for the next" if found["remaining"] else ""
     click.echo(f"{done} {word}{more}", err=True)
 
 
-def _why_not(api: Admin, left: int, ids: tuple[str, ...]) -> str:
+def _why_not(api: Admin, done: int, ids: tuple[str, ...]) -> str:
     """Tell the two causes apart: what was done is gone, so those of *ids* that are there could not be."""
     kept = [ident for ident in ids if NAME.fullmatch(ident) and api.has(f"/v1/dead-letters/{ident}")]
     causes = [f"{', '.join(kept)} cannot be: {NO_WAY}"] if kept else []
-    if len(kept) < left:
-        causes.append(f"{'the rest' if kept else 'the others'} are not there (any more)")
+    missing = len(ids) - done - len(kept)
+    if missing > 0:
+        gone = [output.plain(ident) for ident in ids if ident not in kept]
+        which = ", ".join(gone) if not done else f"the other{'s' * (missing > 1)}"  # those that were done are gone too
+        causes.append(f"{which} {'is' if missing == 1 else 'are'} not there (any more)")
     return "; ".join(causes)

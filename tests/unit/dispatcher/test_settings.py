@@ -53,7 +53,7 @@ def test_an_address_reads_back_as_it_is_written() -> None:
     [
         ({"paths": ()}, "no manifests"),
         ({"plans": "kubernetes"}, "leave the paths away"),
-        ({"admin": ANYWHERE}, "set FANOUT_ADMIN_TOKEN"),
+        ({"admin": ANYWHERE}, "set FANOUT_ADMIN_TOKEN or --admin-token-file"),
         ({"report": ANYWHERE}, "that needs a cluster"),
         ({"class_name": ""}, "the class name: expected the name of an installation"),
         ({"class_name": "Fan out"}, "the class name: "),

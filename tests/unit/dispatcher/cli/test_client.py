@@ -35,12 +35,13 @@ def test_the_admin_port_is_found_by_the_state_file(
     assert not (data / state.NAME).exists()
 
 
-def test_where_no_dispatcher_runs_one_sentence_says_how_to_name_one(fanout: Run) -> None:
+def test_where_no_dispatcher_runs_one_sentence_says_how_to_name_one(fanout: Run, tmp_path: pathlib.Path) -> None:
     found = fanout("routes")
 
     assert found.exit_code == 1
     assert found.stderr == (
-        "Error: no dispatcher runs on this machine's data folder: name one with --admin URL or FANOUT_ADMIN\n"
+        f"Error: no dispatcher runs on {tmp_path / 'data'}: FANOUT_DATA names another folder,"
+        " --admin URL another dispatcher\n"
     )
 
 

@@ -156,7 +156,17 @@ def test_an_id_that_is_not_there_fails_the_replay_after_the_others_went(fanout: 
     found = fanout("dead-letters", "replay", "3", "9", *admin)
 
     assert (found.exit_code, found.stdout) == (1, "again-3\n")
-    assert found.stderr == "Error: 1 of 2 replayed: the others are not there (any more)\n"
+    assert found.stderr == "Error: 1 of 2 replayed: the other is not there (any more)\n"
+
+
+def test_ids_that_are_not_there_are_named(fanout: Run, admin: tuple[str, str]) -> None:
+    once, twice = (
+        fanout("dead-letters", "replay", "9", *admin),
+        fanout("dead-letters", "remove", "8", "9", "--yes", *admin),
+    )
+
+    assert once.stderr == "Error: 0 of 1 replayed: 9 is not there (any more)\n"
+    assert twice.stderr == "Error: 0 of 2 removed: 8, 9 are not there (any more)\n"
 
 
 def test_one_that_cannot_be_replayed_is_told_from_one_that_is_not_there(
@@ -169,8 +179,8 @@ def test_one_that_cannot_be_replayed_is_told_from_one_that_is_not_there(
 
     assert (found.exit_code, found.stdout) == (1, "again-1\n")
     assert "Error: 1 of 3 replayed: 2 cannot be: the route or target is not in force" in found.stderr
-    assert found.stderr.endswith("; the rest are not there (any more)\n")
-    assert "are not there" not in alone.stderr
+    assert found.stderr.endswith("; the other is not there (any more)\n")
+    assert "not there" not in alone.stderr
 
 
 def test_a_filter_that_also_means_some_that_cannot_be_replayed_says_so_instead_of_more(
