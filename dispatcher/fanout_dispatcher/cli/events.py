@@ -85,6 +85,8 @@ def get(receipt: str, admin: str | None, form: str, *, watch: bool) -> None:
 def list_(admin: str | None, form: str, **wanted: str | int | None) -> None:
     """List events, newest first. TYPE and ID are known until an event is settled.
 
+    Dead (FellBack) is a delivery that a fallback stands in for: no dead letter.
+
     \b
     Example:
       fanout events list --limit 20
@@ -93,10 +95,13 @@ def list_(admin: str | None, form: str, **wanted: str | int | None) -> None:
     if form == "json":
         output.write_json(found)
         return
-    rows = [
-        {**one, "states": ", ".join(f"{d['target']} {d['state']}" for d in one["deliveries"])} for one in found["items"]
-    ]
+    rows = [{**one, "states": ", ".join(map(_in_short, one["deliveries"]))} for one in found["items"]]
     output.write_page(rows, LIST, empty="no events", following=found["next"])
+
+
+def _in_short(delivery: Json) -> str:
+    fell_back = " (FellBack)" if delivery.get("reason") == "FellBack" else ""
+    return f"{delivery['target']} {delivery['state']}{fell_back}"
 
 
 def follow(ask: typing.Callable[[], Json], form: str, *, timeout: float | None = None) -> Json:

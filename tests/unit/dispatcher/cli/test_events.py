@@ -5,7 +5,7 @@ import json
 import msgspec
 import pytest
 
-from fanout_dispatcher.values.views import DeadLetterFilter
+from fanout_dispatcher.values.views import DeadLetterFilter, DeliveryView
 from tests.unit.dispatcher.admin.fakes import dead_letter_view, event_view
 from tests.unit.dispatcher.cli.conftest import Run
 from tests.unit.dispatcher.cli.fakes import FakeDispatcher
@@ -112,6 +112,16 @@ def test_a_replay_prints_the_receipts_and_says_when_more_remain(fanout: Run, adm
 
     assert found.stdout == "again-1\nagain-2\n"
     assert found.stderr == "2 replayed; more remain: run it again for the next\n"
+
+
+def test_a_list_tells_the_dead_that_a_fallback_stands_in_for_from_the_others(
+    fanout: Run, admin: tuple[str, str], dispatcher: FakeDispatcher
+) -> None:
+    fell_back = DeliveryView(target="sms", state="Dead", reason="FellBack")
+    rejected = DeliveryView(target="crm", state="Dead", reason="TargetRejected")
+    dispatcher.desk.known = [event_view("r1", deliveries=(fell_back, rejected))]
+
+    assert "sms Dead (FellBack), crm Dead" in fanout("events", "list", *admin).stdout.replace("\n", " ")
 
 
 def test_a_replay_names_the_event_that_it_comes_of(
