@@ -158,7 +158,10 @@ async def test_a_killed_worker_comes_back_under_its_number_and_nobody_is_refused
     await producers.stop()
     await eventually(all_arrived)
     after = await counted(bench, process, "fanout_events_accepted_total")
+    said = [json.loads(line) for line in process.log.read_text().splitlines()]
+    lives = {(one["worker"], one["pid"]) for one in said if one["event"] == "worker.started"}
 
+    assert lives == first.items() | workers_of(process).items(), "the log tells which process each was"
     assert (producers.refused, workers_of(process)[0]) == (0, first[0]), tail(process.log)
     assert producers.reset <= 6, "no more than the requests that were under way"
     assert len(producers.accepted) >= after >= max(before, len(producers.accepted) - 50), "what died was counted too"

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import ipaddress
 import math
+import os
 import pathlib
 import signal
 import socket
@@ -117,7 +118,7 @@ class Worker:
                 meter = ingress.meter if ingress is not None else PortMeter()
                 await mates.hear(parts.make_acceptor(self._engine, self), meter)
                 await self._show(meter, stack)
-                self._log.info("worker.started", deliveries=pending)
+                self._log.info("worker.started", deliveries=pending, pid=os.getpid())
                 await self._stop.wait()
             most = parts.GRACE if self._orphaned else math.inf
             await parts.stop(self._engine, ingress, self._log, outboxes=self._outboxes, mates=mates, most=most)
