@@ -55,7 +55,7 @@ class Show:
         self._console.print(f"  $ {escape(command)}", soft_wrap=True)
         for line in text.splitlines():
             if line.strip():
-                self._console.print(f"    {escape(line.rstrip())}", highlight=False, no_wrap=True, crop=True)
+                self._console.print(f"    {escape(line.rstrip())}", highlight=False, soft_wrap=True)
 
     def elapsed(self) -> float:
         """Give the seconds since the beginning."""
