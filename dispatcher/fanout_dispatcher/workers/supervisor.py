@@ -179,6 +179,7 @@ class Supervisor:
         if what.done():
             return what.result()
         what.cancel()
+        await asyncio.gather(what, return_exceptions=True)  # a gather's cancellation is a fault that nobody looked at
         return None
 
     async def _end(self, lives: list[asyncio.Task[None]]) -> None:
