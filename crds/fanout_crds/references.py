@@ -4,6 +4,7 @@ Whoever compiles gathers these first (the operator from the cluster, the dispatc
 the answers in as `Refs`; so compiling itself reads nothing.
 """
 
+import json
 import re
 import typing
 from collections.abc import Mapping
@@ -24,6 +25,8 @@ Reason = typing.Literal[
     "SecretUnusable",
     "RefNotPermitted",
 ]
+
+LISTED: typing.Final = 8  # names of a Secret's keys that a sentence tells
 
 
 class ServiceKey(typing.NamedTuple):
@@ -87,6 +90,22 @@ class Refs(msgspec.Struct, frozen=True, kw_only=True):
         return self.secrets.get(key, Unresolved("SecretNotFound", f"Secret {key.namespace}/{key.name} is not known"))
 
 
+def value(key: SecretKey, data: Mapping[str, bytes]) -> bytes | Unresolved:
+    """Give the value of a key of a Secret that has *data*; the sentence tells names of keys and never a value.
+
+    An empty value counts as missing: no credential is empty.
+    """
+    if found := data.get(key.key):
+        return found
+    secret = f"Secret {key.namespace}/{key.name}"
+    if key.key in data:
+        return Unresolved("SecretKeyNotFound", f"{secret} has nothing under its key {json.dumps(key.key)}")
+    has = sorted(data)
+    listed = ", ".join(has[:LISTED]) + (f" and {len(has) - LISTED} more" if len(has) > LISTED else "")
+    words = f"{secret} has no key {json.dumps(key.key)} (it has: {listed or 'none'})"
+    return Unresolved("SecretKeyNotFound", words)
+
+
 class References(msgspec.Struct, frozen=True, kw_only=True):
     """What a route asks for."""
 
@@ -105,6 +124,19 @@ def references(route: FanoutRoute) -> References:
     return References(
         services=frozenset(service_key(service, home) for service in (*services, outbox and outbox.service) if service),
         secrets=frozenset(secret for secret in secrets if secret),
+    )
+
+
+def found(
+    route: FanoutRoute,
+    services: Mapping[ServiceKey, str],
+    secrets: Mapping[tuple[str, str], Mapping[str, bytes]],
+) -> Refs:
+    """Answer what *route* asks for from what was given: *services*, and whole Secrets by (namespace, name)."""
+    needed = references(route).secrets
+    return Refs(
+        services=services,
+        secrets={key: value(key, secrets[key[:2]]) for key in needed if key[:2] in secrets},
     )
 
 

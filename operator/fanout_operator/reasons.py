@@ -31,7 +31,7 @@ REASONS: typing.Final[Mapping[str, str]] = {
     "ServiceUnusable": "Service {name} {why}",
     "PortNotFound": "Service {name} has no TCP port {port}; it has {has}",
     "SecretNotFound": "there is no Secret {name}",
-    "SecretKeyNotFound": "Secret {name} has no value for {key}",
+    "SecretKeyNotFound": "{why}",  # as a dispatcher says it of files
     "SecretUnusable": "{why}",
     "RefNotPermitted": "{kind} {namespace}/{name} is of another namespace than {owner}: no ReferenceGrant in"
     " {namespace} lets FanoutRoutes of {owner} refer to it",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from fanout_crds.references import Outside, References, SecretKey, ServiceKey, Unresolved
+from fanout_crds.references import Outside, References, SecretKey, ServiceKey, Unresolved, value
 from fanout_operator.endpoints import UNKNOWN, Heard
 from fanout_operator.grants import ANY, Permission
 from fanout_operator.kube import SECRETS, SERVICES, Document, Kind, Reading
@@ -179,15 +179,14 @@ def _secret_not_found(key: SecretKey, rights: Rights, secret: Document | None) -
 
 
 def _secret_key_not_found(key: SecretKey, rights: Rights, secret: Document | None) -> Unresolved | None:
-    if secret is None or (secret.get("data") or {}).get(key.key):
-        return None
-    return unresolved("SecretKeyNotFound", name=f"{key.namespace}/{key.name}", key=key.key)
+    found = value(key, decoded(secret)) if secret else b""
+    return unresolved("SecretKeyNotFound", why=found.message) if isinstance(found, Unresolved) else None
 
 
 SECRET_CHECKS: typing.Final[tuple[SecretCheck, ...]] = (
     _secret_not_permitted,  # first: nothing about another namespace is told
     _secret_not_found,
-    _secret_key_not_found,  # an empty value counts as missing: no credential is empty
+    _secret_key_not_found,
 )
 
 

@@ -289,7 +289,7 @@ def test_a_secret_without_the_key_says_which_one_it_lacks_and_gets_it(fanout: In
     fanout.apply(secret(shop, "mail", token="s3cr3t"))
     fanout.status(shop, "orders", ResolvedRefs="True")
 
-    assert f"Secret {shop}/mail has no value for token" in condition(without, "ResolvedRefs")["message"]
+    assert f'Secret {shop}/mail has no key "token" (it has: other)' in condition(without, "ResolvedRefs")["message"]
 
 
 def test_a_client_certificate_is_held_until_it_is_a_pair_and_a_renewed_one_takes_its_place(

@@ -10,8 +10,9 @@ import msgspec
 
 from fanout_crds import compile as compiler
 from fanout_crds import plan as plans
+from fanout_crds import references
 from fanout_crds.manifests import Secrets, Sourced
-from fanout_crds.references import Refs, SecretKey, ServiceKey
+from fanout_crds.references import ServiceKey
 
 Content = tuple[bytes, tuple[tuple[str, bytes], ...]]
 
@@ -29,14 +30,7 @@ class Compiling:
 
     def compile(self, found: Sourced, secrets: Secrets) -> compiler.Compiled:
         """Compile one route with what the files hold for it. Raises Invalid."""
-        refs = Refs(
-            services=self._services,
-            secrets={
-                SecretKey(namespace, name, key): value
-                for (namespace, name), data in secrets.items()
-                for key, value in data.items()
-            },
-        )
+        refs = references.found(found.route, self._services, secrets)
         made = compiler.compile(found.route, self._installation, refs, "")
         revision = self._revision(found.route.key, made)
         return msgspec.structs.replace(made, plan=msgspec.structs.replace(made.plan, revision=revision))

@@ -31,6 +31,7 @@ from fanout_crds.compile import (
 )
 from fanout_crds.compile import compile as compile_route
 from fanout_crds.faults import Invalid
+from fanout_crds.references import value
 from fanout_crds.route import FanoutRoute, parse
 from fanout_crds.shape import AnswerHeader, Shape
 from tests.unit.crds.corpus import Json, changed, good
@@ -414,6 +415,13 @@ def test_a_reference_is_written_as_people_write_it() -> None:
     assert str(ServiceKey.of("shop/payment:http")) == "shop/payment:http"
     with pytest.raises(ValueError, match=r'expected a Service such as "shop/payment:http" .* got "payment"'):
         ServiceKey.of("payment")
+
+
+def test_of_a_secret_with_many_keys_a_sentence_tells_the_first() -> None:
+    said = value(SecretKey("shop", "s", "token"), {f"k{number}": b"v" for number in range(10)})
+
+    assert isinstance(said, Unresolved)
+    assert said.message == 'Secret shop/s has no key "token" (it has: k0, k1, k2, k3, k4, k5, k6, k7 and 2 more)'
 
 
 def test_answers_never_show_what_they_hold() -> None:

@@ -111,19 +111,20 @@ def test_a_secrets_value_is_decoded() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "owner", "reason"),
+    ("found", "owner", "reason", "words"),
     [
-        (None, "shop", "SecretNotFound"),
-        ({"metadata": {}}, "shop", "SecretKeyNotFound"),
-        ({"metadata": {}, "data": {"other": "eA=="}}, "shop", "SecretKeyNotFound"),
-        ({"metadata": {}, "data": {"token": ""}}, "shop", "SecretKeyNotFound"),
-        ({"metadata": {}, "data": {"token": "eA=="}}, "other", "RefNotPermitted"),
+        (None, "shop", "SecretNotFound", "there is no Secret"),
+        ({"metadata": {}}, "shop", "SecretKeyNotFound", 'has no key "token" (it has: none)'),
+        ({"metadata": {}, "data": {"b": "eA==", "a": "eA=="}}, "shop", "SecretKeyNotFound", "(it has: a, b)"),
+        ({"metadata": {}, "data": {"token": ""}}, "shop", "SecretKeyNotFound", 'has nothing under its key "token"'),
+        ({"metadata": {}, "data": {"token": "eA=="}}, "other", "RefNotPermitted", "no ReferenceGrant"),
     ],
 )
 def test_a_secret_that_cannot_be_used_says_why_and_never_its_value(
-    found: dict[str, Any] | None, owner: str, reason: str
+    found: dict[str, Any] | None, owner: str, reason: str, words: str
 ) -> None:
     said = resolve.secret(TOKEN, Rights(owner), found)
 
     assert isinstance(said, Unresolved)
     assert said.reason == reason
+    assert words in said.message

@@ -117,6 +117,42 @@ async def test_a_secret_in_the_files_reaches_the_plan_by_handle_and_its_rotation
     assert len(setup.sink.adopted) == 2
 
 
+@pytest.mark.parametrize(
+    ("asks", "holds", "says"),
+    [
+        (
+            "authentication: {bearer: {secretRef: {name: s, key: nokey}}}",
+            "{token: t}",
+            'has no key "nokey" (it has: token)',
+        ),
+        (
+            "authentication: {bearer: {secretRef: {name: s, key: token}}}",
+            '{token: ""}',
+            'has nothing under its key "token"',
+        ),
+        ("authentication: {clientCertificate: {secretRef: {name: s}}}", "{tls.crt: c}", 'has no key "tls.key"'),
+        ("tls: {caSecret: {name: s, key: ca}}", "{ca.crt: c, a: b}", 'has no key "ca" (it has: a, ca.crt)'),
+        ("tls: {caSecret: {name: s, key: ca}}", "{}", 'has no key "ca" (it has: none)'),
+    ],
+)
+async def test_a_secret_that_lacks_a_key_holds_its_target_and_says_which_keys_it_has(
+    tmp_path: pathlib.Path, asks: str, holds: str, says: str
+) -> None:
+    route = manifest("a").replace('url: "https://example.com/"', f'url: "https://example.com/", {asks}')
+    (tmp_path / "a.yaml").write_text(route)
+    (tmp_path / "s.yaml").write_text(
+        f"apiVersion: v1\nkind: Secret\nmetadata: {{name: s, namespace: shop}}\nstringData: {holds}\n"
+    )
+    setup = Setup(tmp_path)
+
+    await setup.load()
+
+    plan = setup.sink.plans["shop/a"]
+    assert plan is not None
+    assert plan.targets[0].held == "SecretKeyNotFound"
+    assert f"Secret shop/s {says}" in str(plan.targets[0].held_message)
+
+
 async def test_a_service_is_where_resolve_says_and_held_where_it_says_nothing(tmp_path: pathlib.Path) -> None:
     text = manifest("a").replace(
         'targets: [{name: t, url: "https://example.com/"}]',
