@@ -53,7 +53,8 @@ class Sourced(msgspec.Struct, frozen=True):
 class Manifests:
     """What was found: routes, Secrets by (namespace, name), faults, and notices of what was left alone.
 
-    *turned* has the first fault of each document that is a route by its kind and name, and no good one.
+    *turned* has the first fault of each document that is a route by its kind and name, and no good one;
+    *secret_places* the file and line of each Secret.
     """
 
     def __init__(self) -> None:
@@ -62,9 +63,9 @@ class Manifests:
         self.faults: list[Fault] = []
         self.notices: list[Fault] = []
         self.turned: dict[str, Fault] = {}
+        self.secret_places: dict[tuple[str, str], tuple[str, int | None]] = {}
         self._by_key: dict[str, Sourced] = {}
         self._by_claim: dict[str, Sourced] = {}
-        self._secret_places: dict[tuple[str, str], str] = {}
 
     def __repr__(self) -> str:
         found = f"{len(self.routes)} routes, {len(self.secrets)} secrets"
@@ -134,9 +135,10 @@ class Manifests:
         data = dict(_secret_data(value, at, faults))
         if metadata is None or faults:
             raise Invalid(faults.found())
-        key, here = (metadata.namespace, metadata.name), f"{lines.file}:{lines.line(at)}"
-        if (there := self._secret_places.setdefault(key, here)) != here:
-            faults.add(join(at, "metadata.name"), f"Secret {key[0]}/{key[1]} is already written at {there}")
+        key, here = (metadata.namespace, metadata.name), (lines.file, lines.line(at))
+        if (there := self.secret_places.setdefault(key, here)) != here:
+            where = f"{there[0]}:{there[1]}"
+            faults.add(join(at, "metadata.name"), f"Secret {key[0]}/{key[1]} is already written at {where}")
             faults.check()
         self.secrets[key] = data
 

@@ -3,7 +3,8 @@
 What is wrong never takes effect and never takes anything away: a faulty file keeps its routes as they were, a folder
 that cannot be read keeps all of them, and a route whose file is gone stays until a second look, or longer when many
 went at once (`census`). A target that is gone from its file has its second look too, and neither counts while the file
-still changes (`settling`). Every load looks at everything there is, so it does not matter which change woke it.
+still changes (`settling`). What Secrets hold is kept alike (`keeping`). Every load looks at everything there is, so it
+does not matter which change woke it.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ from fanout_dispatcher.plans.aside import aside
 from fanout_dispatcher.plans.census import CONFIRM, Absences, Census
 from fanout_dispatcher.plans.compiling import Compiling
 from fanout_dispatcher.plans.conflicts import turns
+from fanout_dispatcher.plans.keeping import Keeping
 from fanout_dispatcher.plans.settling import Mark, Settling
 from fanout_dispatcher.plans.watch import SWEEP, Watch, fingerprint
 from fanout_dispatcher.telemetry.seam import (
@@ -76,6 +78,7 @@ class FolderSource:
         self._watch = Watch(paths, sweep=sweep)
         self._census = Census()
         self._settling = Settling()
+        self._keeping = Keeping()
         self._standing: dict[str, Standing] = {}  # by route
         self._refused: set[str] = set()  # routes of which the last look found a manifest that is not in force
         self._said: dict[str, str] = {}  # what the last look found wrong, and the file that it is about
@@ -107,6 +110,7 @@ class FolderSource:
         now = _now()
         changed = self._settling.look(marks, now)
         served = {one.route.key: one for one in found.routes if one.route.spec.class_name == self._class_name}
+        secrets, missing = self._keeping.take(found, changed, now)
         self._say({str(one): one.file or "" for one in (*found.faults, *found.notices)})
         self._say_foreign(found)
         spoilt = self._spoilt(found, served)
@@ -117,12 +121,12 @@ class FolderSource:
         self._retire(absences)
         for route, why in spoilt.items():
             self._refuse(route, why)
-        made = await self._compiled([one for route, one in served.items() if route not in spoilt], found.secrets)
+        made = await self._compiled([one for route, one in served.items() if route not in spoilt], secrets)
         waits = {route: self._wait(*one, now) for route, one in made.items()}
         await self._adopt_all({route: one for route, one in made.items() if not waits[route]})
         self._forgive(before - self._refused)
         self._say_cautions([one for one, _ in made.values()])
-        return min((one for one in (absences.again, *waits.values()) if one), default=None)
+        return min((one for one in (absences.again, missing, *waits.values()) if one), default=None)
 
     def _look(self) -> tuple[dict[str, Mark], Manifests]:
         """Read everything there is, and how each file was before it was read."""

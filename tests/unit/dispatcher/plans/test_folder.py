@@ -153,6 +153,94 @@ async def test_a_secret_that_lacks_a_key_holds_its_target_and_says_which_keys_it
     assert f"Secret shop/s {says}" in str(plan.targets[0].held_message)
 
 
+SECRET = "apiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: shop}\nstringData: {token: one, other: o}\n"
+
+
+def asking(folder: pathlib.Path) -> Setup:
+    """A route whose target is shown what `s.yaml` has under `token`."""
+    bearer = "authentication: {bearer: {secretRef: {name: s, key: token}}}"
+    (folder / "a.yaml").write_text(manifest("a").replace('url: "', f'{bearer}, url: "'))
+    (folder / "s.yaml").write_text(SECRET)
+    return Setup(folder)
+
+
+def held(setup: Setup) -> str | None:
+    plan = setup.sink.plans["shop/a"]
+    assert plan is not None
+    return plan.targets[0].held
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        "",
+        " \n",
+        "{truncated",
+        SECRET[:20],
+        SECRET.replace("v1", "v2"),
+        SECRET.replace("one", "{}"),
+        SECRET.replace("stringData: {token: one, other: o}", "data: {token: '~'}"),
+        SECRET.replace("token: one, ", "") + "---\nkind: Secrets\n",
+    ],
+)
+async def test_a_secret_whose_file_goes_bad_stays_as_it_was_and_a_mended_one_is_taken(
+    tmp_path: pathlib.Path, spoilt: str
+) -> None:
+    setup = asking(tmp_path)
+    await setup.load()
+    (tmp_path / "s.yaml").write_text(spoilt)
+    for _ in range(3):
+        await setup.load()
+    meanwhile = dict(setup.sink.credentials["shop/a"]), held(setup), len(setup.sink.adopted)
+    (tmp_path / "s.yaml").write_text(SECRET.replace("one", "two"))
+    await setup.load()
+
+    assert meanwhile == ({"t.bearer": b"one"}, None, 1)
+    assert setup.said(PlansFaulty)
+    assert (setup.sink.credentials["shop/a"], held(setup)) == ({"t.bearer": b"two"}, None)
+
+
+@pytest.mark.parametrize("cut", ["stringData:", "stringData: {token: ''}", "stringData: {other: o}"])
+async def test_what_a_secret_lacks_is_believed_at_the_second_look_at_an_unchanged_file(
+    tmp_path: pathlib.Path, cut: str
+) -> None:
+    setup = asking(tmp_path)
+    await setup.load()
+    (tmp_path / "s.yaml").write_text(SECRET.partition("stringData")[0] + cut)
+    again = await setup.load()
+    at_first = held(setup)
+    await setup.load()
+
+    assert (at_first, again) == (None, 1.0)
+    assert held(setup) == "SecretKeyNotFound"
+
+
+async def test_a_secret_whose_file_is_removed_is_gone_at_the_second_look(tmp_path: pathlib.Path) -> None:
+    setup = asking(tmp_path)
+    await setup.load()
+    (tmp_path / "s.yaml").unlink()
+    again = await setup.load()
+    at_first = held(setup)
+    await setup.load()
+
+    assert (at_first, again) == (None, 1.0)
+    assert held(setup) == "SecretNotFound"
+    assert setup.sink.credentials["shop/a"] == {}
+
+
+async def test_a_secret_that_moves_to_another_file_is_no_longer_the_first_ones(tmp_path: pathlib.Path) -> None:
+    setup = asking(tmp_path)
+    await setup.load()
+    (tmp_path / "s.yaml").rename(tmp_path / "t.yaml")
+    await setup.load()
+    (tmp_path / "s.yaml").write_text("[")
+    (tmp_path / "t.yaml").unlink()
+    for _ in range(2):
+        await setup.load()
+
+    assert held(setup) == "SecretNotFound"
+
+
 async def test_a_service_is_where_resolve_says_and_held_where_it_says_nothing(tmp_path: pathlib.Path) -> None:
     text = manifest("a").replace(
         'targets: [{name: t, url: "https://example.com/"}]',
