@@ -16,6 +16,7 @@ import itertools
 import ssl
 import typing
 
+from fanout_dispatcher.transport import tlsfaults
 from fanout_dispatcher.transport.connection import Connection
 from fanout_dispatcher.transport.guard import Guard
 from fanout_dispatcher.transport.names import Resolve
@@ -35,7 +36,6 @@ _NO_NAME: typing.Final = Failed(fault=Fault.NAME_FAILURE, detail="name not found
 _REFUSED: typing.Final = Failed(fault=Fault.ADDRESS_REFUSED, detail="address refused")
 _NO_CONNECTION: typing.Final = Failed(fault=Fault.CONNECT_FAILURE)
 _TORN: typing.Final = Failed(fault=Fault.RESET, detail="connection reset")
-_NO_TLS: typing.Final = Failed(fault=Fault.TLS_FAILURE, detail="TLS failed")
 _TOO_SLOW: typing.Final = Failed(fault=Fault.TIMEOUT, detail="connect timed out")
 _STOOD_STILL: typing.Final = Refused("the dispatcher stood still while it connected")
 
@@ -112,13 +112,13 @@ class Dialer:
             _, connection = await self._loop.create_connection(make, address, self._origin.port, **options)
             return connection
         except (OSError, RuntimeError) as fault:  # ssl.SSLError and TimeoutError are among them
-            return SHORT if ours(fault) else _failed(fault)
+            return SHORT if ours(fault) else _failed(fault, self._origin.host)
 
 
-def _failed(fault: OSError | RuntimeError) -> Failed:
+def _failed(fault: OSError | RuntimeError, host: str) -> Failed:
     match fault:
         case ssl.SSLError():
-            return _NO_TLS
+            return tlsfaults.failed(fault, host)
         case TimeoutError():
             return _TOO_SLOW
         case ConnectionResetError() | ConnectionAbortedError() | RuntimeError():

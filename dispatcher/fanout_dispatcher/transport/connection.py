@@ -12,14 +12,13 @@ read as part of the next request. Bytes that nobody asked for end the connection
 import asyncio
 import collections.abc
 import os
-import re
 import select
-import ssl
 import typing
 
 from fanout_dispatcher.transport.answer import RESET, Answer, Landed, Usual
 from fanout_dispatcher.transport.protocol import Flight
 from fanout_dispatcher.transport.request import Request
+from fanout_dispatcher.transport.tlsfaults import alert
 from fanout_dispatcher.values.outcome import Failed, Fault
 
 _SLICE: typing.Final = 256 * 1024  # handed to the transport at a time: it copies what it cannot send
@@ -252,10 +251,8 @@ def _broken_off(exc: Exception | None) -> Failed:
     In TLS 1.3 it looks at our certificate after our half of the handshake, when a request may be out already: what it
     made of that is not known. What it says can be told, since it has proved by then who it is.
     """
-    alert = re.search(r"_ALERT_([A-Z0-9_]+)$", exc.reason or "") if isinstance(exc, ssl.SSLError) else None
-    if alert is None:
-        return RESET
-    return Failed(fault=Fault.RESET, detail=f"connection reset: TLS alert, {alert[1].lower().replace('_', ' ')}")
+    said = alert(exc)
+    return RESET if said is None else Failed(fault=Fault.RESET, detail=f"connection reset: TLS alert, {said}")
 
 
 def _slices(*parts: memoryview) -> collections.abc.Iterator[memoryview]:

@@ -35,6 +35,15 @@ from tests.unit.dispatcher.transport.support import (
 FAILED = Failed(fault=Fault.TLS_FAILURE, detail="TLS failed")
 
 
+def failed(why: str) -> Failed:
+    return Failed(fault=Fault.TLS_FAILURE, detail=f"TLS failed: {why}")
+
+
+STRANGER = failed(
+    "its certificate is not of an authority that is trusted here (those in tls.caSecret, else the machine's)"
+)
+
+
 @pytest.fixture(scope="module")
 def authority() -> trustme.CA:
     return trustme.CA()
@@ -88,10 +97,11 @@ async def test_a_handshake_names_the_target_and_not_the_address_it_was_found_at(
     assert asked == [named]
 
 
-async def test_a_certificate_for_another_name_is_refused(authority: trustme.CA) -> None:
+@pytest.mark.parametrize("host", ["payment.example", "127.0.0.1"])
+async def test_a_certificate_for_another_name_is_refused(authority: trustme.CA, host: str) -> None:
     async with peer(answering(OK), tls=serving(authority.issue_cert("other.example"))) as found:
-        async with trusting(found, authority) as sender:
-            assert await Pad().send(sender) == FAILED
+        async with trusting(found, authority, host) as sender:
+            assert await Pad().send(sender) == failed(f"its certificate is not for {host}")
         assert found.requests == []
 
 
@@ -100,7 +110,7 @@ async def test_a_certificate_of_another_ca_is_refused(authority: trustme.CA) -> 
         peer(answering(OK), tls=serving(trustme.CA().issue_cert("payment.example"))) as found,
         trusting(found, authority) as sender,
     ):
-        assert await Pad().send(sender) == FAILED
+        assert await Pad().send(sender) == STRANGER
 
 
 async def test_a_certificate_that_signed_itself_is_refused(authority: trustme.CA, tmp_path: pathlib.Path) -> None:
@@ -111,7 +121,7 @@ async def test_a_certificate_that_signed_itself_is_refused(authority: trustme.CA
     context.load_cert_chain(tmp_path / "tls.crt", tmp_path / "tls.key")
 
     async with peer(answering(OK), tls=context) as found, trusting(found, authority) as sender:
-        assert await Pad().send(sender) == FAILED
+        assert await Pad().send(sender) == STRANGER
         assert found.requests == []
 
 
@@ -137,7 +147,7 @@ async def test_without_a_ca_of_its_own_a_target_is_judged_by_the_machines(author
         peer(answering(OK), tls=serving(authority.issue_cert("127.0.0.1"))) as found,
         sending(target(f"https://127.0.0.1:{found.port}/")) as sender,
     ):
-        assert await Pad().send(sender) == FAILED
+        assert await Pad().send(sender) == STRANGER
 
 
 async def test_an_expired_certificate_is_refused(authority: trustme.CA) -> None:
@@ -147,7 +157,7 @@ async def test_an_expired_certificate_is_refused(authority: trustme.CA) -> None:
         peer(answering(OK), tls=serving(expired)) as found,
         trusting(found, authority) as sender,
     ):
-        assert await Pad().send(sender) == FAILED
+        assert await Pad().send(sender) == failed("its certificate has expired")
 
 
 async def test_a_peer_that_does_not_speak_tls_is_a_tls_failure(authority: trustme.CA) -> None:
@@ -272,12 +282,21 @@ async def test_a_target_that_does_not_take_our_certificate_is_quoted(
         assert found.shown == []
 
 
+@pytest.mark.parametrize(
+    ("whose", "says"),
+    [
+        ("nobody", "it refused the handshake: TLS alert, handshake failure"),
+        ("a stranger", "it refused our certificate: TLS alert, unknown ca"),
+    ],
+)
 async def test_until_tls_1_2_a_certificate_that_is_not_taken_ends_the_handshake_and_nothing_is_sent(
-    authority: trustme.CA,
+    authority: trustme.CA, whose: str, says: str
 ) -> None:
+    stranger = trustme.CA().issue_cert("us@shop.example") if whose == "a stranger" else None
+
     with strict(authority, most=ssl.TLSVersion.TLSv1_2) as found:
-        async with showing(found, authority, None) as sender:
-            assert await Pad().send(sender) == FAILED
+        async with showing(found, authority, stranger) as sender:
+            assert await Pad().send(sender) == failed(says)
 
         assert found.shown == []
 
