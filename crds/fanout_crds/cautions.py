@@ -4,11 +4,14 @@ that is always the same there.
 Whoever waits for a part of the targets, or for a time, may hear of some that they have not answered; and a target whose
 answer was lost is undone without one. The first such event would tell; ``fanout validate`` tells before, ``fanout run``
 in its log, and the operator in the route's status.
+
+What holds a target is told there anyway; ``fanout validate`` alone has to say it beforehand (`held`).
 """
 
 from collections.abc import Iterator
 
-from fanout_crds import answers, builtin, expressions
+from fanout_crds import answers, builtin, expressions, outbox
+from fanout_crds.compile import Compiled
 from fanout_crds.expressions import Reads
 from fanout_crds.faults import Fault
 from fanout_crds.plan import Respond
@@ -20,6 +23,22 @@ _PARTS = frozenset({"body", "headers", "status"})  # of an answer: without one t
 def cautions(route: FanoutRoute) -> tuple[Fault, ...]:
     """Say which answers are read of *route*, a good one, without asking whether they are there."""
     return (*_of_answer(builtin.respond(route.spec.respond, route.spec.targets)), *_of_compensations(route))
+
+
+def held(route: FanoutRoute, made: Compiled, *, whole: bool) -> Iterator[Fault]:
+    """Say who would be held by the Secrets that *made* was compiled from; they may not be those that it meets.
+
+    *whole*: there were some, so that one which is not among them is probably forgotten; else they are kept elsewhere,
+    as Services always are.
+    """
+    places = (path for path, _ in route.spec.places())
+    paths = {one.name: path for one, path in zip(made.plan.everybody, places, strict=True)}
+    for name, why in made.unresolved:
+        path = paths.get(name, f"spec.{outbox.NAME}")
+        if why.reason in ("SecretKeyNotFound", "SecretUnusable"):
+            yield Fault(path, f"{why.message}: {name} is held until it is mended")
+        elif why.reason == "SecretNotFound" and whole:
+            yield Fault(path, f"{why.message}: {name} is held unless it is kept elsewhere")
 
 
 def _of_answer(respond: Respond | None) -> Iterator[Fault]:

@@ -5,12 +5,10 @@ import pathlib
 
 import click
 
+from fanout_crds import cautions, manifests, references
 from fanout_crds import compile as compiler
-from fanout_crds import manifests
 from fanout_crds.apiserver import ApiServer
-from fanout_crds.cautions import cautions
 from fanout_crds.faults import Fault, Invalid
-from fanout_crds.references import Refs
 from fanout_dispatcher.cli import asking, output
 from fanout_dispatcher.cluster import connect
 from fanout_dispatcher.settings import Unstartable
@@ -29,7 +27,8 @@ def validate(paths: tuple[pathlib.Path, ...], form: str, *, server: bool, kubeco
     """Check FanoutRoute manifests in files and folders.
 
     Prints one line per fault, `file:line: spec.targets[0].url: sentence`, and exits 1; or what was checked and exits 0.
-    Where there is nothing to check it exits 1 too. What is no fault and may surprise all the same goes to stderr.
+    Where there is nothing to check it exits 1 too. What is no fault and may surprise all the same goes to stderr (with
+    -o json: into `cautions`), as does that a Secret among them lacks what a route asks of it.
 
     What a cluster adds (its version of the definition, its namespaces, its admission policies, your rights) is checked
     by --server, of the routes that are good by themselves.
@@ -41,10 +40,7 @@ def validate(paths: tuple[pathlib.Path, ...], form: str, *, server: bool, kubeco
     """
     cluster = _cluster(kubeconfig, asked=server)
     found = manifests.load(paths)
-    wrong = {one.route.key: _compiled(one) for one in found.routes}
-    for one in found.routes:
-        if not wrong[one.route.key]:
-            found.notices += [one.placed(caution) for caution in cautions(one.route)]
+    wrong = {one.route.key: _looked_at(one, found) for one in found.routes}
     faults = [*found.faults, *(fault for faults in wrong.values() for fault in faults)]
     faults += _asked(cluster, [one for one in found.routes if not wrong[one.route.key]])
     _write(found, faults, form, by=f", also by {cluster.server}" if cluster else "")
@@ -77,20 +73,23 @@ def _empty(found: manifests.Manifests) -> bool:
     return not (found.routes or found.secrets or found.faults)
 
 
-def _compiled(one: manifests.Sourced) -> list[Fault]:
-    """Compile without references: they are held, not wrong; policies that contradict each other are found here."""
+def _looked_at(one: manifests.Sourced, found: manifests.Manifests) -> list[Fault]:
+    """Compile: policies that contradict each other are found here. What does not resolve is held, and only noted."""
+    refs = references.found(one.route, {}, found.secrets)
     try:
-        compiler.compile(one.route, compiler.Installation(), Refs(), "")
+        made = compiler.compile(one.route, compiler.Installation(), refs, "")
     except Invalid as invalid:
         return [one.placed(fault) for fault in invalid.faults]
+    held = cautions.held(one.route, made, whole=bool(found.secrets))
+    found.notices += [one.placed(caution) for caution in (*cautions.cautions(one.route), *held)]
     return []
 
 
 def _write(found: manifests.Manifests, faults: list[Fault], form: str, *, by: str) -> None:
     if form == "json":
-        written = [{"file": one.file, "line": one.line, "path": one.path, "message": one.message} for one in faults]
         routes, valid = [one.route.key for one in found.routes], not (faults or _empty(found))
-        output.write_json({"valid": valid, "routes": routes, "faults": written})
+        written = {"faults": _written(faults), "cautions": _written(found.notices)}
+        output.write_json({"valid": valid, "routes": routes} | written)
         return
     for fault in faults:
         click.echo(str(fault))
@@ -103,7 +102,12 @@ def _write(found: manifests.Manifests, faults: list[Fault], form: str, *, by: st
             targets = _count(len(one.route.spec.targets), "target")
             click.echo(f"{one.file}:{one.line}: {one.route.key}: {targets}, valid")
         secrets = f" and {_count(len(found.secrets), 'Secret')}" if found.secrets else ""
-        click.echo(f"{_count(len(found.routes), 'route')}{secrets} checked{by}, no faults")
+        noted = f", {_count(len(found.notices), 'caution')}" if found.notices else ""
+        click.echo(f"{_count(len(found.routes), 'route')}{secrets} checked{by}, no faults{noted}")
+
+
+def _written(faults: list[Fault]) -> list[dict[str, str | int | None]]:
+    return [{"file": one.file, "line": one.line, "path": one.path, "message": one.message} for one in faults]
 
 
 def _unchecked(faults: list[Fault]) -> str:

@@ -84,6 +84,7 @@ class FolderSource:
         self._said: dict[str, str] = {}  # what the last look found wrong, and the file that it is about
         self._foreign: frozenset[str] = frozenset()
         self._cautions: dict[str, str] = {}  # what was told of each route
+        self._noticed: frozenset[str] = frozenset()  # and of files
         self._held: tuple[str, ...] = ()
 
     async def run(self) -> None:
@@ -111,7 +112,7 @@ class FolderSource:
         changed = self._settling.look(marks, now)
         served = {one.route.key: one for one in found.routes if one.route.spec.class_name == self._class_name}
         secrets, missing = self._keeping.take(found, changed, now)
-        self._say({str(one): one.file or "" for one in (*found.faults, *found.notices)})
+        self._say({str(one): one.file or "" for one in found.faults})
         self._say_foreign(found)
         spoilt = self._spoilt(found, served)
         before, self._refused = self._refused, set()
@@ -125,7 +126,7 @@ class FolderSource:
         waits = {route: self._wait(*one, now) for route, one in made.items()}
         await self._adopt_all({route: one for route, one in made.items() if not waits[route]})
         self._forgive(before - self._refused)
-        self._say_cautions([one for one, _ in made.values()])
+        self._say_cautions(found.notices, [one for one, _ in made.values()])
         return min((one for one in (absences.again, missing, *waits.values()) if one), default=None)
 
     def _look(self) -> tuple[dict[str, Mark], Manifests]:
@@ -255,13 +256,17 @@ class FolderSource:
             self._seam.tell((PlansFaulty if foreign[text] else PlansForeign)(source=SOURCE, why=text))
         self._foreign = frozenset(foreign)
 
-    def _say_cautions(self, routes: typing.Iterable[Sourced]) -> None:
-        """Tell what of *routes* will surprise, in one line for each and once."""
+    def _say_cautions(self, notices: typing.Iterable[Fault], routes: typing.Iterable[Sourced]) -> None:
+        """Tell once what is no fault and will surprise: of the files a line each, of *routes* one for each route."""
         found = {one.route.key: "; ".join(str(one.placed(each)) for each in cautions(one.route)) for one in routes}
         for route, why in found.items():
             if why and self._cautions.get(route) != why:
                 self._seam.tell(PlansCautioned(source=SOURCE, route=route, why=why))
         self._cautions = {route: why for route, why in found.items() if why}
+        noticed = frozenset(map(str, notices))
+        for why in sorted(noticed - self._noticed):
+            self._seam.tell(PlansCautioned(source=SOURCE, why=why))
+        self._noticed = noticed
 
     def _say(self, faults: dict[str, str]) -> None:
         """Tell what was not told after the last load already, and which files have no fault any more."""

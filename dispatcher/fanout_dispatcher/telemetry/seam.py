@@ -156,11 +156,11 @@ class PlansMended(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlansCautioned(msgspec.Struct, frozen=True, kw_only=True):
-    """A route is in force, and something of it is no fault and will surprise all the same; ``why`` names the places."""
+    """What is no fault and will surprise all the same, of a route in force or of a file; ``why`` names the places."""
 
     source: str
-    route: str
     why: str
+    route: str = ""  # empty: of a file
 
 
 class PlansForeign(msgspec.Struct, frozen=True, kw_only=True):

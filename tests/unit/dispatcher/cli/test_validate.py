@@ -3,6 +3,10 @@
 import json
 import pathlib
 
+import pytest
+import trustme
+from cryptography.hazmat.primitives import serialization
+
 from tests.unit.dispatcher.cli.conftest import Run
 from tests.unit.dispatcher.plans.fakes import manifest
 
@@ -139,3 +143,94 @@ def test_an_answer_that_need_not_have_come_is_told_of_where_it_is_read_without_a
         " ask has(targets.t.body) before targets.t.body is read\n",
     )
     assert (asked.exit_code, asked.stderr) == (0, "")
+
+
+def test_json_carries_the_cautions_too(fanout: Run, tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text(manifest("a").replace("{name: t,", "{name: t, policy: {retry: {on: [5xx]}},"))
+
+    told = json.loads(fanout("validate", str(file), "-o", "json").stdout)
+
+    [caution] = told["cautions"]
+    assert (told["valid"], told["faults"]) == (True, [])
+    assert (caution["file"], caution["line"], caution["path"]) == (str(file), 7, "spec.targets[0].policy.retry.on")
+    assert "in quotes" in caution["message"]
+
+
+CERTIFIED = "authentication: {clientCertificate: {secretRef: {name: s}}}"
+ASKS = "authentication: {bearer: {secretRef: {name: s, key: token}}}"
+
+
+def secret(folder: pathlib.Path, name: str = "s", **data: str) -> None:
+    """A Secret beside the route."""
+    metadata = {"name": name, "namespace": "shop"}
+    document = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data}
+    (folder / f"{name}.json").write_text(json.dumps(document))
+
+
+def asking(folder: pathlib.Path, asks: str) -> pathlib.Path:
+    """A route whose target has a credential."""
+    (folder / "a.yaml").write_text(manifest("a").replace("{name: t,", f"{{name: t, {asks},"))
+    return folder / "a.yaml"
+
+
+def test_a_secret_among_the_files_that_lacks_a_key_is_a_caution(fanout: Run, tmp_path: pathlib.Path) -> None:
+    file = asking(tmp_path, ASKS)
+    secret(tmp_path, tok="en")
+
+    found = fanout("validate", str(tmp_path))
+
+    says = 'Secret shop/s has no key "token" (it has: tok): t is held until it is mended'
+    assert (found.exit_code, found.stderr) == (0, f"{file}:7: spec.targets[0]: {says}\n")
+    assert found.stdout.endswith("1 route and 1 Secret checked, no faults, 1 caution\n")
+
+
+@pytest.mark.parametrize(("paired", "says"), [(False, "is not the key of the"), (True, "expected PEM, not encrypted")])
+def test_a_certificate_that_cannot_be_shown_is_a_caution(
+    fanout: Run, tmp_path: pathlib.Path, *, paired: bool, says: str
+) -> None:
+    ours, other = (trustme.CA().issue_cert("us@shop.example") for _ in range(2))
+    key = (ours if paired else other).private_key_pem.bytes()
+    if paired:
+        plain = serialization.load_pem_private_key(key, None)
+        locked = serialization.BestAvailableEncryption(b"s3cr3t")
+        key = plain.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, locked)
+    asking(tmp_path, CERTIFIED)
+    secret(tmp_path, **{"tls.crt": ours.cert_chain_pems[0].bytes().decode(), "tls.key": key.decode()})
+
+    found = fanout("validate", str(tmp_path))
+
+    assert found.exit_code == 0
+    assert says in found.stderr
+    assert "spec.targets[0]: Secret shop/s" in found.stderr
+
+
+def test_a_secret_that_is_not_there_is_a_caution_where_others_are(fanout: Run, tmp_path: pathlib.Path) -> None:
+    """Without any, they are kept elsewhere: in a cluster, or in a vault."""
+    asking(tmp_path, ASKS)
+    without = fanout("validate", str(tmp_path))
+    secret(tmp_path, "other", token="t")
+    beside = fanout("validate", str(tmp_path))
+
+    assert (without.exit_code, without.stderr) == (0, "")
+    assert "spec.targets[0]: Secret shop/s is not known: t is held unless it is kept elsewhere" in beside.stderr
+    assert beside.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("says", "path"),
+    [
+        (f"  finally: [{{name: t2, url: 'https://b.example/', {ASKS}}}]", "spec.finally[0]"),
+        ("  sources: {postgresOutbox: {table: o, urlSecret: {name: s, key: url}}}", "spec.sources.postgresOutbox"),
+    ],
+)
+def test_what_is_behind_the_targets_is_named_by_its_path(
+    fanout: Run, tmp_path: pathlib.Path, says: str, path: str
+) -> None:
+    (tmp_path / "a.yaml").write_text(manifest("a", spec=says))
+    secret(tmp_path, tok="en")
+
+    found = fanout("validate", str(tmp_path))
+
+    assert found.exit_code == 0, found.stdout
+    assert f": {path}: Secret shop/s has no key" in found.stderr

@@ -496,6 +496,20 @@ async def test_what_will_surprise_is_told_once_in_one_line_for_each_route(tmp_pa
     assert len(setup.said(PlansCautioned)) == 1, "the same again is no news"
 
 
+async def test_what_kubectl_reads_in_another_way_is_a_caution_that_is_told_once_and_no_fault(
+    tmp_path: pathlib.Path,
+) -> None:
+    bare = "{name: t, policy: {retry: {on: [5xx]}},"
+    (tmp_path / "a.yaml").write_text(manifest("a").replace("{name: t,", bare))
+    setup = Setup(tmp_path)
+    for _ in range(2):
+        await setup.load()
+
+    (told,) = setup.said(PlansCautioned)
+    assert told.why.startswith(f"{tmp_path}/a.yaml:7: spec.targets[0].policy.retry.on: write this key in quotes")
+    assert (list(setup.sink.plans), setup.said(PlansFaulty)) == (["shop/a"], [])
+
+
 async def test_policies_that_contradict_each_other_after_merging_are_refused_at_the_target_s_line(
     tmp_path: pathlib.Path,
 ) -> None:
@@ -671,7 +685,7 @@ async def test_a_pipe_in_the_folder_holds_nothing_up_and_is_said(tmp_path: pathl
     await setup.load()
 
     assert list(setup.sink.plans) == ["shop/a"]
-    assert "no regular file" in setup.said(PlansFaulty)[0].why
+    assert "no regular file" in setup.said(PlansCautioned)[0].why
 
 
 async def test_a_named_pipe_is_not_followed(tmp_path: pathlib.Path) -> None:
