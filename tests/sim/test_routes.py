@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from fanout_crds.plan import Plan
-from fanout_dispatcher.telemetry.seam import DeliveryDead
+from fanout_dispatcher.telemetry.seam import DeliveryDead, TargetHeld
 from fanout_dispatcher.transport.memory import NEVER, Reply, fault, status
 from fanout_dispatcher.transport.protocol import Flight
 from fanout_dispatcher.values.answers import Accepted, Turned
@@ -428,6 +428,55 @@ def test_a_plan_from_the_journal_holds_the_targets_whose_credentials_only_the_so
     world.live(restarted)
 
     assert sent(world, "a") == ["e1"]
+
+
+def told(world: World) -> list[tuple[str, str]]:
+    """What was said of targets that are held."""
+    return [(one.reason, one.why) for one in world.seam.changes if isinstance(one, TargetHeld)]
+
+
+@pytest.mark.parametrize(("after", "says"), [(1.0, []), (60.0, ["CredentialsMissing"])])
+def test_that_credentials_are_missing_after_a_start_is_told_only_where_it_stays_so(
+    after: float, says: list[str]
+) -> None:
+    plan = a_plan(a_target("a", bearer="a.bearer"))
+    world = World(plan, down())
+    world.has_source = False
+
+    async def before(life: Life) -> None:
+        life.engine.adopt(plan, {"a.bearer": b"secret"})
+        await asyncio.sleep(1)
+
+    async def restarted(life: Life) -> None:
+        await asyncio.sleep(after)
+        life.engine.adopt(plan, {"a.bearer": b"secret"})
+        await asyncio.sleep(60)
+        assert life.target("a").held is None
+
+    world.live(before)
+    world.live(restarted)
+
+    assert [reason for reason, _ in told(world)] == says
+    assert all("has not brought them yet" in why for _, why in told(world))
+
+
+def test_that_a_target_is_held_is_told_once_for_each_sentence() -> None:
+    def held(message: str, revision: str, *, suspend: bool = False) -> Plan:
+        target = a_target("a", held="SecretKeyNotFound", held_message=message)
+        return a_plan(target, revision=revision, suspend=suspend)
+
+    world = World(held("no key x", "1"), down())
+
+    async def story(life: Life) -> None:
+        for number, message in enumerate(("no key x", "no key y", "no key y", "no key x"), 2):
+            life.engine.adopt(held(message, f"{number}"), {})
+        life.engine.adopt(held("no key x", "6", suspend=True), {})
+        life.engine.adopt(a_plan("a", revision="7"), {})
+        life.engine.adopt(held("no key x", "8"), {})
+
+    world.live(story)
+
+    assert told(world) == [("SecretKeyNotFound", f"no key {key}") for key in "xyxx"]
 
 
 @pytest.mark.parametrize("after", ["Memory", "Journal"])

@@ -21,6 +21,7 @@ from fanout_crds.expressions import Unusable
 from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.filters import Filters, filters
 from fanout_dispatcher.engine.hedging import hedged
+from fanout_dispatcher.engine.holds import MISSING, SUSPENDED, Held, Holds
 from fanout_dispatcher.engine.lane import Lane
 from fanout_dispatcher.engine.order import orders
 from fanout_dispatcher.engine.paths import Paths
@@ -28,7 +29,7 @@ from fanout_dispatcher.engine.route import Route, forwarding, graph_of, keyed_by
 from fanout_dispatcher.engine.works import Works
 from fanout_dispatcher.policies.shape import shaped
 from fanout_dispatcher.policies.turnstile import Turnstile, turnstile
-from fanout_dispatcher.telemetry.seam import RouteAdopted, RouteRefused, RouteRetired, TargetHeld
+from fanout_dispatcher.telemetry.seam import RouteAdopted, RouteRefused, RouteRetired
 from fanout_dispatcher.transport.protocol import Sender, SenderFactory, Unsendable
 from fanout_dispatcher.values.desk import RouteMeter
 from fanout_dispatcher.values.outcome import Reason
@@ -85,6 +86,7 @@ class Routes:
         self.paths = Paths()
         self.lanes: dict[LaneKey, Lane] = {}
         self.made: dict[LaneKey, Wanted] = {}
+        self.holds = Holds(works)
         self.refused: dict[str, str] = {}
         self.sources: dict[str, SourceView] = {}  # what routes fetch from by themselves, and how that goes
         self.retiring: dict[str, tuple[Route, asyncio.TimerHandle]] = {}
@@ -185,6 +187,7 @@ class Routes:
         """Close every sender."""
         for timer in [*self.parting.values(), *(timer for _, timer in self.retiring.values())]:
             timer.cancel()
+        self.holds.close()
         for lane in self.lanes.values():
             if lane.sender is not None:
                 lane.sender.close()
@@ -250,24 +253,21 @@ class Routes:
             lane = self.lanes[where] = Lane(plan.key, target, book=book, works=self.works)
         sender, held = self._sender(where, lane, target, credentials)
         if plan.suspend:
-            held = "Suspended"
-        before = lane.held
-        lane.adopt(target, sender, "Draining" if self.draining else held)
-        if held is not None and held not in (before, "Suspended"):
-            why = target.held_message or lane.tally.last_error or ""
-            self.works.seam.tell(TargetHeld(route=plan.key, target=target.name, reason=held, why=why))
+            held = SUSPENDED
+        lane.adopt(target, sender, "Draining" if self.draining else held and held.reason)
+        self.holds.follow(lane, held)
         return lane
 
     def _sender(
         self, where: LaneKey, lane: Lane, target: plans.Target, credentials: plans.Credentials
-    ) -> tuple[Sender | None, str | None]:
+    ) -> tuple[Sender | None, Held | None]:
         """The sender for a target, and why it is held if it is; the same sender as before while nothing changes."""
         if target.held is not None:
             lane.tally.last_error = lane.tally.last_error or None  # once that is mended, no earlier one is of interest
-            return lane.sender, target.held
+            return lane.sender, Held(target.held, target.held_message or "")
         handles = target.handles
         if any(handle not in credentials for handle in handles):
-            return lane.sender, "CredentialsMissing"
+            return lane.sender, MISSING
         wanted = (target, tuple(credentials[handle] for handle in handles))
         if lane.sender is not None and self.made.get(where) == wanted:
             return lane.sender, None
@@ -275,7 +275,7 @@ class Routes:
             sender = hedged(self.senders(target, credentials), target.policy, lane)
         except Unsendable as error:
             lane.tally.last_error = str(error)
-            return lane.sender, "Unsendable"
+            return lane.sender, Held("Unsendable", str(error))
         self.made[where] = wanted
         return sender, None
 
@@ -334,6 +334,7 @@ class Routes:
         del self.lanes[where]
         book.conductor.lanes.pop(lane.number, None)
         self.made.pop(where, None)
+        self.holds.forget(lane)
         lane.forget()
         if lane.sender is not None:
             lane.sender.close()

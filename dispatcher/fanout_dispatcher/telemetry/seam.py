@@ -71,7 +71,7 @@ class RouteAdopted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TargetHeld(msgspec.Struct, frozen=True, kw_only=True):
-    """A plan came into force in which nothing can be sent to a target: its deliveries wait. ``why`` is a sentence."""
+    """Nothing can be sent to a target by the plan in force: its deliveries wait. Told anew when ``why`` changes."""
 
     route: str
     target: str
