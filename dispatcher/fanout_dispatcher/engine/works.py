@@ -23,7 +23,7 @@ from fanout_dispatcher.telemetry.seam import Seam
 
 HEDGE_TICK: typing.Final = 0.002  # seconds; a hedge is there to save a few of them
 QUANTUM: typing.Final = 128  # deliveries that a route starts in one turn of the loop; then the others have theirs
-SHARED: typing.Final = 1.0  # seconds since two routes wanted the same turn; a route is alone again when they are over
+ALONE_AFTER: typing.Final = 1.0  # seconds since two routes last wanted the same turn: then a route is alone again
 
 
 class Pumped(typing.Protocol):
@@ -52,7 +52,7 @@ class Works:
         self.cache = Cache()
         self.callers = Callers(clock)
         self.dirty: dict[str, list[Pumped]] = {}  # by route
-        self.shared = -math.inf  # loop time at which two routes last wanted the same turn
+        self.contended = -math.inf  # loop time at which two routes last wanted the same turn
         self.awake: dict[Pumped, None] = {}  # pumped since a sweep last found that they owe nothing; in order
 
     def rng(self, route: str, target: str) -> random.Random:
@@ -76,8 +76,8 @@ class Works:
         routes, self.dirty = self.dirty, {}
         now = self.loop.time()
         if len(routes) > 1:
-            self.shared = now
-        alone = now - self.shared > SHARED
+            self.contended = now
+        alone = now - self.contended > ALONE_AFTER
         for route, lanes in routes.items():
             left, waiting = QUANTUM * len(lanes) if alone else QUANTUM, iter(lanes)
             for lane in waiting:

@@ -4,7 +4,7 @@ import asyncio
 import typing
 
 from fanout_dispatcher.engine.clock import Clock
-from fanout_dispatcher.engine.works import QUANTUM, SHARED, Works
+from fanout_dispatcher.engine.works import ALONE_AFTER, QUANTUM, Works
 from fanout_dispatcher.telemetry.seam import Silent
 from tests.sim.loop import run
 
@@ -26,7 +26,7 @@ class Bench:
         await asyncio.sleep(0.01)
         return self.pumps
 
-    async def shared(self) -> None:
+    async def contended(self) -> None:
         """Another route has just wanted a turn beside that of the lanes."""
         await self.pump(Pumped(self, "one"), Pumped(self, "another", route="shop/another"))
         self.pumps.clear()
@@ -91,7 +91,7 @@ def test_a_route_has_one_quantum_a_turn_however_many_lanes_it_has() -> None:
 def test_what_one_lane_leaves_of_the_quantum_is_for_the_next() -> None:
     async def scenario() -> None:
         bench = Bench()
-        await bench.shared()
+        await bench.contended()
 
         pumps = await bench.pump(Pumped(bench, "a", QUANTUM - 4), Pumped(bench, "b", 10))
 
@@ -103,7 +103,7 @@ def test_what_one_lane_leaves_of_the_quantum_is_for_the_next() -> None:
 def test_those_that_the_quantum_did_not_suffice_for_go_before_those_that_asked_meanwhile() -> None:
     async def scenario() -> None:
         bench = Bench()
-        await bench.shared()
+        await bench.contended()
         first, second, third = Pumped(bench, "first", QUANTUM + 2), Pumped(bench, "second"), Pumped(bench, "third")
         first.meanwhile = Pumped(bench, "asked meanwhile")
 
@@ -117,7 +117,7 @@ def test_those_that_the_quantum_did_not_suffice_for_go_before_those_that_asked_m
 def test_a_lane_that_waits_for_the_next_turn_is_on_the_list_once() -> None:
     async def scenario() -> None:
         bench = Bench()
-        await bench.shared()
+        await bench.contended()
         first, second = Pumped(bench, "first", QUANTUM), Pumped(bench, "second")
         first.meanwhile = second
 
@@ -143,8 +143,8 @@ def test_a_route_that_is_alone_has_a_quantum_for_each_of_its_lanes() -> None:
 def test_a_route_is_alone_again_a_while_after_another_wanted_the_same_turn() -> None:
     async def scenario() -> None:
         bench = Bench()
-        await bench.shared()
-        await asyncio.sleep(SHARED)
+        await bench.contended()
+        await asyncio.sleep(ALONE_AFTER)
 
         pumps = await bench.pump(Pumped(bench, "a", QUANTUM), Pumped(bench, "b", 1))
 
