@@ -163,11 +163,13 @@ class Committed(msgspec.Struct, tag=True):
 
 
 class Replayed(msgspec.Struct, tag=True):
-    """Somebody's replay of dead letters is done."""
+    """Somebody's replay of dead letters is done: of so many as were *meant*, of which *kept* are there afterwards."""
 
     at: float
     life: int
     receipts: tuple[str, ...]
+    meant: int
+    kept: int
 
 
 class Removed(msgspec.Struct, tag=True):

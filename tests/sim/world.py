@@ -131,9 +131,14 @@ class Life:
         self.engine.retire(route)
 
     async def replay(self, wanted: DeadLetterFilter) -> tuple[str, ...]:
-        """Dead letters go out again."""
-        receipts = await self.desk.replay(wanted)
-        self.history.log.append(records.Replayed(self.now(), self.number, receipts))
+        """Dead letters go out again, by their ids: so none but these can, and those that went are there no more."""
+        meant = tuple([letter.id for letter in await self.desk.dead_letters(wanted)])
+        if not meant:
+            return ()
+        these = DeadLetterFilter(ids=meant, limit=len(meant))
+        receipts = await self.desk.replay(these)
+        kept = len(await self.desk.dead_letters(these))
+        self.history.log.append(records.Replayed(self.now(), self.number, receipts, meant=len(meant), kept=kept))
         return receipts
 
     async def drain(self, patience: float) -> None:

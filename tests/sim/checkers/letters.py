@@ -1,6 +1,6 @@
 """P14: a dead letter is complete, and nothing dies without a reason that the history bears out.
 
-Its reason, its attempts and its bytes are those that producers and targets know of.
+Its reason, its attempts and its bytes are those that producers and targets know of. One that was replayed is gone.
 """
 
 from fanout_dispatcher.telemetry.seam import DeliveryDead
@@ -8,7 +8,7 @@ from fanout_dispatcher.values.event import HISTORY
 from fanout_dispatcher.values.outcome import Failed
 from fanout_dispatcher.values.views import DeadLetterView
 from tests.sim.checkers.reading import Reading, is_graph, policy_at, target_at, target_of
-from tests.sim.history import Answered, Retired, Sent, Told
+from tests.sim.history import Answered, Replayed, Retired, Sent, Told
 
 
 def check(reading: Reading) -> list[str]:
@@ -19,7 +19,11 @@ def check(reading: Reading) -> list[str]:
         for told in reading.history.of(Told)
         if isinstance(told.change, DeliveryDead)
     }
-    wrong: list[str] = []
+    wrong = [
+        f"of {one.meant} dead letters {len(one.receipts)} were replayed, and {one.kept} are there after it"
+        for one in reading.history.of(Replayed)
+        if len(one.receipts) + one.kept > one.meant
+    ]
     for letter in reading.history.letters.values():
         where = f"dead letter {letter.id} ({letter.event_id} → {letter.route} {letter.target}, {letter.reason})"
         posted = reading.posted.get(letter.event_id)
