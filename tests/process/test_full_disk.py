@@ -60,7 +60,6 @@ async def test_a_disk_full_of_heads_settles_what_it_has_and_a_clean_stop_sends_n
     process = on(small, bench.dispatcher())
     await process.start()
     accepted = await fill(bench, process)
-    a.got.clear()
     a.status = 204
 
     await drained(bench, process)
@@ -72,7 +71,7 @@ async def test_a_disk_full_of_heads_settles_what_it_has_and_a_clean_stop_sends_n
 
     assert len(accepted) > 100
     assert (code, again.status_code) == (0, 202), tail(process.log)
-    assert {got.event for got in a.got[:before]} == set(accepted)
+    assert {got.event for got in a.got[:before] if got.status == 204} == set(accepted)
     assert len(a.got) == before + 1, "nothing was sent a second time"
 
 
