@@ -209,13 +209,16 @@ class Operator:
     async def list_routes(self) -> list[str]:
         """Take a complete list of all routes, however long it takes to get one; the sweeper compares again soon.
 
-        Answers those whose spec is new to us.
+        Answers those whose spec is new to us, also when only a list that broke off has told of them.
         """
         self.sweeper.hurry()
+        edited: dict[str, None] = {}  # in the order in which they were told of
         failures = 0
         while True:
             try:
-                listings = [await self._kube.list(scope) for scope in scopes(ROUTES, self._options.namespaces)]
+                for scope in scopes(ROUTES, self._options.namespaces):
+                    async for page in self._kube.pages(scope):  # whole objects take ten times the room of what is kept
+                        edited |= dict.fromkeys(key_of(one) for one in map(_whole, page.items) if self.routes.note(one))
             except FAILURES as fault:
                 failures += 1
                 log.warning("operator.waiting", fault=f"{type(fault).__name__}: {fault}")
@@ -223,8 +226,7 @@ class Operator:
                 await asyncio.sleep(max(asked, START.wait(failures, self._chances.rng)))
             else:
                 self._listed = True
-                routes = [_whole(one) for listing in listings for one in listing.items]
-                return [key_of(one) for one in routes if self.routes.note(one)]
+                return list(edited)
 
     # --- parts --------------------------------------------------------------------------------------------------------
 

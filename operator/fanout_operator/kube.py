@@ -73,8 +73,8 @@ def scopes(kind: Kind, namespaces: Iterable[str], *, metadata_only: bool = False
     return tuple(Scope(kind=kind, namespace=one, metadata_only=metadata_only) for one in places)
 
 
-class Listing(msgspec.Struct, frozen=True):
-    """All objects of a scope, and the version of the collection from which a watch goes on."""
+class Page(msgspec.Struct, frozen=True):
+    """Some objects of a scope, and the version of the whole collection, from which a watch goes on."""
 
     items: tuple[Document, ...]
     version: str
@@ -152,12 +152,12 @@ class Kube(typing.Protocol):
         """Read one object, as fresh as the cluster has it."""
         ...
 
-    async def list(self, scope: Scope) -> Listing:
-        """Read all objects of a scope."""
-        ...
+    def pages(self, scope: Scope) -> AsyncIterator[Page]:
+        """Read all objects of a scope as they were at one time, some after the other.
 
-    def pages(self, scope: Scope) -> AsyncIterator[Listing]:
-        """Read all objects of a scope as they were at one time, some after the other, so that they need no room."""
+        Whoever keeps of each page only what matters needs little room: an object takes ten times that of its JSON. A
+        page need not have a version, but the last.
+        """
         ...
 
     def watch(self, scope: Scope, version: str) -> AsyncIterator[Event]:
@@ -165,7 +165,10 @@ class Kube(typing.Protocol):
         ...
 
     async def apply(self, kind: Kind, document: Document) -> Document:
-        """Server-side apply as our field manager: afterwards its fields are as given, whoever had set them."""
+        """Server-side apply as our field manager: afterwards its fields are as given, whoever had set them.
+
+        Answers its metadata.
+        """
         ...
 
     async def patch_status(self, kind: Kind, namespace: str, name: str, patch: Document) -> Document:

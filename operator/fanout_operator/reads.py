@@ -17,10 +17,10 @@ import collections
 import typing
 from collections.abc import Iterable, Mapping
 
-import orjson
 import structlog
 
 from fanout_operator.kube import FAILURES, SECRETS, SERVICES, Document, Kind, Kube, NotFound, Reading, Scope
+from fanout_operator.packed import pack, unpack
 from fanout_operator.reflector import key_of
 
 SMALL: typing.Final = 16 << 10  # bytes of a Secret that is kept
@@ -50,7 +50,7 @@ class Reads:
         key = f"{namespace}/{name}"
         known = self._services.get(key) if kind == SERVICES else self._secret(key)
         if known is not None:
-            return _document(known)
+            return unpack(known)
         found = await self._get(kind, namespace, name)
         if found is not None and kind == SECRETS:
             self._keep(key, found)
@@ -59,7 +59,7 @@ class Reads:
     async def ours(self, kind: Kind, namespace: str, name: str) -> Document | None:
         """A plan's ConfigMap, or the Secret that goes with it; None when there is none."""
         listed = self._listed.pop((kind, f"{namespace}/{name}"), None)
-        return _document(listed) if listed is not None else await self._get(kind, namespace, name)
+        return unpack(listed) if listed is not None else await self._get(kind, namespace, name)
 
     async def list_ours(self, scopes: Iterable[Scope]) -> None:
         """List what lies there of plans. Without it all is found one by one, so a failure is no more than slow."""
@@ -68,7 +68,7 @@ class Reads:
             for scope in scopes:
                 async for page in self._kube.pages(scope):
                     for one in page.items:
-                        self._listed[scope.kind, key_of(one)] = orjson.dumps(one)
+                        self._listed[scope.kind, key_of(one)] = pack(one)
         except FAILURES as fault:
             log.warning("reads.unlisted", fault=f"{type(fault).__name__}: {fault}")
         for changed in self._changed:
@@ -94,7 +94,7 @@ class Reads:
 
     def _keep(self, key: str, secret: Reading) -> None:
         metadata = {name: secret["metadata"][name] for name in ("namespace", "name")}
-        text = orjson.dumps({"metadata": metadata, "data": secret.get("data")})
+        text = pack({"metadata": metadata, "data": secret.get("data")})
         self._kept.pop(key, None)
         if len(text) <= SMALL:
             self._kept[key] = (str(secret["metadata"]["resourceVersion"]), text)
@@ -112,8 +112,4 @@ def reduced(service: Reading) -> bytes:
     """Keep of a Service what a plan depends on, so that whatever else changes about it wakes nobody."""
     metadata = {name: service["metadata"][name] for name in ("namespace", "name")}
     spec = {name: value for name, value in service["spec"].items() if name in FIELDS}
-    return orjson.dumps({"metadata": metadata, "spec": spec})
-
-
-def _document(text: bytes) -> Document:
-    return typing.cast(Document, orjson.loads(text))
+    return pack({"metadata": metadata, "spec": spec})

@@ -18,8 +18,8 @@ from fanout_operator.kube import (
     Event,
     Gone,
     Kind,
-    Listing,
     NotFound,
+    Page,
     Scope,
     Unavailable,
     failure,
@@ -68,11 +68,7 @@ class Rest:
     async def get(self, kind: Kind, namespace: str | None, name: str) -> Document:
         return _whole(await self._ask("GET", kind.path(namespace, name)))
 
-    async def list(self, scope: Scope) -> Listing:
-        pages = [page async for page in self.pages(scope)]
-        return Listing(tuple(one for page in pages for one in page.items), pages[-1].version)
-
-    async def pages(self, scope: Scope) -> AsyncIterator[Listing]:
+    async def pages(self, scope: Scope) -> AsyncIterator[Page]:
         parameters = {**_selection(scope), "limit": str(PAGE)}
         while True:
             page = await self._ask("GET", scope.kind.path(scope.namespace), parameters, accept=_accept(scope, "List"))
@@ -80,7 +76,7 @@ class Rest:
             more = metadata.get("continue")
             if not more and not metadata.get("resourceVersion"):
                 raise Unavailable(f"{scope.kind.plural}: what came is no list")
-            yield Listing(tuple(_whole(one) for one in page.get("items") or ()), metadata.get("resourceVersion", ""))
+            yield Page(tuple(_whole(one) for one in page.get("items") or ()), metadata.get("resourceVersion", ""))
             if not more:
                 return
             parameters = {**parameters, "continue": more}
@@ -114,7 +110,14 @@ class Rest:
         path = kind.path(metadata.get("namespace"), metadata["name"])
         parameters = {"fieldManager": FIELD_MANAGER, "force": "true"}
         return _whole(
-            await self._ask("PATCH", path, parameters, body=document, kind_of_body="application/apply-patch+yaml")
+            await self._ask(
+                "PATCH",
+                path,
+                parameters,
+                body=document,
+                kind_of_body="application/apply-patch+yaml",
+                accept=_METADATA.format(kind="PartialObjectMetadata"),
+            )
         )
 
     async def patch_status(self, kind: Kind, namespace: str, name: str, patch: Document) -> Document:

@@ -7,10 +7,10 @@ A document older than the one that is here is ignored: our own status write may 
 import typing
 
 import msgspec
-import orjson
 
 from fanout_crds.route import CLASS_NAME
 from fanout_operator.kube import Document
+from fanout_operator.packed import pack, unpack
 from fanout_operator.reflector import key_of
 
 
@@ -25,7 +25,7 @@ class Known(msgspec.Struct, frozen=True):
 
     def document(self) -> Document:
         """The route as JSON."""
-        return typing.cast(Document, orjson.loads(self.text))
+        return unpack(self.text)
 
     def class_name(self) -> str:
         """Which installation the route asks for, even when its spec is not understood."""
@@ -85,7 +85,7 @@ class Routes:
             metadata.get("generation", 0),
             version,
             metadata.get("creationTimestamp", ""),
-            orjson.dumps(slim),
+            pack(slim),
         )
         if before:
             self._keys.pop(before.uid, None)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 import structlog
 
 from fanout_operator.kept import Kept
-from fanout_operator.kube import FAILURES, Document, Kube, Scope
+from fanout_operator.kube import FAILURES, Kube, Scope
 from fanout_operator.plans import Inventory
 from fanout_operator.reflector import key_of
 from fanout_operator.routes import Routes
@@ -60,7 +60,7 @@ class Sweeper:
         while True:
             await self._wait()
             try:
-                self.look({key_of(one): one for one in await self._list()})
+                self.look(await self._list())
             except FAILURES as fault:
                 log.warning("sweep.failed", fault=f"{type(fault).__name__}: {fault}")
 
@@ -78,11 +78,11 @@ class Sweeper:
         self._hurry.clear()
         await asyncio.sleep(SOON)
 
-    def look(self, there: Mapping[str, Document]) -> None:
-        """Compare one complete list with what we know."""
-        for key, document in there.items():
+    def look(self, there: Mapping[str, str]) -> None:
+        """Compare one complete list, the uid of each route, with what we know."""
+        for key, uid in there.items():
             known = self._routes.get(key)
-            if known is None or known.uid != document["metadata"]["uid"]:
+            if known is None or known.uid != uid:
                 log.warning("sweep.missed", route=key)
                 self._again(key)
         routes = {plan.route for inventory in self._inventories for plan in inventory}
@@ -108,6 +108,9 @@ class Sweeper:
         self._routes.drop(key)
         self._wake(key)
 
-    async def _list(self) -> list[Document]:
-        listings = await asyncio.gather(*(self._kube.list(scope) for scope in self._scopes))
-        return [item for listing in listings for item in listing.items]
+    async def _list(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for scope in self._scopes:
+            async for page in self._kube.pages(scope):
+                found |= {key_of(one): one["metadata"]["uid"] for one in page.items}
+        return found

@@ -8,7 +8,7 @@ import asyncio
 import copy
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from fanout_operator.kube import FIELD_MANAGER, Conflict, Document, Event, Kind, Listing, NotFound, Refused, Scope
+from fanout_operator.kube import FIELD_MANAGER, Conflict, Document, Event, Kind, NotFound, Page, Refused, Scope
 
 Address = tuple[str, str, str]  # plural, namespace, name
 METADATA = {"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata"}
@@ -76,15 +76,12 @@ class Cluster:
         await self._called(f"GET {kind.plural} {namespace or ''}/{name}")
         return copy.deepcopy(self._at(kind, namespace, name))
 
-    async def list(self, scope: Scope) -> Listing:
+    async def pages(self, scope: Scope) -> AsyncIterator[Page]:
         await self._called(f"LIST {scope.kind.plural}")
         if scope.kind in self.absent:
             raise NotFound(f"the server could not find {scope.kind.plural}")
         items = tuple(_seen(scope, one) for one in self.objects.values() if _within(scope, one))
-        return Listing(items, str(self._version))
-
-    async def pages(self, scope: Scope) -> AsyncIterator[Listing]:
-        yield await self.list(scope)
+        yield Page(items, str(self._version))
 
     async def watch(self, scope: Scope, version: str) -> AsyncIterator[Event]:
         await self._called(f"WATCH {scope.kind.plural}")
@@ -103,8 +100,8 @@ class Cluster:
         before = self.objects.get((kind.plural, metadata["namespace"], metadata["name"]))
         fields = _fields(document)
         if before is not None and _merged(before, document) == before and _applied(before) == fields:
-            return copy.deepcopy(before)
-        return self.put(kind, _merged(before, document) if before else document, fields)
+            return _metadata(before)
+        return _metadata(self.put(kind, _merged(before, document) if before else document, fields))
 
     async def patch_status(self, kind: Kind, namespace: str, name: str, patch: Document) -> Document:
         await self._called(f"PATCH {kind.plural}/status {namespace}/{name}")
@@ -176,8 +173,12 @@ def _within(scope: Scope, document: Document) -> bool:
 
 def _seen(scope: Scope, document: Document) -> Document:
     if scope.metadata_only:
-        return copy.deepcopy({**METADATA, "metadata": document["metadata"]})
+        return _metadata(document)
     return copy.deepcopy(document)
+
+
+def _metadata(document: Document) -> Document:
+    return copy.deepcopy({**METADATA, "metadata": document["metadata"]})
 
 
 def _groups(document: Document) -> dict[tuple[str, ...], Document]:

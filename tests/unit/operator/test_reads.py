@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from fanout_operator import reads
-from fanout_operator.kube import CONFIG_MAPS, SECRETS, SERVICES, Document, Listing, Scope, Unavailable
+from fanout_operator.kube import CONFIG_MAPS, SECRETS, SERVICES, Document, Page, Scope, Unavailable
 from fanout_operator.reads import KEPT, SMALL, Reads
 from tests.unit.operator.cluster import Cluster
 from tests.unit.operator.made import secret, service
@@ -113,11 +113,11 @@ async def test_a_change_that_is_told_while_the_list_is_on_its_way_is_not_lost() 
     scene.plan("b", plan="1")
 
     class Slow(Cluster):
-        async def pages(self, scope: Scope) -> AsyncIterator[Listing]:
-            old = await self.list(scope)  # all pages are of one time
-            scene.plan("a", plan="2")
-            scene.reads.changed(CONFIG_MAPS, "fanout/a")
-            yield old
+        async def pages(self, scope: Scope) -> AsyncIterator[Page]:
+            async for old in super().pages(scope):  # all pages are of one time
+                scene.plan("a", plan="2")
+                scene.reads.changed(CONFIG_MAPS, "fanout/a")
+                yield old
 
     slow = Slow()
     slow.objects = scene.cluster.objects

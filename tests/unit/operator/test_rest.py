@@ -94,7 +94,7 @@ async def test_a_line_that_is_no_event_ends_the_watch_as_a_fault_and_not_the_ope
 async def test_an_answer_that_is_no_list_is_a_fault_and_ends_no_operator(answer: bytes) -> None:
     async with saying(answer) as api:
         with pytest.raises(Unavailable):
-            await api.list(Scope(kind=CONFIG_MAPS, namespace="fanout"))
+            await anext(api.pages(Scope(kind=CONFIG_MAPS, namespace="fanout")))
 
 
 async def test_an_answer_that_is_not_the_object_was_no_success_whoever_says_200() -> None:

@@ -38,7 +38,7 @@ class Scene:
     def look(self, *names: str) -> list[str]:
         """Look at a list of routes; answers who was woken by it."""
         self.woken.clear()
-        self.sweeper.look({f"shop/{name}": document_of(name) for name in names})
+        self.sweeper.look({f"shop/{name}": document_of(name)["metadata"]["uid"] for name in names})
         return sorted(self.woken)
 
 
@@ -107,7 +107,7 @@ def test_a_route_that_no_event_told_of_is_looked_up() -> None:
 
 def test_a_route_made_again_unseen_is_looked_up() -> None:
     scene = Scene("a")
-    scene.sweeper.look({"shop/a": document_of("a", uid="another")})
+    scene.sweeper.look({"shop/a": "another"})
 
     assert scene.woken == ["shop/a"]
     assert scene.routes.get("shop/a") is None
