@@ -47,7 +47,7 @@ from fanout_operator.writer import ANSWERS, ANSWERS_BURST, OTHERS, OTHERS_BURST,
 WORKERS: typing.Final = 8
 EVENT_RATE: typing.Final = 5.0  # Kubernetes Events a second
 EVENT_BURST: typing.Final = 50.0
-START: typing.Final = Backoff(base=0.2, cap=5.0)
+START: typing.Final = Backoff(base=0.2, cap=2.0)
 
 PlanChanged = Callable[[str, plans.Written | None, plans.Written | None], None]
 

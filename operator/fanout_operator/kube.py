@@ -148,8 +148,12 @@ class Kube(typing.Protocol):
         """Which of these the API has, the first one of them; None when it has none."""
         ...
 
-    async def get(self, kind: Kind, namespace: str | None, name: str) -> Document:
-        """Read one object, as fresh as the cluster has it."""
+    async def get(self, kind: Kind, namespace: str | None, name: str, *, since: str = "") -> Document:
+        """Read one object as fresh as the cluster has it, or no older than a version *since*.
+
+        The latter an API server answers out of its memory; it raises Unavailable when it does not get that far soon.
+        Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#semantics-for-get-and-list
+        """
         ...
 
     def pages(self, scope: Scope) -> AsyncIterator[Page]:

@@ -6,7 +6,8 @@ work. So reads are shared, wherever a watch vouches for what is kept:
 - Services come from their watch. One that it does not tell of is asked for: a route and its Service are often applied
   together, and who comes first is chance.
 - Secrets are read when a route needs them, never else. One that is small, as credentials are, is kept while its watch
-  tells the version that was read, so that many routes with one credential read it once.
+  tells the version that was read, so that many routes with one credential read it once. The API server is asked for
+  one that is no older than what the watch told, which spares it a question to etcd.
 - What lies there of plans is listed once, when a start has all routes before it. Each object is handed out once, unless
   its watch has told of a change meanwhile; afterwards each is asked for.
 
@@ -19,7 +20,18 @@ from collections.abc import Iterable, Mapping
 
 import structlog
 
-from fanout_operator.kube import FAILURES, SECRETS, SERVICES, Document, Kind, Kube, NotFound, Reading, Scope
+from fanout_operator.kube import (
+    FAILURES,
+    SECRETS,
+    SERVICES,
+    Document,
+    Kind,
+    Kube,
+    NotFound,
+    Reading,
+    Scope,
+    Unavailable,
+)
 from fanout_operator.packed import pack, unpack
 from fanout_operator.reflector import key_of
 
@@ -51,8 +63,10 @@ class Reads:
         known = self._services.get(key) if kind == SERVICES else self._secret(key)
         if known is not None:
             return unpack(known)
-        found = await self._get(kind, namespace, name)
-        if found is not None and kind == SECRETS:
+        if kind != SECRETS:
+            return await self._get(kind, namespace, name)
+        found = await self._get(kind, namespace, name, since=self._secrets.get(key, ""))
+        if found is not None:
             self._keep(key, found)
         return found
 
@@ -101,11 +115,15 @@ class Reads:
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
 
-    async def _get(self, kind: Kind, namespace: str, name: str) -> Document | None:
+    async def _get(self, kind: Kind, namespace: str, name: str, since: str = "") -> Document | None:
         try:
-            return await self._kube.get(kind, namespace, name)
+            return await self._kube.get(kind, namespace, name, since=since)
         except NotFound:
             return None
+        except Unavailable:
+            if not since:
+                raise
+            return await self._get(kind, namespace, name)  # after a restore there may never be such a version
 
 
 def reduced(service: Reading) -> bytes:

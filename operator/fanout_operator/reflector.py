@@ -24,7 +24,7 @@ import structlog
 from fanout_operator.backoff import Backoff
 from fanout_operator.kube import FAILURES, Denied, Document, Event, Gone, Kind, Kube, NotFound, Scope, TooMany
 
-RETRY: typing.Final = Backoff(base=0.2, cap=5.0)
+RETRY: typing.Final = Backoff(base=0.2, cap=2.0)  # ours are a handful, and people wait for what they tell
 RESUMES: typing.Final = 3  # failures in a row: what we resume from may be no version of this API server's (a restore)
 PAUSE: typing.Final = 0.1  # between a watch that ended well and the next: nobody ends one at once, unless broken
 

@@ -65,8 +65,8 @@ class Rest:
                 return kind
         return None
 
-    async def get(self, kind: Kind, namespace: str | None, name: str) -> Document:
-        return _whole(await self._ask("GET", kind.path(namespace, name)))
+    async def get(self, kind: Kind, namespace: str | None, name: str, *, since: str = "") -> Document:
+        return _whole(await self._ask("GET", kind.path(namespace, name), {"resourceVersion": since} if since else None))
 
     async def pages(self, scope: Scope) -> AsyncIterator[Page]:
         parameters = {**_selection(scope), "limit": str(PAGE)}

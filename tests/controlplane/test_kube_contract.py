@@ -21,6 +21,7 @@ from fanout_operator.kube import (
     Page,
     Refused,
     Scope,
+    Unavailable,
 )
 from fanout_operator.rest import Rest
 from tests.controlplane.installed import define
@@ -108,6 +109,19 @@ async def test_what_is_not_there_is_not_found(kube: Kube, namespace: str) -> Non
         await kube.get(CONFIG_MAPS, namespace, "absent")
     with pytest.raises(NotFound):
         await kube.delete(CONFIG_MAPS, namespace, "absent")
+
+
+async def test_a_read_may_be_no_older_than_a_version_which_must_be_one_of_the_cluster(
+    kube: Kube, namespace: str
+) -> None:
+    made = await kube.apply(CONFIG_MAPS, config_map(namespace, a="1"))
+    version = made["metadata"]["resourceVersion"]
+
+    assert (await kube.get(CONFIG_MAPS, namespace, "plan", since=version))["data"] == {"a": "1"}
+    with pytest.raises(NotFound):
+        await kube.get(CONFIG_MAPS, namespace, "absent", since=version)
+    with pytest.raises(Unavailable, match="Too large resource version"):
+        await kube.get(CONFIG_MAPS, namespace, "plan", since=str(int(version) + 1_000_000))
 
 
 async def test_which_of_several_kinds_is_served_is_known_without_any_object(kube: Kube) -> None:

@@ -8,7 +8,18 @@ import asyncio
 import copy
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from fanout_operator.kube import FIELD_MANAGER, Conflict, Document, Event, Kind, NotFound, Page, Refused, Scope
+from fanout_operator.kube import (
+    FIELD_MANAGER,
+    Conflict,
+    Document,
+    Event,
+    Kind,
+    NotFound,
+    Page,
+    Refused,
+    Scope,
+    Unavailable,
+)
 
 Address = tuple[str, str, str]  # plural, namespace, name
 METADATA = {"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata"}
@@ -72,7 +83,9 @@ class Cluster:
         await self._called(f"DISCOVER {kinds[0].plural}")
         return next((kind for kind in kinds if kind not in self.absent), None)
 
-    async def get(self, kind: Kind, namespace: str | None, name: str) -> Document:
+    async def get(self, kind: Kind, namespace: str | None, name: str, *, since: str = "") -> Document:
+        if int(since or "0") > self._version:
+            raise Unavailable("Too large resource version")
         await self._called(f"GET {kind.plural} {namespace or ''}/{name}")
         return copy.deepcopy(self._at(kind, namespace, name))
 

@@ -31,8 +31,8 @@ class Cutting(Cluster):
         self.cut_in = 0  # requests; 0: never
         self.cancel: Callable[[], object] = lambda: None
 
-    async def get(self, kind: Kind, namespace: str | None, name: str) -> Document:
-        return await self._or_cut(super().get(kind, namespace, name))
+    async def get(self, kind: Kind, namespace: str | None, name: str, *, since: str = "") -> Document:
+        return await self._or_cut(super().get(kind, namespace, name, since=since))
 
     async def apply(self, kind: Kind, document: Document) -> Document:
         return await self._or_cut(super().apply(kind, document))

@@ -65,6 +65,18 @@ async def test_a_secret_is_read_once_for_all_routes_and_again_when_it_is_another
     assert scene.cluster.calls == ["GET secrets shop/mail"] * 2
 
 
+async def test_a_secret_whose_known_version_the_cluster_never_reaches_is_read_as_it_is() -> None:
+    """As after a restore of etcd, until the watch has a new list."""
+    scene = Scene()
+    secret(scene.cluster, "mail", token="Zmlyc3Q=")
+    scene.secrets["shop/mail"] = "1000000"
+
+    found = await scene.reads.referent(SECRETS, "shop", "mail")
+
+    assert found
+    assert found["data"] == {"token": "Zmlyc3Q="}
+
+
 async def test_a_secret_without_a_watch_or_removed_is_asked_for_each_time() -> None:
     scene = Scene()
     secret(scene.cluster, "mail", token="Zmlyc3Q=")
