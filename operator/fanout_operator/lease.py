@@ -30,13 +30,14 @@ class BadTerms(ValueError):
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """How long a lease holds, in seconds.
 
-    Shorter than client-go's 15, 10 and 2: a leader that was killed is followed after up to duration + retry, and that
-    has to be less than 15 s.
+    Shorter than client-go's 15, 10 and 2. When an API server was away for long the leader has given up, and a standby
+    that had not seen its last renewal waits for a whole duration once it can look again: after up to duration + retry
+    somebody leads, and 10 s after the API server is back routes have to be served.
     """
 
-    duration: float = 10.0  # so long after its last sign of life a leader is not one any more
+    duration: float = 8.0  # so long after its last sign of life a leader is not one any more
     deadline: float = 7.0  # so long after its last renewal a leader gives up by itself
-    retry: float = 2.0  # between two looks or renewals
+    retry: float = 1.5  # between two looks or renewals
 
     def __post_init__(self) -> None:
         if not 1 <= self.duration <= LONGEST or self.duration % 1:

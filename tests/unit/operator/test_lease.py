@@ -8,7 +8,7 @@ import pytest
 from fanout_operator.kube import Document
 from fanout_operator.lease import BadTerms, Election, Place, Terms
 
-TERMS = Terms()
+TERMS = Terms(duration=10.0, deadline=7.0, retry=2.0)
 
 
 def candidate(identity: str = "a") -> Election:
@@ -157,7 +157,7 @@ def test_a_standby_wakes_when_the_lease_runs_out_and_looks_often_enough_before()
 @pytest.mark.parametrize(
     ("terms", "says"),
     [
-        ({"deadline": 10.0}, "renew deadline must be less than the lease's duration 10s"),
+        ({"deadline": 8.0}, "renew deadline must be less than the lease's duration 8s"),
         ({"retry": 7.0}, "retry period must be above 0s and less than the renew deadline 7s, got 7s"),
         ({"retry": 0.0}, "retry period must be above 0s"),
         ({"duration": 9.5}, "whole seconds, from 1s to 300s, got 9.5s"),
