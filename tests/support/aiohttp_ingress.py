@@ -1,9 +1,12 @@
 """A data port made of aiohttp's server, for tests alone: the measure of ours where HTTP leaves a server no choice."""
 
+import asyncio
 import collections.abc
 import contextlib
 
 from aiohttp import web
+
+from tests.support.listening import shut
 
 
 class AiohttpIngress:
@@ -27,9 +30,11 @@ async def aiohttp_ingress(path: str) -> collections.abc.AsyncIterator[AiohttpIng
     app.router.add_post(path, port.accept)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    port.address = runner.addresses[0][:2]
+    assert runner.server is not None
+    server = await asyncio.get_running_loop().create_server(runner.server, "127.0.0.1", 0)
+    port.address = server.sockets[0].getsockname()
     try:
         yield port
     finally:
+        await shut(server)
         await runner.cleanup()

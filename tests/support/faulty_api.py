@@ -27,6 +27,7 @@ import yaml
 from aiohttp import web
 
 from tests.harness.apiserver import ApiServer
+from tests.support.listening import shut
 
 QUIET = logging.getLogger("tests.faulty_api")
 QUIET.disabled = True  # connections that break are what it is for
@@ -299,11 +300,13 @@ def faulty(server: ApiServer) -> Iterator[FaultyApi]:
                 web.Server(_safely(api), access_log=None, logger=QUIET), handler_cancellation=True, shutdown_timeout=0.1
             )
             await runner.setup()
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            api.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+            assert runner.server is not None
+            listening = await loop.create_server(runner.server, "127.0.0.1", 0)
+            api.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
             made.append(api)
             started.set()
             await stop.wait()
+            await shut(listening)
             await runner.cleanup()
             await _end_all()
         await asyncio.sleep(0.05)

@@ -12,6 +12,8 @@ import socket
 import struct
 import typing
 
+from tests.support.listening import shut
+
 CHUNKED: typing.Final = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 BLOCK: typing.Final = b"4000\r\n" + b"z" * 0x4000 + b"\r\n"
 RST: typing.Final = struct.pack("ii", 1, 0)  # SO_LINGER: closing resets
@@ -39,8 +41,8 @@ class SickTarget:
 
     async def close(self) -> None:
         """Stop listening and drop every connection."""
-        self.server.close()
-        await asyncio.sleep(0.02)
+        await shut(self.server)
+        await asyncio.sleep(0)  # the task of a connection that has just been made is one of ours
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)

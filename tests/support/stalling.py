@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import typing
 
+from tests.support.listening import shut
+
 When = typing.Literal["before", "after"]
 
 
@@ -45,7 +47,7 @@ class Stalling:
     async def close(self) -> None:
         """End every connection, and take no more."""
         assert self._server is not None
-        self._server.close()
+        await shut(self._server)
         self.cut()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -10,6 +10,8 @@ import typing
 import httptools
 import msgspec
 
+from tests.support.listening import shut
+
 
 class Got(msgspec.Struct):
     """One request: which event, if it is binary, when (loop time), in which life of the dispatcher, and its status."""
@@ -75,10 +77,9 @@ class Target:
 
     async def close(self) -> None:
         """Stop listening and drop every connection."""
-        self.server.close()
-        await asyncio.sleep(0.02)  # a connection that was being accepted becomes one of ours …
+        await shut(self.server)
         self.cut()
-        await asyncio.sleep(0.02)  # … and is gone with the others before the loop is
+        await asyncio.sleep(0)  # they are gone before the loop is
 
 
 class _Connection(asyncio.Protocol):

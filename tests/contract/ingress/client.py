@@ -9,6 +9,7 @@ import typing
 import msgspec
 
 from fanout_dispatcher.ingress.listener import Ingress
+from tests.support.listening import shut
 
 PATIENCE = 20.0  # seconds; only a broken server makes a test wait so long
 
@@ -101,6 +102,7 @@ class Client:
         """Leave no socket behind, on either side."""
         for wire in self.wires:
             await wire.leave()
+        await shut(self.ingress.server)
         self.ingress.close()
         await self.ingress.port.gone.wait()
         await self.ingress.server.wait_closed()

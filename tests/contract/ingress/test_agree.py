@@ -14,6 +14,7 @@ import pytest
 from fanout_dispatcher.ingress.listener import listen
 from tests.contract.ingress.client import PATIENCE, chunked, post
 from tests.support.aiohttp_ingress import aiohttp_ingress
+from tests.support.listening import shut
 from tests.unit.dispatcher.ingress.stub import WALL, StubEngine
 
 PATH = "/shop/orders"
@@ -31,8 +32,9 @@ async def ours() -> collections.abc.AsyncIterator[Port]:
     try:
         yield ingress.addresses[0], lambda: [body for _, body in engine.taken]
     finally:
+        await shut(ingress.server)
         ingress.close()
-        await ingress.server.wait_closed()
+        await ingress.port.gone.wait()
 
 
 @contextlib.asynccontextmanager

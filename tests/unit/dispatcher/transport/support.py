@@ -13,6 +13,7 @@ from fanout_dispatcher.transport.sender import HttpSender
 from fanout_dispatcher.transport.senders import HttpSenders
 from fanout_dispatcher.values.event import Event, Frozen, Head
 from fanout_dispatcher.values.outcome import Outcome
+from tests.support.listening import shut
 
 ATTRIBUTES: typing.Final = b"content-type: application/json\r\nce-id: 7\r\nce-source: /shop\r\n"
 LAPTOP: typing.Final = Guard(allow_loopback=True)
@@ -196,7 +197,8 @@ class Peer:
 
     async def close(self) -> None:
         if self._server is not None:
-            self._server.close()
+            await shut(self._server)
+            await turns()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
