@@ -58,8 +58,13 @@ class Room:
         self._log_bytes = self.log_pages * frame
         db.execute(f"PRAGMA journal_size_limit = {self._log_bytes}")  # a large batch must not keep what it took
 
-    def admit(self, sql: Statements, batch: Batch) -> None:
-        """Raise JournalFull when events or answers of *batch* do not fit; a batch without them always passes."""
+    def admit(self, sql: Statements, batch: Batch, *, stuck: bool) -> None:
+        """Raise JournalFull when events or answers of *batch* do not fit; a batch without them always passes.
+
+        Nothing fits while the log is *stuck*, since the file has no room for what is in it.
+        """
+        if stuck and (batch.events or batch.answers):
+            raise self._full()
         size = _weight(batch)
         self._appended += size
         if (batch.events or batch.answers) and (2 * size > self._left or self._appended > MEASURE_EVERY):
@@ -74,9 +79,18 @@ class Room:
         self._left = min(on_disk, bound)
         self._appended = size
         if 2 * size > on_disk:  # once into the log, beyond what that usually has, and once into the file
-            raise JournalFull(f"the disk of journal {self._path} is full but for what is kept for settling")
+            raise self._full()
         if size > bound:
             raise JournalFull(f"journal {self._path} has reached its bound of {self._max_bytes} bytes")
+
+    def file_fits(self, sql: Statements) -> bool:
+        """Say whether the disk has room for what the file has to grow by when the log is copied into it."""
+        pages: int = sum(sql.rows("room")[0])
+        disk = os.statvfs(self._path)
+        return pages * self._page_size - self._path.stat().st_size <= disk.f_bavail * disk.f_frsize
+
+    def _full(self) -> JournalFull:
+        return JournalFull(f"the disk of journal {self._path} is full but for what is kept for settling")
 
     def _on_disk(self, needed: int) -> int:
         """What the disk has left for new events when the file is *needed* bytes long after a checkpoint."""

@@ -33,7 +33,7 @@ FULL = 0.75  # of that: copied then, …
 GROWN = 0.5  # … or then while the file grows
 SMALL_LOG = 128  # pages: not worth a checkpoint to make room
 LOOK_SECONDS = 1.0  # of engine time between two looks whether the files are still those that are open
-AGAIN_PAGES = 500  # after a checkpoint that failed, until the next try
+AGAIN = 0.25  # of the log's pages: after a checkpoint that failed, until the next try
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +61,7 @@ class Session:
         self._room = Room(path, db, ballast, max_bytes=limits.max_bytes, log_pages=limits.log_pages)
         self._size = path.stat().st_size
         self._put_off()
+        self._stuck = False  # the last checkpoint failed because the file had no room to grow
         self._copying: Copying | None = None
         db.set_wal_hook(self._logged)
 
@@ -158,9 +159,11 @@ class Session:
         try:
             self.db.wal_checkpoint(mode=mode)
             self._put_off()
+            self._stuck = False
             self.log_pages = 0
-        except apsw.Error:
-            self._checkpoint_at = self.log_pages + AGAIN_PAGES
+        except apsw.Error as fault:
+            self._stuck = isinstance(fault, apsw.FullError)
+            self._checkpoint_at = self.log_pages + int(self._room.log_pages * AGAIN)
 
     def backup(self, pages: int) -> str | None:
         """Copy some more of the file; the path of the copy once it is whole."""
@@ -200,9 +203,19 @@ class Session:
 
     def _transact(self, write: Callable[[], None], *, settling: bool = True) -> None:
         """Write and commit, and copy the log into the file when it has grown long."""
+        self._recover()
         self._insist(write, settling=settling)
         if self.log_pages >= self._checkpoint_at:
             self.checkpoint(apsw.SQLITE_CHECKPOINT_PASSIVE)
+
+    def _recover(self) -> None:
+        """Let the file have room that has come back before the log takes it.
+
+        A log that cannot be copied cannot be begun anew either: it would grow until it had what the file needs, and
+        then nothing could ever be written again.
+        """
+        if self._stuck and self._room.file_fits(self.sql):
+            self.checkpoint(apsw.SQLITE_CHECKPOINT_RESTART)
 
     def _insist(self, write: Callable[[], None], *, settling: bool) -> None:
         """Write and commit; when the disk is full, once more with the log emptied, and to settle without the ballast.
@@ -233,13 +246,14 @@ class Session:
         return batch
 
     def _admit(self, batch: Batch) -> None:
+        self._recover()
         try:
-            self._room.admit(self.sql, batch)
+            self._room.admit(self.sql, batch, stuck=self._stuck)
         except JournalFull:
-            if self.log_pages <= SMALL_LOG:
+            if self._stuck or self.log_pages <= SMALL_LOG:
                 raise
             self.checkpoint(apsw.SQLITE_CHECKPOINT_RESTART)
-            self._room.admit(self.sql, batch)
+            self._room.admit(self.sql, batch, stuck=self._stuck)
 
     def _logged(self, _db: apsw.Connection, _name: str, pages: int) -> int:
         self.log_pages = pages

@@ -1,7 +1,10 @@
 """A disk that is really full: events are refused, settling goes on, and a restart opens."""
 
+import contextlib
+import itertools
 import os
 import pathlib
+import random
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -161,6 +164,47 @@ def test_a_journal_that_was_cut_off_on_a_full_disk_opens_there(small_disk: pathl
     hog(small_disk / "stranger")
 
     assert len(reopened(journal)) == 50
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_room_that_comes_back_is_used_however_often_a_stranger_comes(small_disk: pathlib.Path, seed: int) -> None:
+    """The log leaves the file the room that a checkpoint needs: without that, neither would ever go on."""
+    chance, seqs = random.Random(seed), itertools.count(1)
+    journal, stranger = opened(small_disk), small_disk / "stranger"
+    pending: list[int] = []
+
+    def take() -> bool:
+        new = list(itertools.islice(seqs, 8))
+        try:
+            journal.commit(Batch(events=[an_event(seq, frozen=INVOICE, body=b"x" * 20_000) for seq in new]))
+        except JournalFull:
+            return False
+        pending.extend(new)
+        return True
+
+    def settle(most: int) -> None:
+        done = [Finished(seq, INVOICE.number, 0.0, b"\x01") for seq in pending[:most]]
+        journal.commit(Batch(at=1.0, finished=done))
+        del pending[:most]
+
+    refused = 0
+    for _ in range(12):
+        for _ in range(chance.randrange(150)):
+            take()
+        hog(stranger)
+        with contextlib.suppress(JournalFull):  # what was kept for settling is his too, from the second time on
+            for _ in range(chance.randrange(300)):
+                settle(chance.randrange(12))
+                refused += not take()
+        stranger.unlink()
+        if chance.random() < 0.5:
+            kill(journal)
+            journal.open()
+        while pending:
+            settle(8)
+        assert take()
+
+    assert refused
 
 
 def opened(folder: pathlib.Path, **options: object) -> SqliteJournal:
