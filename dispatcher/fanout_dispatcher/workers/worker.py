@@ -135,7 +135,9 @@ class Worker:
     async def _open(self, stack: contextlib.AsyncExitStack) -> int:
         """Open the journal and go on with its plans; how many deliveries it owes. Raises JournalFault."""
         orders = self._orders
-        opened = await parts.open_journal(pathlib.Path(orders.data), orders.journal_bytes, stack, worker=orders.worker)
+        opened = await parts.open_journal(
+            pathlib.Path(orders.data), orders.journal_bytes, stack, worker=orders.worker, workers=orders.share.of
+        )
         guard = Guard(
             allow_loopback=orders.allow_loopback,
             allow=tuple(map(ipaddress.ip_network, orders.allow_cidrs)),

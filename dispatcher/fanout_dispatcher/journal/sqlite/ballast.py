@@ -1,7 +1,8 @@
 """A file beside the journal that holds nothing but space: thrown away when the disk is full, so that settling goes on.
 
 What is kept free by counting can be taken by anybody else on the disk; what a file holds cannot. Once it has been
-thrown away it comes back when there is room for twice as much.
+thrown away it comes back when there is room for twice as much. Room that comes back in pieces is gathered in it, where
+none of them is enough.
 """
 
 import os
@@ -20,13 +21,22 @@ class Ballast:
         return f"Ballast({self.path}, held={self.held})"
 
     def take(self) -> None:
-        """Have it, if it is there from an earlier life or there is plenty of room; a failure only means: not now."""
-        if self.held or not self.size:
+        """Have all of it, if it is there already or there is plenty of room; a failure only means: not now."""
+        if self.held >= self.size:
             return
         try:
-            self.held = self._left_behind() or self._allocated()
+            self.held = self.held or self._left_behind()
+            if self.held < self.size and self._plenty():
+                self.held = self._allocated(self.held, self.size - self.held)
         except OSError:
             self.drop()
+
+    def add(self, more: int) -> None:
+        """Hold so many bytes more, so that nobody else takes them; a failure only means: not now."""
+        try:
+            self.held = self._allocated(self.held, more)
+        except OSError:
+            pass
 
     def drop(self) -> bool:
         """Give the space back; whether there was any."""
@@ -40,16 +50,19 @@ class Ballast:
     def _left_behind(self) -> int:
         if not self.path.exists():
             return 0
+        if self.path.stat().st_size > self.size:  # of an earlier life that had the disk for itself
+            os.truncate(self.path, self.size)
         found = self.path.stat()
         return min(found.st_size, found.st_blocks * 512)
 
-    def _allocated(self) -> int:
+    def _plenty(self) -> bool:
         disk = os.statvfs(self.path.parent)
-        if disk.f_bavail * disk.f_frsize < 2 * self.size:
-            return 0
-        file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        return bool(disk.f_bavail * disk.f_frsize >= 2 * self.size)
+
+    def _allocated(self, before: int, more: int) -> int:
+        file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            os.posix_fallocate(file, 0, self.size)
+            os.posix_fallocate(file, before, more)
         finally:
             os.close(file)
-        return self.size
+        return before + more

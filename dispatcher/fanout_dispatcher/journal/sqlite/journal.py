@@ -39,7 +39,7 @@ T = typing.TypeVar("T")
 
 
 class SqliteJournal:
-    """The journal of one worker at *path*.
+    """The journal of one worker at *path*, one of *journals* on that disk.
 
     *clock* reads the machine's time, *new_key* makes the secret of a new journal. *max_bytes* bounds what is in use in
     the file (None: the disk does), *pull_bytes* the bodies of one pull, *ballast* the file that is thrown away when the
@@ -53,6 +53,7 @@ class SqliteJournal:
         clock: Callable[[], Clock],
         new_key: Callable[[], bytes],
         worker: int = 0,
+        journals: int = 1,
         max_bytes: int | None = None,
         log_pages: int = LOG_PAGES,
         pull_bytes: int = PULL_BYTES,
@@ -63,7 +64,7 @@ class SqliteJournal:
         self._clock = clock
         self._new_key = new_key
         self._worker = worker
-        self._limits = Limits(max_bytes=max_bytes, log_pages=log_pages, pull_bytes=pull_bytes)
+        self._limits = Limits(journals=journals, max_bytes=max_bytes, log_pages=log_pages, pull_bytes=pull_bytes)
         self._vfs = vfs
         self._lock = Lock(path)
         self._ballast = Ballast(path, ballast)
@@ -84,7 +85,7 @@ class SqliteJournal:
         place.prepare(self.path)
         self._lock.take()
         copy_of(self.path).unlink(missing_ok=True)  # of a life that ended in the middle of a backup
-        self._ballast.size = min(self._ballast.size, reserve(self.path))
+        self._ballast.size = min(self._ballast.size, reserve(self.path, self._limits.journals))
         self._ballast.take()
         while True:
             try:
@@ -244,6 +245,8 @@ class SqliteJournal:
             raise
         except apsw.Error as fault:  # of what is read before: a write that fails comes out of `transact` in words
             raise JournalFault(f"journal {self.path} cannot be read: {fault}") from fault
+        except OSError as fault:  # the file has gone, and the next look at it would say so
+            raise JournalFault(f"journal {self.path} cannot be found: {fault}") from fault
 
     def _looking(self, look: Callable[[Session], T]) -> T:
         session = self._ready()

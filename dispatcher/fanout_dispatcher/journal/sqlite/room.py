@@ -10,7 +10,9 @@ The reserve has to last until everything pending is settled. A settle writes pag
 other settles have freed: so what it takes is log, which a checkpoint empties, once more as much of the file when the
 log holds pages that the file does not have yet, and what little is left for history. Hence the log gets half of it.
 What is kept of answers for later steps comes with settles and takes pages of its own until its event is over. It is
-counted like events are, so that those stop coming in before it has used up the reserve.
+counted like events are, so that those stop coming in before it has used up the reserve. A dead letter is a copy, which
+takes the pages of its event when that goes; where a further target gives up too, its copy is new, and nothing is kept
+back for it: a journal whose bound is well below its disk has room for those.
 """
 
 import os
@@ -29,28 +31,36 @@ KEY_BYTES = 256  # an idempotency key, in its three orders
 LETTER_BYTES = 8_192  # what a dead letter takes besides its body: the head is copied with it
 MEASURE_EVERY = 1 << 20  # bytes appended
 SPARE = 32 << 20  # bytes of the disk kept for settling, …
-SHARE = 8  # … but at most an eighth of a small one
+SHARE = 8  # … but at most an eighth of a small one, by all journals on it together
 FRAME_HEADER = 24  # bytes that the log adds to a page
 
 
-def reserve(path: pathlib.Path) -> int:
-    """How many bytes of the disk below *path* are kept for settling."""
+def reserve(path: pathlib.Path, journals: int) -> int:
+    """How many bytes of the disk below *path* each of so many journals keeps for settling."""
     disk = os.statvfs(path)
-    return min(SPARE, disk.f_blocks * disk.f_frsize // SHARE)
+    return min(SPARE, disk.f_blocks * disk.f_frsize // SHARE // journals)
 
 
 class Room:
-    """Counts for one file. *max_bytes* bounds what is in use in it; None: the disk alone does."""
+    """Counts for one of *journals* files on a disk. *max_bytes* bounds what is in use in it; None: the disk does."""
 
     def __init__(
-        self, path: pathlib.Path, db: apsw.Connection, ballast: Ballast, *, max_bytes: int | None, log_pages: int
+        self,
+        path: pathlib.Path,
+        db: apsw.Connection,
+        ballast: Ballast,
+        *,
+        journals: int,
+        max_bytes: int | None,
+        log_pages: int,
     ) -> None:
         self.ballast = ballast
         self._path = path
         self._log = path.with_name(f"{path.name}-wal")
+        self._journals = journals
         self._max_bytes = max_bytes
         self._page_size: int = db.execute("PRAGMA page_size").get
-        self._spare = reserve(path)
+        self._spare = reserve(path, journals)
         self._left = 0
         self._appended = MEASURE_EVERY
         frame = self._page_size + FRAME_HEADER
@@ -76,30 +86,43 @@ class Room:
         used, free = (pages * self._page_size for pages in sql.rows("room")[0])
         on_disk = self._on_disk(used + free) + free
         bound = on_disk if self._max_bytes is None else self._max_bytes - used
-        self._left = min(on_disk, bound)
+        self._left = min(on_disk // self._journals, bound)  # until then the others may take as much
         self._appended = size
         if 2 * size > on_disk:  # once into the log, beyond what that usually has, and once into the file
             raise self._full()
         if size > bound:
             raise JournalFull(f"journal {self._path} has reached its bound of {self._max_bytes} bytes")
 
-    def file_fits(self, sql: Statements) -> bool:
-        """Say whether the disk has room for what the file has to grow by when the log is copied into it."""
+    def make(self, sql: Statements) -> bool:
+        """Make room for what the file grows by when the log is copied into it; whether there is enough.
+
+        The ballast is for that too. Where even with it there is too little, it takes what there is until there will be.
+        """
         pages: int = sum(sql.rows("room")[0])
+        missing, left = pages * self._page_size - self._path.stat().st_size, self._left_on_disk()
+        if missing <= left:
+            return True
+        if missing <= left + self.ballast.held:
+            return self.ballast.drop()
+        if left:
+            self.ballast.add(left)
+        return False
+
+    def _left_on_disk(self) -> int:
         disk = os.statvfs(self._path)
-        return pages * self._page_size - self._path.stat().st_size <= disk.f_bavail * disk.f_frsize
+        left: int = disk.f_bavail * disk.f_frsize
+        return left
 
     def _full(self) -> JournalFull:
         return JournalFull(f"the disk of journal {self._path} is full but for what is kept for settling")
 
     def _on_disk(self, needed: int) -> int:
         """What the disk has left for new events when the file is *needed* bytes long after a checkpoint."""
-        disk = os.statvfs(self._path)
         file_grows = max(0, needed - self._path.stat().st_size)
         log_size = self._log.stat().st_size if self._log.exists() else 0
         log_grows = max(0, self._log_bytes - log_size)
         spare = max(0, self._spare - self.ballast.held)
-        left: int = disk.f_bavail * disk.f_frsize - file_grows - log_grows - spare
+        left: int = self._left_on_disk() - file_grows - log_grows - spare
         return left
 
 

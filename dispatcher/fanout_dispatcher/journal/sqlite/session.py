@@ -39,6 +39,7 @@ AGAIN = 0.25  # of the log's pages: after a checkpoint that failed, until the ne
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Bounds of a journal, as SqliteJournal takes them."""
 
+    journals: int
     max_bytes: int | None
     log_pages: int
     pull_bytes: int
@@ -58,10 +59,12 @@ class Session:
         self.reading = Reading(self.sql, lanes=self.lanes, frozen=self.frozen)
         self.pulling = Pulling(self.sql, frozen=self.frozen, pull_bytes=limits.pull_bytes)
         self.log_pages = 0
-        self._room = Room(path, db, ballast, max_bytes=limits.max_bytes, log_pages=limits.log_pages)
+        self._room = Room(
+            path, db, ballast, journals=limits.journals, max_bytes=limits.max_bytes, log_pages=limits.log_pages
+        )
         self._size = path.stat().st_size
         self._put_off()
-        self._stuck = False  # the last checkpoint failed because the file had no room to grow
+        self._stuck = False  # the file has no room to take what is in the log
         self._copying: Copying | None = None
         db.set_wal_hook(self._logged)
 
@@ -120,7 +123,11 @@ class Session:
     def forget_keys(self, door: int, before: float, limit: int) -> int:
         """Drop the oldest idempotency keys of a door."""
         gone: list[tuple[int]] = []
-        self._transact(lambda: gone.extend(self.sql.rows("forget_keys", (door, limit, before))))
+
+        def body() -> None:
+            gone[:] = self.sql.rows("forget_keys", (door, limit, before))
+
+        self._transact(body)
         return len(gone)
 
     def forget_answers(self, most: int, limit: int) -> int:
@@ -155,15 +162,23 @@ class Session:
         return gone
 
     def checkpoint(self, mode: int) -> None:
-        """Copy the log into the file. What is committed is safe in the log, so a failure only means: later."""
+        """Copy the log into the file. What is committed is safe in the log, so a failure only means: later.
+
+        A log that cannot be copied cannot be begun anew either: it would grow until it had the room that the file
+        needs, and then nothing could ever be written again. So it is *stuck*: events are refused, and whatever room
+        comes back is kept for the file.
+        """
+        self._checkpoint_at = self.log_pages + int(self._room.log_pages * AGAIN)
         try:
-            self.db.wal_checkpoint(mode=mode)
-            self._put_off()
-            self._stuck = False
-            self.log_pages = 0
-        except apsw.Error as fault:
-            self._stuck = isinstance(fault, apsw.FullError)
-            self._checkpoint_at = self.log_pages + int(self._room.log_pages * AGAIN)
+            self._stuck = not self._room.make(self.sql)
+            if not self._stuck:
+                self.db.wal_checkpoint(mode=mode)
+                self._put_off()
+                self.log_pages = 0
+        except apsw.FullError:
+            self._stuck = True
+        except (apsw.Error, OSError):
+            pass
 
     def backup(self, pages: int) -> str | None:
         """Copy some more of the file; the path of the copy once it is whole."""
@@ -203,18 +218,13 @@ class Session:
 
     def _transact(self, write: Callable[[], None], *, settling: bool = True) -> None:
         """Write and commit, and copy the log into the file when it has grown long."""
-        self._recover()
+        self._retry()
         self._insist(write, settling=settling)
         if self.log_pages >= self._checkpoint_at:
             self.checkpoint(apsw.SQLITE_CHECKPOINT_PASSIVE)
 
-    def _recover(self) -> None:
-        """Let the file have room that has come back before the log takes it.
-
-        A log that cannot be copied cannot be begun anew either: it would grow until it had what the file needs, and
-        then nothing could ever be written again.
-        """
-        if self._stuck and self._room.file_fits(self.sql):
+    def _retry(self) -> None:
+        if self._stuck:
             self.checkpoint(apsw.SQLITE_CHECKPOINT_RESTART)
 
     def _insist(self, write: Callable[[], None], *, settling: bool) -> None:
@@ -229,7 +239,7 @@ class Session:
         try:
             return transact(self.db, write)
         except JournalFull:
-            if not settling or not self._room.ballast.drop():
+            if not settling or self._stuck or not self._room.ballast.drop():
                 raise
             self.checkpoint(apsw.SQLITE_CHECKPOINT_RESTART)
         transact(self.db, write)
@@ -246,7 +256,7 @@ class Session:
         return batch
 
     def _admit(self, batch: Batch) -> None:
-        self._recover()
+        self._retry()
         try:
             self._room.admit(self.sql, batch, stuck=self._stuck)
         except JournalFull:

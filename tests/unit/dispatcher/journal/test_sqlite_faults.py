@@ -131,6 +131,18 @@ def test_a_file_that_was_taken_away_underneath_is_noticed_within_a_second(
     assert reopened(journal) == [2, 1]
 
 
+def test_a_file_that_is_gone_is_a_fault_in_words_before_that_second_is_over(journal: SqliteJournal) -> None:
+    journal.commit(Batch(at=1.0, events=[an_event(1)]))
+    journal.path.unlink()
+
+    def go_on() -> None:
+        for seq in range(2, 200):
+            journal.commit(Batch(at=1.0, events=[an_event(seq, body=b"x" * 20_000)]))
+
+    with pytest.raises(JournalFault, match="cannot be found"):
+        go_on()
+
+
 def test_a_batch_that_contradicts_itself_is_rolled_back(journal: SqliteJournal) -> None:
     with pytest.raises(JournalFault, match="nothing was written"):
         journal.commit(Batch(events=[an_event(1), an_event(1)]))
