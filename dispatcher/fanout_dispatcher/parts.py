@@ -125,14 +125,14 @@ class Size(typing.NamedTuple):
 
 
 async def open_journal(
-    data: pathlib.Path, max_bytes: int, stack: contextlib.AsyncExitStack, *, worker: int = 0, workers: int = 1
+    data: pathlib.Path, max_bytes: int, stack: contextlib.AsyncExitStack, *, worker: int = 0, journals: int = 1
 ) -> tuple[ThreadDisk, Recovered]:
-    """Open the journal of *worker*, one of *workers*, until *stack* unwinds, and let its thread have its turn.
+    """Open the journal of *worker*, one of *journals*, until *stack* unwinds, and let its thread have its turn.
 
     Raises JournalRefused.
     """
     sys.setswitchinterval(SWITCH)
-    disk = ThreadDisk(journal_of(data, worker, workers, max_bytes=max_bytes), asyncio.get_running_loop())
+    disk = ThreadDisk(journal_of(data, worker, journals, max_bytes=max_bytes), asyncio.get_running_loop())
     disk.start()
     stack.push_async_callback(disk.stop)
     recovered = await ask(disk, lambda journal: journal.open())
@@ -140,14 +140,14 @@ async def open_journal(
     return disk, recovered
 
 
-def journal_of(data: pathlib.Path, worker: int, workers: int = 1, *, max_bytes: int | None = None) -> SqliteJournal:
-    """The journal of *worker*, one of *workers*, in the folder *data*, not open yet."""
+def journal_of(data: pathlib.Path, worker: int, journals: int = 1, *, max_bytes: int | None = None) -> SqliteJournal:
+    """The journal of *worker*, one of *journals*, in the folder *data*, not open yet."""
     return SqliteJournal(
         data / journal_name(worker),
         clock=machine_clock,
         new_key=lambda: secrets.token_bytes(32),
         worker=worker,
-        journals=workers,
+        journals=journals,
         max_bytes=max_bytes,
     )
 

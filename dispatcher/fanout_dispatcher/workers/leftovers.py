@@ -24,13 +24,13 @@ def left_behind(data: pathlib.Path, workers: int) -> dict[int, bool]:
     """
     found = (NAME.fullmatch(file.name) for file in data.glob("journal-*.db"))
     beyond = sorted(number for one in found if one is not None and (number := int(one[1])) >= workers)
-    left = {number: _look(data, number) for number in beyond}
+    left = {number: _look(data, number, workers + len(beyond)) for number in beyond}
     return {number: sends for number, sends in left.items() if sends is not None}
 
 
-def _look(data: pathlib.Path, worker: int) -> bool | None:
+def _look(data: pathlib.Path, worker: int, journals: int) -> bool | None:
     """Whether the journal of *worker* has anything to send; None, and it is removed, when it has nothing at all."""
-    journal = parts.journal_of(data, worker)
+    journal = parts.journal_of(data, worker, journals)
     recovered = journal.open()
     try:
         sends = any(lane.pending or lane.dead for lane in recovered.backlog.values()) or bool(recovered.keys)

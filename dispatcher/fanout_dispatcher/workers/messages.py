@@ -23,6 +23,7 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     share: Share  # of the limits
     data: str  # the folder of its journal
     journal_bytes: int
+    journals: int  # on its disk, with those that earlier workers left behind
     memory_bytes: int
     allow_loopback: bool
     allow_cidrs: tuple[str, ...]

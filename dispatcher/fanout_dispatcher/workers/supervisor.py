@@ -224,6 +224,7 @@ def _orders(
         share=share,
         data=str(settings.data),
         journal_bytes=room.part(settings.journal_bytes),
+        journals=room.of,
         memory_bytes=room.part(parts.MEMORY_BYTES),
         allow_loopback=guard.allow_loopback,
         allow_cidrs=tuple(map(str, guard.allow)),

@@ -136,7 +136,7 @@ class Worker:
         """Open the journal and go on with its plans; how many deliveries it owes. Raises JournalFault."""
         orders = self._orders
         opened = await parts.open_journal(
-            pathlib.Path(orders.data), orders.journal_bytes, stack, worker=orders.worker, workers=orders.share.of
+            pathlib.Path(orders.data), orders.journal_bytes, stack, worker=orders.worker, journals=orders.journals
         )
         guard = Guard(
             allow_loopback=orders.allow_loopback,

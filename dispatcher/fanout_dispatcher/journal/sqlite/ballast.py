@@ -10,7 +10,7 @@ import pathlib
 
 
 class Ballast:
-    """Up to *size* bytes beside the journal at *path*; 0 = none."""
+    """*size* bytes beside the journal at *path*, and more while room is gathered in it; 0 = none at all."""
 
     def __init__(self, path: pathlib.Path, size: int) -> None:
         self.path = path.with_name(f"{path.name}-ballast")
@@ -33,6 +33,8 @@ class Ballast:
 
     def add(self, more: int) -> None:
         """Hold so many bytes more, so that nobody else takes them; a failure only means: not now."""
+        if not self.size:
+            return
         try:
             self.held = self._allocated(self.held, more)
         except OSError:
@@ -50,7 +52,7 @@ class Ballast:
     def _left_behind(self) -> int:
         if not self.path.exists():
             return 0
-        if self.path.stat().st_size > self.size:  # of an earlier life that had the disk for itself
+        if self.path.stat().st_size > self.size:  # of a life with fewer journals, or one that was gathering room
             os.truncate(self.path, self.size)
         found = self.path.stat()
         return min(found.st_size, found.st_blocks * 512)

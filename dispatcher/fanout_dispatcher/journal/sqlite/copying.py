@@ -61,5 +61,5 @@ class Copying:
         size = db.execute("PRAGMA page_count").get * db.execute("PRAGMA page_size").get
         disk = os.statvfs(self.path.parent)
         free = disk.f_bavail * disk.f_frsize
-        if free < size + 2 * room.reserve(self.path.parent, 1):
+        if free < size + 2 * room.reserve(self.path.parent, journals=1):
             raise JournalFull(f"a backup beside journal {self.path} takes {size} bytes, and the disk has {free} left")

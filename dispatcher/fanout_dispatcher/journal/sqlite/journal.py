@@ -85,7 +85,7 @@ class SqliteJournal:
         place.prepare(self.path)
         self._lock.take()
         copy_of(self.path).unlink(missing_ok=True)  # of a life that ended in the middle of a backup
-        self._ballast.size = min(self._ballast.size, reserve(self.path, self._limits.journals))
+        self._ballast.size = min(self._ballast.size, reserve(self.path, journals=self._limits.journals))
         self._ballast.take()
         while True:
             try:

@@ -35,7 +35,7 @@ SHARE = 8  # … but at most an eighth of a small one, by all journals on it tog
 FRAME_HEADER = 24  # bytes that the log adds to a page
 
 
-def reserve(path: pathlib.Path, journals: int) -> int:
+def reserve(path: pathlib.Path, *, journals: int) -> int:
     """How many bytes of the disk below *path* each of so many journals keeps for settling."""
     disk = os.statvfs(path)
     return min(SPARE, disk.f_blocks * disk.f_frsize // SHARE // journals)
@@ -60,7 +60,7 @@ class Room:
         self._journals = journals
         self._max_bytes = max_bytes
         self._page_size: int = db.execute("PRAGMA page_size").get
-        self._spare = reserve(path, journals)
+        self._spare = reserve(path, journals=journals)
         self._left = 0
         self._appended = MEASURE_EVERY
         frame = self._page_size + FRAME_HEADER
@@ -68,12 +68,12 @@ class Room:
         self._log_bytes = self.log_pages * frame
         db.execute(f"PRAGMA journal_size_limit = {self._log_bytes}")  # a large batch must not keep what it took
 
-    def admit(self, sql: Statements, batch: Batch, *, stuck: bool) -> None:
+    def admit(self, sql: Statements, batch: Batch, *, cramped: bool) -> None:
         """Raise JournalFull when events or answers of *batch* do not fit; a batch without them always passes.
 
-        Nothing fits while the log is *stuck*, since the file has no room for what is in it.
+        Nothing fits while the log is *cramped*: the file has no room for what is in it.
         """
-        if stuck and (batch.events or batch.answers):
+        if cramped and (batch.events or batch.answers):
             raise self._full()
         size = _weight(batch)
         self._appended += size
@@ -86,20 +86,19 @@ class Room:
         used, free = (pages * self._page_size for pages in sql.rows("room")[0])
         on_disk = self._on_disk(used + free) + free
         bound = on_disk if self._max_bytes is None else self._max_bytes - used
-        self._left = min(on_disk // self._journals, bound)  # until then the others may take as much
+        self._left = min(on_disk // self._journals, bound)  # the others may take as much before this is measured again
         self._appended = size
         if 2 * size > on_disk:  # once into the log, beyond what that usually has, and once into the file
             raise self._full()
         if size > bound:
             raise JournalFull(f"journal {self._path} has reached its bound of {self._max_bytes} bytes")
 
-    def make(self, sql: Statements) -> bool:
+    def make_way(self, sql: Statements) -> bool:
         """Make room for what the file grows by when the log is copied into it; whether there is enough.
 
         The ballast is for that too. Where even with it there is too little, it takes what there is until there will be.
         """
-        pages: int = sum(sql.rows("room")[0])
-        missing, left = pages * self._page_size - self._path.stat().st_size, self._left_on_disk()
+        missing, left = self.missing(sql), self._left_on_disk()
         if missing <= left:
             return True
         if missing <= left + self.ballast.held:
@@ -107,6 +106,11 @@ class Room:
         if left:
             self.ballast.add(left)
         return False
+
+    def missing(self, sql: Statements) -> int:
+        """How many bytes the file grows by when the log is copied into it."""
+        pages: int = sum(sql.rows("room")[0])  # in use and free
+        return pages * self._page_size - self._path.stat().st_size
 
     def _left_on_disk(self) -> int:
         disk = os.statvfs(self._path)

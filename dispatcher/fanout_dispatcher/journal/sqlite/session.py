@@ -64,7 +64,7 @@ class Session:
         )
         self._size = path.stat().st_size
         self._put_off()
-        self._stuck = False  # the file has no room to take what is in the log
+        self._cramped = False  # the file has no room for what is in the log
         self._copying: Copying | None = None
         db.set_wal_hook(self._logged)
 
@@ -165,18 +165,18 @@ class Session:
         """Copy the log into the file. What is committed is safe in the log, so a failure only means: later.
 
         A log that cannot be copied cannot be begun anew either: it would grow until it had the room that the file
-        needs, and then nothing could ever be written again. So it is *stuck*: events are refused, and whatever room
-        comes back is kept for the file.
+        needs, and then nothing could ever be written again. So while it is *cramped* events are refused, and whatever
+        room comes back is kept for the file.
         """
         self._checkpoint_at = self.log_pages + int(self._room.log_pages * AGAIN)
         try:
-            self._stuck = not self._room.make(self.sql)
-            if not self._stuck:
+            self._cramped = not self._room.make_way(self.sql)
+            if not self._cramped:
                 self.db.wal_checkpoint(mode=mode)
                 self._put_off()
                 self.log_pages = 0
-        except apsw.FullError:
-            self._stuck = True
+        except apsw.FullError:  # the disk has less than it says
+            self._cramped = True
         except (apsw.Error, OSError):
             pass
 
@@ -218,14 +218,9 @@ class Session:
 
     def _transact(self, write: Callable[[], None], *, settling: bool = True) -> None:
         """Write and commit, and copy the log into the file when it has grown long."""
-        self._retry()
         self._insist(write, settling=settling)
         if self.log_pages >= self._checkpoint_at:
             self.checkpoint(apsw.SQLITE_CHECKPOINT_PASSIVE)
-
-    def _retry(self) -> None:
-        if self._stuck:
-            self.checkpoint(apsw.SQLITE_CHECKPOINT_RESTART)
 
     def _insist(self, write: Callable[[], None], *, settling: bool) -> None:
         """Write and commit; when the disk is full, once more with the log emptied, and to settle without the ballast.
@@ -239,7 +234,7 @@ class Session:
         try:
             return transact(self.db, write)
         except JournalFull:
-            if not settling or self._stuck or not self._room.ballast.drop():
+            if not settling or not self._room.ballast.drop():
                 raise
             self.checkpoint(apsw.SQLITE_CHECKPOINT_RESTART)
         transact(self.db, write)
@@ -256,14 +251,15 @@ class Session:
         return batch
 
     def _admit(self, batch: Batch) -> None:
-        self._retry()
+        if self._cramped:
+            self.checkpoint(apsw.SQLITE_CHECKPOINT_RESTART)
         try:
-            self._room.admit(self.sql, batch, stuck=self._stuck)
+            self._room.admit(self.sql, batch, cramped=self._cramped)
         except JournalFull:
-            if self._stuck or self.log_pages <= SMALL_LOG:
+            if self.log_pages <= SMALL_LOG:
                 raise
             self.checkpoint(apsw.SQLITE_CHECKPOINT_RESTART)
-            self._room.admit(self.sql, batch, stuck=self._stuck)
+            self._room.admit(self.sql, batch, cramped=self._cramped)
 
     def _logged(self, _db: apsw.Connection, _name: str, pages: int) -> int:
         self.log_pages = pages

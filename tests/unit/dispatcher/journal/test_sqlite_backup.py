@@ -92,7 +92,7 @@ def test_the_next_backup_replaces_one_that_nobody_fetched(journal: SqliteJournal
 def test_a_disk_without_room_for_it_is_told_before_anything_is_written(
     journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "reserve", lambda _path, _journals: 1 << 60)
+    monkeypatch.setattr(room, "reserve", lambda _path, **_: 1 << 60)
 
     with pytest.raises(JournalFull, match=r"a backup beside journal .* takes \d+ bytes, and the disk has \d+ left"):
         journal.backup(8)

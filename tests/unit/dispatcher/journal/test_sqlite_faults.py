@@ -107,7 +107,9 @@ def test_a_checkpoint_that_fails_loses_nothing_and_is_tried_again(journal: Sqlit
         journal.commit(Batch(events=[an_event(seq, frozen=INVOICE, body=b"x" * 9000)]))
     disk.heal()
 
-    assert "write journal.db" in disk.fired
+    assert disk.fired.count("write journal.db") > 1, (
+        "it is tried again, and not only when the log is many times as long"
+    )
     assert reopened(journal) == list(range(39, 0, -1))
 
 
@@ -131,7 +133,7 @@ def test_a_file_that_was_taken_away_underneath_is_noticed_within_a_second(
     assert reopened(journal) == [2, 1]
 
 
-def test_a_file_that_is_gone_is_a_fault_in_words_before_that_second_is_over(journal: SqliteJournal) -> None:
+def test_a_file_that_is_gone_is_a_fault_in_words_before_the_next_look_at_it(journal: SqliteJournal) -> None:
     journal.commit(Batch(at=1.0, events=[an_event(1)]))
     journal.path.unlink()
 

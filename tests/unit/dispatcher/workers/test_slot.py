@@ -51,6 +51,7 @@ def orders(data: pathlib.Path) -> Orders:
         share=Share(0, 1),
         data=str(data),
         journal_bytes=1 << 30,
+        journals=1,
         memory_bytes=1 << 20,
         allow_loopback=True,
         allow_cidrs=(),
