@@ -4,7 +4,7 @@ import random
 import typing
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fanout_crds import retry
@@ -225,6 +225,62 @@ def test_a_verdict_never_points_back_nor_spends_too_much(
     if type(found) is Again:
         assert found.at >= NOW
         assert not found.spent or (attempts + 1 < 1000 and found.at < NOW - age + rules.total)
+
+
+FAULTS = tuple(fault.value for fault in Fault)
+bands = st.lists(st.sampled_from([(408, 408), (429, 429), (500, 599), (500, 502), (400, 499)]), max_size=3)
+retries = st.fixed_dictionaries(
+    {
+        "max_attempts": st.none() | st.integers(1, 4),
+        "on_status": st.just(((408, 408), (500, 599))) | bands.map(tuple),  # mostly some that are tried again
+        "give_up_on": bands.map(tuple),
+        "on_fault": st.just(FAULTS) | st.lists(st.sampled_from(FAULTS), unique=True).map(tuple),
+        "retry_after": st.booleans(),
+        "retry_after_max": st.sampled_from([1.0, 60.0]),
+        "backoff": st.just({"type": "Constant", "base_delay": 4.0, "jitter": "None"}),
+    }
+)
+failures = st.one_of(
+    st.builds(
+        Failed, status=st.sampled_from([404, 408, 429, 500, 502, 503, 599]), retry_after=st.sampled_from([None, "30"])
+    ),
+    st.builds(Failed, fault=st.sampled_from(Fault)),
+)
+
+
+@settings(max_examples=500)
+@given(
+    failed=failures,
+    retry=retries,
+    attempts=st.integers(0, 5),
+    age=st.sampled_from([0.0, 5.0, 8.0]),
+    total=st.sampled_from([0.0, 10.0]),
+    probe=st.booleans(),
+)
+def test_a_failure_is_judged_as_the_api_says(
+    failed: Failed, retry: dict[str, typing.Any], attempts: int, age: float, total: float, probe: bool
+) -> None:
+    """Against docs/api.md read line by line: `on` less `giveUpOn`, the probe, `maxAttempts`, `timeouts.total`."""
+    policy = changed(a_policy(), {"retry": retry, "timeouts": {"total": total}})
+    found = decide(standing(attempts, accepted=NOW - age, probe=probe), failed, Rules.of(policy), NOW, random.Random(1))
+
+    def listed(bands: tuple[tuple[int, int], ...]) -> bool:
+        return any(first <= (failed.status or 0) <= last for first, last in bands)
+
+    by_status = listed(retry["on_status"]) and not listed(retry["give_up_on"])
+    again = by_status if failed.fault is None else failed.fault.value in retry["on_fault"]
+    asked = min(30.0, retry["retry_after_max"]) if failed.retry_after and retry["retry_after"] else 0.0
+    at = NOW + (asked if probe else max(4.0, asked))
+    expected: tuple[object, ...] = (Again, at, not probe)
+    if not again:
+        expected = (Dead, Reason.TARGET_REJECTED, True)
+    elif not probe and attempts + 1 >= (retry["max_attempts"] or 1_000):
+        expected = (Dead, Reason.ATTEMPTS_EXHAUSTED, True)
+    elif not probe and total and at >= NOW - age + total:
+        expected = (Dead, Reason.EXPIRED, True)
+
+    said = found.at if isinstance(found, Again) else found.reason if isinstance(found, Dead) else None
+    assert (type(found), said, getattr(found, "spent", None)) == expected
 
 
 def test_ranges_of_statuses_include_both_ends() -> None:
