@@ -6,6 +6,7 @@ import pathlib
 import subprocess
 import sys
 
+import msgspec
 import pytest
 
 from tests.sim.campaign import EXPECTED, Tally, campaign, complaint, run
@@ -47,6 +48,17 @@ def test_the_same_seed_gives_the_same_run(family: str) -> None:
     assert first == again
 
 
+@pytest.mark.parametrize("family", [None, "flood"])
+def test_a_seed_that_fails_is_told_with_the_command_that_plays_it_again(family: str | None) -> None:
+    played = run(123, family)
+    told = complaint(msgspec.structs.replace(played, violations=("P2: lost",)))
+    command = told.splitlines()[0].partition("; make sim ")[2].split()
+    again = {name: value for name, _, value in (word.partition("=") for word in command)}
+
+    assert run(int(again["SEED"]), again.get("FAMILY")) == played
+    assert "P2: lost" in told
+
+
 def test_a_family_that_there_is_not_is_answered_with_those_that_there_are() -> None:
     said = subprocess.run(
         [sys.executable, "-m", "tests.sim.campaign", "--seed", "1", "--family", "nope"],
@@ -60,7 +72,7 @@ def test_a_family_that_there_is_not_is_answered_with_those_that_there_are() -> N
 
 def test_the_order_of_hashes_decides_nothing() -> None:
     program = "from tests.sim.campaign import run\nfor family in {}: print(run(1, family).fingerprint)"
-    families = ["mixed", "embedded", "changing", "dying"]
+    families = list(FAMILIES)
     prints = {
         subprocess.run(
             [sys.executable, "-c", program.format(families)],
