@@ -1,8 +1,10 @@
 """What a failing disk may do to the embedded journal, and what it may never do."""
 
+import collections
+import functools
 import pathlib
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import apsw
 import pytest
@@ -143,6 +145,38 @@ def test_a_file_that_is_gone_is_a_fault_in_words_before_the_next_look_at_it(jour
 
     with pytest.raises(JournalFault, match="cannot be found"):
         go_on()
+
+
+def test_pages_that_are_damaged_while_it_is_open_are_faults_in_words_and_the_others_go_on(
+    journal: SqliteJournal,
+) -> None:
+    """More than the cache holds, and more than is checked at the start: nobody has read them yet."""
+    journal.commit(Batch(events=[an_event(seq, frozen=INVOICE, body=b"x" * 20_000) for seq in range(1, 2_001)]))
+    journal.close()
+    journal.open()
+    size = journal.path.stat().st_size
+    with journal.path.open("r+b") as file:
+        file.seek(size // 2)
+        file.write(b"\xff" * (size // 2))
+    said = collections.Counter[str]()
+
+    def tell(what: Callable[[], object]) -> None:
+        try:
+            what()
+            said["went well"] += 1
+        except JournalFault as fault:
+            said[str(fault).partition("journal.db ")[2]] += 1
+
+    for seq in range(1, 2_001, 20):
+        settle = Batch(at=1.0, finished=[a_finish(an_event(seq, frozen=INVOICE), b"\x01")])
+        tell(functools.partial(journal.event, seq))
+        tell(functools.partial(journal.commit, settle))
+
+    assert said == {
+        "went well": 100,
+        "cannot be read: database disk image is malformed": 50,
+        "was refused (database disk image is malformed); nothing was written": 50,
+    }
 
 
 def test_a_batch_that_contradicts_itself_is_rolled_back(journal: SqliteJournal) -> None:
