@@ -1,5 +1,7 @@
 """A journal that an older version left behind, with a backlog in it: everything is found, as it was."""
 
+import contextlib
+import itertools
 import pathlib
 from collections.abc import Iterator
 
@@ -7,23 +9,30 @@ import apsw
 import msgspec
 import pytest
 
+from fanout_dispatcher.journal.faults import JournalRefused
 from fanout_dispatcher.journal.protocol import Backlog, Batch, DueRow
 from fanout_dispatcher.journal.sqlite import SqliteJournal, opening
 from fanout_dispatcher.values.views import DeadLetterFilter
-from tests.support.journals import HISTORY, INVOICE, KEY, LANES, ORDER, a_dead, a_due, a_journal, a_key, an_event
+from tests.support.journals import HISTORY, INVOICE, KEY, LANES, ORDER, a_dead, a_due, a_journal, a_key, an_event, kill
+from tests.support.sick_disk import NAME, SickDisk
 
+CALLS = {"write": 30, "sync": 3}  # of a migration, at least
 FORMAT_1 = pathlib.Path(__file__).with_name("format_1.sql")
 
 
-@pytest.fixture
-def old(tmp_path: pathlib.Path) -> Iterator[SqliteJournal]:
-    """A journal over a file of format 1; not open yet."""
-    path = tmp_path / "journal.db"
+def left_behind(path: pathlib.Path) -> pathlib.Path:
+    """A file of format 1."""
     db = apsw.Connection(str(path))
     db.execute("PRAGMA journal_mode = wal")
     db.execute(FORMAT_1.read_text(encoding="utf-8"))
     db.close()
-    journal = a_journal(path)
+    return path
+
+
+@pytest.fixture
+def old(tmp_path: pathlib.Path) -> Iterator[SqliteJournal]:
+    """A journal over such a file; not open yet."""
+    journal = a_journal(left_behind(tmp_path / "journal.db"))
     yield journal
     journal.close()
 
@@ -67,6 +76,33 @@ def test_dead_letters_and_history_are_still_there(old: SqliteJournal) -> None:
     assert letter.row == a_dead(5)
     assert finished is not None
     assert (finished.event, finished.states) == (None, b"\x01\x01")
+
+
+@pytest.mark.parametrize("call", ["write", "sync"])
+def test_the_power_may_fail_at_every_call_of_a_migration(tmp_path: pathlib.Path, call: str) -> None:
+    disk = SickDisk()
+    try:
+        for calls in itertools.count():
+            path, before = left_behind(tmp_path / f"journal-{calls}.db"), len(disk.fired)
+            interrupted = a_journal(path, vfs=NAME)
+            disk.fail(call, "", apsw.IOError, after=calls)
+            with contextlib.suppress(JournalRefused):
+                interrupted.open()
+            kill(interrupted)
+            disk.cut()
+            disk.heal()
+            if len(disk.fired) == before:
+                break  # there are no more
+
+            after = a_journal(path)
+            found = after.open()
+            after.close()
+            assert (found.key, found.last_seq, found.pending, found.plans) == (KEY, 8, 12, {"shop/order": b"plan"})
+            assert tables(path) == tables(tmp_path / "new.db")
+    finally:
+        disk.unregister()
+
+    assert calls >= CALLS[call]
 
 
 def test_it_has_the_same_tables_as_a_new_one(old: SqliteJournal, tmp_path: pathlib.Path) -> None:
