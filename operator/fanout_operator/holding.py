@@ -40,7 +40,7 @@ class Holding:
     async def deleted(self, key: str, made: Iterable[str]) -> bool:
         """Whether a missing route was deleted; `made`: when each of its plans was. If not, its plans are held."""
         oldest = min(made, default=None)
-        if oldest is None or lets_go(await self._definition(), oldest):
+        if oldest is None or lets_go(await self._definition(), oldest, held=key in self._kept):
             return True
         if key not in self._kept:
             log.warning("plan.held", route=key, why="the definition of routes is gone, going or made anew")
@@ -77,11 +77,16 @@ class Holding:
             return None
 
 
-def lets_go(definition: Document | None, plan_created: str) -> bool:
-    """Whether a route that is missing beside this definition was deleted, though there is a plan of that age."""
+def lets_go(definition: Document | None, plan_created: str, *, held: bool) -> bool:
+    """Whether a route that is missing beside this definition was deleted, though there is a plan of that age.
+
+    Both times are of whole seconds. Of the same second the definition came first, as when everything is installed at
+    once; unless the plan is *held*: then it was there while the definition was not.
+    """
     if definition is None or not _whole(definition):
         return False
-    return definition["metadata"]["creationTimestamp"] <= plan_created or _let_go(definition)
+    made = definition["metadata"]["creationTimestamp"]
+    return made < plan_created or (made == plan_created and not held) or _let_go(definition)
 
 
 def _whole(definition: Document) -> bool:

@@ -42,7 +42,20 @@ def kept() -> Kept:
     ids=["gone", "whole", "going", "not yet", "made anew", "let go", "not let go", "let go and going"],
 )
 def test_what_the_definition_says_of_a_missing_route(found: Document | None, goes: bool) -> None:
-    assert lets_go(found, PLAN) is goes
+    assert lets_go(found, PLAN, held=False) is goes
+    assert lets_go(found, PLAN, held=True) is goes
+
+
+async def test_a_definition_of_the_plans_own_second_came_first_unless_it_was_gone_before() -> None:
+    cluster = Cluster()
+    holding = Holding(cluster, kept(), lambda _key: None)
+
+    while_it_is_gone = await holding.deleted("shop/held", [PLAN])
+    cluster.put(DEFINITIONS, definition(PLAN))
+
+    assert not while_it_is_gone
+    assert not await holding.deleted("shop/held", [PLAN])
+    assert await holding.deleted("shop/other", [PLAN])
 
 
 async def test_a_route_without_a_plan_needs_no_definition() -> None:
