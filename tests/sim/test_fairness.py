@@ -22,6 +22,7 @@ from fanout_dispatcher.transport.memory import Reply, ScriptedSenders, status
 from fanout_dispatcher.transport.protocol import Flight
 from fanout_dispatcher.values.event import Head
 from tests.sim.loop import VirtualLoop, run
+from tests.support.figures import Figure
 from tests.support.plans import a_plan, a_target
 
 COST = 0.001  # seconds of the loop that one start takes
@@ -108,13 +109,14 @@ def share_of(name: str, waited: dict[str, list[float]]) -> float:
 
 
 @pytest.mark.parametrize("wide", [1, WIDE])
-def test_a_flooding_route_takes_no_more_than_its_share(wide: int) -> None:
+def test_a_flooding_route_takes_no_more_than_its_share(wide: int, figure: Figure) -> None:
     async def scenario() -> None:
         crowd = Crowd(wide)
         await asyncio.gather(*(crowd.offer(name) for name in RATES))
 
         shares = {name: share_of(name, crowd.waited) for name in RATES}
         slowest = max(crowd.waited["small"])
+        figure("P34", targets_of_the_flood=wide, jain=f"{jain(shares.values()):.4f}", slowest_ms=slowest * 1e3)
         assert shares["small"] > 0.98
         assert shares["flood"] > 0.9, "the loop was not the bottleneck, so this shows nothing"
         assert len(crowd.waited["flood"]) < 0.6 * RATES["flood"] * SECONDS

@@ -11,6 +11,7 @@ from fanout_dispatcher.transport.protocol import Flight
 from fanout_dispatcher.values.answers import Accepted
 from tests.sim.history import Sent
 from tests.sim.world import Behave, Life, World
+from tests.support.figures import Figure
 from tests.support.plans import a_plan, a_target
 
 UNBROKEN = {"circuit_breaker": {"enabled": False}}
@@ -59,10 +60,11 @@ def outage(budget: plan.Budget | None, seconds: float = HEALED) -> World:
     return world
 
 
-def test_in_an_outage_retries_are_a_share_of_the_first_attempts_and_a_few_a_second() -> None:
+def test_in_an_outage_retries_are_a_share_of_the_first_attempts_and_a_few_a_second(figure: Figure) -> None:
     world = outage(BUDGET)
     first = [one for one in world.history.sent if one.number == 1]
 
+    figure("P10", outage_s=HEALED, first_attempts=len(first), retries=len(retries(world)))
     assert len(retries(world)) <= 0.2 * len(first) + 10 * HEALED + 100
     assert most([one.at for one in retries(world)], 10.0) <= 0.2 * 200 + 100 + 100
     assert {one.event for one in world.history.sent if one.yes} == world.history.accepted.keys()
@@ -77,12 +79,18 @@ def test_first_attempts_never_wait_for_the_budget() -> None:
     assert max(apart) < 0.2
 
 
-def test_when_a_target_is_well_again_its_backlog_drains_at_full_speed_after_a_slow_start() -> None:
+def test_when_a_target_is_well_again_its_backlog_drains_at_full_speed_after_a_slow_start(figure: Figure) -> None:
     world = outage(BUDGET)
     late = [one.at for one in world.history.sent if one.yes and one.number > 1]
 
+    figure("P10", drained=len(late), seconds=max(late) - HEALED, peak_by_mean=_peak_by_mean(late))
     assert len(late) > 1_500
     assert max(late) - HEALED < 30, "at ten retries a second alone it would take minutes"
+
+
+def _peak_by_mean(times: list[float]) -> float:
+    """What the busiest second had, by what a second had on average."""
+    return most(times, 1.0) / (len(times) / (max(times) - min(times)))
 
 
 def test_without_a_budget_retries_wait_for_their_backoff_only() -> None:
@@ -96,7 +104,7 @@ def test_without_a_budget_retries_wait_for_their_backoff_only() -> None:
 
 @pytest.mark.parametrize(("requests", "per", "burst"), [(10, 1.0, 1), (10, 1.0, 20), (100, 60.0, 5)])
 def test_no_stretch_of_time_holds_more_attempts_than_the_limit_and_one_burst(
-    requests: int, per: float, burst: int
+    requests: int, per: float, burst: int, figure: Figure
 ) -> None:
     limit = plan.RateLimit(requests=requests, per=per, burst=burst)
     world = World(a_plan("b", a_target("a", policy={"rate_limit": limit})), lambda *_: status(200, 0.01))
@@ -108,6 +116,7 @@ def test_no_stretch_of_time_holds_more_attempts_than_the_limit_and_one_burst(
 
     world.live(story)
     times = [one.at for one in world.history.sent if one.target == "a"]
+    figure("P12", requests=requests, per_s=per, burst=burst, max_window_by_limit=most(times, per) / (requests + burst))
     others = [one.at for one in world.history.sent if one.target == "b"]
 
     assert len(times) == 200
