@@ -37,8 +37,8 @@ class Ballast:
             return
         try:
             self.held = self._allocated(self.held, more)
-        except OSError:
-            pass
+        except OSError:  # a part of it may be there: room that is held and not counted would be lost for good
+            self.held = self._there()
 
     def drop(self) -> bool:
         """Give the space back; whether there was any."""
@@ -50,11 +50,15 @@ class Ballast:
         return held > 0
 
     def _left_behind(self) -> int:
-        if not self.path.exists():
-            return 0
-        if self.path.stat().st_size > self.size:  # of a life with fewer journals, or one that was gathering room
+        if self._there() > self.size:  # of a life with fewer journals, or one that was gathering room
             os.truncate(self.path, self.size)
-        found = self.path.stat()
+        return self._there()
+
+    def _there(self) -> int:
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            return 0
         return min(found.st_size, found.st_blocks * 512)
 
     def _plenty(self) -> bool:

@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import errno
 import itertools
 import os
 import pathlib
@@ -14,6 +15,7 @@ import pytest
 from fanout_dispatcher.journal.faults import JournalFull
 from fanout_dispatcher.journal.protocol import Batch, Finished
 from fanout_dispatcher.journal.sqlite import SqliteJournal
+from fanout_dispatcher.journal.sqlite.ballast import Ballast
 from fanout_dispatcher.journal.sqlite.room import SHARE, SPARE
 from fanout_dispatcher.journal.sqlite.session import Session
 from fanout_dispatcher.values.event import Event
@@ -223,6 +225,23 @@ def test_the_ballast_of_a_life_with_fewer_journals_is_cut_to_its_share(small_dis
     opened(small_disk, journals=4)
 
     assert (small_disk / "journal.db-ballast").stat().st_size == alone // 4
+
+
+def test_of_room_that_is_gathered_in_part_only_that_part_is_counted(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What ext4 does when somebody else takes the rest meanwhile."""
+    ballast, whole = Ballast(tmp_path / "journal.db", SPARE), os.posix_fallocate
+
+    def half(file: int, offset: int, length: int) -> None:
+        whole(file, offset, length // 2)
+        raise OSError(errno.ENOSPC, "no space")
+
+    ballast.add(8_192)
+    monkeypatch.setattr(os, "posix_fallocate", half)
+    ballast.add(16_384)
+
+    assert ballast.held == ballast.path.stat().st_size == 16_384
 
 
 def cramped_for_a_page(folder: pathlib.Path, **options: object) -> tuple[SqliteJournal, int]:
