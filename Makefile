@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 .PHONY: help install demo demo-cluster test e2e check fmt bench bench-control sim faults binaries scanner crd chart dist lock clean
 PYTHON_ENV := .venv/bin/python
+# Tests start our programs hundreds of times: without compiled files beside them, each start would compile all of us.
+unexport PYTHONDONTWRITEBYTECODE
 
 help:  ## Tell the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
