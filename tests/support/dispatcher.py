@@ -85,15 +85,16 @@ class Process:
 class Producer:
     """Posts numbered events over one connection, one after the other, and keeps how each was answered.
 
-    *size* is how many bytes of padding a body has.
+    *size* is how many bytes of padding a body has, *pause* how many seconds lie between an answer and the next post.
     """
 
-    def __init__(self, url: str, prefix: str, size: int = 0) -> None:
+    def __init__(self, url: str, prefix: str, size: int = 0, pause: float = 0.0) -> None:
         host, _, rest = url.removeprefix("http://").partition(":")
         port, _, self.path = rest.partition("/")
         self.host, self.port = host, int(port)
         self.prefix = prefix
         self.padding = b"x" * size
+        self.pause = pause
         self.over = False
         self.posted: dict[str, float] = {}  # event id -> when (loop time)
         self.accepted: dict[str, str] = {}  # event id -> receipt
@@ -109,6 +110,8 @@ class Producer:
             reader, writer = await asyncio.open_connection(self.host, self.port)
             await self._post(reader, writer)
             while not self.over:
+                if self.pause:
+                    await asyncio.sleep(self.pause)
                 await self._post(reader, writer)
         except (OSError, EOFError):
             return
@@ -143,10 +146,17 @@ class Load:
     """Producers that post to one route at once."""
 
     def __init__(
-        self, process: Process, prefix: object, *, path: str = "shop/order-placed", connections: int = 8, size: int = 0
+        self,
+        process: Process,
+        prefix: object,
+        *,
+        path: str = "shop/order-placed",
+        connections: int = 8,
+        size: int = 0,
+        pause: float = 0.0,
     ) -> None:
         url = f"{process.listen}/{path}"
-        self.producers = [Producer(url, f"{prefix}.{n}", size) for n in range(connections)]
+        self.producers = [Producer(url, f"{prefix}.{n}", size, pause) for n in range(connections)]
         self.tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> "Load":
