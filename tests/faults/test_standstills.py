@@ -24,7 +24,8 @@ from tests.support.targets import SILENT, Target
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 
 ATTEMPT = 1.0  # seconds: shorter than any standstill here
-BOUND = ATTEMPT + 3.0  # what docs/guarantees.md promises for the exit
+ENOUGH = 3.0  # … beside SIGTERM: one that is given up comes again, and a busy machine is slow to answer
+BOUND = ENOUGH + 3.0  # what docs/guarantees.md promises for the exit
 NOTICED = 1.0  # seconds more until this busy test sees it
 
 
@@ -111,7 +112,7 @@ class Rollouts:
             self.targets = [await self.bench.target(name) for name in ("a", "b", "c")]
             self.targets[1].delay = 0.1
             self.targets[2].delay = 0.4
-            self.bench.route(*self.targets, defaults={"policy": patient(attempt=f"{ATTEMPT:.0f}s")})
+            self.bench.route(*self.targets, defaults={"policy": patient(attempt=f"{ENOUGH:.0f}s")})
             process = self.bench.dispatcher()
             while len(self.took) < most and time.monotonic() < until:
                 await self._life(process)
