@@ -1,41 +1,18 @@
 """Ours and aiohttp's client, before the same target: what HTTP leaves no choice about, both read alike."""
 
-import collections.abc
-import contextlib
 import socket
 import struct
 
 import pytest
 
-from fanout_dispatcher.transport.protocol import Sender
 from fanout_dispatcher.values.outcome import Delivered, Failed, Fault
-from tests.support.aiohttp_sender import aiohttp_sender
-from tests.unit.dispatcher.transport.support import OK, Call, Pad, Peer, Script, answering, peer, sending, target, turns
+from tests.contract.reach import Meet
+from tests.unit.dispatcher.transport.support import OK, Call, Pad, answering, turns
 
 RESET = Failed(fault=Fault.RESET, detail="connection reset")
 NO_HTTP = Failed(fault=Fault.PROTOCOL_ERROR, detail="not an HTTP answer")
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 DATE = b"Wed, 21 Oct 2026 07:28:00 GMT"
-
-World = collections.abc.Callable[[Script], contextlib.AbstractAsyncContextManager[tuple[Peer, Sender]]]
-
-
-@contextlib.asynccontextmanager
-async def ours(script: Script) -> collections.abc.AsyncIterator[tuple[Peer, Sender]]:
-    async with peer(script) as found, sending(target(found.url)) as sender:
-        yield found, sender
-
-
-@contextlib.asynccontextmanager
-async def twin(script: Script) -> collections.abc.AsyncIterator[tuple[Peer, Sender]]:
-    async with peer(script) as found, aiohttp_sender(found.url) as sender:
-        yield found, sender
-
-
-@pytest.fixture(params=[ours, twin])
-def world(request: pytest.FixtureRequest) -> World:
-    made: World = request.param
-    return made
 
 
 @pytest.mark.parametrize(
@@ -43,7 +20,10 @@ def world(request: pytest.FixtureRequest) -> World:
     [
         (OK, Delivered(200), 1),
         (CHUNKED + b"5\r\nhello\r\n3;x=y\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n", Delivered(200), 1),
+        (CHUNKED + b"002\r\nab\r\nA\r\n0123456789\r\n0\r\n\r\n", Delivered(200), 1),
         (b"HTTP/1.1 204 No Content\r\n\r\n", Delivered(204), 1),
+        (b"HTTP/1.1 204 No Content\r\nContent-Length: 99999999\r\n\r\n", Delivered(204), 1),
+        (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 99999999\r\n\r\n", Failed(status=304), 1),
         (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + OK, Delivered(200), 1),
         (b"HTTP/1.1 299 \r\nContent-Length: 0\r\n\r\n", Delivered(299), 1),
         (b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n", Failed(status=302), 1),
@@ -65,21 +45,21 @@ def world(request: pytest.FixtureRequest) -> World:
     ],
 )
 async def test_an_answer_means_what_it_says_and_the_connection_lives_as_long_as_it_says(
-    world: World, answer: bytes, outcome: Delivered | Failed, connections: int
+    meet: Meet, answer: bytes, outcome: Delivered | Failed, connections: int
 ) -> None:
-    async with world(answering(answer)) as (found, sender):
+    async with meet(answering(answer)) as (found, sender):
         pad = Pad()
 
         assert [await pad.send(sender) for _ in range(3)] == [outcome] * 3
         assert found.connections == connections
 
 
-async def test_a_body_without_a_length_ends_with_its_connection(world: World) -> None:
+async def test_a_body_without_a_length_ends_with_its_connection(meet: Meet) -> None:
     async def script(call: Call) -> None:
         await call.request()
         await call.answer(b"HTTP/1.1 200 OK\r\n\r\nuntil the end")
 
-    async with world(script) as (found, sender):
+    async with meet(script) as (found, sender):
         pad = Pad()
 
         assert [await pad.send(sender) for _ in range(2)] == [Delivered(200)] * 2
@@ -90,7 +70,7 @@ async def test_a_body_without_a_length_ends_with_its_connection(world: World) ->
 @pytest.mark.parametrize(
     "begun", [b"", b"HTTP/1.1 2", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab", CHUNKED + b"5\r\nhello\r\n"]
 )
-async def test_an_answer_that_is_not_whole_is_no_success(world: World, begun: bytes, abruptly: bool) -> None:
+async def test_an_answer_that_is_not_whole_is_no_success(meet: Meet, begun: bytes, abruptly: bool) -> None:
     async def script(call: Call) -> None:
         await call.request()
         await call.answer(begun)
@@ -98,7 +78,7 @@ async def test_an_answer_that_is_not_whole_is_no_success(world: World, begun: by
             linger = struct.pack("ii", 1, 0)
             call.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
 
-    async with world(script) as (_, sender):
+    async with meet(script) as (_, sender):
         assert await Pad().send(sender) == RESET
 
 
@@ -109,32 +89,41 @@ async def test_an_answer_that_is_not_whole_is_no_success(world: World, begun: by
         b"HTTP/1.1 2x0 OK\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
         b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nab",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nX: a\x00b\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX : 1\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nnothing\r\nContent-Length: 0\r\n\r\n",
+        CHUNKED + b"zz\r\n",
+        CHUNKED + b"+2\r\nab\r\n0\r\n\r\n",
+        CHUNKED + b"1\r\nab\r\n0\r\n\r\n",
+        CHUNKED + b"ffffffffffffffffff\r\n",
+        bytes(range(256)) * 8,
     ],
 )
-async def test_what_is_no_http_is_said_to_be_none(world: World, data: bytes) -> None:
+async def test_what_is_no_http_is_said_to_be_none(meet: Meet, data: bytes) -> None:
     async def script(call: Call) -> None:
         await call.request()
         await call.answer(data)
         await call.hung_up()
 
-    async with world(script) as (_, sender):
+    async with meet(script) as (_, sender):
         assert await Pad().send(sender) == NO_HTTP
 
 
-async def test_a_port_nobody_listens_at_is_a_connect_failure(world: World) -> None:
-    async with world(answering(OK)) as (found, sender):
+async def test_a_port_nobody_listens_at_is_a_connect_failure(meet: Meet) -> None:
+    async with meet(answering(OK)) as (found, sender):
         await found.close()
 
         assert await Pad().send(sender) == Failed(fault=Fault.CONNECT_FAILURE)
 
 
-async def test_an_idle_connection_that_the_target_closed_is_replaced(world: World) -> None:
+async def test_an_idle_connection_that_the_target_closed_is_replaced(meet: Meet) -> None:
     async def script(call: Call) -> None:
         await call.request()
         await call.answer(OK)
 
-    async with world(script) as (found, sender):
+    async with meet(script) as (found, sender):
         pad = Pad()
         assert await pad.send(sender) == Delivered(200)
         await found.left.wait()

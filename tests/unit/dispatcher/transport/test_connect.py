@@ -13,10 +13,10 @@ import pytest
 from fanout_dispatcher.transport.guard import Guard
 from fanout_dispatcher.transport.names import Names, Resolve
 from fanout_dispatcher.values.outcome import Delivered, Failed, Fault, Refused
+from tests.support.black_hole import black_hole
 from tests.unit.dispatcher.transport.support import (
     OK,
     PATIENCE,
-    Call,
     Pad,
     Peer,
     answering,
@@ -41,20 +41,6 @@ def names(*answers: list[str]) -> Resolve:
         return remaining.pop(0) if len(remaining) > 1 else remaining[0]
 
     return resolve
-
-
-@contextlib.contextmanager
-def black_hole() -> typing.Iterator[int]:
-    """A port that answers no handshake: its backlog is full and nobody accepts."""
-    with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(socket.socket())
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        for _ in range(4):
-            filler = stack.enter_context(socket.socket())
-            filler.setblocking(False)
-            filler.connect_ex(listener.getsockname())
-        yield listener.getsockname()[1]
 
 
 @contextlib.contextmanager
@@ -88,12 +74,6 @@ async def test_a_port_nobody_listens_at_is_a_connect_failure() -> None:
 
         assert [await pad.send(sender) for _ in range(3)] == [FAILED] * 3
         assert repr(sender) == "<HttpSender open=0 idle=0 waiting=0>"
-
-
-async def test_a_black_hole_costs_the_connect_deadline() -> None:
-    with black_hole() as port:
-        async with sending(target(f"http://127.0.0.1:{port}/", settings=policy(connect=0.1))) as sender:
-            assert await Pad().send(sender) == TOO_SLOW
 
 
 async def test_a_connect_deadline_that_passed_while_we_stood_still_is_held_against_nobody() -> None:
@@ -150,20 +130,6 @@ async def test_a_flight_cancelled_at_any_turn_of_its_life_leaves_nothing_behind(
         assert all(pad.outcomes[flight] == [] for flight in cancelled)
         assert sender._open == len(sender._idle)
         assert [await pad.send(sender) for _ in range(3)] == [Delivered(200)] * 3
-
-
-async def test_a_target_that_hangs_up_on_everybody_is_a_reset_and_nothing_is_left_behind() -> None:
-    async def script(call: Call) -> None:
-        await call.reset()
-
-    async with peer(script) as found, sending(target(found.url, settings=policy(concurrent=2))) as sender:
-        pad = Pad()
-        flights = [pad.launch(sender) for _ in range(9)]
-        outcomes = [await pad.outcome(flight) for flight in flights]
-        await turns()
-
-        assert outcomes == [Failed(fault=Fault.RESET, detail="connection reset")] * 9
-        assert repr(sender) == "<HttpSender open=0 idle=0 waiting=0>"
 
 
 async def test_a_name_that_does_not_exist_is_a_name_failure() -> None:
