@@ -14,21 +14,25 @@ class AiohttpIngress:
 
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
+        self.open = asyncio.Event()  # while it is not set, nothing that was taken is answered
+        self.open.set()
         self.address = ("", 0)
 
     async def accept(self, request: web.Request) -> web.Response:
         """Take an event."""
         self.bodies.append(await request.read())
-        return web.json_response({"receipt": f"r{len(self.bodies)}"}, status=202)
+        receipt = f"r{len(self.bodies)}"
+        await self.open.wait()
+        return web.json_response({"receipt": receipt}, status=202)
 
 
 @contextlib.asynccontextmanager
-async def aiohttp_ingress(path: str) -> collections.abc.AsyncIterator[AiohttpIngress]:
-    """One that listens on loopback until the block ends."""
+async def aiohttp_ingress(path: str, *, most: int, idle: float) -> collections.abc.AsyncIterator[AiohttpIngress]:
+    """One that listens on loopback until the block ends: bodies of *most* bytes, connections unused for *idle* s."""
     port = AiohttpIngress()
-    app = web.Application()
+    app = web.Application(client_max_size=most)
     app.router.add_post(path, port.accept)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, keepalive_timeout=idle)
     await runner.setup()
     assert runner.server is not None
     server = await asyncio.get_running_loop().create_server(runner.server, "127.0.0.1", 0)

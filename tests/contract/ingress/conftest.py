@@ -1,23 +1,25 @@
-"""A data port on loopback before an engine that does as it is told; on uvloop (production) and on asyncio's loop."""
+"""A data port on loopback before an engine that does as it is told."""
 
-import asyncio
 import collections.abc
 import itertools
 import typing
 
 import pytest
-import uvloop
 
 from fanout_dispatcher.ingress.listener import listen
 from fanout_dispatcher.ingress.settings import Settings
+from tests.contract.ingress.both import World, ours, twin
 from tests.contract.ingress.client import Client
 from tests.unit.dispatcher.ingress.stub import WALL, StubEngine
 
 Serve = typing.Callable[..., typing.Awaitable[Client]]
 
 
-def pytest_asyncio_loop_factories() -> dict[str, collections.abc.Callable[[], asyncio.AbstractEventLoop]]:
-    return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
+@pytest.fixture(params=[ours, twin])
+def world(request: pytest.FixtureRequest) -> World:
+    """A data port, ours or its twin."""
+    made: World = request.param
+    return made
 
 
 @pytest.fixture

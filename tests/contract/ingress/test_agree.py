@@ -5,97 +5,14 @@ open, and where aiohttp does not do what it says (a request without Host, or wit
 """
 
 import asyncio
-import collections.abc
-import contextlib
 
-import h11
 import pytest
 
-from fanout_dispatcher.ingress.listener import listen
+from tests.contract.ingress.both import World, line
 from tests.contract.ingress.client import PATIENCE, chunked, post
-from tests.support.aiohttp_ingress import aiohttp_ingress
-from tests.support.listening import shut
-from tests.unit.dispatcher.ingress.stub import WALL, StubEngine
 
-PATH = "/shop/orders"
 HOST = b"POST /shop/orders HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = HOST + b"Transfer-Encoding: chunked\r\n"
-
-Port = tuple[tuple[str, int], collections.abc.Callable[[], list[bytes]]]
-World = collections.abc.Callable[[], contextlib.AbstractAsyncContextManager[Port]]
-
-
-@contextlib.asynccontextmanager
-async def ours() -> collections.abc.AsyncIterator[Port]:
-    engine = StubEngine()
-    ingress = await listen(engine, ("127.0.0.1", 0), ids=lambda: "made-1", wall=lambda: WALL)
-    try:
-        yield ingress.addresses[0], lambda: [body for _, body in engine.taken]
-    finally:
-        await shut(ingress.server)
-        ingress.close()
-        await ingress.port.gone.wait()
-
-
-@contextlib.asynccontextmanager
-async def twin() -> collections.abc.AsyncIterator[Port]:
-    async with aiohttp_ingress(PATH) as port:
-        yield port.address, lambda: port.bodies
-
-
-@pytest.fixture(params=[ours, twin])
-def world(request: pytest.FixtureRequest) -> World:
-    made: World = request.param
-    return made
-
-
-class Line:
-    """One connection, whose answers h11 takes apart."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
-        self.parser = h11.Connection(h11.CLIENT)
-        self.rest = b""
-
-    async def answer(self, method: str = "POST") -> h11.Response:
-        """The next final answer, its body read."""
-        self.parser = h11.Connection(h11.CLIENT)
-        self.parser.send(h11.Request(method=method, target="/", headers=[("Host", "x")]))
-        self.parser.send(h11.EndOfMessage())
-        if self.rest:
-            self.parser.receive_data(self.rest)
-        final: h11.Response | None = None
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                event = self.parser.next_event()
-                if event is h11.NEED_DATA:
-                    self.parser.receive_data(await self.reader.read(65536))
-                elif isinstance(event, h11.Response):
-                    final = event
-                elif isinstance(event, h11.EndOfMessage | h11.ConnectionClosed):
-                    assert final is not None, "the connection ended without an answer"
-                    self.rest = self.parser.trailing_data[0]
-                    return final
-
-    async def lives(self) -> bool:
-        """Whether one more request is answered."""
-        try:
-            self.writer.write(post(b"last"))
-            return (await self.answer()).status_code == 202
-        except (AssertionError, ConnectionError, h11.RemoteProtocolError):
-            return False
-
-
-@contextlib.asynccontextmanager
-async def line(address: tuple[str, int]) -> collections.abc.AsyncIterator[Line]:
-    reader, writer = await asyncio.open_connection(*address)
-    try:
-        yield Line(reader, writer)
-    finally:
-        writer.close()
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
 
 
 @pytest.mark.parametrize(
@@ -124,33 +41,37 @@ async def line(address: tuple[str, int]) -> collections.abc.AsyncIterator[Line]:
         ("HTTP/1.0", post(b"hi", version="1.0"), [b"hi"], False),
         ("HTTP/1.0 that stays", post(b"hi", "Connection: keep-alive", version="1.0"), [b"hi"], True),
         ("HTTP/1.0 without a host", b"POST /shop/orders HTTP/1.0\r\nContent-Length: 2\r\n\r\nhi", [b"hi"], False),
+        ("chunked in capitals", HOST + b"Transfer-Encoding: CHUNKED\r\n\r\n2\r\nhi\r\n0\r\n\r\n", [b"hi"], True),
+        ("a size with zeros before it", CHUNKED + b"\r\n0002\r\nhi\r\n000\r\n\r\n", [b"hi"], True),
+        ("a quoted extension", CHUNKED + b'\r\n2;a="b;c"\r\nhi\r\n0\r\n\r\n', [b"hi"], True),
+        ("two trailers", CHUNKED + b"\r\n2\r\nhi\r\n0\r\nA: 1\r\nB: 2\r\n\r\n", [b"hi"], True),
         ("expecting to go on", post(b"hi", "Expect: 100-continue"), [b"hi"], True),
     ],
 )
 async def test_what_is_well_formed_is_taken(
     world: World, name: str, data: bytes, bodies: list[bytes], lives: bool
 ) -> None:
-    async with world() as (address, taken), line(address) as wire:
+    async with world() as port, line(port) as wire:
         wire.writer.write(data)
 
         assert [(await wire.answer()).status_code for _ in bodies] == [202] * len(bodies), name
-        assert taken() == bodies
+        assert port.taken() == bodies
         assert await wire.lives() == lives
 
 
 async def test_however_the_network_cuts_it_the_request_is_the_same(world: World) -> None:
     data = post(b"one") + chunked(b"two", b"2") + post(b"three", "Connection: close")
-    async with world() as (address, taken), line(address) as wire:
+    async with world() as port, line(port) as wire:
         for byte in range(len(data)):
             wire.writer.write(data[byte : byte + 1])
             await asyncio.sleep(0)
 
         assert [(await wire.answer()).status_code for _ in range(3)] == [202] * 3
-        assert taken() == [b"one", b"two2", b"three"]
+        assert port.taken() == [b"one", b"two2", b"three"]
 
 
 async def test_nowhere_is_404_and_another_method_405_with_what_is_allowed(world: World) -> None:
-    async with world() as (address, taken), line(address) as wire:
+    async with world() as port, line(port) as wire:
         wire.writer.write(post(b"x", path="/nowhere"))
         nowhere = await wire.answer()
         wire.writer.write(b"DELETE /shop/orders HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -159,11 +80,11 @@ async def test_nowhere_is_404_and_another_method_405_with_what_is_allowed(world:
         assert (nowhere.status_code, wrong.status_code) == (404, 405)
         assert dict(wrong.headers)[b"allow"].split(b", ")[0] == b"POST"
         assert await wire.lives()
-        assert taken() == [b"last"]
+        assert port.taken() == [b"last"]
 
 
 async def test_an_answer_to_head_has_no_body(world: World) -> None:
-    async with world() as (address, _), line(address) as wire:
+    async with world() as port, line(port) as wire:
         wire.writer.write(b"HEAD /nowhere HTTP/1.1\r\nHost: x\r\n\r\n")
 
         assert (await wire.answer("HEAD")).status_code == 404
@@ -171,7 +92,7 @@ async def test_an_answer_to_head_has_no_body(world: World) -> None:
 
 
 async def test_who_waits_for_100_is_told_before_the_body(world: World) -> None:
-    async with world() as (address, taken), line(address) as wire:
+    async with world() as port, line(port) as wire:
         wire.writer.write(HOST + b"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n")
         async with asyncio.timeout(PATIENCE):
             said = await wire.reader.readuntil(b"\r\n\r\n")
@@ -179,7 +100,7 @@ async def test_who_waits_for_100_is_told_before_the_body(world: World) -> None:
 
         assert said.startswith(b"HTTP/1.1 100 ")
         assert (await wire.answer()).status_code == 202
-        assert taken() == [b"hi"]
+        assert port.taken() == [b"hi"]
 
 
 @pytest.mark.parametrize(
@@ -189,10 +110,15 @@ async def test_who_waits_for_100_is_told_before_the_body(world: World) -> None:
         ("a signed length", HOST + b"Content-Length: +2\r\n\r\nhi"),
         ("a negative length", HOST + b"Content-Length: -2\r\n\r\nhi"),
         ("a hexadecimal length", HOST + b"Content-Length: 0x2\r\n\r\nhi"),
+        ("an empty length", HOST + b"Content-Length:\r\n\r\n"),
+        ("a length beyond 64 bits", HOST + b"Content-Length: 99999999999999999999\r\n\r\n"),
         ("space before the colon", HOST + b"Content-Length : 2\r\n\r\nhi"),
         ("a coding that is not chunked", HOST + b"Transfer-Encoding: gzip\r\n\r\nhi"),
         ("a chunk size that is no number", CHUNKED + b"\r\n2g\r\nhi\r\n0\r\n\r\n"),
         ("a chunk size with a sign", CHUNKED + b"\r\n+2\r\nhi\r\n0\r\n\r\n"),
+        ("a chunk size of nothing", CHUNKED + b"\r\n\r\nhi\r\n0\r\n\r\n"),
+        ("a chunk size beyond 64 bits", CHUNKED + b"\r\nfffffffffffffffff\r\nhi\r\n0\r\n\r\n"),
+        ("chunks twice", HOST + b"Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n"),
         ("a chunk longer than it says", CHUNKED + b"\r\n1\r\nhi\r\n0\r\n\r\n"),
         ("a length and chunks in HTTP/1.0", CHUNKED.replace(b"1.1", b"1.0") + b"Content-Length: 2\r\n\r\n0\r\n\r\n"),
         ("a nameless header", HOST + b": b\r\n\r\n"),
@@ -203,9 +129,9 @@ async def test_who_waits_for_100_is_told_before_the_body(world: World) -> None:
 async def test_what_breaks_the_framing_is_400_and_nothing_after_it_is_heard(
     world: World, name: str, data: bytes
 ) -> None:
-    async with world() as (address, taken), line(address) as wire:
+    async with world() as port, line(port) as wire:
         wire.writer.write(data + post(b"smuggled"))
 
         assert (await wire.answer()).status_code == 400, name
         assert not await wire.lives()
-        assert b"smuggled" not in taken()
+        assert b"smuggled" not in port.taken()

@@ -77,23 +77,6 @@ async def test_http_1_0_closes_unless_asked_to_stay(serve: Serve, headers: list[
     assert answer.headers["connection"] == manner
 
 
-async def test_http_1_0_needs_no_host(serve: Serve) -> None:
-    client = await serve()
-
-    assert (await client.ask(b"POST /shop/orders HTTP/1.0\r\nContent-Length: 0\r\n\r\n")).status == 202
-
-
-async def test_a_client_that_waits_for_continue_is_told_to_go_on(serve: Serve) -> None:
-    client = await serve()
-    wire = await client.connect()
-
-    await wire.send(EXPECT)
-    assert (await wire.answer()).status == 100
-    await wire.send(b"hi")
-
-    assert (await wire.answer()).status == 202
-
-
 async def test_continue_comes_after_the_answers_before_it(serve: Serve, engine: StubEngine) -> None:
     engine.holding = True
     client = await serve()

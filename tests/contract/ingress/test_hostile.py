@@ -126,12 +126,6 @@ async def test_a_hundred_headers_are_taken(serve: Serve) -> None:
     assert (await client.ask(post(b"", *[f"x-{number}: 1" for number in range(98)]))).status == 202
 
 
-async def test_a_list_header_may_be_repeated(serve: Serve) -> None:
-    client = await serve()
-
-    assert (await client.ask(post(b"", "Accept: a/b", "Accept: c/d"))).status == 202
-
-
 async def test_chunks_of_one_byte_are_taken(serve: Serve, engine: StubEngine) -> None:
     client = await serve()
 

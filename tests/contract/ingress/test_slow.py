@@ -43,15 +43,6 @@ async def test_who_only_sends_empty_lines_is_let_go(serve: Serve) -> None:
     await dripping
 
 
-async def test_an_idle_connection_is_let_go_after_its_last_answer(serve: Serve) -> None:
-    client = await serve(**SHORT)
-    wire = await client.connect()
-    await wire.send(post())
-    await wire.answer()
-
-    assert await wire.closed() == b""
-
-
 async def test_who_is_answered_at_once_is_not_idle(serve: Serve) -> None:
     client = await serve(head_seconds=0.1, idle_seconds=2.0)
     wire, silent = await client.connect(), await client.connect()
