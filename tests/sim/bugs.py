@@ -82,8 +82,8 @@ BUGS: typing.Final = (
         promise="P3",
         family="ailing",
         file=f"{ENGINE}/committer.py",
-        old="self.mending.again([one.event.seq for one in group.appends] if",
-        new="self.mending.again([] if",
+        old="repair = [one.event.seq for one in group.appends] if",
+        new="repair = [] if",
     ),
     Bug(
         name="an unbounded queue",

@@ -246,4 +246,5 @@ class Committer:
         for append in refused:
             append.landed(fault)
         self.busy = True  # with mending
-        self.mending.again([one.event.seq for one in group.appends] if isinstance(fault, JournalAmbiguous) else None)
+        repair = [one.event.seq for one in group.appends] if isinstance(fault, JournalAmbiguous) else None
+        self.mending.again(fault, repair)

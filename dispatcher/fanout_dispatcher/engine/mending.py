@@ -1,16 +1,19 @@
 """After a failed commit: when the next one is tried, and what the journal does before that.
 
 After an *ambiguous* failure the journal is repaired first, so that an event whose producer was told 503 cannot appear
-after all. Each try waits twice as long as the one before, up to a bound.
+after all. Each try waits twice as long as the one before, up to a bound: a disk that is ill shall not be hurried, and a
+repair writes the whole log again. A full one is not ill, and to ask it costs nothing.
 """
 
 import asyncio
 import typing
 
 from fanout_dispatcher.journal.disk import Disk
+from fanout_dispatcher.journal.faults import JournalFull
 
 RETRY_FIRST: typing.Final = 0.2  # seconds until a failed commit is tried again, doubling …
 RETRY_LONGEST: typing.Final = 5.0  # … up to this
+RETRY_FULL: typing.Final = 1.0  # … or this while it is only full: so soon is room that was made used again
 STEADY: typing.Final = 30.0  # seconds; trouble that is back sooner goes on where it was: a full disk must not flap
 
 
@@ -39,15 +42,19 @@ class Mending:
         """A commit has worked, after one that failed."""
         self.well_since = self.loop.time()
 
-    def again(self, repair: list[int] | None) -> None:
-        """Wait, take the events *repair* back where that is asked for, and commit. A repair that fails is repeated."""
-        self.loop.call_later(self.pause, self._try, repair)
-        self.pause = min(self.pause * 2, RETRY_LONGEST)
+    def again(self, fault: Exception, repair: list[int] | None = None) -> None:
+        """After *fault* wait, take the events *repair* back where that is asked for, and commit.
+
+        A repair that fails is repeated.
+        """
+        longest = RETRY_FULL if isinstance(fault, JournalFull) else RETRY_LONGEST
+        self.loop.call_later(min(self.pause, longest), self._try, repair)
+        self.pause = min(self.pause * 2, longest)
 
     def _try(self, repair: list[int] | None) -> None:
         if repair is None:
             return self.commit()
         self.disk.run(
             lambda journal: journal.repair(repair),
-            lambda answer: self.again(repair) if isinstance(answer, Exception) else self.commit(),
+            lambda answer: self.again(answer, repair) if isinstance(answer, Exception) else self.commit(),
         )

@@ -4,7 +4,7 @@ import typing
 
 import pytest
 
-from fanout_dispatcher.engine.mending import RETRY_FIRST, RETRY_LONGEST
+from fanout_dispatcher.engine.mending import RETRY_FIRST, RETRY_FULL, RETRY_LONGEST
 from fanout_dispatcher.journal.faults import JournalAmbiguous, JournalFault, JournalFull
 from fanout_dispatcher.journal.protocol import DeadRow, DueRow, Finished
 from tests.sim.loop import run
@@ -23,6 +23,18 @@ async def failed(fault: Exception) -> Bench:
     bench.append(1)
     await bench.commits(fault)
     return bench
+
+
+async def waits(bench: Bench, faults: list[JournalFault]) -> list[float]:
+    """How long each try lets wait for it, in seconds, when it ends in the next of *faults*."""
+    found = []
+    for fault in faults:
+        begun = bench.loop.time()
+        while not bench.disk.jobs:
+            await bench.turn(0.01)
+        found.append(round(bench.loop.time() - begun, 1))
+        bench.disk.step(fault)
+    return found
 
 
 # --- failures -------------------------------------------------------------------------------------------------------
@@ -118,16 +130,31 @@ def test_after_trouble_new_events_are_taken_again() -> None:
 
 def test_each_try_waits_twice_as_long_as_the_last_up_to_a_bound() -> None:
     async def scenario() -> None:
-        bench = await failed(FULL)
-        waits = []
-        for fault in IN_TURN:
-            begun = bench.loop.time()
-            while not bench.disk.jobs:
-                await bench.turn(0.01)
-            waits.append(round(bench.loop.time() - begun, 1))
-            bench.disk.step(fault)
+        bench = await failed(BROKEN)
 
-        assert waits == [RETRY_FIRST, 0.4, 0.8, 1.6, 3.2, RETRY_LONGEST]
+        assert await waits(bench, [BROKEN] * 6) == [RETRY_FIRST, 0.4, 0.8, 1.6, 3.2, RETRY_LONGEST]
+
+    run(scenario())
+
+
+def test_a_full_disk_is_tried_every_second_since_it_is_not_ill() -> None:
+    """Whoever has made room does not wait for longer, however long the disk was full before."""
+
+    async def scenario() -> None:
+        bench = await failed(FULL)
+
+        assert await waits(bench, [FULL] * 5) == [RETRY_FIRST, 0.4, 0.8, RETRY_FULL, RETRY_FULL]
+
+    run(scenario())
+
+
+def test_one_that_was_ill_and_is_full_now_is_tried_every_second_too() -> None:
+    async def scenario() -> None:
+        bench = await failed(BROKEN)
+
+        after = await waits(bench, [BROKEN] * 5 + [FULL] * 2 + [BROKEN] * 3)
+
+        assert after[5:] == [RETRY_LONGEST, RETRY_FULL, RETRY_FULL, RETRY_FULL, 2 * RETRY_FULL]
 
     run(scenario())
 
