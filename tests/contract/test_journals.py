@@ -87,14 +87,14 @@ def seqs(pulled: list[typing.Any]) -> list[int]:
     return [row.event.seq for row in pulled]
 
 
-def fill(journal: Journal, seq: int) -> int:
-    """Append from *seq* on until the journal's bound is reached; the seq that was refused."""
+def fill(journal: Journal, seq: int, *, at_once: int = 1) -> int:
+    """Append from *seq* on, *at_once* a commit, until the journal's bound is reached; the seq that was refused."""
     while True:
         try:
-            journal.commit(Batch(events=[an_event(seq, body=b"x" * 1000)]))
+            journal.commit(Batch(events=[an_event(one, body=b"x" * 1000) for one in range(seq, seq + at_once)]))
         except JournalFull:
             return seq
-        seq += 1
+        seq += at_once
 
 
 def looked_through(journal: Journal, limit: int) -> Iterator[frozenset[int]]:
@@ -588,6 +588,22 @@ class TestRefusing:
         bench.journal.commit(Batch(events=more))
 
         assert bench.reopen().pending == 2000
+
+    def test_whoever_was_refused_may_ask_whether_there_is_room_again(self, bench: Bench) -> None:
+        """There has to be room for more than the next event, or everybody would be refused again at once."""
+        before = bench.journal.full()
+        refused = fill(bench.journal, 1, at_once=10)
+        during = bench.journal.full()
+        events = [an_event(seq, body=b"x" * 1000) for seq in range(1, refused)]
+        bench.journal.commit(Batch(finished=[a_finish(events[0])]))
+        still = bench.journal.full()
+        bench.journal.commit(Batch(events=[events[0]]))
+        bench.journal.commit(Batch(finished=[a_finish(event) for event in events]))
+
+        assert (before, bench.journal.full()) == (None, None)
+        for why in (during, still):
+            assert why is not None
+            assert "has reached its bound of" in why
 
     def test_a_closed_journal_says_so(self, bench: Bench) -> None:
         bench.journal.close()

@@ -5,7 +5,9 @@ arrives while a commit runs goes into the next. An append waits a few millisecon
 (linger.py); a settle alone, always.
 
 When a commit fails, its events are refused (nobody has been told 202) and its settles are kept and tried again: they
-say what has already happened out there. When they are tried, and what the journal does before, mending.py tells.
+say what has already happened out there. When they are tried, and what the journal does before, mending.py tells. Where
+it failed for want of room, settles may have some while events have none: then they are written with each try, and the
+trouble lasts until the journal says that it takes events.
 """
 
 import asyncio
@@ -18,8 +20,8 @@ from fanout_dispatcher.engine.linger import Linger
 from fanout_dispatcher.engine.mending import Mending
 from fanout_dispatcher.engine.pending import Pending
 from fanout_dispatcher.journal.disk import Disk
-from fanout_dispatcher.journal.faults import JournalAmbiguous
-from fanout_dispatcher.journal.protocol import AnswerRow, Batch, DeadRow, DueRow, KeptRow
+from fanout_dispatcher.journal.faults import JournalAmbiguous, JournalFull
+from fanout_dispatcher.journal.protocol import AnswerRow, Batch, DeadRow, DueRow, Journal, KeptRow
 from fanout_dispatcher.values.desk import JournalMeter
 from fanout_dispatcher.values.event import Frozen
 
@@ -155,7 +157,7 @@ class Committer:
 
     async def flushed(self) -> None:
         """Wait until nothing is left to commit. Only ends when no new work comes in: for shutting down."""
-        while self.busy or self.appends or self.touched or self.trouble is not None or not empty(self.rest):
+        while self.busy or self.appends or self.touched or not empty(self.rest):
             await self.written()
 
     def _soon(self) -> None:
@@ -192,7 +194,8 @@ class Committer:
         self.busy = True
         self.begun = self.loop.time()
         batch, opened = group.batch(self.now()), self.opened
-        self.disk.run(lambda journal: journal.commit(batch), lambda answer: self._done(group, opened, answer))
+        full = isinstance(self.trouble, JournalFull)
+        self.disk.run(lambda journal: _written(journal, batch, full), lambda answer: self._done(group, opened, answer))
 
     def _unscheduled(self) -> None:
         if self.flush is not None:
@@ -200,7 +203,7 @@ class Committer:
             self.flush = None
             self.flush_at = math.inf
 
-    def _done(self, group: Group, opened: float, answer: object) -> None:
+    def _done(self, group: Group, opened: float, answer: str | Exception | None) -> None:
         self.busy = False
         if group.appends:
             size = len(group.appends)
@@ -208,9 +211,7 @@ class Committer:
         if isinstance(answer, Exception):
             return self._failed(group, answer)
         if self.trouble is not None:
-            self.trouble = None
-            self.mending.ended()
-            self.troubled(None)
+            self._works_again(answer)
         took = self.loop.time() - self.begun
         self.meter.commit(events=len(group.appends), settles=len(group.touched), seconds=took)
         for append in group.appends:
@@ -225,6 +226,16 @@ class Committer:
             self._wait()
         elif self.touched or self.after or not empty(self.rest):
             self._soon()
+
+    def _works_again(self, full: str | None) -> None:
+        """A commit has worked: that ends the trouble, unless the journal is still *full* to events."""
+        if full is None:
+            self.trouble = None
+            self.mending.ended()
+            self.troubled(None)
+        else:
+            self.trouble = JournalFull(full)
+            self.mending.again(self.trouble)
 
     def _failed(self, group: Group, fault: Exception) -> None:
         """Refuse the events, keep the settles for the next try."""
@@ -248,3 +259,9 @@ class Committer:
         self.busy = True  # with mending
         repair = [one.event.seq for one in group.appends] if isinstance(fault, JournalAmbiguous) else None
         self.mending.again(fault, repair)
+
+
+def _written(journal: Journal, batch: Batch, full: bool) -> str | None:
+    """Commit *batch*; of a journal that was *full*, why it would take no events all the same."""
+    journal.commit(batch)
+    return journal.full() if full else None

@@ -30,6 +30,7 @@ FOREVER: typing.Final = 1e15  # engine time at which a delivery that waits for p
 SLOT: typing.Final = 900.0  # seconds of engine time: history goes by the quarter of an hour in which events finished
 PULL_BYTES: typing.Final = 1 << 20  # of bodies and kept answers in a pull: after a restart all lanes ask at once
 BLOCKED: typing.Final = 1e12  # engine time, in the year 33,000: the due row of a delivery that waits for its key
+HEADROOM: typing.Final = 256 << 10  # bytes that a journal that was full has to have left before it takes events again
 
 Kind = tuple[int, bool]  # a lane, and whether its tried rows are meant or its fresh ones
 
@@ -226,6 +227,11 @@ Place = tuple[int, int]  # how far a look at all events and dead letters has com
 START: typing.Final = (0, 0)
 
 
+def headroom(max_bytes: int | None) -> int:
+    """How many bytes of events a journal with that bound has room for when it takes some again: a small part of it."""
+    return HEADROOM if max_bytes is None else min(HEADROOM, max_bytes // 64)
+
+
 class Journal(typing.Protocol):
     """Called from one thread at a time; every call may block on the disk, and raises JournalFault."""
 
@@ -234,6 +240,12 @@ class Journal(typing.Protocol):
 
     def commit(self, batch: Batch) -> None:
         """Write *batch* in one transaction; when this returns it is on stable storage."""
+
+    def full(self) -> str | None:
+        """Why no events would be taken now, if so; for whoever was refused, and asks when there will be room.
+
+        There is when there is room for a `headroom` of them. Never raises: what cannot be told is a reason too.
+        """
 
     def repair(self, seqs: typing.Sequence[int]) -> None:
         """After JournalAmbiguous: reopen and remove whatever of the events *seqs* was written after all.

@@ -28,6 +28,7 @@ from fanout_dispatcher.journal.protocol import (
     Pulled,
     Recovered,
     StoredEvent,
+    headroom,
 )
 from fanout_dispatcher.values.views import DeadLetterFilter
 
@@ -112,7 +113,7 @@ class MemoryJournal:
         if told and self._max_bytes is not None and self._store.used + size + told > self._max_bytes:
             batch = msgspec.structs.replace(batch, answers=[])
         if size and self._max_bytes is not None and self._store.used + size > self._max_bytes:
-            raise JournalFull(f"this journal in memory has reached its bound of {self._max_bytes} bytes")
+            raise JournalFull(self._bound())
         if mishap is not Mishap.LOST:
             self._store.apply(batch)
             if batch.at > self._now:
@@ -120,6 +121,11 @@ class MemoryJournal:
         if mishap is not None:
             self._torn = True
             raise JournalAmbiguous("a commit to this journal in memory failed half-way, by a mishap")
+
+    def full(self) -> str | None:
+        """Why no events would be taken now, if so."""
+        used, most = self._store.used, self._max_bytes
+        return self._bound() if most is not None and used + headroom(most) > most else None
 
     def repair(self, seqs: Sequence[int]) -> None:
         """Take back whatever of the events *seqs* was written."""
@@ -238,6 +244,9 @@ class MemoryJournal:
     def backup(self, pages: int) -> str | None:
         """There is no file to copy."""
         raise JournalFault("a journal in memory has no backup: what is in it is gone with its process")
+
+    def _bound(self) -> str:
+        return f"this journal in memory has reached its bound of {self._max_bytes} bytes"
 
     def _ready(self) -> Store:
         if self._torn:

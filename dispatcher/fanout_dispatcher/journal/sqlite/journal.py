@@ -101,6 +101,14 @@ class SqliteJournal:
         clock = self._clock() if batch.at >= self._known.now + NOTE_SECONDS else None
         self._known = self._changing(lambda: session.commit(batch, self._known, clock))
 
+    def full(self) -> str | None:
+        """Why no events would be taken now, if so."""
+        try:
+            self._ready().check()
+        except (JournalFault, apsw.Error, OSError) as fault:
+            return str(fault)
+        return None
+
     def repair(self, seqs: Sequence[int]) -> None:
         """After JournalAmbiguous: reopen and remove whatever of the events *seqs* was written after all.
 

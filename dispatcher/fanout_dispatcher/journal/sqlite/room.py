@@ -21,7 +21,7 @@ import pathlib
 import apsw
 
 from fanout_dispatcher.journal.faults import JournalFull
-from fanout_dispatcher.journal.protocol import Batch
+from fanout_dispatcher.journal.protocol import Batch, headroom
 from fanout_dispatcher.journal.sqlite.ballast import Ballast
 from fanout_dispatcher.journal.sqlite.statements import Statements
 
@@ -80,6 +80,12 @@ class Room:
         if (batch.events or batch.answers) and (2 * size > self._left or self._appended > MEASURE_EVERY):
             self._measure(sql, size)
         self._left -= size
+
+    def check(self, sql: Statements, *, cramped: bool) -> None:
+        """Raise JournalFull where there is no headroom for events, or the log is *cramped*."""
+        if cramped:
+            raise self._full()
+        self._measure(sql, headroom(self._max_bytes))
 
     def _measure(self, sql: Statements, size: int) -> None:
         self.ballast.take()

@@ -93,6 +93,10 @@ class Session:
         self.frozen.update({one.number: one for one in batch.frozen})
         return known
 
+    def check(self) -> None:
+        """Raise JournalFull where events would be refused now."""
+        self._room.check(self.sql, cramped=self._cramped)
+
     def prune(self, lane: int, before: float, max_bytes: int | None, limit: int) -> Pruned:
         """Drop the oldest dead letters."""
         dropped, freed = self.reading.too_many(lane, before, max_bytes, limit)

@@ -16,13 +16,21 @@ HEAD: typing.Final = Head(id="1", source="/shop", type="t", identity=b"i" * 16, 
 
 
 class Recording:
-    """The journal's writing half: keeps what it was asked; ``faults`` are raised one by one before it does anything."""
+    """The journal's writing half: keeps what it was asked; ``faults`` are raised one by one before it does anything.
+
+    ``why_full`` is what it says to whoever asks whether it is.
+    """
 
     def __init__(self) -> None:
         self.batches: list[Batch] = []
         self.repaired: list[list[int]] = []
         self.asked: list[str] = []
         self.faults: deque[Exception] = deque()
+        self.why_full: str | None = None
+
+    def full(self) -> str | None:
+        self.asked.append("full")
+        return self.why_full
 
     def commit(self, batch: Batch) -> None:
         self._asked("commit")

@@ -25,8 +25,8 @@ async def failed(fault: Exception) -> Bench:
     return bench
 
 
-async def waits(bench: Bench, faults: list[JournalFault]) -> list[float]:
-    """How long each try lets wait for it, in seconds, when it ends in the next of *faults*."""
+async def waits(bench: Bench, faults: typing.Sequence[JournalFault | None]) -> list[float]:
+    """How long each try lets wait for it, in seconds, when it ends in the next of *faults* (None: well)."""
     found = []
     for fault in faults:
         begun = bench.loop.time()
@@ -218,6 +218,77 @@ def test_a_clear_failure_needs_no_repair() -> None:
         bench = await failed(FULL)
         await bench.mends()
 
-        assert bench.disk.journal.asked == ["commit", "commit"]
+        assert "repair" not in bench.disk.journal.asked
+
+    run(scenario())
+
+
+# --- full -----------------------------------------------------------------------------------------------------------
+
+
+def test_while_there_is_no_room_for_events_settles_are_written_and_the_trouble_lasts() -> None:
+    """Or it would end with every try, and begin again with the next event: in the log, and for whoever asks /readyz."""
+
+    async def scenario() -> None:
+        bench = await failed(FULL)
+        bench.disk.journal.why_full = "the disk is full"
+        for seq in (5, 6, 7):
+            settled(bench, pending(seq, b"\0"), 0)
+            await bench.mends()
+
+        assert bench.released == [5, 6, 7]
+        assert bench.troubles == [FULL]
+        assert repr(bench.committer.trouble) == "JournalFull('the disk is full')"
+
+    run(scenario())
+
+
+def test_room_is_asked_for_every_second_and_ends_the_trouble() -> None:
+    async def scenario() -> None:
+        bench = await failed(FULL)
+        bench.disk.journal.why_full = "the disk is full"
+        tries = await waits(bench, [None] * 5)
+        bench.disk.journal.why_full = None
+        tries += await waits(bench, [None])
+        bench.append(2)
+        await bench.commits()
+
+        assert tries == [RETRY_FIRST, 0.4, 0.8, RETRY_FULL, RETRY_FULL, RETRY_FULL]
+        assert bench.troubles == [FULL, None]
+        assert bench.told.landed == [(1, FULL), (2, None)]
+        assert bench.disk.journal.asked == ["commit"] + ["commit", "full"] * 6 + ["commit"]
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("fault", [AMBIGUOUS, BROKEN])
+def test_only_after_a_full_one_is_room_asked_for(fault: JournalFault) -> None:
+    async def scenario() -> None:
+        bench = await failed(fault)
+        bench.disk.journal.why_full = "whoever asks is told so"
+        await bench.mends()
+        if fault is AMBIGUOUS:
+            bench.disk.step()
+
+        assert bench.committer.trouble is None
+        assert "full" not in bench.disk.journal.asked
+
+    run(scenario())
+
+
+def test_whoever_shuts_down_waits_for_what_is_to_be_written_and_not_for_room() -> None:
+    async def scenario() -> None:
+        bench = await failed(FULL)
+        bench.disk.journal.why_full = "the disk is full"
+        await bench.mends()
+        settled(bench, pending(5, b"\0"), 0)
+        waiting = bench.loop.create_task(bench.committer.flushed())
+        await bench.turn()
+        before = waiting.done()
+        await bench.mends()
+        await bench.turn()
+
+        assert (before, waiting.done()) == (False, True)
+        assert bench.released == [5]
 
     run(scenario())

@@ -60,6 +60,26 @@ def test_a_disk_filled_by_a_stranger_is_survived_without_a_restart(small_disk: p
     journal.close()
 
 
+def test_a_disk_that_is_full_and_freed_says_so(small_disk: pathlib.Path) -> None:
+    journal, stranger = opened(small_disk), small_disk / "stranger"
+    before = journal.full()
+    hog(stranger)
+    during = journal.full()
+    stranger.unlink()
+
+    assert (before, journal.full()) == (None, None)
+    assert during is not None
+    assert "is full but for what is kept for settling" in during
+
+
+def test_a_journal_whose_files_are_gone_has_no_room(tmp_path: pathlib.Path) -> None:
+    """It is asked for after a commit, which has worked: what else is wrong the next one says."""
+    journal = opened(tmp_path)
+    (tmp_path / "journal.db").unlink()
+
+    assert "No such file" in str(journal.full())
+
+
 def test_large_heads_are_counted_and_leave_room_for_settling_too(small_disk: pathlib.Path) -> None:
     journal = opened(small_disk)
     accepted = fill(journal, heavy)

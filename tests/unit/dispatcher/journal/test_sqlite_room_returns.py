@@ -150,6 +150,7 @@ def test_while_the_file_has_no_room_for_its_log_no_event_takes_what_the_log_has_
         journal.commit(Batch(events=[an_event(taken + 1, frozen=INVOICE, body=b"")]))
 
     assert session_of(journal).log_pages == before
+    assert "but for what is kept for settling" in str(journal.full())
     assert not (small_disk / "journal.db-ballast").exists()
 
 
