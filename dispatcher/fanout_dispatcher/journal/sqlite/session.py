@@ -31,7 +31,6 @@ NOTE_SECONDS = 10.0  # of engine time between two notes of the clock
 LOG_PAGES = 2_000
 FULL = 0.75  # of that: copied then, …
 GROWN = 0.5  # … or then while the file grows
-SMALL_LOG = 128  # pages: not worth a checkpoint to make room
 LOOK_SECONDS = 1.0  # of engine time between two looks whether the files are still those that are open
 AGAIN = 0.25  # of the log's pages: after a checkpoint that failed, until the next try
 
@@ -257,13 +256,7 @@ class Session:
     def _admit(self, batch: Batch) -> None:
         if self._cramped:
             self.checkpoint(apsw.SQLITE_CHECKPOINT_RESTART)
-        try:
-            self._room.admit(self.sql, batch, cramped=self._cramped)
-        except JournalFull:
-            if self.log_pages <= SMALL_LOG:
-                raise
-            self.checkpoint(apsw.SQLITE_CHECKPOINT_RESTART)
-            self._room.admit(self.sql, batch, cramped=self._cramped)
+        self._room.admit(self.sql, batch, cramped=self._cramped)
 
     def _logged(self, _db: apsw.Connection, _name: str, pages: int) -> int:
         self.log_pages = pages

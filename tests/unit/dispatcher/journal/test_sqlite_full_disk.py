@@ -183,6 +183,17 @@ def test_a_journal_that_was_cut_off_on_a_full_disk_opens_there(small_disk: pathl
     assert len(reopened(journal)) == 50
 
 
+def test_an_event_that_is_refused_has_nothing_copied(tmp_path: pathlib.Path) -> None:
+    """It would free nothing: what is in the log is counted as if it were in the file already."""
+    journal = opened(tmp_path, max_bytes=4 << 20)
+    before = journal.path.stat().st_size
+
+    accepted = fill(journal, at_once=20)
+
+    assert len(accepted) > 200
+    assert journal.path.stat().st_size == before, "all of it is in the log"
+
+
 def test_keys_that_go_on_a_full_disk_are_counted_once(small_disk: pathlib.Path) -> None:
     """It takes more than one try: the log was cut when the journal was closed."""
     journal = opened(small_disk)
