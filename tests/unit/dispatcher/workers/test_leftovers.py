@@ -7,8 +7,10 @@ import pytest
 from fanout_dispatcher import parts
 from fanout_dispatcher.journal.faults import JournalRefused
 from fanout_dispatcher.journal.protocol import Batch, DeadRow, Finished, KeyRow
+from fanout_dispatcher.journal.sqlite.room import SHARE
 from fanout_dispatcher.values.event import Event, Frozen, Head, State
 from fanout_dispatcher.workers.leftovers import left_behind
+from tests.support.small_disk import mounted
 
 FROZEN = Frozen(number=1, route="shop/order", generation=1, targets=("a",), lanes=(1,))
 DEAD = Finished(1, 1, 1.0, bytes([State.settled(State.DEAD, 1)]))
@@ -43,6 +45,19 @@ def test_only_numbers_beyond_those_that_are_asked_for_count(tmp_path: pathlib.Pa
     assert left_behind(tmp_path, 2) == {2: True, 11: True}
     assert left_behind(tmp_path, 12) == {}
     assert left_behind(tmp_path / "not there yet", 1) == {}
+
+
+def test_all_of_them_share_the_disk_with_those_that_are_asked_for(tmp_path: pathlib.Path) -> None:
+    """Each keeps room for settling, and all of that together is an eighth of a small disk."""
+    with mounted(tmp_path / "small", 16) as data:
+        for worker in (1, 2, 3):
+            leave(data, worker, accepted())
+
+        left_behind(data, 1)
+
+        assert {file.name: file.stat().st_size for file in data.glob("*-ballast")} == {
+            f"journal-{worker}.db-ballast": (16 << 20) // SHARE // 4 for worker in (1, 2, 3)
+        }
 
 
 def test_an_empty_one_goes_with_all_its_files_but_the_lock(tmp_path: pathlib.Path) -> None:

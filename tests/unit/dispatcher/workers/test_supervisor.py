@@ -7,9 +7,14 @@ import pathlib
 import signal
 import typing
 
+import pytest
+
 from fanout_crds.outlet import Outlet
+from fanout_dispatcher.parts import MEMORY_BYTES
 from fanout_dispatcher.settings import Settings
 from fanout_dispatcher.values.address import Address
+from fanout_dispatcher.workers.messages import Orders
+from fanout_dispatcher.workers.slot import Slot
 from fanout_dispatcher.workers.supervisor import Supervisor
 from tests.unit.dispatcher.admin.fakes import log
 
@@ -30,3 +35,27 @@ async def test_one_that_is_stopped_while_its_workers_start_ends_without_a_fault(
     gc.collect()
 
     assert faults == []
+
+
+async def test_journals_that_were_left_behind_have_their_part_of_the_bound(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those that have nothing to send: what is in their files is on the same disk."""
+    told: asyncio.Queue[Orders] = asyncio.Queue()
+    monkeypatch.setattr(Slot, "live", lambda slot: told.put(slot._orders))  # instead of a worker's life
+    anywhere = Address("127.0.0.1", 0)
+    settings = Settings(
+        data=tmp_path, paths=(tmp_path,), workers=2, listen=anywhere, admin=anywhere, journal_bytes=41 << 20
+    )
+    with Outlet(None) as stderr:
+        running = asyncio.create_task(Supervisor(settings, {2: True, 7: False}, log(), stderr).run())
+        async with asyncio.timeout(WAIT):
+            given = [await told.get() for _ in range(4)]
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.wait_for(running, WAIT)
+
+    assert [one.worker for one in given] == [0, 1, 2, 7]
+    assert {one.journals for one in given} == {4}
+    assert sum(one.journal_bytes for one in given) == 41 << 20
+    assert sum(one.memory_bytes for one in given) == MEMORY_BYTES
+    assert max(one.journal_bytes for one in given) < 11 << 20
