@@ -1,8 +1,9 @@
 """What has passed ``timeouts.total`` while it waited is given up, though nothing was sent.
 
 A lane that may send looks at the clock before each attempt. One that may not (held, circuit open, a time far away)
-would keep what has expired for ever: so the engine's sweep comes by, looks at the heads of the windows, and at the
-oldest rows of the index once the first of them must have expired.
+would keep what has expired for ever: so the engine's sweep comes by, looks at the windows, and at the oldest rows of
+the index once the first of them must have expired. A window is in the order in which its deliveries may go, and what is
+tried again is not in the order in which it was accepted: so all of it is looked at.
 """
 
 import math
@@ -35,11 +36,14 @@ class Expiry:
 
     def sweep(self, now: float) -> None:
         """Once a second."""
-        windows = self.index.windows
-        for window in windows:
-            while window.ready and now >= self.rules.expires(window.ready[0].pending.event.accepted):
-                self.give_up(window.take(), now)
-        if self.rules.total and now >= self.due and self.index.searchable():
+        total = self.rules.total
+        if not total:
+            return
+        for window in self.index.windows:
+            for one in [one for one in window.ready if one.pending.event.accepted + total <= now]:
+                if (delivery := window.pick(one.pending)) is not None:
+                    self.give_up(delivery, now)
+        if now >= min(self.due, self.index.returned + total) and self.index.searchable():
             self.index.oldest(self._looked)
 
     def _looked(self, rows: list[Pulled]) -> None:

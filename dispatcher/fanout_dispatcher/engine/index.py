@@ -23,7 +23,7 @@ Windows = tuple[Window, Window]  # fresh, tried
 class Index:
     """The due rows of lane *number*. *woken* is called whenever there may be something to pull or to send."""
 
-    __slots__ = ("book", "fault", "number", "ranked", "windows", "woken")
+    __slots__ = ("book", "fault", "number", "ranked", "returned", "windows", "woken")
 
     def __init__(
         self, number: int, *, book: Book, windows: Windows, woken: typing.Callable[[], None], ranked: bool = False
@@ -34,6 +34,7 @@ class Index:
         self.woken = woken
         self.fault: Exception | None = None  # why the last look at the rows failed
         self.ranked = ranked  # some of it may have a place in the order of a key
+        self.returned = NEVER  # when the oldest event was accepted that is back since the oldest were looked at
 
     def pull(self, window: Window, until: float) -> None:
         """Fetch the next rows of its kind that are due by *until* into *window*."""
@@ -49,6 +50,7 @@ class Index:
     def oldest(self, then: typing.Callable[[list[Pulled]], None]) -> None:
         """Look at the rows of the oldest events, whatever their kind and time, without claiming them."""
         number, claimed = self.number, frozenset().union(*(window.claimed for window in self.windows))
+        returned, self.returned = self.returned, NEVER
         for window in self.windows:
             window.pulling = True  # a row that *then* gives up must not be pulled meanwhile
 
@@ -58,10 +60,13 @@ class Index:
         def looked(answer: list[Pulled] | Exception) -> None:
             for window in self.windows:
                 window.pulling = False
-            self.fault = answer if isinstance(answer, Exception) else None
-            if not isinstance(answer, Exception):  # else the next sweep tells, and wakes the lane again
-                then(answer)
-                self.woken()
+            if isinstance(answer, Exception):
+                self.fault = answer
+                self.returned = min(self.returned, returned)
+                return  # the next sweep tells, and wakes the lane again
+            self.fault = None
+            then(answer)
+            self.woken()
 
         self.book.disk.run(job, looked)
 
@@ -166,6 +171,7 @@ class Index:
     def _is_back(self, delivery: Delivery, at: float) -> None:
         if delivery.claims is not None:
             delivery.claims.discard(delivery.pending.event.seq)
+        self.returned = min(self.returned, delivery.pending.event.accepted)
         self.book.release(delivery.pending)
         self.windows[delivery.attempts > 0].row_added(at)
         self.woken()
