@@ -232,7 +232,7 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         int | None,
         Quantity(),
         "Bytes that may wait for the target: of each event its body, and 512 for what else is kept of it. One event may"
-        " always wait. Unset: a quarter of the journal.",
+        " always wait, and with onFull Reject one batch of them. Unset: a quarter of the journal.",
     ] = None
     on_full: Annotated[
         QueueFull | None,
