@@ -12,6 +12,7 @@ import msgspec
 from fanout_crds.plan import Budget, Cache, Hedge, Idempotency, Ordering, Plan, Target
 from fanout_crds.policy import AfterDeath
 from tests.sim import drawing
+from tests.sim.modes import adapting, forcing
 from tests.sim.scenario import Act, Adopt, Mood, Post, Scenario, Temper
 from tests.sim.timelines import (
     decisions,
@@ -572,6 +573,8 @@ FAMILIES: typing.Final[dict[str, Draw]] = {
     "sagas": sagas,
     "neighbours": neighbours,
     "flood": flood,
+    "forcing": forcing,
+    "adapting": adapting,
 }
 WEIGHTS: typing.Final = {
     "mixed": 24,
@@ -594,4 +597,6 @@ WEIGHTS: typing.Final = {
     "sagas": 20,
     "neighbours": 4,
     "flood": 2,
+    "forcing": 12,
+    "adapting": 5,
 }

@@ -3,9 +3,9 @@
 A promise about sagas that fail proves nothing in worlds where none did.
 """
 
-from fanout_dispatcher.telemetry.seam import DeliveryFellBack, SagaStuck
+from fanout_dispatcher.telemetry.seam import CircuitChanged, DeliveryFellBack, SagaStuck
 from fanout_dispatcher.values.outcome import Failed
-from tests.sim.history import History, Told
+from tests.sim.history import History, Posted, Told
 
 SKIPPED_BY_A_FAILURE = {"NotReached", "CalledOff"}
 
@@ -27,7 +27,14 @@ def notable(history: History) -> dict[str, int]:
         "fallback": sum(isinstance(one, DeliveryFellBack) for one in told),
         "key blocked": sum(one.holds for one in history.letters.values()),
         "batch split": len(split),
+        "delivery delayed": sum(target.delay > 0 for posted in history.of(Posted) for target in posted.plan.targets),
+        "circuit open by hand or dry": sum(_for_ever(one) for one in told),
     }
+
+
+def _for_ever(change: object) -> bool:
+    """A circuit is open, and nobody can say for how long: by its mode nothing is asked, or nothing held."""
+    return isinstance(change, CircuitChanged) and change.after == "Open" and change.opens_for is None
 
 
 def _rejected(outcome: object) -> bool:

@@ -219,4 +219,5 @@ def longest_wait(target: Target) -> float:
     backoff = policy.retry.backoff
     asked = min(3.0, policy.retry.retry_after_max)
     together = policy.batch.max_wait if policy.batch else 0.0
-    return together + max(backoff.max_delay, asked) + policy.timeouts.attempt + 3 * opened + breaker.half_open.max_wait
+    waits = together + target.delay + max(backoff.max_delay, asked)
+    return waits + policy.timeouts.attempt + 3 * opened + breaker.half_open.max_wait

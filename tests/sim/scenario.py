@@ -18,6 +18,7 @@ class Mood(msgspec.Struct, frozen=True, kw_only=True):
     share: float = 1.0
     latency: tuple[float, float] = (0.001, 0.02)
     asks: int = 0  # seconds of a Retry-After
+    takes: int = 1  # at once, before it slows down
 
 
 Temper = tuple[Mood, ...]  # one after the other

@@ -1,5 +1,7 @@
 """How simulated targets behave, mood by mood. Each has chance of its own: what one does shifts nothing for another."""
 
+import asyncio
+import collections
 import email.utils
 import random
 import typing
@@ -18,6 +20,7 @@ GOOD = Mood(kind="good", until=float("inf"))
 def behave(world: World, tempers: dict[str, Temper], heal: float) -> Behave:
     """What every target of *world* does."""
     chances: dict[str, random.Random] = {}
+    crowds: dict[tuple[int, str], Crowd] = collections.defaultdict(Crowd)
 
     def asked(target: str, flight: Flight, now: float) -> Reply | Lost:
         key = f"{flight.event.frozen.route} {target}"
@@ -29,9 +32,28 @@ def behave(world: World, tempers: dict[str, Temper], heal: float) -> Behave:
             return status(200, latency)
         world.history.fire(f"target {mood.kind}")
         wall = None if world.jumped else world.wall()
-        return MOODS[mood.kind](_Asked(mood, flight, now, latency, chance, wall))
+        return MOODS[mood.kind](_Asked(mood, flight, now, latency, chance, wall, crowds[world.lives, key]))
 
     return asked
+
+
+class Crowd:
+    """Who is at a target at once; who has given up waiting is there until its answer is made."""
+
+    def __init__(self) -> None:
+        self.size = 0
+
+    def enters(self) -> int:
+        """One more; how many are there now."""
+        self.size += 1
+        return self.size
+
+    def stays(self, seconds: float) -> None:
+        """Who has just come leaves after that time."""
+        asyncio.get_running_loop().call_later(seconds, self._leaves)
+
+    def _leaves(self) -> None:
+        self.size -= 1
 
 
 def _mood(temper: Temper, now: float) -> Mood:
@@ -45,10 +67,18 @@ class _Asked(typing.NamedTuple):
     latency: float
     chance: random.Random
     wall: float | None  # None: the dispatcher's clock is off, and what a date means to it is its own affair
+    crowd: Crowd
 
 
 def _slow(asked: _Asked) -> Reply:
     return status(200, asked.latency + asked.chance.uniform(0.2, 3.0))
+
+
+def _crowded(asked: _Asked) -> Reply:
+    """It slows down when there are more at once than it takes."""
+    seconds = asked.latency * max(1.0, asked.crowd.enters() / asked.mood.takes) ** 2
+    asked.crowd.stays(seconds)
+    return status(200, seconds)
 
 
 def _failing(asked: _Asked) -> Reply:
@@ -116,6 +146,7 @@ def _large(asked: _Asked) -> Reply:
 
 MOODS: typing.Final[dict[str, typing.Callable[[_Asked], Reply | Lost]]] = {
     "slow": _slow,
+    "crowded": _crowded,
     "failing": _failing,
     "late": _late,
     "rejecting": _rejecting,

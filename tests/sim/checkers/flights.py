@@ -1,5 +1,7 @@
 """P13: no more attempts are in flight to a target than its bulkhead allows, also while plans change.
 
+Nor ever more than the highest that a limit may go that adapts itself (adaptive.py says how far it may at the moment).
+
 A gauge at each target, in the order in which things happened. A limit that is lowered applies to the next attempt: what
 is in flight already lands in its own time.
 """
@@ -21,7 +23,9 @@ def check(reading: Reading) -> list[str]:
                 flying.clear()
             case Adopted(plan=plan):
                 for target in plan.everybody:
-                    limits[plan.key, target.name] = target.policy.bulkhead.max_concurrent
+                    rule = target.policy.bulkhead
+                    highest = rule.adaptive.max if rule.adaptive else rule.max_concurrent
+                    limits[plan.key, target.name] = min(rule.max_concurrent, highest)
             case Started():
                 sent = reading.history.sent[one.n]
                 where = sent.route, sent.target

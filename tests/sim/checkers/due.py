@@ -1,0 +1,168 @@
+"""P9, too: what is due and free to go goes; no delay is counted twice, and nothing is held that nothing has to hold.
+
+Judged by the first attempt at each delivery, while its target is free for sure: its route and the process are there,
+fewer are in flight than its bulkhead allows (than an adaptive limit does by what it has learnt), and its circuit does
+not hold: it is closed, or was told to hold nothing, whatever state it shows. Where something else may hold (a rate,
+an order, a batch, a cache, a graph, a disk that fails or is slow), nothing is judged.
+"""
+
+import typing
+
+import msgspec
+
+from fanout_crds.plan import Plan, Target
+from fanout_dispatcher.telemetry.seam import CircuitChanged, DeliveryDead
+from tests.sim.checkers.adaptive import Limits, Where
+from tests.sim.checkers.breaker import mode_of
+from tests.sim.checkers.delay import delayed, delays
+from tests.sim.checkers.reading import Reading, is_graph
+from tests.sim.history import (
+    DURABLE,
+    Adopted,
+    Answered,
+    Began,
+    Committed,
+    Delivery,
+    Ended,
+    Landed,
+    Record,
+    Retired,
+    Started,
+    Stopping,
+    Told,
+)
+
+LATE = 0.4  # seconds: commits and reads of the index that may come between …
+QUICK = 0.05  # … each of which takes no longer
+
+
+def check(reading: Reading) -> list[str]:
+    """Every delivery that was accepted, while it waits for its first attempt."""
+    lines = Lines(reading)
+    for one in reading.history.log:
+        lines.see(one)
+    return lines.wrong
+
+
+class Line(msgspec.Struct):
+    """Who waits for one target, and since when nothing is in their way."""
+
+    target: Target
+    plain: bool  # nothing holds but what is known here
+    there: bool = True  # its route, by the newest plan
+    circuit: str = "Closed"
+    free: float | None = None
+    waiting: dict[Delivery, float] = {}  # when each is due
+
+    @property
+    def holds(self) -> bool:
+        """Whether its circuit does."""
+        mode = mode_of(self.target.policy.circuit_breaker)
+        return mode == "ForcedOpen" or (mode == "Auto" and self.circuit != "Closed")
+
+
+class Lines:
+    """All of them, through everything that happened."""
+
+    def __init__(self, reading: Reading) -> None:
+        self.reading = reading
+        self.limits = Limits(reading)
+        self.lines: dict[Where, Line] = {}
+        self.over: set[tuple[Delivery, str]] = set()  # asked, or dead
+        self.receipts = {one.receipt: one.delivery for one in reading.answered.values() if one.delivery is not None}
+        self.delayed = delayed(reading)
+        self.slow = {
+            one.life for one in reading.history.of(Committed) if one.fault is not None or one.at - one.begun > QUICK
+        }
+        self.runs = False  # with a disk that is quick
+        self.wrong: list[str] = []
+
+    def see(self, one: Record) -> None:
+        """What happened next."""
+        self.limits.see(one)
+        match one:
+            case Began():
+                self.runs = one.life not in self.slow
+                for line in self.lines.values():
+                    line.circuit, line.there = "Closed", False
+                    line.waiting = {which: due for which, due in line.waiting.items() if which[0] == DURABLE}
+            case Ended() | Stopping():
+                self.runs = False
+                self._look(one.at, self.lines)
+            case Adopted(plan=plan):
+                self._adopt(plan)
+                self._look(one.at, [where for where in self.lines if where[0] == plan.key])
+            case Retired(route=route):
+                gone = [where for where in self.lines if where[0] == route]
+                for where in gone:
+                    self.lines[where].there = False
+                self._look(one.at, gone)
+            case Answered(delivery=(str(), int())):
+                self._accept(one)
+            case Started() | Landed():
+                sent = self.reading.history.sent[one.n]
+                self._look(one.at, [(sent.route, sent.target)], gone=sent.delivery)
+            case Told():
+                self._told(one)
+            case _:
+                pass
+
+    def _told(self, one: Told) -> None:
+        match one.change:
+            case CircuitChanged() as change:
+                self.lines[change.route, change.target].circuit = change.after
+                self._look(one.at, [(change.route, change.target)])
+            case DeliveryDead() as dead if (delivery := self.receipts.get(dead.receipt)) is not None:
+                self._over((dead.route, dead.target), delivery)
+            case _:
+                pass
+
+    def _adopt(self, plan: Plan) -> None:
+        for target in plan.everybody:
+            policy = target.policy
+            special = (policy.rate_limit, policy.ordering, policy.batch, policy.hedge, target.cache, target.when)
+            plain = not plan.suspend and not is_graph(plan) and not any(special)
+            line = self.lines.setdefault((plan.key, target.name), Line(target=target, plain=plain))
+            line.target, line.plain, line.there = target, plain, True
+            if target.cache is not None:
+                line.waiting.clear()  # nobody has to be asked for what another was told
+        there = {target.name for target in plan.everybody}
+        for (route, name), line in self.lines.items():
+            line.there = line.there and (route != plan.key or name in there)
+
+    def _accept(self, answer: Answered) -> None:
+        posted, delivery = self.reading.posted[answer.event], typing.cast(Delivery, answer.delivery)
+        for target in posted.plan.targets:
+            where = posted.plan.key, target.name
+            line = self.lines.get(where)
+            if line is not None and line.target.cache is None and (delivery, target.name) not in self.over:
+                said = delays(self.reading, *where, posted.at, answer.at) if where in self.delayed else []
+                line.waiting[delivery] = answer.at + max(said, default=0.0)
+
+    def _over(self, where: Where, delivery: Delivery) -> None:
+        self.over.add((delivery, where[1]))
+        self.lines[where].waiting.pop(delivery, None)
+
+    def _look(self, now: float, places: typing.Iterable[Where], gone: Delivery | None = None) -> None:
+        """Judge who waits where the target ceases to be free, and *gone*, who waits no more."""
+        for where in places:
+            line = self.lines[where]
+            free = self._free(where, line)
+            if line.free is not None:
+                judged = [gone] if free else list(line.waiting)
+                self.wrong += [why for one in judged if (why := self._late(where, line, one, now)) is not None]
+            if gone is not None:
+                self._over(where, gone)
+            line.free = (now if line.free is None else line.free) if free else None
+
+    def _late(self, where: Where, line: Line, delivery: Delivery | None, now: float) -> str | None:
+        due = None if delivery is None else line.waiting.get(delivery)
+        if delivery is None or due is None or line.free is None or now <= max(due, line.free) + LATE:
+            return None
+        self._over(where, delivery)
+        since = f"due since {due:.4f}, with its target free from {line.free:.4f} on"
+        return f"{delivery[1]} → {where[0]} {where[1]}: {since}, and not asked before {now:.4f}"
+
+    def _free(self, where: Where, line: Line) -> bool:
+        usable = self.runs and line.there and line.plain and not line.holds
+        return usable and self.limits.flying[where] < self.limits.room(where)
