@@ -42,6 +42,22 @@ def test_a_delay_runs_on_through_a_crash() -> None:
     assert HOUR <= asked(world, "b")[0] < HOUR + 1.0
 
 
+def test_a_delay_within_a_graph_is_there_from_acceptance_on() -> None:
+    """The crash comes with the answer, before anything else is written."""
+    world = World(a_plan(a_target("b", delay=HOUR), a_target("c", depends_on=("b",))), lambda *_: status(200))
+
+    async def crashed(life: Life) -> None:
+        await life.post("e1")
+
+    async def story(life: Life) -> None:
+        await life.settle()
+
+    world.live(crashed)
+    world.live(story)
+
+    assert HOUR <= asked(world, "b")[0] < HOUR + 1.0
+
+
 def test_a_replay_is_not_delayed_again() -> None:
     world = World(a_plan(a_target("b", delay=HOUR)), lambda target, flight, now: status(422 if now < HOUR + 5 else 200))
 

@@ -33,6 +33,9 @@ def test_no_seed_breaks_a_promise_and_every_kind_of_fault_has_fired(figure: Figu
         (500_019, "backlog"),  # a retry budget let its whole queue go at once
         (500_023, "mixed"),  # a wall clock was put right, and dates were read by the wrong one
         (500_051, "stopping"),  # on a slow disk the last commit stood behind what a start reads
+        (30_596, "forcing"),  # in a graph a delay was forgotten in a crash right after the event was accepted, …
+        (30_859, "forcing"),  # … and in one right after the step before was through
+        (40_450, "recalling"),  # a key was known from a commit of which the process before never heard
         (500_029, "dying"),  # two processes gave the same receipt for what only their memory held
     ],
 )

@@ -37,8 +37,8 @@ _TAKEN_AWAY: typing.Final = frozenset({Reason.ROUTE_DELETED, Reason.TARGET_REMOV
 class Lane(typing.Protocol):
     """What the conductor tells a lane; `handover` has the methods."""
 
-    def owe(self, pending: Pending, place: int) -> None:
-        """Count a delivery that was freed as owed. It comes with `begin`, once that is committed."""
+    def owe(self, pending: Pending, place: int) -> DueRow | None:
+        """Count a delivery that was freed as owed, with the row that it may need. It comes with `begin`."""
 
     def begin(self, pending: Pending, place: int) -> None:
         """Take a delivery that is owed: into the window, or into the index."""
@@ -135,11 +135,11 @@ class Conductor:
         states, moves = flow.begin(conditions.holds)
         pending = Pending(event=event, states=states, left=State.left(states), course=Course(flow, judged=judged))
         dead = [self._undecided(pending, place, conditions) for place in moves.undecided]
-        for place in moves.freed:
-            self._owe(pending, place)
+        rows = [self._owe(pending, place) for place in moves.freed]
+        spilled = tuple(row for row in rows if row is not None)
         self.book.live[event.seq] = pending
         self.book.committer.touch(pending)  # the states go into the same commit
-        begun = Begun(event, self, pending, moves, reply, meter, refuse, tuple(dead), fetched=fetched, key=key)
+        begun = Begun(event, self, pending, moves, reply, meter, refuse, tuple(dead), spilled, fetched=fetched, key=key)
         self.book.committer.append(begun)
         return pending
 
@@ -273,8 +273,11 @@ class Conductor:
             self._lane(pending, place).unowe(pending)
         for place in moves.freed:
             if pending.event.frozen.lanes[place] in self.lanes:
-                self._owe(pending, place)
-                self.book.committer.once_written(functools.partial(self.free, pending, place))
+                owed, then = self._owe(pending, place), functools.partial(self.free, pending, place)
+                if owed is None:
+                    self.book.committer.once_written(then)
+                else:
+                    self.book.committer.index(owed, then)
             else:
                 self._without_lane(pending, place)
 
@@ -310,10 +313,10 @@ class Conductor:
             _course(pending).keep(place, kept)
             self.book.committer.keep(KeptRow(event.seq, place, kept))
 
-    def _owe(self, pending: Pending, place: int) -> None:
+    def _owe(self, pending: Pending, place: int) -> DueRow | None:
         """Count a position as owed by its lane, and hold its event in memory for the delivery to come."""
         pending.refs += 1
-        self._lane(pending, place).owe(pending, place)
+        return self._lane(pending, place).owe(pending, place)
 
     def _lane(self, pending: Pending, place: int) -> Lane:
         return self.lanes[pending.event.frozen.lanes[place]]

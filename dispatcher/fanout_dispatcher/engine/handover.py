@@ -14,7 +14,7 @@ from fanout_dispatcher.engine.index import Index
 from fanout_dispatcher.engine.pending import Delivery, Pending
 from fanout_dispatcher.engine.tally import Tally
 from fanout_dispatcher.engine.works import Works
-from fanout_dispatcher.journal.protocol import FOREVER, DeadRow
+from fanout_dispatcher.journal.protocol import FOREVER, DeadRow, DueRow
 from fanout_dispatcher.telemetry.seam import SagaStuck
 from fanout_dispatcher.values.event import State
 from fanout_dispatcher.values.outcome import Dead
@@ -68,19 +68,19 @@ class Handover:
     def __repr__(self) -> str:
         return f"<Handover {self._lane!r}>"
 
-    def owe(self, pending: Pending, place: int) -> None:
+    def owe(self, pending: Pending, place: int) -> DueRow | None:
         """Count a delivery that was freed as owed. It comes with `begin`, once that is committed.
 
-        A restart looks for deliveries without a row only above the book's mark. Below it this one gets its row now, in
-        the commit that frees it.
+        What is given goes into the commit that frees it. A restart looks for deliveries without a row only above the
+        book's mark: below it this one needs a row at once. So does one with a delay, which a crash would forget.
         """
         lane, seq = self._lane, pending.event.seq
         lane.tally.came(len(pending.event.body))
-        if seq < lane.book.marked:
-            self._fresh.claimed.add(seq)
-            lane.index.add(seq, lane.clock.now() + lane.target.delay)
-        else:
+        if seq >= lane.book.marked and not lane.target.delay:
             pending.bare += 1
+            return None
+        self._fresh.claimed.add(seq)
+        return DueRow(lane.index.number, seq, lane.clock.now() + lane.target.delay)
 
     def unowe(self, pending: Pending) -> None:
         """Count a delivery as owed no more, and remove it from index and window: neither may give it a row again."""

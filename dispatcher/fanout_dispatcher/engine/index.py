@@ -123,10 +123,6 @@ class Index:
                 delivery.pending.bare -= 1
                 self.book.committer.index(DueRow(self.number, event.seq, event.accepted), _nothing)
 
-    def add(self, seq: int, at: float) -> None:
-        """A row for a delivery that a window has claimed already."""
-        self.book.committer.index(DueRow(self.number, seq, at), _nothing)
-
     def remove(self, seq: int) -> None:
         """The row of a delivery that was settled without being here; nothing, if it has none."""
         self.book.committer.unindex(self.number, seq, _nothing)

@@ -2,22 +2,26 @@
 and a process that is stopping takes and sends nothing."""
 
 from tests.sim.checkers.reading import Reading, name
-from tests.sim.history import DURABLE, Answered, Committed, Posted, Started, Stopping
+from tests.sim.history import DURABLE, Answered, Began, Committed, Posted, Started, Stopping
 
 
 def check(reading: Reading) -> list[str]:
     """In the order in which things happened."""
     wrong: list[str] = []
     posted: dict[str, float] = {}  # when each event came first, under its key if it has one
-    keys: dict[str, float] = {}
+    keys: dict[str, float] = {}  # which are the names of the events that came first under them
     committed = -1.0  # when the newest commit that worked was put together
+    unclear = -1.0  # when the newest was that failed and may have been written: a later process may find it
     stopping: set[int] = set()
     for one in reading.history.log:
         match one:
             case Posted():
-                posted[one.event] = one.at if one.key is None else keys.setdefault(one.key, one.at)
-            case Committed(fault=None):
-                committed = one.begun
+                posted[one.event] = keys.setdefault(one.key or one.event, one.at)
+            case Committed():
+                committed = one.begun if one.fault is None else committed
+                unclear = one.begun if one.fault == "JournalAmbiguous" else unclear
+            case Began():
+                committed = max(committed, unclear)
             case Stopping():
                 stopping.add(one.life)
             case Answered(delivery=(str() as book, _)) if book == DURABLE and committed + 1e-6 < posted[one.event]:
