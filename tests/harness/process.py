@@ -5,12 +5,15 @@ the tests does not race their teardown, and the kernel's parent-death signal, so
 leaves no process behind. Its output goes to a file, whose tail is what an error shows.
 """
 
+import secrets
 import shutil
 import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+
+OURS = range(10240, 32768)
 
 
 def spawn(command: Sequence[str], log: Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
@@ -41,12 +44,21 @@ def end(process: subprocess.Popen[bytes], patience: float = 0) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Find `count` different loopback ports that nobody listens on at this moment."""
+    """Find `count` different loopback ports that nobody listens on at this moment.
+
+    Below those that the kernel hands out by itself (32768 and up on Linux): one of these may be anybody's connection by
+    the time that whoever asked listens on it, or listens on it again.
+    """
     with ExitStack() as open_sockets:
-        sockets = [open_sockets.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+        found: list[int] = []
+        while len(found) < count:
+            each = open_sockets.enter_context(socket.socket())
+            try:
+                each.bind(("127.0.0.1", secrets.choice(OURS)))
+            except OSError:
+                continue
+            found.append(each.getsockname()[1])
+        return found
 
 
 def tail(log: Path, lines: int = 20) -> str:
