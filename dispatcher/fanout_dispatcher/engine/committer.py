@@ -6,8 +6,8 @@ arrives while a commit runs goes into the next. An append waits a few millisecon
 
 When a commit fails, its events are refused (nobody has been told 202) and its settles are kept and tried again: they
 say what has already happened out there. When they are tried, and what the journal does before, mending.py tells. Where
-it failed for want of room, settles may have some while events have none: then they are written with each try, and the
-trouble lasts until the journal says that it takes events.
+it failed for want of room, settles may have some while events have none: then they are written as ever, and the trouble
+lasts until the journal, which is asked now and then, says that it takes events.
 """
 
 import asyncio
@@ -61,17 +61,22 @@ class Committer:
         self.enough = math.inf  # so many of them go at once
         self.flush: asyncio.Handle | None = None  # the next commit is scheduled …
         self.flush_at = math.inf  # … for this loop time
-        self.trouble: Exception | None = None
+        self.trouble: Exception | None = None  # why events are refused
+        self.full = False  # the journal had no room for events, and has not said since that it has
+        self.asks = False  # the next commit asks it
         self.mending = Mending(disk, loop, self._commit)
         self.after: list[After] = []
 
     def append(self, append: Append) -> None:
-        """Write an event with the next commit."""
+        """Write an event with the next commit; in trouble it is refused, so that no settle has to fail with it."""
+        if self.trouble is not None:
+            self.loop.call_soon(append.landed, self.trouble)
+            return
         appends = self.appends
         appends.append(append)
         if len(appends) == 1:
             self.opened = self.loop.time()
-            if not self.busy and self.trouble is None:
+            if not self.busy:
                 self._wait()
         elif len(appends) >= self.enough and not self.busy:
             self._flush_by(self.opened, self._commit)
@@ -162,7 +167,7 @@ class Committer:
 
     def _soon(self) -> None:
         """Commit a little later, so that what was collected finds company."""
-        if self.flush is None and not self.busy and self.trouble is None:
+        if self.flush is None and not self.busy:
             self._flush_by(self.loop.time() + SETTLE_LINGER, self._commit)
 
     def _wait(self) -> None:
@@ -176,7 +181,7 @@ class Committer:
 
     def _flush_by(self, at: float, flush: typing.Callable[[], None]) -> None:
         """Begin a commit, by *flush*, at loop time *at*; in the next turn of the loop when that has passed."""
-        if at >= self.flush_at or self.busy or self.trouble is not None:
+        if at >= self.flush_at or self.busy:
             return
         self._unscheduled()
         self.flush_at = at
@@ -194,8 +199,10 @@ class Committer:
         self.busy = True
         self.begun = self.loop.time()
         batch, opened = group.batch(self.now()), self.opened
-        full = isinstance(self.trouble, JournalFull)
-        self.disk.run(lambda journal: _written(journal, batch, full), lambda answer: self._done(group, opened, answer))
+        asks, self.asks = self.asks, False
+        self.disk.run(
+            lambda journal: _written(journal, batch, asks), lambda answer: self._done(group, opened, asks, answer)
+        )
 
     def _unscheduled(self) -> None:
         if self.flush is not None:
@@ -203,14 +210,14 @@ class Committer:
             self.flush = None
             self.flush_at = math.inf
 
-    def _done(self, group: Group, opened: float, answer: str | Exception | None) -> None:
+    def _done(self, group: Group, opened: float, asked: bool, answer: str | Exception | None) -> None:
         self.busy = False
         if group.appends:
             size = len(group.appends)
             self.linger.learn(size, size - 1 + len(self.appends), self.loop.time() - opened)
         if isinstance(answer, Exception):
             return self._failed(group, answer)
-        if self.trouble is not None:
+        if self.trouble is not None and (asked or not self.full):
             self._works_again(answer)
         took = self.loop.time() - self.begun
         self.meter.commit(events=len(group.appends), settles=len(group.touched), seconds=took)
@@ -230,12 +237,17 @@ class Committer:
     def _works_again(self, full: str | None) -> None:
         """A commit has worked: that ends the trouble, unless the journal is still *full* to events."""
         if full is None:
-            self.trouble = None
+            self.trouble, self.full = None, False
             self.mending.ended()
             self.troubled(None)
         else:
             self.trouble = JournalFull(full)
-            self.mending.again(self.trouble)
+            self.mending.ask_later(self._ask)
+
+    def _ask(self) -> None:
+        self.asks = True
+        if not self.busy:
+            self._commit()
 
     def _failed(self, group: Group, fault: Exception) -> None:
         """Refuse the events, keep the settles for the next try."""
@@ -253,6 +265,7 @@ class Committer:
         if self.trouble is None:
             self.mending.began()
         self.trouble = fault
+        self.full = self.asks = self.full or isinstance(fault, JournalFull)
         self.troubled(fault)
         for append in refused:
             append.landed(fault)
@@ -261,7 +274,7 @@ class Committer:
         self.mending.again(fault, repair)
 
 
-def _written(journal: Journal, batch: Batch, full: bool) -> str | None:
-    """Commit *batch*; of a journal that was *full*, why it would take no events all the same."""
+def _written(journal: Journal, batch: Batch, asks: bool) -> str | None:
+    """Commit *batch*; to whoever *asks*, why the journal would take no events all the same."""
     journal.commit(batch)
-    return journal.full() if full else None
+    return journal.full() if asks else None

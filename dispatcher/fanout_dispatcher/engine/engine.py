@@ -85,7 +85,7 @@ class Engine:
             self.memory: Once(self.memory, self.acceptance, memory.recovered.keys),
         }
         self.plans_known = bool(durable.recovered.plans)  # a restart needs nobody else to go on
-        self.troubled_at: float | None = None
+        self.troubled_at: dict[str, float] = {}  # by a book's worker: since when it cannot commit
         self.timers: list[asyncio.TimerHandle] = []
         self.unpruned: list[Lane] = []  # lanes with dead letters that housekeeping has still to look through
         self._recover(durable.recovered)
@@ -212,6 +212,7 @@ class Engine:
         for book in (self.durable, self.memory):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(book.committer.flushed(), max(FLUSH, give_up - self.clock.loop.time()))
+            book.committer.mending.close()
         self.works.callers.close()
         self.table.close()
         self.works.wheel.close()
@@ -229,7 +230,7 @@ class Engine:
             worker=worker,
             clock=self.clock,
             max_bytes=opened.max_bytes,
-            troubled=self._troubled,
+            troubled=functools.partial(self._troubled, worker),
             linger=linger,
         )
 
@@ -248,14 +249,12 @@ class Engine:
         for watcher in self.watchers:
             watcher(route)
 
-    def _troubled(self, fault: Exception | None) -> None:
+    def _troubled(self, book: str, fault: Exception | None) -> None:
         now = self.clock.now()
         if fault is None:
-            since = now if self.troubled_at is None else self.troubled_at
-            self.seam.tell(JournalRecovered(after=now - since))
-            self.troubled_at = None
-        elif self.troubled_at is None:
-            self.troubled_at = now
+            self.seam.tell(JournalRecovered(after=now - self.troubled_at.pop(book, now)))
+        elif book not in self.troubled_at:
+            self.troubled_at[book] = now
             self.seam.tell(JournalDegraded(why=str(fault)))
 
     def _every(self, seconds: float, call: typing.Callable[[], None]) -> None:

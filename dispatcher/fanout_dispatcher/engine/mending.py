@@ -2,7 +2,8 @@
 
 After an *ambiguous* failure the journal is repaired first, so that an event whose producer was told 503 cannot appear
 after all. Each try waits twice as long as the one before, up to a bound: a disk that is ill shall not be hurried, and a
-repair writes the whole log again. A full one is not ill, and to ask it costs nothing.
+repair writes the whole log again. A full one is not ill: it is tried once a second, and asked as often whether it takes
+events again when all else can be written.
 """
 
 import asyncio
@@ -29,6 +30,7 @@ class Mending:
         self.commit = commit
         self.pause = RETRY_FIRST
         self.well_since = -STEADY
+        self.next: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
         return f"<Mending pause={self.pause:g}s>"
@@ -48,8 +50,20 @@ class Mending:
         A repair that fails is repeated.
         """
         longest = RETRY_FULL if isinstance(fault, JournalFull) else RETRY_LONGEST
-        self.loop.call_later(min(self.pause, longest), self._try, repair)
+        self.close()
+        self.next = self.loop.call_later(min(self.pause, longest), self._try, repair)
         self.pause = min(self.pause * 2, longest)
+
+    def ask_later(self, ask: typing.Callable[[], None]) -> None:
+        """A journal that is full to events and nothing else is to be asked again in a while."""
+        self.close()
+        self.next = self.loop.call_later(RETRY_FULL, ask)
+
+    def close(self) -> None:
+        """Try and ask no more."""
+        if self.next is not None:
+            self.next.cancel()
+            self.next = None
 
     def _try(self, repair: list[int] | None) -> None:
         if repair is None:

@@ -4,6 +4,7 @@ import typing
 
 import pytest
 
+from fanout_dispatcher.engine.committer import SETTLE_LINGER
 from fanout_dispatcher.engine.mending import RETRY_FIRST, RETRY_FULL, RETRY_LONGEST
 from fanout_dispatcher.journal.faults import JournalAmbiguous, JournalFault, JournalFull
 from fanout_dispatcher.journal.protocol import DeadRow, DueRow, Finished
@@ -243,6 +244,56 @@ def test_while_there_is_no_room_for_events_settles_are_written_and_the_trouble_l
     run(scenario())
 
 
+def test_while_there_is_room_for_settles_alone_they_are_written_at_once() -> None:
+    """Or each key that keeps order, and each step of a graph, would get on once a second."""
+
+    async def scenario() -> None:
+        bench = await failed(FULL)
+        bench.disk.journal.why_full = "the disk is full"
+        await bench.mends()
+        settled(bench, pending(5, b"\0"), 0)
+        await bench.turn(2 * SETTLE_LINGER)
+        bench.disk.step()
+
+        assert bench.released == [5]
+        assert bench.disk.journal.asked == ["commit", "commit", "full", "commit"], "and room is not asked for each time"
+
+    run(scenario())
+
+
+def test_an_event_that_comes_in_trouble_is_refused_and_no_settle_fails_with_it() -> None:
+    """A replay asks nobody whether there is trouble."""
+
+    async def scenario() -> None:
+        bench = await failed(FULL)
+        settled(bench, pending(5, b"\0"), 0)
+        bench.append(2)
+        await bench.mends()
+
+        assert bench.told.landed == [(1, FULL), (2, FULL)]
+        assert bench.released == [5]
+        assert bench.batches[-1].events == []
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("fault", [AMBIGUOUS, BROKEN])
+def test_one_that_was_full_and_fell_ill_is_asked_for_room_all_the_same(fault: JournalFault) -> None:
+    async def scenario() -> None:
+        bench = await failed(FULL)
+        bench.disk.journal.why_full = "the disk is full"
+        settled(bench, pending(5, b"\0"), 0)
+        await bench.turn(RETRY_LONGEST + 1)
+        bench.disk.step(fault)
+        for _ in range(2):  # a repair first, or only a commit and then one that asks
+            await bench.mends()
+
+        assert bench.troubles == [FULL, fault]
+        assert repr(bench.committer.trouble) == "JournalFull('the disk is full')"
+
+    run(scenario())
+
+
 def test_room_is_asked_for_every_second_and_ends_the_trouble() -> None:
     async def scenario() -> None:
         bench = await failed(FULL)
@@ -253,7 +304,7 @@ def test_room_is_asked_for_every_second_and_ends_the_trouble() -> None:
         bench.append(2)
         await bench.commits()
 
-        assert tries == [RETRY_FIRST, 0.4, 0.8, RETRY_FULL, RETRY_FULL, RETRY_FULL]
+        assert tries == [RETRY_FIRST, *[RETRY_FULL] * 5]
         assert bench.troubles == [FULL, None]
         assert bench.told.landed == [(1, FULL), (2, None)]
         assert bench.disk.journal.asked == ["commit"] + ["commit", "full"] * 6 + ["commit"]
@@ -288,7 +339,11 @@ def test_whoever_shuts_down_waits_for_what_is_to_be_written_and_not_for_room() -
         await bench.mends()
         await bench.turn()
 
+        bench.committer.mending.close()
+        await bench.turn(RETRY_LONGEST + 1)
+
         assert (before, waiting.done()) == (False, True)
         assert bench.released == [5]
+        assert not bench.disk.jobs, "and nothing comes after it"
 
     run(scenario())
