@@ -825,8 +825,8 @@ BUGS: typing.Final = (
         promise="P9",
         family="forcing",
         file=f"{ENGINE}/handover.py",
-        old="lane.index.put_back(delivery, now + delay)",
-        new="lane.index.put_back(delivery, pending.event.accepted + delay)",
+        old="seq, lane.clock.now() + lane.target.delay)",
+        new="seq, pending.event.accepted + lane.target.delay)",
     ),
     # --- modes and slow calls ---------------------------------------------------------------------------------------
     Bug(

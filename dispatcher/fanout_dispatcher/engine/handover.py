@@ -103,12 +103,14 @@ class Handover:
             return None
         if pending.caller is not None and lane.fallbacks.at_once(pending, place):
             return self.drop(delivery)
-        if delay or not self._fresh.room(now):
-            lane.index.put_back(delivery, now + delay)
-        else:
+        if not delay and self._fresh.room(now):
             delivery.since = now
             self._fresh.push(delivery)
             lane.soon()
+        elif delivery.claims is None:
+            lane.index.put_back(delivery, now + delay)
+        else:
+            lane.index.let_go(delivery, now)
         return None
 
     def call_off(self, delivery: Delivery) -> None:

@@ -106,6 +106,10 @@ class Index:
             delivery.pending.bare -= 1
         self.book.committer.index(row, functools.partial(self._is_back, delivery, at))
 
+    def let_go(self, delivery: Delivery, at: float) -> None:
+        """Out of memory, as its row is written already and stays as it is, due at *at* or later."""
+        self._is_back(delivery, at)
+
     def keep(self, window: Window, before: float) -> None:
         """Give what has been in *window* since before *before* a row each, claimed at once: it stays in the window.
 
