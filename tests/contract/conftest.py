@@ -10,7 +10,7 @@ import trustme
 import uvloop
 
 from fanout_dispatcher.transport.protocol import Sender
-from tests.contract.reach import USUAL, Meet, Reach, Terms, ours, twin
+from tests.contract.dial import USUAL, Dial, Meet, Terms, ours, twin
 from tests.unit.dispatcher.transport.support import Peer, Script, peer
 
 
@@ -24,14 +24,14 @@ def authority() -> trustme.CA:
 
 
 @pytest.fixture(params=[ours, twin])
-def reach(request: pytest.FixtureRequest) -> Reach:
+def dial(request: pytest.FixtureRequest) -> Dial:
     """A sender, on what terms the test says."""
-    made: Reach = request.param
+    made: Dial = request.param
     return made
 
 
 @pytest.fixture
-def meet(reach: Reach) -> Meet:
+def meet(dial: Dial) -> Meet:
     """A peer and a sender to it."""
 
     @contextlib.asynccontextmanager
@@ -40,7 +40,7 @@ def meet(reach: Reach) -> Meet:
     ) -> collections.abc.AsyncIterator[tuple[Peer, Sender]]:
         async with peer(script, tls=tls) as found:
             url = f"https://{host}:{found.port}/charges" if host else found.url
-            async with reach(url, terms) as sender:
+            async with dial(url, terms) as sender:
                 yield found, sender
 
     return met

@@ -6,8 +6,8 @@ import struct
 import pytest
 
 from fanout_dispatcher.values.outcome import Delivered, Failed, Fault
-from tests.contract.reach import Meet
-from tests.unit.dispatcher.transport.support import OK, Call, Pad, answering, turns
+from tests.contract.dial import Meet
+from tests.unit.dispatcher.transport.support import OK, Call, Pad, answering, happened, turns
 
 RESET = Failed(fault=Fault.RESET, detail="connection reset")
 NO_HTTP = Failed(fault=Fault.PROTOCOL_ERROR, detail="not an HTTP answer")
@@ -126,7 +126,7 @@ async def test_an_idle_connection_that_the_target_closed_is_replaced(meet: Meet)
     async with meet(script) as (found, sender):
         pad = Pad()
         assert await pad.send(sender) == Delivered(200)
-        await found.left.wait()
+        await happened(found.left)
         await turns()  # until our loop has seen it too
 
         assert await pad.send(sender) == Delivered(200)

@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from fanout_dispatcher.values.outcome import Delivered, Failed, Fault
-from tests.contract.reach import Meet, Terms
+from tests.contract.dial import Meet, Terms
 from tests.unit.dispatcher.transport.support import OK, PATIENCE, Call, Pad, answering, event, turns
 
 RESET = Failed(fault=Fault.RESET, detail="connection reset")

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from fanout_dispatcher.values.outcome import Delivered, Failed, Fault
-from tests.contract.reach import Meet, Terms
-from tests.unit.dispatcher.transport.support import OK, Call, Pad, Script, answering, event, turns
+from tests.contract.dial import Meet, Terms
+from tests.unit.dispatcher.transport.support import OK, Call, Pad, Script, answering, event, happened, turns
 
 RESET = Failed(fault=Fault.RESET, detail="connection reset")
 
@@ -62,7 +62,7 @@ async def test_while_every_connection_is_busy_nothing_more_is_asked(meet: Meet) 
         pad = Pad()
         flights = [pad.launch(sender) for _ in range(6)]
         while len(found.requests) < 2:
-            await found.asked.wait()
+            await happened(found.asked)
             found.asked.clear()
         await turns(100)
 
@@ -92,7 +92,7 @@ async def test_a_cancelled_flight_makes_room_for_one_that_waits(meet: Meet) -> N
     async with meet(script, Terms(connections=1)) as (found, sender):
         pad = Pad()
         stuck, waiting = pad.launch(sender), pad.launch(sender)
-        await found.asked.wait()
+        await happened(found.asked)
         sender.cancel(stuck)
 
         assert await pad.outcome(waiting) == Delivered(200)
@@ -104,7 +104,7 @@ async def test_a_flight_that_is_cancelled_while_it_waits_is_never_sent(meet: Mee
     async with meet(held(gate), Terms(connections=1)) as (found, sender):
         pad = Pad()
         first, waiting, last = (pad.launch(sender, event(name)) for name in (b"first", b"waiting", b"last"))
-        await found.asked.wait()
+        await happened(found.asked)
         sender.cancel(waiting)
         gate.set()
 

@@ -9,9 +9,9 @@ import pytest
 import trustme
 
 from fanout_dispatcher.values.outcome import Delivered, Failed, Fault
-from tests.contract.reach import Meet, Reach, Terms
+from tests.contract.dial import Dial, Meet, Terms
 from tests.support.certificates import self_signed, serving, strict
-from tests.unit.dispatcher.transport.support import OK, Call, Pad, answering, event, turns
+from tests.unit.dispatcher.transport.support import OK, Call, Pad, answering, event, happened, turns
 
 NAME = "payment.example"
 
@@ -132,7 +132,7 @@ async def test_an_idle_connection_that_the_target_closed_is_replaced(meet: Meet,
     async with meet(script, Terms(trusted=authority), host=NAME, tls=shown) as (found, sender):
         pad = Pad()
         assert await pad.send(sender) == Delivered(200)
-        await found.left.wait()
+        await happened(found.left)
         await turns()
 
         assert await pad.send(sender) == Delivered(200)
@@ -141,13 +141,13 @@ async def test_an_idle_connection_that_the_target_closed_is_replaced(meet: Meet,
 
 @VERSIONS
 async def test_a_target_that_asks_for_a_certificate_is_shown_ours(
-    reach: Reach, authority: trustme.CA, most: ssl.TLSVersion
+    dial: Dial, authority: trustme.CA, most: ssl.TLSVersion
 ) -> None:
     shown = authority.issue_cert("us@shop.example")
     serial = cryptography.x509.load_pem_x509_certificate(shown.cert_chain_pems[0].bytes()).serial_number
 
     with strict(authority, most=most) as found:
-        async with reach(f"https://{NAME}:{found.port}/", Terms(trusted=authority, shown=shown)) as sender:
+        async with dial(f"https://{NAME}:{found.port}/", Terms(trusted=authority, shown=shown)) as sender:
             pad = Pad()
             outcomes = [await pad.send(sender), await pad.send(sender)]
 
@@ -166,14 +166,14 @@ async def test_a_target_that_does_not_ask_for_a_certificate_is_sent_to_all_the_s
 @VERSIONS
 @pytest.mark.parametrize("whose", ["nobody's", "a stranger's"])
 async def test_a_target_that_wants_another_certificate_is_never_taken_to_have_answered(
-    reach: Reach, authority: trustme.CA, whose: str, most: ssl.TLSVersion
+    dial: Dial, authority: trustme.CA, whose: str, most: ssl.TLSVersion
 ) -> None:
     """Until TLS 1.2 it ends the handshake; since then it looks when the request may be out already (RFC 8446 §2)."""
     shown = trustme.CA().issue_cert("us@shop.example") if whose == "a stranger's" else None
     fault = Fault.TLS_FAILURE if most is ssl.TLSVersion.TLSv1_2 else Fault.RESET
 
     with strict(authority, most=most) as found:
-        async with reach(f"https://{NAME}:{found.port}/", Terms(trusted=authority, shown=shown)) as sender:
+        async with dial(f"https://{NAME}:{found.port}/", Terms(trusted=authority, shown=shown)) as sender:
             outcomes = [await Pad().send(sender) for _ in range(5)]
 
         assert [outcome.fault if isinstance(outcome, Failed) else outcome for outcome in outcomes] == [fault] * 5

@@ -2,7 +2,8 @@
 
 A leak of a few bytes an event shows in no other run: they end too soon, or grow for a reason. Here nothing grows for a
 reason. Each second brings new ids and new keys, one target of three fails now and then, one has no use for some events,
-and what is kept of them has its bound; so once every cache is full the curve has to be flat.
+and what is kept of them has its bound; so once every cache is full the curve has to be flat. The short form is too
+short for that, and shows that nothing is lost meanwhile.
 """
 
 import asyncio
@@ -52,13 +53,14 @@ async def test_memory_is_flat_however_long_it_goes_on(bench: Bench, form: Form, 
     gone = {target.name: len(set(load.accepted) - came.ids[target.name]) for target in (well, flaky, choosy)}
     figure(
         "P6", soak_s=seconds, acknowledged=len(load.accepted), lost=sum(gone.values()), peak_rss_mb=peak, cap_mb=CAP,
-        second_quarter_mb=before, last_quarter_mb=after, slope_mb_per_hour=(after - before) * 3600 / (seconds * 5 / 8),
+        second_quarter_mb=before, last_quarter_mb=after, slope_mb_per_hour=(after - before) * 3600 / (seconds / 2),
     )  # fmt: skip
-    assert len(load.accepted) > 50 * seconds, "that was no load"
+    assert load.accepted
     assert set(gone.values()) == {0}
     assert code == 0
     assert peak < CAP
     if form.long:
+        assert len(load.accepted) > 50 * seconds, "that was no load"
         assert after - before < GROWS
 
 

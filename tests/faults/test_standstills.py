@@ -87,7 +87,7 @@ async def test_sigterm_at_any_instant_loses_and_repeats_nothing(
         unexplained_duplicates=len(twice), exit_p50_s=quantile(took, 0.5), exit_max_s=took[-1], bound_s=BOUND,
     )  # fmt: skip
     assert caught > 0, "nothing was in flight at any of them"
-    assert acknowledged > 10 * len(took)
+    assert acknowledged > len(took)
     assert (gone, twice) == ([], [])
     assert {code for one in all_of for code in one.codes} == {0}
     assert took[-1] < BOUND + NOTICED

@@ -5,15 +5,16 @@ the tests does not race their teardown, and the kernel's parent-death signal, so
 leaves no process behind. Its output goes to a file, whose tail is what an error shows.
 """
 
-import secrets
+import random
 import shutil
 import socket
 import subprocess
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Final
 
-OURS = range(10240, 32768)
+OURS: Final = range(10240, 32768)
 
 
 def spawn(command: Sequence[str], log: Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
@@ -46,19 +47,19 @@ def end(process: subprocess.Popen[bytes], patience: float = 0) -> None:
 def free_ports(count: int) -> list[int]:
     """Find `count` different loopback ports that nobody listens on at this moment.
 
-    Below those that the kernel hands out by itself (32768 and up on Linux): one of these may be anybody's connection by
-    the time that whoever asked listens on it, or listens on it again.
+    Below those that the kernel hands out by itself (32768 and up, unless it was told otherwise): one of these may be
+    anybody's connection by the time that whoever asked listens on it, or listens on it again.
     """
     with ExitStack() as open_sockets:
         found: list[int] = []
-        while len(found) < count:
+        for port in random.SystemRandom().sample(OURS, len(OURS)):
             each = open_sockets.enter_context(socket.socket())
-            try:
-                each.bind(("127.0.0.1", secrets.choice(OURS)))
-            except OSError:
-                continue
-            found.append(each.getsockname()[1])
-        return found
+            with suppress(OSError):
+                each.bind(("127.0.0.1", port))
+                found.append(port)
+            if len(found) == count:
+                return found
+        raise RuntimeError(f"no {count} ports are free among {OURS}")
 
 
 def tail(log: Path, lines: int = 20) -> str:

@@ -69,7 +69,7 @@ async def twin(*, idle: float = IDLE) -> collections.abc.AsyncIterator[Port]:
         yield Port(port.address, lambda: port.bodies, port.open.clear, port.open.set)
 
 
-class Line:
+class Client:
     """One connection, whose answers h11 takes apart."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -117,11 +117,11 @@ class Line:
 
 
 @contextlib.asynccontextmanager
-async def line(port: Port) -> collections.abc.AsyncIterator[Line]:
+async def client(port: Port) -> collections.abc.AsyncIterator[Client]:
     """Connect, and leave when the block ends."""
     reader, writer = await asyncio.open_connection(*port.address)
     try:
-        yield Line(reader, writer)
+        yield Client(reader, writer)
     finally:
         writer.close()
         with contextlib.suppress(ConnectionError):

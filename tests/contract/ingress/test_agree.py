@@ -8,7 +8,7 @@ import asyncio
 
 import pytest
 
-from tests.contract.ingress.both import World, line
+from tests.contract.ingress.both import World, client
 from tests.contract.ingress.client import PATIENCE, chunked, post
 
 HOST = b"POST /shop/orders HTTP/1.1\r\nHost: x\r\n"
@@ -51,7 +51,7 @@ CHUNKED = HOST + b"Transfer-Encoding: chunked\r\n"
 async def test_what_is_well_formed_is_taken(
     world: World, name: str, data: bytes, bodies: list[bytes], lives: bool
 ) -> None:
-    async with world() as port, line(port) as wire:
+    async with world() as port, client(port) as wire:
         wire.writer.write(data)
 
         assert [(await wire.answer()).status_code for _ in bodies] == [202] * len(bodies), name
@@ -61,7 +61,7 @@ async def test_what_is_well_formed_is_taken(
 
 async def test_however_the_network_cuts_it_the_request_is_the_same(world: World) -> None:
     data = post(b"one") + chunked(b"two", b"2") + post(b"three", "Connection: close")
-    async with world() as port, line(port) as wire:
+    async with world() as port, client(port) as wire:
         for byte in range(len(data)):
             wire.writer.write(data[byte : byte + 1])
             await asyncio.sleep(0)
@@ -71,7 +71,7 @@ async def test_however_the_network_cuts_it_the_request_is_the_same(world: World)
 
 
 async def test_nowhere_is_404_and_another_method_405_with_what_is_allowed(world: World) -> None:
-    async with world() as port, line(port) as wire:
+    async with world() as port, client(port) as wire:
         wire.writer.write(post(b"x", path="/nowhere"))
         nowhere = await wire.answer()
         wire.writer.write(b"DELETE /shop/orders HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -84,7 +84,7 @@ async def test_nowhere_is_404_and_another_method_405_with_what_is_allowed(world:
 
 
 async def test_an_answer_to_head_has_no_body(world: World) -> None:
-    async with world() as port, line(port) as wire:
+    async with world() as port, client(port) as wire:
         wire.writer.write(b"HEAD /nowhere HTTP/1.1\r\nHost: x\r\n\r\n")
 
         assert (await wire.answer("HEAD")).status_code == 404
@@ -92,7 +92,7 @@ async def test_an_answer_to_head_has_no_body(world: World) -> None:
 
 
 async def test_who_waits_for_100_is_told_before_the_body(world: World) -> None:
-    async with world() as port, line(port) as wire:
+    async with world() as port, client(port) as wire:
         wire.writer.write(HOST + b"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n")
         async with asyncio.timeout(PATIENCE):
             said = await wire.reader.readuntil(b"\r\n\r\n")
@@ -129,7 +129,7 @@ async def test_who_waits_for_100_is_told_before_the_body(world: World) -> None:
 async def test_what_breaks_the_framing_is_400_and_nothing_after_it_is_heard(
     world: World, name: str, data: bytes
 ) -> None:
-    async with world() as port, line(port) as wire:
+    async with world() as port, client(port) as wire:
         wire.writer.write(data + post(b"smuggled"))
 
         assert (await wire.answer()).status_code == 400, name

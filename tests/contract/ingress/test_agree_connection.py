@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from tests.contract.ingress.both import MOST, World, line
-from tests.contract.ingress.client import chunked, post, until
+from tests.contract.ingress.both import MOST, World, client
+from tests.contract.ingress.client import PATIENCE, chunked, post, until
 
 HOST = b"POST /shop/orders HTTP/1.1\r\nHost: x\r\n"
 NOWHERE = post(path="/nowhere")
@@ -13,7 +13,7 @@ DELETE = b"DELETE /shop/orders HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 async def test_answers_come_in_the_order_of_the_requests_whatever_they_are(world: World) -> None:
-    async with world() as port, line(port) as wire:
+    async with world() as port, client(port) as wire:
         wire.writer.write(post(b"1") + NOWHERE + chunked(b"2") + DELETE + post(b"3"))
 
         assert [(await wire.answer()).status_code for _ in range(5)] == [202, 404, 202, 405, 202]
@@ -21,7 +21,7 @@ async def test_answers_come_in_the_order_of_the_requests_whatever_they_are(world
 
 
 async def test_an_answer_that_is_ready_early_waits_for_those_before_it(world: World) -> None:
-    async with world() as port, line(port) as wire:
+    async with world() as port, client(port) as wire:
         port.hold()
         wire.writer.write(post(b"1") + NOWHERE)
         await until(port.taken)
@@ -32,7 +32,7 @@ async def test_an_answer_that_is_ready_early_waits_for_those_before_it(world: Wo
 
 
 async def test_two_connections_do_not_wait_for_each_other(world: World) -> None:
-    async with world() as port, line(port) as one, line(port) as two:
+    async with world() as port, client(port) as one, client(port) as two:
         port.hold()
         one.writer.write(post(b"held"))
         await until(port.taken)
@@ -49,7 +49,7 @@ async def test_two_connections_do_not_wait_for_each_other(world: World) -> None:
     ids=["close", "close in a list", "HTTP/1.0"],
 )
 async def test_nothing_that_follows_the_last_request_is_heard(world: World, last: bytes) -> None:
-    async with world() as port, line(port) as wire:
+    async with world() as port, client(port) as wire:
         wire.writer.write(last + post(b"after"))
         await wire.closed()
 
@@ -64,14 +64,14 @@ async def test_nothing_that_follows_the_last_request_is_heard(world: World, last
 async def test_an_answer_says_what_becomes_of_the_connection_where_that_is_not_the_rule(
     world: World, request_: bytes, manner: bytes
 ) -> None:
-    async with world() as port, line(port) as wire:
+    async with world() as port, client(port) as wire:
         wire.writer.write(request_)
 
         assert dict((await wire.answer()).headers)[b"connection"].lower() == manner
 
 
 async def test_an_idle_connection_is_let_go_without_a_word(world: World) -> None:
-    async with world(idle=0.1) as port, line(port) as wire:
+    async with world(idle=0.5) as port, client(port) as wire:
         wire.writer.write(post(b"1"))
         assert (await wire.answer()).status_code == 202
 
@@ -81,7 +81,7 @@ async def test_an_idle_connection_is_let_go_without_a_word(world: World) -> None
 @pytest.mark.parametrize("expectation", ["100-continue", "100-Continue"])
 async def test_a_client_of_http_1_0_is_never_told_to_go_on(world: World, expectation: str) -> None:
     """It would take the interim answer for the final one (RFC 9110 §10.1.1)."""
-    async with world() as port, line(port) as wire:
+    async with world() as port, client(port) as wire:
         data = post(b"hi", f"Expect: {expectation}", version="1.0")
         wire.writer.write(data[:-2])
         await asyncio.sleep(0.02)
@@ -92,9 +92,10 @@ async def test_a_client_of_http_1_0_is_never_told_to_go_on(world: World, expecta
 
 
 async def test_an_expectation_is_read_in_any_case(world: World) -> None:
-    async with world() as port, line(port) as wire:
+    async with world() as port, client(port) as wire:
         wire.writer.write(HOST + b"Content-Length: 2\r\nExpect: 100-Continue\r\n\r\n")
-        said = await wire.reader.readuntil(b"\r\n\r\n")
+        async with asyncio.timeout(PATIENCE):
+            said = await wire.reader.readuntil(b"\r\n\r\n")
         wire.writer.write(b"hi")
 
         assert said.startswith(b"HTTP/1.1 100 ")
@@ -103,7 +104,7 @@ async def test_an_expectation_is_read_in_any_case(world: World) -> None:
 
 @pytest.mark.parametrize("data", [post(b"x" * MOST), chunked(*[b"x" * 64] * (MOST // 64))], ids=["a length", "chunks"])
 async def test_the_largest_body_that_is_allowed_is_taken(world: World, data: bytes) -> None:
-    async with world() as port, line(port) as wire:
+    async with world() as port, client(port) as wire:
         wire.writer.write(data)
 
         assert (await wire.answer()).status_code == 202
@@ -115,7 +116,7 @@ async def test_the_largest_body_that_is_allowed_is_taken(world: World, data: byt
 )
 async def test_a_body_beyond_that_is_413_and_never_a_request_of_its_own(world: World, data: bytes) -> None:
     """The connection may live on or not; what follows on it is read as what it is, or not at all."""
-    async with world() as port, line(port) as wire:
+    async with world() as port, client(port) as wire:
         wire.writer.write(data + post(b"after"))
 
         assert (await wire.answer()).status_code == 413
@@ -138,7 +139,7 @@ async def test_a_head_that_is_too_large_is_the_clients_fault_and_nothing_after_i
     world: World, data: bytes
 ) -> None:
     """Which of 400, 414 and 431 it is, RFC 9112 §5.4 leaves to the server."""
-    async with world() as port, line(port) as wire:
+    async with world() as port, client(port) as wire:
         wire.writer.write(data + post(b"after"))
 
         assert (await wire.answer()).status_code in {400, 414, 431}
@@ -152,7 +153,7 @@ async def test_a_head_that_is_too_large_is_the_clients_fault_and_nothing_after_i
     ids=["in the head", "in the body", "in a chunk", "before the last chunk", "in the trailer"],
 )
 async def test_a_request_cut_short_is_no_event(world: World, cut: bytes) -> None:
-    async with world() as port, line(port) as wire:
+    async with world() as port, client(port) as wire:
         wire.writer.write(cut)
         wire.writer.write_eof()
         await wire.closed()
@@ -161,8 +162,8 @@ async def test_a_request_cut_short_is_no_event(world: World, cut: bytes) -> None
 
 
 async def test_a_client_that_is_gone_before_its_answer_harms_nobody(world: World) -> None:
-    async with world() as port, line(port) as other:
-        async with line(port) as wire:
+    async with world() as port, client(port) as other:
+        async with client(port) as wire:
             port.hold()
             wire.writer.write(post(b"kept"))
             await until(port.taken)

@@ -38,14 +38,14 @@ QUICK = 0.05  # … each of which takes no longer
 
 def check(reading: Reading) -> list[str]:
     """Every delivery that was accepted, while it waits for its first attempt."""
-    lines = Lines(reading)
+    queues = Queues(reading)
     for one in reading.history.log:
-        lines.see(one)
-    return lines.wrong
+        queues.see(one)
+    return queues.wrong
 
 
-class Line(msgspec.Struct):
-    """Who waits for one target, and since when nothing is in their way."""
+class Queue(msgspec.Struct):
+    """Deliveries that wait for one target, and since when nothing is in their way."""
 
     target: Target
     plain: bool  # nothing holds but what is known here
@@ -61,13 +61,13 @@ class Line(msgspec.Struct):
         return mode == "ForcedOpen" or (mode == "Auto" and self.circuit != "Closed")
 
 
-class Lines:
+class Queues:
     """All of them, through everything that happened."""
 
     def __init__(self, reading: Reading) -> None:
         self.reading = reading
         self.limits = Limits(reading)
-        self.lines: dict[Where, Line] = {}
+        self.queues: dict[Where, Queue] = {}
         self.over: set[tuple[Delivery, str]] = set()  # asked, or dead
         self.receipts = {one.receipt: one.delivery for one in reading.answered.values() if one.delivery is not None}
         self.delayed = delayed(reading)
@@ -83,19 +83,19 @@ class Lines:
         match one:
             case Began():
                 self.runs = one.life not in self.slow
-                for line in self.lines.values():
-                    line.circuit, line.there = "Closed", False
-                    line.waiting = {which: due for which, due in line.waiting.items() if which[0] == DURABLE}
+                for queue in self.queues.values():
+                    queue.circuit, queue.there = "Closed", False
+                    queue.waiting = {which: due for which, due in queue.waiting.items() if which[0] == DURABLE}
             case Ended() | Stopping():
                 self.runs = False
-                self._look(one.at, self.lines)
+                self._look(one.at, self.queues)
             case Adopted(plan=plan):
                 self._adopt(plan)
-                self._look(one.at, [where for where in self.lines if where[0] == plan.key])
+                self._look(one.at, [where for where in self.queues if where[0] == plan.key])
             case Retired(route=route):
-                gone = [where for where in self.lines if where[0] == route]
+                gone = [where for where in self.queues if where[0] == route]
                 for where in gone:
-                    self.lines[where].there = False
+                    self.queues[where].there = False
                 self._look(one.at, gone)
             case Answered(delivery=(str(), int())):
                 self._accept(one)
@@ -110,7 +110,7 @@ class Lines:
     def _told(self, one: Told) -> None:
         match one.change:
             case CircuitChanged() as change:
-                self.lines[change.route, change.target].circuit = change.after
+                self.queues[change.route, change.target].circuit = change.after
                 self._look(one.at, [(change.route, change.target)])
             case DeliveryDead() as dead if (delivery := self.receipts.get(dead.receipt)) is not None:
                 self._over((dead.route, dead.target), delivery)
@@ -122,47 +122,47 @@ class Lines:
             policy = target.policy
             special = (policy.rate_limit, policy.ordering, policy.batch, policy.hedge, target.cache, target.when)
             plain = not plan.suspend and not is_graph(plan) and not any(special)
-            line = self.lines.setdefault((plan.key, target.name), Line(target=target, plain=plain))
-            line.target, line.plain, line.there = target, plain, True
+            queue = self.queues.setdefault((plan.key, target.name), Queue(target=target, plain=plain))
+            queue.target, queue.plain, queue.there = target, plain, True
             if target.cache is not None:
-                line.waiting.clear()  # nobody has to be asked for what another was told
+                queue.waiting.clear()  # nobody has to be asked for what another was told
         there = {target.name for target in plan.everybody}
-        for (route, name), line in self.lines.items():
-            line.there = line.there and (route != plan.key or name in there)
+        for (route, name), queue in self.queues.items():
+            queue.there = queue.there and (route != plan.key or name in there)
 
     def _accept(self, answer: Answered) -> None:
         posted, delivery = self.reading.posted[answer.event], typing.cast(Delivery, answer.delivery)
         for target in posted.plan.targets:
             where = posted.plan.key, target.name
-            line = self.lines.get(where)
-            if line is not None and line.target.cache is None and (delivery, target.name) not in self.over:
+            queue = self.queues.get(where)
+            if queue is not None and queue.target.cache is None and (delivery, target.name) not in self.over:
                 said = delays(self.reading, *where, posted.at, answer.at) if where in self.delayed else []
-                line.waiting[delivery] = answer.at + max(said, default=0.0)
+                queue.waiting[delivery] = answer.at + max(said, default=0.0)
 
     def _over(self, where: Where, delivery: Delivery) -> None:
         self.over.add((delivery, where[1]))
-        self.lines[where].waiting.pop(delivery, None)
+        self.queues[where].waiting.pop(delivery, None)
 
     def _look(self, now: float, places: typing.Iterable[Where], gone: Delivery | None = None) -> None:
         """Judge who waits where the target ceases to be free, and *gone*, who waits no more."""
         for where in places:
-            line = self.lines[where]
-            free = self._free(where, line)
-            if line.free is not None:
-                judged = [gone] if free else list(line.waiting)
-                self.wrong += [why for one in judged if (why := self._late(where, line, one, now)) is not None]
+            queue = self.queues[where]
+            free = self._free(where, queue)
+            if queue.free is not None:
+                judged = [gone] if free else list(queue.waiting)
+                self.wrong += [why for one in judged if (why := self._late(where, queue, one, now)) is not None]
             if gone is not None:
                 self._over(where, gone)
-            line.free = (now if line.free is None else line.free) if free else None
+            queue.free = (now if queue.free is None else queue.free) if free else None
 
-    def _late(self, where: Where, line: Line, delivery: Delivery | None, now: float) -> str | None:
-        due = None if delivery is None else line.waiting.get(delivery)
-        if delivery is None or due is None or line.free is None or now <= max(due, line.free) + LATE:
+    def _late(self, where: Where, queue: Queue, delivery: Delivery | None, now: float) -> str | None:
+        due = None if delivery is None else queue.waiting.get(delivery)
+        if delivery is None or due is None or queue.free is None or now <= max(due, queue.free) + LATE:
             return None
         self._over(where, delivery)
-        since = f"due since {due:.4f}, with its target free from {line.free:.4f} on"
+        since = f"due since {due:.4f}, with its target free from {queue.free:.4f} on"
         return f"{delivery[1]} → {where[0]} {where[1]}: {since}, and not asked before {now:.4f}"
 
-    def _free(self, where: Where, line: Line) -> bool:
-        usable = self.runs and line.there and line.plain and not line.holds
+    def _free(self, where: Where, queue: Queue) -> bool:
+        usable = self.runs and queue.there and queue.plain and not queue.holds
         return usable and self.limits.flying[where] < self.limits.room(where)

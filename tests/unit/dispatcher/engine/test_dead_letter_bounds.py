@@ -54,9 +54,9 @@ class Letters(RuleBasedStateMachine):
     @initialize(keep=KEEPS, most=BOUNDS, full=FULLS)
     def begins(self, keep: float, most: int, full: str) -> None:
         self.keep, self.most, self.full, self.edits = keep, most, full, 0
+        self.stepped = Stepped(self.plan(), journal=self.journal())
         self.few = unittest.mock.patch.object(dead, "PRUNE", AT_ONCE)
         self.few.start()
-        self.stepped = Stepped(self.plan(), journal=self.journal())
         self.kept: dict[str, Letter] = {}  # by event, oldest first
         self.gone = 0
         self.changed = -SOON

@@ -52,10 +52,11 @@ def begin() -> Iterator[Callable[[Plan], Stepped]]:
 
     def one(plan: Plan) -> Stepped:
         begun.append(Stepped(plan))
-        return begun[0]
+        return begun[-1]
 
     yield one
-    begun[0].close()
+    for stepped in begun:
+        stepped.close()
 
 
 def test_what_waits_for_a_slot_behind_a_younger_one_is_given_up_in_time(begin: Callable[[Plan], Stepped]) -> None:

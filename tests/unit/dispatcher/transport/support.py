@@ -132,6 +132,12 @@ class Pad:
         return await self.outcome(self.launch(sender, what, number=number, capture=capture))
 
 
+async def happened(event: asyncio.Event) -> None:
+    """Wait for what a peer notes, with patience."""
+    async with asyncio.timeout(PATIENCE):
+        await event.wait()
+
+
 async def turns(count: int = 20) -> None:
     """Let the loop go round, so that what was going to happen has happened."""
     for _ in range(count):

@@ -27,7 +27,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
 
 USUAL: typing.Final = Terms()
 
-Reach = collections.abc.Callable[[str, Terms], contextlib.AbstractAsyncContextManager[Sender]]
+Dial = collections.abc.Callable[[str, Terms], contextlib.AbstractAsyncContextManager[Sender]]
 Met = contextlib.AbstractAsyncContextManager[tuple[Peer, Sender]]
 
 
@@ -75,9 +75,9 @@ async def ours(url: str, terms: Terms) -> collections.abc.AsyncIterator[Sender]:
         client_certificate="shown" if "shown" in credentials else None,
     )
     wheel = Wheel(asyncio.get_running_loop())
-    async with sending(asked, credentials=credentials, resolve=_here) as sender:
-        yield Hurried(sender, wheel, terms.attempt) if terms.attempt else sender
-    wheel.close()
+    with contextlib.closing(wheel):
+        async with sending(asked, credentials=credentials, resolve=_here) as sender:
+            yield Hurried(sender, wheel, terms.attempt) if terms.attempt else sender
 
 
 @contextlib.asynccontextmanager
