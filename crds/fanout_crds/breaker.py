@@ -63,7 +63,7 @@ class HalfOpen(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     max_wait: Annotated[
         float | None,
         Duration(),
-        "Time to wait for the probes' verdict; after it the circuit is open again. Unset: 60s.",
+        "Time to wait for the verdict of probes that are out; after it the circuit is open again. Unset: 60s.",
     ] = None
 
 

@@ -2,8 +2,9 @@
 
 Closed counts; at a rate of failures or of slow calls over a window, or at so many failures in a row, it opens. Open
 refuses until its time is over; the next request is then a probe (HalfOpen). Enough good probes close it, unless too
-many of them were slow; one bad one opens it again, for twice as long, up to a maximum. No verdict within
-``halfOpen.maxWait``: open again. (Nygard, *Release It!*; words and thresholds as in resilience4j.)
+many of them were slow; one bad one opens it again, for twice as long, up to a maximum. Probes that are out for
+``halfOpen.maxWait`` without a verdict: open again. While none is out it stays as it is, and the next request is one: a
+quiet route would never close else. (Nygard, *Release It!*; words and thresholds as in resilience4j.)
 
 Only the target's own failures are evidence: a Refused, a cancelled attempt or a 4xx that is the caller's fault moves
 nothing. Every opening and closing starts a new epoch, and a flight of an older epoch moves nothing either: an answer
@@ -46,7 +47,7 @@ class Circuit:
         self.counts = True
         self.epoch = 0
         self.until = 0.0  # while open: when to probe
-        self.since = 0.0  # while half-open: since when
+        self.since = 0.0  # while half-open: since when probes are out
         self.reopened = 0  # failed probes in a row: the exponent of the doubling
         self.probes = 0  # in flight
         self.successes = 0
@@ -113,7 +114,9 @@ class Circuit:
             flight.epoch = UNCOUNTED
         else:
             if self.state is CircuitState.OPEN:
-                self._half_open(now)
+                self._half_open()
+            if not self.probes:
+                self.since = now
             self.probes += 1
             flight.probe = self.mode == "Auto"  # a dry run changes nothing for the delivery
             flight.epoch = self.epoch
@@ -190,7 +193,8 @@ class Circuit:
         return self.probes < half_open.max_calls and self.probes + self.successes < half_open.success_threshold
 
     def _give_up_waiting(self, now: float) -> None:
-        if self.state is CircuitState.HALF_OPEN and now >= self.since + self.rule.half_open.max_wait:
+        waits = self.state is CircuitState.HALF_OPEN and self.probes > 0
+        if waits and now >= self.since + self.rule.half_open.max_wait:
             self._open(now)
 
     def _reopen(self, now: float) -> None:
@@ -209,8 +213,7 @@ class Circuit:
         self.until = now + min(rule.open_duration * 2.0 ** min(self.reopened, 64), longest)
         self._become(CircuitState.OPEN)
 
-    def _half_open(self, now: float) -> None:
-        self.since = now
+    def _half_open(self) -> None:
         self.probes = self.successes = self.slow = 0
         self._become(CircuitState.HALF_OPEN)
 

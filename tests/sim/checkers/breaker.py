@@ -122,6 +122,7 @@ class Model:
         if self.state == "Open":
             return [*wrong, f"{self.name}: sent at {now:.4f} while the circuit is open until {self.until:.4f}"]
         if self.state == "HalfOpen":
+            self.since = self.since if self.probes else now
             self.probes += 1
             half = self.rule.half_open
             if self.probes > half.max_calls or self.probes + self.successes > half.success_threshold:
@@ -135,6 +136,7 @@ class Model:
             late = now > self.until + GRAIN
             return [f"{self.name}: sent at {now:.4f}, and no probe since {self.until:.4f}"] if late else []
         if self.probes < half.max_calls and self.probes + self.successes < half.success_threshold:
+            self.since = self.since if self.probes else now
             self.probes += 1
             self.epochs[sent.n] = self.epoch
         return []
@@ -166,7 +168,7 @@ class Model:
         self.must, self.again = None, False
         if must is not None and state != must:
             return [f"{self.name}: {state} at {now:.4f}, and {must} was due"]
-        late = now >= self.since + self.rule.half_open.max_wait - GRAIN
+        late = self.probes > 0 and now >= self.since + self.rule.half_open.max_wait - GRAIN
         allowed = {
             "Open": must == "Open" or self.may_open or (self.state == "HalfOpen" and late),
             "HalfOpen": self.state == "Open" and now >= self.until - GRAIN,

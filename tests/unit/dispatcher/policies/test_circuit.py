@@ -167,6 +167,31 @@ def test_where_more_successes_are_asked_for_than_probes_allowed_they_go_one_afte
     assert bench.circuit.state is CircuitState.CLOSED
 
 
+@pytest.mark.parametrize("outcome", [OK, Failed(status=404)])
+def test_a_quiet_route_is_not_held_because_nobody_has_probed_for_long(outcome: Outcome) -> None:
+    """Or with fewer events than probes in maxWait each would wait for a new open time, though the target is well."""
+    bench = Bench().opened()
+    bench.ask(outcome, 30.0)
+
+    assert bench.circuit.opens_at(10_000.0) == 10_000.0
+    for now in (10_000.0, 20_000.0, 30_000.0):
+        bench.ask(OK, now)
+
+    assert bench.told == ["Open", "HalfOpen", "Closed"]
+
+
+def test_probes_without_a_verdict_open_it_again_after_max_wait() -> None:
+    """Counted from the first of those that are still out."""
+    bench = Bench().opened()
+    bench.ask(OK, 30.0)
+    bench.enter(50.0)
+    bench.enter(100.0)
+
+    assert bench.circuit.opens_at(109.9) == 110.0
+    assert bench.circuit.opens_at(110.0) == 140.0
+    assert bench.told == ["Open", "HalfOpen", "Open"]
+
+
 def test_each_half_open_time_counts_its_own_successes() -> None:
     bench = Bench().opened()
     for _ in range(2):

@@ -73,7 +73,7 @@ class Spec:
         self.row: list[bool] = []  # of this period: whether it failed
         self.opened = 0.0
         self.failed_probes = 0  # since it was last closed
-        self.half_opened = 0.0
+        self.asked = 0.0  # since when probes are out
         self.probing: set[int] = set()
         self.good: list[Call] = []  # probes
 
@@ -95,7 +95,7 @@ class Spec:
 
     def would_allow(self, now: float) -> bool:
         half_open = self.rule.half_open
-        if self.state == "HalfOpen" and now - self.half_opened >= half_open.max_wait:
+        if self.state == "HalfOpen" and self.probing and now - self.asked >= half_open.max_wait:
             self.becomes("Open", now)
         if self.state == "Closed":
             return True
@@ -112,6 +112,7 @@ class Spec:
         if self.state == "Open":
             self.becomes("HalfOpen", now)
         if self.state == "HalfOpen":
+            self.asked = self.asked if self.probing else now
             self.probing.add(ticket)
         return self.period
 
@@ -164,8 +165,6 @@ class Spec:
         self.calls, self.row, self.probing, self.good = [], [], set(), []
         if state == "Open":
             self.opened = now
-        elif state == "HalfOpen":
-            self.half_opened = now
 
     def follows(self, rule: plan.CircuitBreaker, now: float) -> None:
         counted = self.counts
