@@ -43,6 +43,7 @@ def judge(lane: Lane, delivery: Delivery, outcome: Outcome, failed_probe: bool, 
     probed = lane.circuit.probe_at
     waiting = lane.fresh.ready or lane.tried.ready
     if type(verdict) is Again and failed_probe and not verdict.spent and probed is not None and waiting:
-        another = 2 * probed - now  # as long after the next probe as that is from now: it is another one's turn
+        # As long after the next probe as that is from now, but no longer than that may last: it is another one's turn.
+        another = min(2 * probed - now, probed + lane.circuit.rule.half_open.max_wait)
         return Again(max(verdict.at, another), spent=False)
     return verdict
