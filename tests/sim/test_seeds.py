@@ -36,6 +36,9 @@ def test_no_seed_breaks_a_promise_and_every_kind_of_fault_has_fired(figure: Figu
         (30_596, "forcing"),  # in a graph a delay was forgotten in a crash right after the event was accepted, …
         (30_859, "forcing"),  # … and in one right after the step before was through
         (40_450, "recalling"),  # a key was known from a commit of which the process before never heard
+        (622, "forcing"),  # a commit of what a refused graph took back came in place of the repair, …
+        (1_068, "forcing"),  # … and here before a crash
+        (925, "forcing"),  # the simulation ended while a commit was under way that failed
         (500_029, "dying"),  # two processes gave the same receipt for what only their memory held
     ],
 )

@@ -251,6 +251,7 @@ class Committer:
 
     def _failed(self, group: Group, fault: Exception) -> None:
         """Refuse the events, keep the settles for the next try."""
+        self.busy = True  # with mending; before anybody is told: what they do then must not begin a commit
         self.meter.failed += 1
         for pending in group.touched:
             if pending.touched:
@@ -269,7 +270,6 @@ class Committer:
         self.troubled(fault)
         for append in refused:
             append.landed(fault)
-        self.busy = True  # with mending
         repair = [one.event.seq for one in group.appends] if isinstance(fault, JournalAmbiguous) else None
         self.mending.again(fault, repair)
 

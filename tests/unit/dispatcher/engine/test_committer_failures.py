@@ -1,5 +1,6 @@
 """Every way a commit fails: its events are refused, its settles are kept, and what is ambiguous is repaired first."""
 
+import functools
 import typing
 
 import pytest
@@ -10,7 +11,7 @@ from fanout_dispatcher.journal.faults import JournalAmbiguous, JournalFault, Jou
 from fanout_dispatcher.journal.protocol import DeadRow, DueRow, Finished
 from tests.sim.loop import run
 from tests.unit.dispatcher.engine.committing import Bench, settled
-from tests.unit.dispatcher.engine.scripted import pending
+from tests.unit.dispatcher.engine.scripted import Written, event, pending
 
 FULL: typing.Final = JournalFull("no space left on the disk")
 AMBIGUOUS: typing.Final = JournalAmbiguous("COMMIT failed: disk I/O error")
@@ -220,6 +221,28 @@ def test_a_clear_failure_needs_no_repair() -> None:
         await bench.mends()
 
         assert "repair" not in bench.disk.journal.asked
+
+    run(scenario())
+
+
+def test_what_whoever_is_refused_takes_back_waits_until_the_journal_is_repaired() -> None:
+    """Or that commit would take the place of the repair, and the event that was refused be there after all."""
+
+    async def scenario() -> None:
+        bench = Bench()
+        taken_back = functools.partial(bench.committer.unindex, 1, 1, lambda: None)
+        bench.committer.append(Written(event(1), lambda _, __: taken_back()))
+        await bench.commits(AMBIGUOUS)
+        await bench.turn(2 * SETTLE_LINGER)
+        early = len(bench.disk.jobs)
+        await bench.turn(RETRY_FIRST)
+        bench.disk.step()
+        bench.disk.step()
+
+        assert early == 0
+        assert bench.disk.journal.asked == ["commit", "repair", "commit"]
+        assert bench.disk.journal.repaired == [[1]]
+        assert bench.batches[-1].undue == [(1, 1)]
 
     run(scenario())
 
