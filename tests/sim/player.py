@@ -194,7 +194,7 @@ class Player:
         log = life.history.log
         log.append(records.Healed(life.now(), life.number, within))
         give_up = life.now() + within
-        while (life.pending() or life.engine.readiness()) and life.now() < give_up:
+        while (life.pending() or life.writing() or life.engine.readiness()) and life.now() < give_up:
             await asyncio.sleep(0.25)
             if any(meter.stuck for meter in life.desk.lane_meters()):  # people have mended it, as everything else
                 await self._decide(life, "resume", 1000)

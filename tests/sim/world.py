@@ -257,6 +257,10 @@ class Life:
         """Deliveries that are owed."""
         return sum(lane.tally.meter.pending for lane in self.engine.table.lanes.values())
 
+    def writing(self) -> bool:
+        """Whether a commit is under way, or to be tried again: nobody knows yet how it ends."""
+        return any(book.committer.busy for book in (self.engine.durable, self.engine.memory))
+
     async def settle(self, patience: float = 1e6) -> None:
         """Wait until nothing is pending."""
         give_up = self.now() + patience
