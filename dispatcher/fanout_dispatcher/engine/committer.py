@@ -17,7 +17,7 @@ import typing
 from fanout_dispatcher.engine.collected import empty, joined
 from fanout_dispatcher.engine.group import After, Append, Group
 from fanout_dispatcher.engine.linger import Linger
-from fanout_dispatcher.engine.mending import Mending
+from fanout_dispatcher.engine.mending import RETRY_FIRST, Mending
 from fanout_dispatcher.engine.pending import Pending
 from fanout_dispatcher.journal.disk import Disk
 from fanout_dispatcher.journal.faults import JournalAmbiguous, JournalFull
@@ -51,6 +51,7 @@ class Committer:
         self.released = released
         self.troubled = troubled
         self.appends: list[Append] = []
+        self.refused: list[tuple[Append, Exception]] = []  # they came in trouble, and are to be told
         self.rest = Batch()
         self.touched: list[Pending] = []
         self.busy = False
@@ -70,7 +71,9 @@ class Committer:
     def append(self, append: Append) -> None:
         """Write an event with the next commit; in trouble it is refused, so that no settle has to fail with it."""
         if self.trouble is not None:
-            self.loop.call_soon(append.landed, self.trouble)
+            if not self.refused:
+                self.loop.call_soon(self._refuse)
+            self.refused.append((append, self.trouble))
             return
         appends = self.appends
         appends.append(append)
@@ -192,7 +195,13 @@ class Committer:
         self.linger.waited()
         self._commit()
 
+    def _refuse(self) -> None:
+        refused, self.refused = self.refused, []
+        for append, fault in refused:
+            append.landed(fault)
+
     def _commit(self) -> None:
+        self._refuse()  # first: what is touched of an event that is not written must not be written either
         self._unscheduled()
         group = Group(self.appends, self.rest, self.touched, self.after)
         self.appends, self.rest, self.touched, self.after = [], Batch(), [], []
@@ -245,8 +254,11 @@ class Committer:
             self.mending.ask_later(self._ask)
 
     def _ask(self) -> None:
+        """Ask with the next commit: now, or a little later when one is at the disk, lest none comes after it."""
         self.asks = True
-        if not self.busy:
+        if self.busy:
+            self.mending.ask_later(self._ask, RETRY_FIRST)
+        else:
             self._commit()
 
     def _failed(self, group: Group, fault: Exception) -> None:

@@ -43,6 +43,7 @@ class Mending:
     def ended(self) -> None:
         """A commit has worked, after one that failed."""
         self.well_since = self.loop.time()
+        self.close()
 
     def again(self, fault: Exception, repair: list[int] | None = None) -> None:
         """After *fault* wait, take the events *repair* back where that is asked for, and commit.
@@ -54,10 +55,10 @@ class Mending:
         self.next = self.loop.call_later(min(self.pause, longest), self._try, repair)
         self.pause = min(self.pause * 2, longest)
 
-    def ask_later(self, ask: typing.Callable[[], None]) -> None:
+    def ask_later(self, ask: typing.Callable[[], None], seconds: float = RETRY_FULL) -> None:
         """A journal that is full to events and nothing else is to be asked again in a while."""
         self.close()
-        self.next = self.loop.call_later(RETRY_FULL, ask)
+        self.next = self.loop.call_later(seconds, ask)
 
     def close(self) -> None:
         """Try and ask no more."""

@@ -7,6 +7,7 @@ import pytest
 
 from fanout_dispatcher.engine.committer import SETTLE_LINGER
 from fanout_dispatcher.engine.mending import RETRY_FIRST, RETRY_FULL, RETRY_LONGEST
+from fanout_dispatcher.engine.pending import VOID
 from fanout_dispatcher.journal.faults import JournalAmbiguous, JournalFault, JournalFull
 from fanout_dispatcher.journal.protocol import DeadRow, DueRow, Finished
 from tests.sim.loop import run
@@ -300,6 +301,30 @@ def test_an_event_that_comes_in_trouble_is_refused_and_no_settle_fails_with_it()
     run(scenario())
 
 
+def test_of_an_event_that_comes_in_trouble_nothing_is_written_by_a_commit_that_comes_before_it_is_told() -> None:
+    """A replay that is dead at birth is touched: its end would be history of an event that never was."""
+
+    async def scenario() -> None:
+        bench = await failed(FULL)
+        bench.disk.journal.why_full = "the disk is full"
+        await bench.mends()
+        replay = pending(2, b"\1\1")
+
+        def refused(_: int, fault: Exception | None) -> None:
+            assert fault is not None
+            replay.left = VOID
+
+        settled(bench, pending(5, b"\0"), 0)
+        bench.committer.touch(replay)
+        bench.committer.append(Written(event(2), refused))
+        bench.committer._commit()  # its turn of the loop has come
+        bench.disk.step()
+
+        assert [one.seq for one in bench.batches[-1].finished] == [5]
+
+    run(scenario())
+
+
 @pytest.mark.parametrize("fault", [AMBIGUOUS, BROKEN])
 def test_one_that_was_full_and_fell_ill_is_asked_for_room_all_the_same(fault: JournalFault) -> None:
     async def scenario() -> None:
@@ -331,6 +356,26 @@ def test_room_is_asked_for_every_second_and_ends_the_trouble() -> None:
         assert bench.troubles == [FULL, None]
         assert bench.told.landed == [(1, FULL), (2, None)]
         assert bench.disk.journal.asked == ["commit"] + ["commit", "full"] * 6 + ["commit"]
+
+    run(scenario())
+
+
+def test_room_is_asked_for_though_the_last_settle_is_at_the_disk_when_it_is_time_to() -> None:
+    """Or whoever has nothing left to settle would never ask again, and take no events for ever."""
+
+    async def scenario() -> None:
+        bench = await failed(FULL)
+        bench.disk.journal.why_full = "the disk is full"
+        await bench.mends()
+        bench.disk.journal.why_full = None
+        settled(bench, pending(5, b"\0"), 0)
+        await bench.turn(RETRY_FULL + 1)
+        bench.disk.step()
+        await bench.turn(RETRY_FIRST)
+        bench.disk.step()
+
+        assert bench.released == [5]
+        assert bench.troubles == [FULL, None]
 
     run(scenario())
 
