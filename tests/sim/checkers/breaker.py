@@ -40,6 +40,7 @@ def check(reading: Reading) -> list[str]:
                         models[where].again |= plan.key in retired
                     else:
                         models[where] = Model(f"{plan.key} {target.name}", target)
+                    models[where].noted |= any(one.role == "Compensation" for one in plan.behind)
                 retired.discard(plan.key)
             case Started():
                 sent = reading.history.sent[one.n]
@@ -72,6 +73,7 @@ class Model:
         self.must: str | None = None  # the change that has to be announced next
         self.may_open = False
         self.again = False  # its route was made again: its circuit may be a new one, and closed
+        self.noted = False  # a step of a saga is on disk before it is sent: a probe is out before anybody sees it
 
     @property
     def rule(self) -> CircuitBreaker:
@@ -122,7 +124,7 @@ class Model:
         if self.state == "Open":
             return [*wrong, f"{self.name}: sent at {now:.4f} while the circuit is open until {self.until:.4f}"]
         if self.state == "HalfOpen":
-            self.since = self.since if self.probes else now
+            self.since = self.since if self.probes or self.noted else now
             self.probes += 1
             half = self.rule.half_open
             if self.probes > half.max_calls or self.probes + self.successes > half.success_threshold:
@@ -136,7 +138,7 @@ class Model:
             late = now > self.until + GRAIN
             return [f"{self.name}: sent at {now:.4f}, and no probe since {self.until:.4f}"] if late else []
         if self.probes < half.max_calls and self.probes + self.successes < half.success_threshold:
-            self.since = self.since if self.probes else now
+            self.since = self.since if self.probes or self.noted else now
             self.probes += 1
             self.epochs[sent.n] = self.epoch
         return []
@@ -168,7 +170,7 @@ class Model:
         self.must, self.again = None, False
         if must is not None and state != must:
             return [f"{self.name}: {state} at {now:.4f}, and {must} was due"]
-        late = self.probes > 0 and now >= self.since + self.rule.half_open.max_wait - GRAIN
+        late = (self.probes > 0 or self.noted) and now >= self.since + self.rule.half_open.max_wait - GRAIN
         allowed = {
             "Open": must == "Open" or self.may_open or (self.state == "HalfOpen" and late),
             "HalfOpen": self.state == "Open" and now >= self.until - GRAIN,
