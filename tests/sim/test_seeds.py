@@ -40,6 +40,10 @@ def test_no_seed_breaks_a_promise_and_every_kind_of_fault_has_fired(figure: Figu
         (1_068, "forcing"),  # … and here before a crash
         (925, "forcing"),  # the simulation ended while a commit was under way that failed
         (2_176, "sagas"),  # a probe was out, and on no target's books before its step was on disk
+        (
+            1_267,
+            "caching",
+        ),  # what a cache had answered was missed, since its caller heard of it after the cache was gone
         (500_029, "dying"),  # two processes gave the same receipt for what only their memory held
     ],
 )

@@ -53,6 +53,7 @@ class Queue(msgspec.Struct):
     circuit: str = "Closed"
     free: float | None = None
     waiting: dict[Delivery, float] = {}  # when each is due
+    cached: float = -1.0  # when it last had a cache: what had come by then may have been told another's answer
 
     @property
     def holds(self) -> bool:
@@ -90,7 +91,7 @@ class Queues:
                 self.runs = False
                 self._look(one.at, self.queues)
             case Adopted(plan=plan):
-                self._adopt(plan)
+                self._adopt(plan, one.at)
                 self._look(one.at, [where for where in self.queues if where[0] == plan.key])
             case Retired(route=route):
                 gone = [where for where in self.queues if where[0] == route]
@@ -117,15 +118,16 @@ class Queues:
             case _:
                 pass
 
-    def _adopt(self, plan: Plan) -> None:
+    def _adopt(self, plan: Plan, now: float) -> None:
         for target in plan.everybody:
             policy = target.policy
             special = (policy.rate_limit, policy.ordering, policy.batch, policy.hedge, target.cache, target.when)
             plain = not plan.suspend and not is_graph(plan) and not any(special)
             queue = self.queues.setdefault((plan.key, target.name), Queue(target=target, plain=plain))
-            queue.target, queue.plain, queue.there = target, plain, True
-            if target.cache is not None:
+            if target.cache is not None or queue.target.cache is not None:
+                queue.cached = now
                 queue.waiting.clear()  # nobody has to be asked for what another was told
+            queue.target, queue.plain, queue.there = target, plain, True
         there = {target.name for target in plan.everybody}
         for (route, name), queue in self.queues.items():
             queue.there = queue.there and (route != plan.key or name in there)
@@ -135,7 +137,8 @@ class Queues:
         for target in posted.plan.targets:
             where = posted.plan.key, target.name
             queue = self.queues.get(where)
-            if queue is not None and queue.target.cache is None and (delivery, target.name) not in self.over:
+            told = queue is not None and (queue.target.cache is not None or posted.at <= queue.cached)
+            if queue is not None and not told and (delivery, target.name) not in self.over:
                 said = delays(self.reading, *where, posted.at, answer.at) if where in self.delayed else []
                 queue.waiting[delivery] = answer.at + max(said, default=0.0)
 
