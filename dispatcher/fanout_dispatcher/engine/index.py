@@ -104,11 +104,16 @@ class Index:
         row = DueRow(self.number, delivery.pending.event.seq, at, delivery.attempts, delivery.history, *why)
         if delivery.claims is None:
             delivery.pending.bare -= 1
-        self.book.committer.index(row, functools.partial(self._is_back, delivery, at))
+        self.book.committer.index(row, functools.partial(self.let_go, delivery, at))
 
     def let_go(self, delivery: Delivery, at: float) -> None:
-        """Out of memory, as its row is written already and stays as it is, due at *at* or later."""
-        self._is_back(delivery, at)
+        """Out of memory, now that its row is written: due at *at*, or later."""
+        if delivery.claims is not None:
+            delivery.claims.discard(delivery.pending.event.seq)
+        self.returned = min(self.returned, delivery.pending.event.accepted)
+        self.book.release(delivery.pending)
+        self.windows[delivery.attempts > 0].row_added(at)
+        self.woken()
 
     def keep(self, window: Window, before: float) -> None:
         """Give what has been in *window* since before *before* a row each, claimed at once: it stays in the window.
@@ -167,14 +172,6 @@ class Index:
 
         self.book.committer.give_up_place(self.number, seq)
         self.book.committer.unindex(self.number, seq, gone)
-
-    def _is_back(self, delivery: Delivery, at: float) -> None:
-        if delivery.claims is not None:
-            delivery.claims.discard(delivery.pending.event.seq)
-        self.returned = min(self.returned, delivery.pending.event.accepted)
-        self.book.release(delivery.pending)
-        self.windows[delivery.attempts > 0].row_added(at)
-        self.woken()
 
     def _pulled(self, window: Window, answer: Rows | Exception) -> None:
         if isinstance(answer, Exception):

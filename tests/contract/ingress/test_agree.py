@@ -91,9 +91,11 @@ async def test_an_answer_to_head_has_no_body(world: World) -> None:
         assert await wire.lives()
 
 
-async def test_who_waits_for_100_is_told_before_the_body(world: World) -> None:
+@pytest.mark.parametrize("expectation", [b"100-continue", b"100-Continue"])
+async def test_who_waits_for_100_is_told_before_the_body(world: World, expectation: bytes) -> None:
+    """In any case of letters (RFC 9110 §10.1.1)."""
     async with world() as port, client(port) as wire:
-        wire.writer.write(HOST + b"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+        wire.writer.write(HOST + b"Content-Length: 2\r\nExpect: %b\r\n\r\n" % expectation)
         async with asyncio.timeout(PATIENCE):
             said = await wire.reader.readuntil(b"\r\n\r\n")
         wire.writer.write(b"hi")

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.contract.ingress.both import MOST, World, client
-from tests.contract.ingress.client import PATIENCE, chunked, post, until
+from tests.contract.ingress.client import chunked, post, until
 
 HOST = b"POST /shop/orders HTTP/1.1\r\nHost: x\r\n"
 NOWHERE = post(path="/nowhere")
@@ -89,17 +89,6 @@ async def test_a_client_of_http_1_0_is_never_told_to_go_on(world: World, expecta
 
         assert (await wire.closed()).split(b" ")[1] == b"202"
         assert port.taken() == [b"hi"]
-
-
-async def test_an_expectation_is_read_in_any_case(world: World) -> None:
-    async with world() as port, client(port) as wire:
-        wire.writer.write(HOST + b"Content-Length: 2\r\nExpect: 100-Continue\r\n\r\n")
-        async with asyncio.timeout(PATIENCE):
-            said = await wire.reader.readuntil(b"\r\n\r\n")
-        wire.writer.write(b"hi")
-
-        assert said.startswith(b"HTTP/1.1 100 ")
-        assert (await wire.answer()).status_code == 202
 
 
 @pytest.mark.parametrize("data", [post(b"x" * MOST), chunked(*[b"x" * 64] * (MOST // 64))], ids=["a length", "chunks"])
