@@ -35,6 +35,11 @@ class Uprooted(Exception):
 
 def plant(bug: Bug, packages: pathlib.Path) -> None:
     """Put *bug* into the copy of the product at *packages*. Raises Uprooted."""
+    (packages / bug.file).write_text(spoilt(bug, packages), encoding="utf-8")
+
+
+def spoilt(bug: Bug, packages: pathlib.Path) -> str:
+    """The text of its file with *bug* in it. Raises Uprooted."""
     path = packages / bug.file
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     for old, new in [*([bug.also] if bug.also else []), (bug.old, bug.new)]:
@@ -44,7 +49,7 @@ def plant(bug: Bug, packages: pathlib.Path) -> None:
                 " find what does its work now, and give the bug in tests/sim/bugs.py the new text"
             )
         text = text.replace(old, new)
-    path.write_text(text, encoding="utf-8")
+    return text
 
 
 BUGS: typing.Final = (
@@ -452,8 +457,8 @@ BUGS: typing.Final = (
         promise="P5",
         family="ordered",
         file=f"{ENGINE}/index.py",
-        old="        self.book.committer.index(row, functools.partial(self._is_back, delivery, at))\n",
-        new="        self.book.committer.index(row, functools.partial(self._is_back, delivery, at))\n"
+        old="        self.book.committer.index(row, functools.partial(self.let_go, delivery, at))\n",
+        new="        self.book.committer.index(row, functools.partial(self.let_go, delivery, at))\n"
         "        self.book.committer.give_up_place(self.number, row.seq)\n",
     ),
     Bug(

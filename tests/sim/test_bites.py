@@ -16,7 +16,7 @@ import pytest
 
 import fanout_crds
 import fanout_dispatcher
-from tests.sim.bugs import BUGS, Bug, Uprooted, plant
+from tests.sim.bugs import BUGS, Bug, Uprooted, plant, spoilt
 from tests.support.figures import Figure
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -57,6 +57,13 @@ def test_every_planted_bug_is_caught_by_the_promise_that_it_breaks(tmp_path: pat
     figure(f"caught {len(seeds)} of {len(BUGS)}, {took}")
 
     assert [f"{bug.promise}: {bug.name}" for bug, count in results if not count] == []
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+def test_a_bug_has_its_text_in_the_source(bug: Bug) -> None:
+    product = fanout_crds if bug.file.startswith("fanout_crds") else fanout_dispatcher
+
+    assert spoilt(bug, pathlib.Path(product.__file__ or "").parents[1])
 
 
 def test_a_bug_whose_text_is_gone_says_so(tmp_path: pathlib.Path) -> None:

@@ -69,8 +69,9 @@ class Process:
         return int(next(line for line in status.splitlines() if line.startswith(what)).split()[1]) / 1000
 
     def said(self, word: str) -> list[dict[str, typing.Any]]:
-        """Its log lines of one event, over all its lives."""
-        lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+        """Its log lines of one event, over all its lives, without one that is only partly written yet."""
+        whole, _, _ = self.log.read_text().rpartition("\n")
+        lines = [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
         return [line for line in lines if line["event"] == word]
 
     def kill(self) -> None:
