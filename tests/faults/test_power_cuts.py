@@ -1,11 +1,14 @@
 """P1: what was acknowledged survives that the power fails, at any call of the disk, also after a sync that failed.
 
-Power cuts are played by a VFS that takes back what was not synced, under the journal alone: a process that is killed
-keeps what the kernel has, and so would prove nothing here.
+Power cuts are played by a VFS that takes back what was not synced: a process that is killed keeps what the kernel has,
+and so would prove nothing here. Under the journal alone they come at a call that was chosen, under a process that is
+asked and delivers meanwhile at any instant of a sync or before one.
 """
 
+import asyncio
 import pathlib
 import random
+import sys
 import typing
 
 import apsw
@@ -14,10 +17,14 @@ import pytest
 from fanout_dispatcher.journal.faults import JournalFault
 from fanout_dispatcher.journal.protocol import Batch
 from fanout_dispatcher.journal.sqlite import SqliteJournal
-from tests.faults.conftest import Form
+from tests.faults.conftest import Form, patient
+from tests.process.conftest import Bench
+from tests.support.dispatcher import Load
 from tests.support.figures import Figure
 from tests.support.journals import INVOICE, a_finish, a_journal, an_event, setting
+from tests.support.ledger import lost, settled, unexplained
 from tests.support.sick_disk import NAME, SickDisk
+from tests.support.unplugged_dispatcher import UNPLUG
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800)]
 
@@ -98,3 +105,50 @@ def test_a_power_cut_at_any_call_takes_nothing_that_was_acknowledged(
     figure("P1", power_cuts=seeds * cuts, writes_taken_back=taken_back, acknowledged=acknowledged, lost=len(gone))
     assert taken_back > seeds, "nothing was unsynced at any of them"
     assert gone == []
+
+
+async def test_a_power_cut_under_a_process_takes_nothing_that_was_acknowledged(
+    bench: Bench, form: Form, figure: Figure
+) -> None:
+    cuts = int(form(4, 100))
+    chance = random.Random(f"unplugged/{cuts}")
+    targets = [await bench.target(name) for name in ("a", "b", "c")]
+    bench.route(*targets, defaults={"policy": patient(attempt="10s")})  # a busy machine is no reason to send again
+    process = bench.dispatcher()
+    process.command[:0] = [sys.executable, "-m", "tests.support.unplugged_dispatcher"]
+    accepted: dict[str, str] = {}
+
+    for life in range(1, cuts + 1):
+        for target in targets:
+            target.life = life  # what a restart sends is the new life's
+        await process.start()
+        if life % 2:
+            for target in targets:
+                target.freeze()
+        load = Load(process, life, connections=32).start()
+        await asyncio.sleep(chance.uniform(0.05, 0.5))
+        assert process.child is not None
+        process.signal(UNPLUG)
+        await asyncio.to_thread(process.child.wait)
+        await load.stop()
+        for target in targets:
+            target.cut()
+        accepted |= load.accepted
+    for target in targets:
+        target.life = cuts + 1
+    await process.start()
+    await settled(process)
+
+    gone, twice = lost(accepted, targets), unexplained(targets, killed=True)
+    taken_back = sum(line["pages"] for line in process.said("power.cut"))
+    figure(
+        "P1",
+        power_cuts_of_the_process=cuts,
+        pages_taken_back=taken_back,
+        acknowledged=len(accepted),
+        lost=len(gone),
+    )
+    assert len(process.said("power.cut")) == cuts
+    assert taken_back, "nothing was unsynced at any of them"
+    assert gone == []
+    assert twice == []

@@ -11,10 +11,13 @@ with the next power cut, unless somebody writes it again (https://lwn.net/Articl
 
 import pathlib
 import random
+import threading
+import time
 
 import apsw
 
 NAME = "sick"
+BASE = "unix"  # not "the default": it may be the default itself
 PAGE = 4096  # bytes that the kernel writes, or loses, together
 
 
@@ -70,14 +73,19 @@ class Cached:
 
 
 class SickDisk(apsw.VFS):
-    """Registered under its name while it lives; hand ``vfs=NAME`` to a journal. *chance* says which pages it loses."""
+    """Registered under its name while it lives; hand ``vfs=NAME`` to a journal.
 
-    def __init__(self, chance: random.Random | None = None) -> None:
-        super().__init__(NAME, base="")
+    *chance* says which pages it loses, *sync_takes* how many seconds a sync takes at least.
+    """
+
+    def __init__(self, chance: random.Random | None = None, sync_takes: float = 0.0) -> None:
+        super().__init__(NAME, base=BASE)
         self._chance = chance or random.Random("sick disk")
         self._faults: dict[tuple[str, str], type[apsw.Error]] = {}
         self.fired: list[str] = []
         self.after = 0
+        self.sync_takes = sync_takes
+        self.calls = threading.RLock()  # held by a call that changes a file
         self._files: dict[str, Cached] = {}
 
     def fail(self, call: str, suffix: str, error: type[apsw.Error], *, after: int = 0) -> None:
@@ -88,6 +96,10 @@ class SickDisk(apsw.VFS):
     def heal(self) -> None:
         """All is well again, but for pages that were lost already."""
         self._faults.clear()
+
+    def unsynced(self) -> bool:
+        """Whether a power cut may take something back."""
+        return any(file.dirty for file in self._files.values())
 
     def cut(self) -> int:
         """The power fails; how many pages that takes back."""
@@ -122,24 +134,29 @@ class SickDisk(apsw.VFS):
 
 class SickFile(apsw.VFSFile):
     def __init__(self, disk: SickDisk, name: "str | apsw.URIFilename | None", flags: list[int]) -> None:
-        super().__init__("", name, flags)
+        super().__init__(BASE, name, flags)
         self._disk = disk
         self._name = name if isinstance(name, str) else "" if name is None else name.filename()
 
     def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802  apsw's name
-        self._disk.check("write", self._name)
-        self._disk.cached(self._name).touch(offset, len(data))
-        super().xWrite(data, offset)
+        with self._disk.calls:
+            self._disk.check("write", self._name)
+            self._disk.cached(self._name).touch(offset, len(data))
+            super().xWrite(data, offset)
 
     def xSync(self, flags: int) -> None:  # noqa: N802  apsw's name
-        self._disk.check("sync", self._name)
+        with self._disk.calls:
+            self._disk.check("sync", self._name)
+        time.sleep(self._disk.sync_takes)  # the power may fail meanwhile: SQLite itself lets no other thread run
         super().xSync(flags)
-        self._disk.cached(self._name).sync()
+        with self._disk.calls:
+            self._disk.cached(self._name).sync()
 
     def xTruncate(self, newsize: int) -> None:  # noqa: N802  apsw's name
-        size = pathlib.Path(self._name).stat().st_size
-        if newsize < size:
-            cached = self._disk.cached(self._name)
-            cached.touch(newsize, size - newsize)
-            cached.shorter = True
-        super().xTruncate(newsize)
+        with self._disk.calls:
+            size = pathlib.Path(self._name).stat().st_size
+            if newsize < size:
+                cached = self._disk.cached(self._name)
+                cached.touch(newsize, size - newsize)
+                cached.shorter = True
+            super().xTruncate(newsize)
