@@ -23,6 +23,7 @@ from fanout_dispatcher.cluster import connect
 from fanout_dispatcher.ingress.listener import CannotListen
 from fanout_dispatcher.settings import Settings, Unstartable
 from fanout_dispatcher.telemetry.logs import adopt_libraries, logger
+from fanout_dispatcher.workers import orphans
 from fanout_dispatcher.workers.leftovers import left_behind
 from fanout_dispatcher.workers.supervisor import serve as serve_with_workers
 
@@ -32,6 +33,7 @@ def serve(settings: Settings) -> None:
 
     Raises Unstartable or JournalFault with a sentence for what the user can mend.
     """
+    uvloop.run(orphans.outlast(settings.data))
     left = left_behind(settings.data, settings.workers)
     if settings.workers > 1 or left:
         return serve_with_workers(settings, left)

@@ -55,6 +55,11 @@ def read(data: pathlib.Path) -> Running | None:
     return found if _alive(found.pid) else None
 
 
+def left_behind(data: pathlib.Path) -> bool:
+    """Whether a dispatcher on *data* has ended without taking its state file away: it was killed."""
+    return (data / NAME).exists() and read(data) is None
+
+
 def _alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)

@@ -11,7 +11,7 @@ import typing
 from fanout_dispatcher.journal.clock import Clock
 from fanout_dispatcher.journal.sqlite import SqliteJournal
 from fanout_dispatcher.parts import journal_name
-from tests.harness.process import tail
+from tests.harness.process import free_ports, tail
 from tests.process.conftest import Bench
 from tests.process.test_dispatcher import cut_off, eventually, view
 from tests.support.dispatcher import Process
@@ -314,6 +314,26 @@ async def test_workers_end_with_their_supervisor_and_fewer_of_them_deliver_what_
 
     await eventually(arrived)
     assert set(new) == {"0"}, "the other one takes nothing new"
+
+
+async def test_a_start_outlasts_the_workers_of_a_killed_supervisor(bench: Bench) -> None:
+    a = await bench.target("a")
+    a.delay = 60.0  # for which they wait as long as they can
+    bench.route(a)
+    process = bench.dispatcher("--workers", "2")
+    (port,) = free_ports(1)
+    process.command[process.command.index("--listen") + 1] = f"127.0.0.1:{port}"
+    await process.start()
+    await spread(process)
+
+    async def under_way() -> bool:
+        return a.busy > 0
+
+    await eventually(under_way)
+    process.kill()
+    await process.start()
+
+    assert sum(map(len, (await post(process, 4)).values())) == 4
 
 
 async def test_a_journal_that_holds_nothing_but_history_takes_no_share_of_a_limit(bench: Bench) -> None:

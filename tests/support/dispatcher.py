@@ -31,16 +31,11 @@ class Process:
             *("--data", str(self.data), "--allow-loopback", *flags),
         ]
         self.child: subprocess.Popen[bytes] | None = None
-        self.orphans: list[int] = []  # workers whose supervisor was killed: they end by themselves, and within a second
         self.listen = ""
         self.admin = ""
 
     async def start(self, patience: float = READY) -> None:
         """Start it and wait until it is ready."""
-        (self.data / "running.json").unlink(missing_ok=True)
-        async with asyncio.timeout(patience):
-            while any(map(_runs, self.orphans)):  # noqa: ASYNC110 (nobody tells)
-                await asyncio.sleep(PAUSE)
         self.child = spawn(self.command, self.log, dict(os.environ))
         async with asyncio.timeout(patience), httpx.AsyncClient(trust_env=False) as client:
             while not await self._ready(client):
@@ -49,7 +44,7 @@ class Process:
 
     async def _ready(self, client: httpx.AsyncClient) -> bool:
         running = read(self.data)
-        if running is None:
+        if running is None or self.child is None or running.pid != self.child.pid:
             return False
         self.listen, self.admin = running.listen, running.admin
         try:
@@ -75,11 +70,8 @@ class Process:
         return [line for line in lines if line["event"] == word]
 
     def kill(self) -> None:
-        """End it by kill -9; its next start waits for workers that it leaves behind."""
+        """End it by kill -9."""
         assert self.child is not None
-        children = pathlib.Path(f"/proc/{self.child.pid}/task/{self.child.pid}/children")
-        with contextlib.suppress(OSError):  # it has ended by itself
-            self.orphans = [int(pid) for pid in children.read_text(encoding="ascii").split()]
         self.child.send_signal(signal.SIGKILL)
         self.child.wait()
 
@@ -88,14 +80,6 @@ class Process:
         assert self.child is not None
         end(self.child, patience)
         return typing.cast(int, self.child.returncode)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        status = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
-    except OSError:
-        return False
-    return status.rpartition(")")[2].split()[0] != "Z"
 
 
 class Producer:

@@ -16,7 +16,7 @@ class Lock:
 
     def __init__(self, journal: pathlib.Path) -> None:
         self._journal = journal
-        self._path = journal.with_name(f"{journal.name}.lock")
+        self._path = _file(journal)
         self._file: int | None = None
 
     def __repr__(self) -> str:
@@ -45,3 +45,22 @@ class Lock:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+def held(journal: pathlib.Path) -> bool:
+    """Whether a process has the lock of *journal*."""
+    try:
+        file = os.open(_file(journal), os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False  # there is none, or it is not ours: `Lock.take` says so
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(file)
+    return False
+
+
+def _file(journal: pathlib.Path) -> pathlib.Path:
+    return journal.with_name(f"{journal.name}.lock")
