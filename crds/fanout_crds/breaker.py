@@ -70,7 +70,8 @@ class HalfOpen(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class CircuitBreaker(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """When to stop asking a target, and when to ask again. While open, durable deliveries are held, not spent.
 
-    Source: resilience4j, whose words these are; that an open circuit holds is our own.
+    Source: resilience4j, whose words these are; that an open circuit holds is our own: it holds a retry
+    that is due, too, whatever its wait was to be.
     """
 
     RULES: ClassVar = (

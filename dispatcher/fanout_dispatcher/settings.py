@@ -109,10 +109,9 @@ class Settings:
         if not 1 <= self.workers <= MOST_WORKERS:
             raise Unstartable(f"a dispatcher has 1 to {MOST_WORKERS} workers, not {self.workers}")
         if self.journal_bytes < LEAST_JOURNAL * self.workers:
-            each = f" for each of {self.workers} workers" if self.workers > 1 else ""
-            raise Unstartable(
-                f"the journal needs {LEAST_JOURNAL >> 20}Mi at least{each}, not {self.journal_bytes} bytes"
-            )
+            least = f"{LEAST_JOURNAL * self.workers >> 20}Mi"
+            each = f" for {self.workers} workers" if self.workers > 1 else ""
+            raise Unstartable(f"--journal-size has to be {least} at least{each}, not {self.journal_bytes} bytes")
         faults = Faults()
         ClassName.read(self.class_name, "the class name", faults)
         if faults:

@@ -116,7 +116,7 @@ def _size(text: str) -> int:
     default=f"{UNSET['journal_bytes'] // GIB}Gi",
     callback=_parse(_size),
     metavar="SIZE",
-    help="How much the journal may hold; past it producers get 503.",
+    help="How much the journals may hold together, 4Mi a worker at least; past it producers get 503.",
 )
 @click.option(
     "--workers",

@@ -43,6 +43,8 @@ def validate(paths: tuple[pathlib.Path, ...], form: str, *, server: bool, kubeco
     wrong = {one.route.key: _looked_at(one, found) for one in found.routes}
     faults = [*found.faults, *(fault for faults in wrong.values() for fault in faults)]
     faults += _asked(cluster, [one for one in found.routes if not wrong[one.route.key]])
+    faults.sort(key=_place)
+    found.notices.sort(key=_place)
     _write(found, faults, form, by=f", also by {cluster.server}" if cluster else "")
     if faults:
         raise SystemExit(1)
@@ -66,6 +68,11 @@ def _asked(cluster: ApiServer | None, routes: list[manifests.Sourced]) -> list[F
         return asyncio.run(asking.ask(cluster, routes)) if cluster else []
     except asking.Unasked as fault:
         raise output.fail(str(fault)) from None
+
+
+def _place(fault: Fault) -> tuple[str, int]:
+    """Where to look: whoever mends a file goes through it from top to bottom."""
+    return fault.file or "", fault.line or 0
 
 
 def _empty(found: manifests.Manifests) -> bool:

@@ -57,10 +57,10 @@ def test_an_address_reads_back_as_it_is_written() -> None:
         ({"report": ANYWHERE}, "that needs a cluster"),
         ({"class_name": ""}, "the class name: expected the name of an installation"),
         ({"class_name": "Fan out"}, "the class name: "),
-        ({"journal_bytes": 1}, "the journal needs 4Mi at least"),
+        ({"journal_bytes": 1}, "--journal-size has to be 4Mi at least, not 1 bytes"),
         (
             {"journal_bytes": 15 << 20, "workers": 4},
-            "the journal needs 4Mi at least for each of 4 workers, not 15728640",
+            "--journal-size has to be 16Mi at least for 4 workers, not 15728640 bytes",
         ),
         ({"workers": 0}, "a dispatcher has 1 to 64 workers, not 0"),
         ({"workers": 65}, "a dispatcher has 1 to 64 workers, not 65"),

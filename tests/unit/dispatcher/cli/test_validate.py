@@ -38,6 +38,20 @@ def test_every_fault_is_a_line_with_file_line_and_path(fanout: Run, tmp_path: pa
     assert any(line.startswith(f"{tmp_path}/b.yaml") for line in lines)
 
 
+def test_faults_come_file_by_file_in_the_order_of_their_lines(fanout: Run, tmp_path: pathlib.Path) -> None:
+    merged = manifest("a", spec="  defaults: {policy: {circuitBreaker: {openDuration: 10m}}}").replace(
+        "{name: t,", "{name: t, policy: {circuitBreaker: {maxOpenDuration: 1s}},"
+    )  # found only once the others have been read
+    (tmp_path / "b.yaml").write_text(merged + manifest("b", url="ftp://x/", spec="  suspend: maybe"))
+    (tmp_path / "a.yaml").write_text(manifest("c", spec="  accept: {method: 1}") + manifest("d", url="ftp://x/"))
+
+    found = fanout("validate", str(tmp_path))
+
+    places = [(line.split(":")[0], int(line.split(":")[1])) for line in found.stdout.splitlines()]
+    assert len(places) == 5
+    assert places == sorted(places)
+
+
 def test_policies_that_contradict_each_other_only_after_merging_are_found(fanout: Run, tmp_path: pathlib.Path) -> None:
     text = manifest("a", spec="  defaults: {policy: {circuitBreaker: {openDuration: 10m}}}").replace(
         "{name: t,", "{name: t, policy: {circuitBreaker: {maxOpenDuration: 1s}},"
