@@ -33,7 +33,7 @@ def serve(settings: Settings) -> None:
 
     Raises Unstartable or JournalFault with a sentence for what the user can mend.
     """
-    uvloop.run(orphans.outlast(settings.data))
+    asyncio.run(orphans.outlast(settings.data))  # uvloop wants standard error, which may be closed still
     left = left_behind(settings.data, settings.workers)
     if settings.workers > 1 or left:
         return serve_with_workers(settings, left)
