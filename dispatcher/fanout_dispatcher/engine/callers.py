@@ -12,6 +12,7 @@ import typing
 
 import msgspec
 
+from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.caller import Caller
 from fanout_dispatcher.engine.clock import Clock
 from fanout_dispatcher.engine.deadlines import Deadlines
@@ -80,14 +81,21 @@ class Callers:
         self.bytes += len(answer.body)
         return answer
 
-    def events(self, route: str) -> list[Pending]:
-        """The events of *route* that somebody waits for, and that are accepted."""
-        return [caller.pending for caller in self.by_route.get(route, ()) if caller.pending and caller.receipt]
+    def events(self, route: str, book: Book) -> list[Pending]:
+        """The events of *route* in *book* that somebody waits for, and that are accepted."""
+        return [caller.pending for caller in self._of(route, book) if caller.pending and caller.receipt]
 
-    def held(self, route: str, target: str, why: str) -> None:
-        """Nothing is sent to *target* now, for *why*: whoever waits for it, and has nothing in flight, hears it."""
-        for caller in list(self.by_route.get(route, ())):
+    def held(self, route: str, target: str, why: str, book: Book) -> None:
+        """Nothing of *book* is sent to *target* now, for *why*.
+
+        Whoever waits for it, and has nothing in flight, hears it.
+        """
+        for caller in self._of(route, book):
             caller.held(target, why)
+
+    def _of(self, route: str, book: Book) -> list[Caller]:
+        """Who waits at *route*: of one whose durability was changed, for what is in *book*."""
+        return [caller for caller in self.by_route.get(route, ()) if caller.waits.book is book]
 
     def drain(self) -> None:
         """Shutting down: every caller is answered within a moment."""

@@ -253,10 +253,10 @@ class Conductor:
     def count(self, pending: Pending, skipped: list[int], dead: typing.Iterable[DeadRow]) -> None:
         """Count what was settled without ever having been owed: *skipped* positions and *dead* letters."""
         for place in skipped:
-            if (lane := self.lanes.get(pending.event.frozen.lanes[place])) is not None:
+            if (lane := self._lane_of(pending, place)) is not None:
                 lane.skip()
         for row in dead:
-            self.lanes[row.lane].mourn(row)
+            self._mourn(pending, row)
 
     def _carry_out(self, pending: Pending, moves: Moves, conditions: Conditions) -> None:
         pending.left -= len(moves.skipped) + len(moves.called_off) + len(moves.undecided)
@@ -270,16 +270,23 @@ class Conductor:
             self.book.committer.bury(row)
         self.count(pending, moves.skipped, dead)
         for place in moves.called_off:
-            self._lane(pending, place).unowe(pending)
-        for place in moves.freed:
-            if pending.event.frozen.lanes[place] in self.lanes:
-                owed, then = self._owe(pending, place), functools.partial(self.free, pending, place)
-                if owed is None:
-                    self.book.committer.once_written(then)
-                else:
-                    self.book.committer.index(owed, then)
-            else:
+            if (lane := self._lane_of(pending, place)) is not None:
+                lane.unowe(pending)
+        gone = [place for place in moves.freed if not self._hand_over(pending, place)]
+        for place in gone:
+            if not pending.states[place] & State.MASK:  # the one before it may have failed the saga
                 self._without_lane(pending, place)
+
+    def _hand_over(self, pending: Pending, place: int) -> bool:
+        """Owe a position that was freed, and give it to its lane once that is on disk; False: it has none."""
+        if self._lane_of(pending, place) is None:
+            return False
+        owed, then = self._owe(pending, place), functools.partial(self.free, pending, place)
+        if owed is None:
+            self.book.committer.once_written(then)
+        else:
+            self.book.committer.index(owed, then)
+        return True
 
     def _undecided(self, pending: Pending, place: int, conditions: Conditions) -> DeadRow:
         """Make the dead letter of a position whose condition has no value for the event."""
@@ -287,11 +294,10 @@ class Conductor:
 
     def _without_lane(self, pending: Pending, place: int) -> None:
         """Give up a position whose turn has come and whose target is in no plan any more."""
-        event = pending.event
         if not self.stands_in(pending, place, Reason.TARGET_REMOVED):
             row = self._dead_letter(pending, place, Reason.TARGET_REMOVED)
             self.book.committer.bury(row)
-            self.book.mourn(event.frozen.route, event.frozen.targets[place], row)
+            self._mourn(pending, row)
         pending.states[place] = State.DEAD
         pending.left -= 1
         self.keep(pending, place, Kept(reason=Reason.TARGET_REMOVED.value))
@@ -318,8 +324,21 @@ class Conductor:
         pending.refs += 1
         return self._lane(pending, place).owe(pending, place)
 
+    def _mourn(self, pending: Pending, row: DeadRow) -> None:
+        """Count a dead letter where its target is counted, whether a lane stands for it or not."""
+        lane = self.lanes.get(row.lane)
+        if lane is not None:
+            lane.mourn(row)
+        else:
+            frozen = pending.event.frozen
+            self.book.mourn(frozen.route, frozen.targets[frozen.lanes.index(row.lane)], row)
+
     def _lane(self, pending: Pending, place: int) -> Lane:
         return self.lanes[pending.event.frozen.lanes[place]]
+
+    def _lane_of(self, pending: Pending, place: int) -> Lane | None:
+        """The lane of a position whose turn had not come, so that its target may be in no plan any more."""
+        return self.lanes.get(pending.event.frozen.lanes[place])
 
 
 def _course(pending: Pending) -> Course:

@@ -72,7 +72,7 @@ class Fallbacks:
     def circuit_opened(self) -> None:
         """Give every caller that waits for a delivery that is not in flight its fallback."""
         lane = self._lane
-        for pending in lane.works.callers.events(lane.route):
+        for pending in lane.works.callers.events(lane.route, lane.book):
             lanes = pending.event.frozen.lanes
             place = lanes.index(lane.number) if lane.number in lanes else -1
             if place >= 0 and pending.states[place] in State.WAITING and _idle(pending, place):

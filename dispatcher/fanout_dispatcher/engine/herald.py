@@ -3,6 +3,7 @@
 import typing
 
 from fanout_crds import plan
+from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.clock import Clock
 from fanout_dispatcher.engine.fallbacks import Fallbacks
 from fanout_dispatcher.engine.index import Index
@@ -25,6 +26,7 @@ class Cached(typing.Protocol):
 class Lane(typing.Protocol):
     """What this asks of its lane."""
 
+    book: Book
     circuit: Circuit
     clock: Clock
     fallbacks: Fallbacks
@@ -86,7 +88,7 @@ class Herald:
         lane = self._lane
         if lane.reuse is not None:
             lane.reuse.part()
-        lane.works.callers.held(lane.route, lane.tally.meter.target, why)
+        lane.works.callers.held(lane.route, lane.tally.meter.target, why, lane.book)
 
     def circuit_changed(self, state: CircuitState) -> None:
         """Tell that the circuit has become another, and those who wait for the target if it is open."""

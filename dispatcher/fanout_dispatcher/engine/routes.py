@@ -85,6 +85,7 @@ class Routes:
         self.by_key: dict[str, Route] = {}
         self.paths = Paths()
         self.lanes: dict[LaneKey, Lane] = {}
+        self.together: dict[tuple[Book, str], dict[str, Lane]] = {}  # the lanes of a route in one book, by target
         self.made: dict[LaneKey, Wanted] = {}
         self.holds = Holds(works)
         self.refused: dict[str, str] = {}
@@ -168,9 +169,7 @@ class Routes:
             lane.herald.report(now)
             if not lane.tally.meter.pending:
                 del self.works.awake[lane]
-                where = (lane.book, lane.route, lane.target.name)
-                if self.lanes.get(where) is lane and (lane.ending is not None or self._idle(where)):
-                    self._forget(where, lane)
+                self._dismiss(lane)
         for key, route in list(self.ended.items()):
             if not self._lanes_of(route):
                 del self.ended[key]
@@ -212,8 +211,8 @@ class Routes:
         everybody = plan.everybody
         lanes = tuple(self._lane(book, plan, target, credentials) for target in everybody)
         for other, target in itertools.product(self._books, everybody):
-            if other is not book and (other, plan.key, target.name) in self.lanes:
-                self._lane(other, plan, target, credentials)  # it still owes what came in under the other durability
+            if other is not book and ((other, plan.key, target.name) in self.lanes or self._owes(other, plan.key)):
+                self._lane(other, plan, target, credentials)  # for what came in under the other durability
         asked = reads(plan)
         ordering = orders(plan)
         exact, prefixes = forwarding(plan, asked)
@@ -251,6 +250,7 @@ class Routes:
             self.parting.pop(where).cancel()
         if lane is None:
             lane = self.lanes[where] = Lane(plan.key, target, book=book, works=self.works)
+            self.together.setdefault((book, plan.key), {})[target.name] = lane
         sender, held = self._sender(where, lane, target, credentials)
         if plan.suspend:
             held = SUSPENDED
@@ -300,14 +300,11 @@ class Routes:
             self._part(retiring[0], plan)
 
     def _left_behind(self, plan: plans.Plan, credentials: plans.Credentials) -> None:
-        """Finish what a restart found: a backlog under the other durability, or of a target that had been removed."""
-        wanted = {target.name: target for target in plan.everybody}
+        """End what a restart found of targets that had been removed: all others have their lanes by now."""
         for book in self._books:
             for name in book.left_behind(plan.key):
-                target = wanted.get(name) or _stand_in(plan.targets[0], name)
-                lane = self._lane(book, plan, target, credentials)
-                if name not in wanted:
-                    lane.end(Reason.TARGET_REMOVED)
+                lane = self._lane(book, plan, _stand_in(plan.targets[0], name), credentials)
+                lane.end(Reason.TARGET_REMOVED)
 
     def _keep(self, plan: plans.Plan) -> None:
         """The journal keeps the plan, so that a restart needs nobody else to go on."""
@@ -323,15 +320,31 @@ class Routes:
         wanted = itertools.product(self._books, [route.plan.key], [target.name for target in route.plan.everybody])
         return [self.lanes[where] for where in wanted if where in self.lanes]
 
-    def _idle(self, where: LaneKey) -> bool:
-        """The route takes its events into the other book."""
-        route = self.by_key.get(where[1])
-        return route is not None and route.book is not where[0]
+    def _owes(self, book: Book, key: str) -> bool:
+        """Whether events of a route are under way in *book*. They may yet owe to lanes that owe nothing now."""
+        there = self.together.get((book, key), {})
+        return any(lane.tally.meter.pending for lane in there.values()) or bool(book.left_behind(key))
+
+    def _dismiss(self, lane: Lane) -> None:
+        """Forget a lane that owes nothing, if nothing can come to it; or all of its book, where the route left that."""
+        book, key, name = where = (lane.book, lane.route, lane.target.name)
+        if self.lanes.get(where) is not lane:
+            return
+        if lane.ending is not None:
+            self._forget(where, lane)
+        route = self.by_key.get(key)
+        if route is not None and route.book is not book and not self._owes(book, key):
+            for name, one in list(self.together.get((book, key), {}).items()):
+                self._forget((book, key, name), one)
 
     def _forget(self, where: LaneKey, lane: Lane) -> None:
         book, key, target = where
         book.leave_behind(key, target, lane.tally.left_behind(lane.index.ranked))
         del self.lanes[where]
+        there = self.together[book, key]
+        del there[target]
+        if not there:
+            del self.together[book, key]
         book.conductor.lanes.pop(lane.number, None)
         self.made.pop(where, None)
         self.holds.forget(lane)
