@@ -453,6 +453,23 @@ BUGS: typing.Final = (
         new="return True",
     ),
     Bug(
+        name="lanes go with the durability although events under way have steps to come",
+        promise="P2",
+        family="overlapping",
+        file=f"{ENGINE}/routes.py",
+        old="route.book is not book and not self._owes(book, key):\n",
+        new="route.book is not book and not lane.tally.meter.pending:\n",
+    ),
+    Bug(
+        name="a step that is gone is given up although it was called off",
+        promise="P2",
+        family="overlapping",
+        file=f"{ENGINE}/conductor.py",
+        old="            if not pending.states[place] & State.MASK:  # the one before it may have failed the saga\n"
+        "                self._without_lane(pending, place)\n",
+        new="            self._without_lane(pending, place)\n",
+    ),
+    Bug(
         name="the next of a key goes while a retry waits",
         promise="P5",
         family="ordered",

@@ -203,6 +203,31 @@ def edited_graph(chance: random.Random, plan: Plan, number: int) -> Plan:
     )
 
 
+def overlapped(chance: random.Random, plan: Plan, number: int) -> Plan:
+    """*plan*, a graph, after an edit that leaves events under way without what they were to go on with.
+
+    Steps are taken out with all that stands behind them, or the events that come from now on are kept elsewhere.
+    """
+    other = "Memory" if plan.durability == "Journal" else "Journal"
+    later = [one.name for one in plan.targets[1:]]
+    if not later or chance.random() < 0.4:
+        return msgspec.structs.replace(plan, durability=other, generation=number, revision=f"{plan.name}-{number}")
+    gone = set(chance.sample(later, chance.randrange(1, len(later) + 1)))
+    targets = tuple(
+        msgspec.structs.replace(
+            one,
+            depends_on=tuple(name for name in one.depends_on if name not in gone),
+            when=None if any(f"targets.{name}." in (one.when or "") for name in gone) else one.when,
+        )
+        for one in plan.targets
+        if one.name not in gone
+    )
+    behind = tuple(one for one in plan.behind if one.of not in gone)
+    return msgspec.structs.replace(
+        plan, targets=targets, behind=behind, generation=number, revision=f"{plan.name}-{number}"
+    )
+
+
 def a_temper(chance: random.Random, heal: float) -> Temper:
     """A target's moods until the world heals."""
     moods: list[Mood] = []

@@ -532,6 +532,45 @@ def sagas(seed: int, chance: random.Random) -> Scenario:
     )
 
 
+def overlapping(seed: int, chance: random.Random) -> Scenario:
+    """Events of a graph wait for a target that is away for longer than its route stays what it was when they came in.
+
+    Steps that they are still to come to are taken out, and forgotten; the route keeps its events elsewhere, and back.
+    """
+    heal = chance.uniform(35.0, 70.0)
+    plan = drawing.a_graph(chance, "r1")
+    if chance.random() < 0.5:
+        plan = _waited_for_steps(chance, plan)
+    plan = msgspec.structs.replace(
+        plan,
+        targets=tuple(_ungated(one, patient=chance.random() < 0.7) for one in plan.targets),
+        behind=tuple(msgspec.structs.replace(one, target=_ungated(one.target)) for one in plan.behind),
+    )
+    tempers: dict[str, Temper] = {
+        key: (drawing.a_mood(chance, chance.choice(["dead", "failing", "hanging"]), heal * chance.uniform(0.5, 1.0)),)
+        if key.endswith(" a") or chance.random() < 0.3
+        else ()
+        for key in keys_of((plan,))
+    }
+    acts = [
+        *(_asked(chance, post) for post in posts(chance, (plan,), heal / 2, chance.randrange(3, 12))),
+        *map(_clipped, edits(chance, (plan,), heal / 2, chance.choice([1, 2, 3]), drawing.overlapped)),
+        *ends(chance, heal, chance.choice([0, 0, 1, 2]), ["crash", "sigterm"]),
+    ]
+    return scenario(seed, chance, "overlapping", (plan,), heal=heal, acts=acts, tempers=tempers)
+
+
+def _ungated(target: Target, *, patient: bool = False) -> Target:
+    """A target whose gates hold nothing up: while its route keeps events in two journals, each has gates of its own."""
+    policy: dict[str, object] = {
+        "retry": {"budget": None, **({"max_attempts": None} if patient else {})},
+        "circuit_breaker": {"enabled": False},
+        "rate_limit": None,
+        "bulkhead": {"max_concurrent": 64},
+    }
+    return changed(target, {"policy": policy | ({"timeouts": {"total": 3600.0}} if patient else {})})
+
+
 def _waited_for_steps(chance: random.Random, plan: Plan) -> Plan:
     """Callers wait for some of a graph's targets, and hear what stands in for them."""
     names = [one.name for one in plan.targets]
@@ -571,6 +610,7 @@ FAMILIES: typing.Final[dict[str, Draw]] = {
     "ordered": ordered,
     "batched": batched,
     "sagas": sagas,
+    "overlapping": overlapping,
     "neighbours": neighbours,
     "flood": flood,
     "forcing": forcing,
@@ -595,6 +635,7 @@ WEIGHTS: typing.Final = {
     "ordered": 10,
     "batched": 8,
     "sagas": 20,
+    "overlapping": 8,
     "neighbours": 4,
     "flood": 2,
     "forcing": 12,

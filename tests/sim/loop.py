@@ -34,6 +34,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         super().__init__(self._jump)
         self._chance = random.Random(f"loop/{seed}")
         self._clock_resolution = 1e-9
+        self.faults: list[Exception] = []  # raised by callbacks: a loop goes on without them, and tells nobody
+        self.set_exception_handler(self._note)
 
     def time(self) -> float:
         """Virtual seconds since the loop was made."""
@@ -45,12 +47,20 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """As asyncio's, with a nanosecond of chance: the seed decides the order of timers of the same moment."""
         return super().call_at(when + self._chance.random() * 1e-9, callback, *args, context=context)
 
+    def _note(self, _: asyncio.AbstractEventLoop, context: dict[str, typing.Any]) -> None:
+        fault = context.get("exception")
+        if isinstance(fault, Exception):
+            self.faults.append(fault)
+
 
 def run(coroutine: typing.Coroutine[typing.Any, typing.Any, typing.Any], seed: int = 0) -> typing.Any:
-    """Run *coroutine* to its end in virtual time."""
+    """Run *coroutine* to its end in virtual time. Raises what a callback raised, too."""
     loop = VirtualLoop(seed)
     try:
-        return loop.run_until_complete(coroutine)
+        result = loop.run_until_complete(coroutine)
+        for fault in loop.faults:
+            raise fault
+        return result
     finally:
         for task in asyncio.all_tasks(loop):
             task._log_destroy_pending = False  # type: ignore[attr-defined]  # they end where a crash ends them, and

@@ -16,7 +16,7 @@ from fanout_dispatcher.transport.protocol import Flight
 from fanout_dispatcher.values.answers import Settled, Told
 from fanout_dispatcher.values.event import State
 from tests.sim.drawing import STATIC
-from tests.sim.graphs import NO, WELL, asked, final, states, step, undo
+from tests.sim.graphs import NO, WELL, asked, behaving, final, states, step, undo
 from tests.sim.world import Behave, Life, World
 from tests.support.plans import a_plan, a_target, a_wait
 
@@ -45,15 +45,15 @@ async def to_the_end(life: Life) -> None:
     await life.look()
 
 
-def live(world: World, plan: Plan, *, restarted: bool = False) -> None:
-    """An event, and soon after it *plan* in place of its own; *restarted* while target a still fails."""
+def live(world: World, plan: Plan, *, restarted: bool = False, after: float = 40.0) -> None:
+    """An event, and soon after it *plan* in place of its own; *restarted* some seconds *after* that."""
 
     async def under_way(life: Life) -> None:
         await life.post("e1")
         await asyncio.sleep(2)
         world.plans = {plan.key: plan}
         life.adopt(plan)
-        await asyncio.sleep(40)
+        await asyncio.sleep(after)
         if not restarted:
             await to_the_end(life)
 
@@ -93,9 +93,26 @@ def test_lanes_of_the_other_durability_go_with_the_last_that_owes_something() ->
         life.adopt(edited(a_saga(), durability="Memory"))
         await asyncio.sleep(20)
         assert len(life.engine.table.lanes) == 8
+        assert life.target("a").pending == 1
         await to_the_end(life)
         await asyncio.sleep(2)
         assert {book for book, _, _ in life.engine.table.lanes} == {life.engine.memory}
+
+    world.live(story)
+
+
+def test_dead_letters_of_the_other_durability_are_counted_when_nothing_else_is_left_there() -> None:
+    world = World(a_plan(step("a")), behaving(a=NO))
+
+    async def story(life: Life) -> None:
+        await life.post("e1")
+        await asyncio.sleep(2)
+        life.adopt(edited(world.plan, durability="Memory"))
+        await life.post("e2")
+        await asyncio.sleep(5)
+        assert {book for book, _, _ in life.engine.table.lanes} == {life.engine.memory}
+        assert life.target("a").dead_letters == 2
+        assert [meter.dead_letters for meter in life.desk.lane_meters()] == [2]
 
     world.live(story)
 
@@ -140,6 +157,28 @@ def test_a_step_that_is_gone_fails_the_saga_and_the_one_beside_it_is_called_off(
     assert "c" not in asked(world)
     assert states(world)["c"] == "Skipped"
     assert asked(world)[-2:] == ["a.compensate", "finally.z"]
+
+
+def test_what_stands_in_for_a_target_that_is_gone_is_not_the_answer_of_another_one() -> None:
+    a = a_target("a", policy=PATIENT, keep=64)
+    other, stands_in = step("b", static=STATIC), Behind(role="Fallback", of="a", target=a_target("a.fallback"))
+    reads = step("c", "a", on_dead="Continue", when="targets.a.state == 'Delivered'")
+    world = World(
+        a_plan(other, msgspec.structs.replace(a, on_dead="Continue"), reads, behind=(stands_in,)), until(50.0)
+    )
+
+    live(
+        world,
+        edited(world.plan, targets=(other, msgspec.structs.replace(reads, depends_on=())), behind=()),
+        restarted=True,
+        after=5.0,
+    )
+
+    assert {name: state for name, state in states(world).items() if name != "b"} == {
+        "a": "Dead",
+        "a.fallback": "Dead",
+        "c": "Skipped",
+    }
 
 
 # --- callers of the other durability ----------------------------------------------------------------------------------

@@ -96,6 +96,11 @@ class Book:
         """Targets of *route* that a restart found a backlog for and no lane stands for."""
         return [target for target, backlog in self.found.get(route, {}).items() if backlog.pending]
 
+    def dead_letters(self, route: str, target: str) -> int:
+        """How many there are of a target that no lane stands for."""
+        found = self.found.get(route, {}).get(target)
+        return 0 if found is None else found.dead
+
     def leave_behind(self, route: str, target: str, backlog: Backlog) -> None:
         """No lane stands for the target any more; the next one that does finds *backlog*."""
         self.found.setdefault(route, {})[target] = backlog

@@ -51,12 +51,12 @@ class EngineDesk:
         return self.engine.readiness()
 
     def lane_meters(self) -> typing.Iterable[LaneMeter]:
-        """One per target; of one that owes under both durabilities, the one that takes new events."""
-        lanes = self.engine.table.lanes
-        meters = {(key, target): lane.tally.meter for (_, key, target), lane in lanes.items()}
-        for route in self.engine.table.by_key.values():
-            meters |= {(lane.route, lane.target.name): lane.tally.meter for lane in route.everybody}
-        return list(meters.values())
+        """One per target; of one that owes under both durabilities, the counters of that which takes new events."""
+        table = self.engine.table
+        lanes = {(key, target): lane for (_, key, target), lane in table.lanes.items()}
+        for route in table.by_key.values():
+            lanes |= {(lane.route, lane.target.name): lane for lane in route.everybody}
+        return [table.meter(lane) for lane in lanes.values()]
 
     def route_meters(self) -> typing.Iterable[RouteMeter]:
         """One per route in force."""

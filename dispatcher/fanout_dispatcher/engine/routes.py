@@ -31,12 +31,14 @@ from fanout_dispatcher.policies.shape import shaped
 from fanout_dispatcher.policies.turnstile import Turnstile, turnstile
 from fanout_dispatcher.telemetry.seam import RouteAdopted, RouteRefused, RouteRetired
 from fanout_dispatcher.transport.protocol import Sender, SenderFactory, Unsendable
-from fanout_dispatcher.values.desk import RouteMeter
+from fanout_dispatcher.values.desk import LaneMeter, RouteMeter
 from fanout_dispatcher.values.outcome import Reason
 from fanout_dispatcher.values.sink import PlanRefused
 from fanout_dispatcher.values.views import SourceView
 
 DRAIN: typing.Final = 30.0  # seconds that a deleted route's lanes go on delivering
+
+LEFT: typing.Final = ("pending", "pending_bytes", "in_flight", "stuck", "dead_letters")  # of a meter, what there is now
 
 LaneKey = tuple[Book, str, str]
 Wanted = tuple[plans.Target, tuple[bytes | None, ...]]  # what a sender is made from: the same again, the same sender
@@ -157,6 +159,17 @@ class Routes:
         """Numbers in *book*: of the frozen values of routes in force, and of the lanes there are."""
         frozen = {route.frozen.number for route in self.by_key.values() if route.book is book}
         return frozen, {lane.number for (of, _, _), lane in self.lanes.items() if of is book}
+
+    def meter(self, lane: Lane) -> LaneMeter:
+        """The meter of *lane*, and what its target has of the other book, from before its route changed over."""
+        meter, other = lane.tally.meter, self.memory if lane.book is self.durable else self.durable
+        there = self.lanes.get((other, lane.route, lane.target.name))
+        if there is None:
+            dead = other.dead_letters(lane.route, lane.target.name)
+            return msgspec.structs.replace(meter, dead_letters=meter.dead_letters + dead) if dead else meter
+        left = there.tally.meter
+        both = {name: getattr(meter, name) + getattr(left, name) for name in LEFT}
+        return msgspec.structs.replace(meter, backlog_age=max(meter.backlog_age, left.backlog_age), **both)
 
     def sweep(self, now: float) -> None:
         """Look after the lanes that owe something, and forget those that owe nothing more and that nothing can come to.
@@ -356,7 +369,9 @@ class Routes:
 def _stand_in(other: plans.Target, name: str) -> plans.Target:
     """A target that no plan has any more, made from *other* to end its lane with.
 
-    Its dead letters are its own: what the other one says of making room for newer ones is not meant for them.
+    Its dead letters are its own: what the other one says of making room for newer ones is not meant for them, nor is
+    its static answer, which events that have a fallback would take for theirs.
     """
     letters = msgspec.structs.replace(other.policy.dead_letter, on_full="Reject")
-    return msgspec.structs.replace(other, name=name, policy=msgspec.structs.replace(other.policy, dead_letter=letters))
+    policy = msgspec.structs.replace(other.policy, dead_letter=letters)
+    return msgspec.structs.replace(other, name=name, static=None, cache=None, policy=policy)

@@ -45,7 +45,7 @@ class Views:
     def target(self, lane: Lane) -> TargetView:
         """One of its targets."""
         probed = lane.circuit.probe_at
-        meter = lane.tally.meter
+        meter = self.table.meter(lane)
         return TargetView(
             name=lane.target.name,
             circuit=lane.circuit.shown.value,
