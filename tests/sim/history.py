@@ -263,6 +263,7 @@ class History(msgspec.Struct):
     left: set[str] = msgspec.field(default_factory=set)  # the ids of those that are there at the end
     wall: float = 0.0  # what to take from a time in a view to have the world's
     meters: list[LaneMeter] = msgspec.field(default_factory=list)
+    faults: list[Exception] = msgspec.field(default_factory=list)  # raised by callbacks
     fired: dict[str, int] = msgspec.field(default_factory=dict)  # which faults really happened, and how often
 
     def fire(self, what: str, count: int = 1) -> None:

@@ -53,13 +53,19 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             self.faults.append(fault)
 
 
-def run(coroutine: typing.Coroutine[typing.Any, typing.Any, typing.Any], seed: int = 0) -> typing.Any:
-    """Run *coroutine* to its end in virtual time. Raises what a callback raised, too."""
+def run(
+    coroutine: typing.Coroutine[typing.Any, typing.Any, typing.Any],
+    seed: int = 0,
+    faults: list[Exception] | None = None,
+) -> typing.Any:
+    """Run *coroutine* to its end in virtual time. What callbacks raise is added to *faults*, or raised without them."""
     loop = VirtualLoop(seed)
     try:
         result = loop.run_until_complete(coroutine)
-        for fault in loop.faults:
-            raise fault
+        if faults is None and loop.faults:
+            raise loop.faults[0]
+        if faults is not None:
+            faults += loop.faults
         return result
     finally:
         for task in asyncio.all_tasks(loop):

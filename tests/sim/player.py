@@ -30,6 +30,7 @@ SLACK = 30.0  # seconds beyond what the plans themselves ask for
 def play(scenario: Scenario) -> History:
     """Carry it out; what happened."""
     world = World(scenario.plans[0], lambda target, flight, now: NEVER, seed=scenario.seed)
+    world.judged = True
     world.plans = {plan.key: plan for plan in scenario.plans}
     world.behave = behave(world, scenario.tempers, scenario.heal)
     world.disk = scenario.latency

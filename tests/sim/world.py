@@ -338,6 +338,7 @@ class World:
         self.seam = Recorder()
         self.disk = COMMIT
         self.has_source = True  # the plans come from somewhere besides the journal
+        self.judged = False  # by checkers, which have more to say than what a callback raised
         self.lives = 0
         self.began = 0.0  # when the current life did, in world time
         self.paused = 0.0  # seconds in which no process was there
@@ -380,7 +381,7 @@ class World:
                 self.history.fire(f"crash while a commit is {one.disk.phase}")
             return "drained" if one.engine.acceptance.closed else "power" if power else "crash"
 
-        how = run(life(), seed=self.seed * 1000 + number)
+        how = run(life(), seed=self.seed * 1000 + number, faults=self.history.faults if self.judged else None)
         self.history.log.append(records.Ended(self.now(), number, how))
         self.began, self.loop_time = self.now(), lambda: 0.0
         taken = self.storage.end(power=power)

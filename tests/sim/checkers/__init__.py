@@ -3,6 +3,7 @@
 Each has ``check(reading)``, which returns a sentence for every violation: nothing is a clean bill.
 """
 
+import traceback
 import typing
 
 from tests.sim.checkers import (
@@ -67,4 +68,4 @@ def judge(history: History, twin: History | None = None, healthy: tuple[str, ...
     wrong = [f"{promise}: {why}" for promise, check in CHECKERS.items() for why in check(reading)]
     if twin is not None:
         wrong += [f"P4 isolation: {why}" for why in isolation.check(reading, read(twin), healthy)]
-    return wrong
+    return wrong + ["a callback raised: " + "".join(traceback.format_exception(one)) for one in history.faults]
