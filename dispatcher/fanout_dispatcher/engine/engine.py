@@ -261,8 +261,8 @@ class Engine:
         slot = len(self.timers)
 
         def turn() -> None:
+            self.timers[slot] = self.clock.loop.call_later(seconds, turn)  # first: a fault in *call* must not end it
             call()
-            self.timers[slot] = self.clock.loop.call_later(seconds, turn)
 
         self.timers.append(self.clock.loop.call_later(seconds, turn))
 
