@@ -49,8 +49,10 @@ from fanout_dispatcher.values.ids import Ids
 from fanout_dispatcher.values.keyed import Keyed
 from fanout_dispatcher.values.views import EventView
 
-GRACE: typing.Final = 3.0  # seconds, beyond the longest attempt, that stopping may take …
-PARTING: typing.Final = 1.0  # … of which so many are for whoever is connected, to be told to go
+# Seconds, beyond the longest attempt, in which clients are answered and what is in flight lands. Outboxes may take
+# PARTING before that; after it come the last commits (the engine's FLUSH at least) and the journal's last checkpoint.
+GRACE: typing.Final = 3.0
+PARTING: typing.Final = 1.0  # seconds of that for whoever is connected, to be told to go
 LAST_WORDS: typing.Final = 0.1  # seconds, at least, for what others hand on meanwhile
 MEMORY_BYTES: typing.Final = 64 << 20  # what routes with durability Memory may keep waiting in all
 SWITCH: typing.Final = 0.001  # seconds after which a busy loop lets the journal's thread have the interpreter; Python's
@@ -224,7 +226,7 @@ async def stop(
     mates: Mates | None = None,
     most: float = math.inf,
 ) -> None:
-    """Take no more events, and let what is in flight land and be committed; at *most* so many seconds."""
+    """Take no more events, let what is in flight land, in *most* seconds at the latest, and commit it."""
     if outboxes is not None:
         await outboxes.end(PARTING)
     patience = min(engine.longest_attempt() + GRACE, most)

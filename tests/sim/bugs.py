@@ -59,12 +59,9 @@ BUGS: typing.Final = (
         promise="P1",
         family="mixed",
         file=f"{ENGINE}/committer.py",
-        also=("            append.landed(None)\n", "            pass\n"),
+        also=("        each(self.loop, group.appends, _landed)\n", ""),
         old="        self.begun = self.loop.time()\n        batch,",
-        new="        self.begun = self.loop.time()\n"
-        "        for append in group.appends:\n"
-        "            append.landed(None)\n"
-        "        batch,",
+        new="        self.begun = self.loop.time()\n        each(self.loop, group.appends, _landed)\n        batch,",
     ),
     Bug(
         name="fsync forgotten",

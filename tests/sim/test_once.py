@@ -157,6 +157,48 @@ def test_keys_past_their_time_are_forgotten_also_after_a_restart() -> None:
     world.live(later)
 
 
+def test_of_routes_that_come_and_go_nothing_is_known_once_their_keys_are_past_their_time() -> None:
+    world = a_world()
+
+    async def story(life: Life) -> None:
+        for number in range(20):
+            rule = Idempotency(ttl=60.0, max_keys=9)
+            life.adopt(a_plan("a", name=f"r{number}", path=f"/shop/r{number}", idempotency=rule))
+            route = life.engine.route_at(f"/shop/r{number}")
+            assert route is not None
+            keyed = Keyed(door(route.plan.key), b"k%d" % number, b"", HEAD, b"{}")
+            life.engine.accept_once(route, keyed, lambda answered: None)
+            await asyncio.sleep(1.0)
+            life.retire(route.plan.key)
+        once = life.engine.once[life.engine.durable]
+        assert len(once.rules) == 20
+        await asyncio.sleep(60.0 + 2 * HOUSEKEEPING)
+
+        assert (once.kept, once.rules) == ({}, {})
+
+    world.live(story)
+
+
+def test_a_key_that_was_forgotten_while_it_was_renewed_is_forgotten_again_in_its_time() -> None:
+    """Its row was found too old, and deleted by the housekeeping before the new one was written."""
+    world = a_world(ttl=60.0)
+
+    async def story(life: Life) -> None:
+        once = once_of(life)
+        await bring(life, "k")
+        await asyncio.sleep(61.0)
+        renewed = bring(life, "k")
+        await asyncio.sleep(0)
+        once.keep_house(life.clock.now())
+        assert isinstance(await renewed, Accepted)
+        await asyncio.sleep(60.0 + 2 * HOUSEKEEPING)
+
+        assert (once.kept, once.rules) == ({}, {})
+        assert await life.engine.durable.ask(lambda journal: journal.keys([b"k"])) == []
+
+    world.live(story)
+
+
 def test_beyond_the_bound_the_oldest_keys_go() -> None:
     world = a_world(max_keys=10)
 

@@ -20,6 +20,7 @@ from fanout_dispatcher.values.answers import Accepted
 from fanout_dispatcher.values.views import DeadLetterFilter, EventView
 from tests.sim.world import Life, World
 from tests.support.plans import a_plan, a_target
+from tests.unit.dispatcher.engine.scripted import HEAD
 
 HOUR = 3600.0
 LONG = HISTORY_KEPT + 1.5 * HOUR  # history is forgotten, and what it referred to
@@ -192,6 +193,29 @@ def test_routes_that_come_and_go_give_their_lanes_back() -> None:
         assert len(book.found) <= len(store.lanes)
         assert len(life.engine.table.lanes) <= 3
         assert all(isinstance(answer, str) for answer in life.world.history.accepted.values())
+
+    world.live(story)
+
+
+def test_routes_that_fetch_and_go_leave_nothing_behind_but_what_may_be_fetched_again() -> None:
+    world = World(a_plan("a"), answers())
+
+    async def story(life: Life) -> None:
+        for number in range(20):
+            plan = a_plan("a", name=f"r{number}", path=f"/r{number}")
+            life.adopt(plan)
+            route = life.engine.route_at(plan.path)
+            assert route is not None
+            life.engine.fetch(route, "row", HEAD, b"{}", lambda answered: None)
+            await asyncio.sleep(1)
+            assert life.engine.remembered(plan.key) == {"row"}
+            if number:  # the database of the first one is away
+                life.engine.forget(plan.key, ["row"])
+            assert life.engine.remembered(plan.key) == (set() if number else {"row"})
+            life.retire(plan.key)
+        await asyncio.sleep(60)
+
+        assert life.engine.durable.fetched == {"shop/r0": {"row"}}
 
     world.live(story)
 

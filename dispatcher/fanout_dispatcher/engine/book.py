@@ -65,13 +65,16 @@ class Book:
             self.found.setdefault(route, {})[target] = backlog
 
     def remembered(self, source: str) -> set[str]:
-        """Keys of what *source* has fetched and may fetch again."""
+        """Keys of what *source* has fetched and may fetch again, to add one to."""
         return self.fetched.setdefault(source, set())
 
     def forget(self, source: str, keys: typing.Collection[str]) -> None:
         """*source* will not fetch these again."""
         if keys:
-            self.remembered(source).difference_update(keys)
+            kept = self.remembered(source)
+            kept.difference_update(keys)
+            if not kept:
+                del self.fetched[source]
             self.committer.forget(source, keys)
 
     def next_seq(self) -> int:

@@ -23,6 +23,7 @@ from fanout_dispatcher.journal.disk import Disk
 from fanout_dispatcher.journal.faults import JournalAmbiguous, JournalFull
 from fanout_dispatcher.journal.protocol import AnswerRow, Batch, DeadRow, DueRow, Journal, KeptRow
 from fanout_dispatcher.values.desk import JournalMeter
+from fanout_dispatcher.values.each import each
 from fanout_dispatcher.values.event import Frozen
 
 SETTLE_LINGER: typing.Final = 0.005  # seconds a settle waits for an append to ride with
@@ -197,8 +198,7 @@ class Committer:
 
     def _refuse(self) -> None:
         refused, self.refused = self.refused, []
-        for append, fault in refused:
-            append.landed(fault)
+        each(self.loop, refused, lambda one: one[0].landed(one[1]))
 
     def _commit(self) -> None:
         self._refuse()  # first: what is touched of an event that is not written must not be written either
@@ -230,14 +230,12 @@ class Committer:
             self._works_again(answer)
         took = self.loop.time() - self.begun
         self.meter.commit(events=len(group.appends), settles=len(group.touched), seconds=took)
-        for append in group.appends:
-            append.landed(None)
+        each(self.loop, group.appends, _landed)
         for pending in group.touched:
             pending.refs -= 1
             if not pending.refs:
                 self.released(pending)
-        for call in group.after:
-            call()
+        each(self.loop, group.after, lambda then: then())
         if self.appends:
             self._wait()
         elif self.touched or self.after or not empty(self.rest):
@@ -279,11 +277,14 @@ class Committer:
             self.mending.began()
         self.trouble = fault
         self.full = self.asks = self.full or isinstance(fault, JournalFull)
-        self.troubled(fault)
-        for append in refused:
-            append.landed(fault)
         repair = [one.event.seq for one in group.appends] if isinstance(fault, JournalAmbiguous) else None
         self.mending.again(fault, repair)
+        self.troubled(fault)
+        each(self.loop, refused, lambda append: append.landed(fault))
+
+
+def _landed(append: Append) -> None:
+    append.landed(None)
 
 
 def _written(journal: Journal, batch: Batch, asks: bool) -> str | None:

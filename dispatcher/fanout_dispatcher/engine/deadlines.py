@@ -9,6 +9,8 @@ import asyncio
 import heapq
 import typing
 
+from fanout_dispatcher.values.each import each
+
 TICK: typing.Final = 0.001  # seconds
 
 
@@ -59,9 +61,12 @@ class Deadlines:
         self.timer = None
         passed = int(self.loop.time() / TICK + 1e-6)
         while self.order and self.order[0] <= passed:
-            for waiting in list(self.ticks.pop(heapq.heappop(self.order))):
-                waiting.late()
+            each(self.loop, list(self.ticks.pop(heapq.heappop(self.order))), _late)
         while self.order and not self.ticks[self.order[0]]:  # all of that tick were answered in time
             del self.ticks[heapq.heappop(self.order)]
         if self.order:
             self._arm()
+
+
+def _late(waiting: Waiting) -> None:
+    waiting.late()

@@ -126,9 +126,9 @@ class Engine:
         """Take an event that a source of *route* calls *key*; from its commit on, that is remembered. Never raises."""
         self.acceptance.accept(route, head, body, reply, fetched=key)
 
-    def remembered(self, route: str) -> set[str]:
-        """Keys of what was taken and may be fetched again: those are on disk."""
-        return self.durable.remembered(route)
+    def remembered(self, route: str) -> typing.AbstractSet[str]:
+        """Keys of what was taken and may be fetched again, as of now: those are on disk."""
+        return self.durable.fetched.get(route, frozenset())
 
     def forget(self, route: str, keys: typing.Collection[str]) -> None:
         """These are not fetched again."""
@@ -261,8 +261,8 @@ class Engine:
         slot = len(self.timers)
 
         def turn() -> None:
+            self.timers[slot] = self.clock.loop.call_later(seconds, turn)  # first: a fault in *call* must not end it
             call()
-            self.timers[slot] = self.clock.loop.call_later(seconds, turn)
 
         self.timers.append(self.clock.loop.call_later(seconds, turn))
 

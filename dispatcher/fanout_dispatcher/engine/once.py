@@ -65,7 +65,7 @@ class Once:
         self.book = book
         self.acceptance = acceptance
         self.kept = dict(kept)
-        self.rules: dict[int, plan.Idempotency] = {}  # by door, of the routes whose keys came since the start
+        self.rules: dict[int, plan.Idempotency] = {}  # by door, of those in ``kept`` whose keys came since the start
         self.tickets: dict[bytes, Ticket] = {}
         self.awaited: dict[bytes, Awaited] = {}
         self.most = min(book.max_bytes // ANSWERS_SHARE, ANSWERS_MOST)
@@ -177,8 +177,7 @@ class Once:
     def _accepted(self, ticket: Ticket, answer: Answered) -> None:
         door, rule = ticket.keyed.door, ticket.route.plan.idempotency
         if isinstance(answer, Accepted):
-            if not ticket.renews:
-                self.kept[door] = self.kept.get(door, 0) + 1
+            self.kept[door] = max(self.kept.get(door, 0) + (not ticket.renews), 1)  # what it renews may be gone by now
             if rule is not None:
                 self.rules[door] = rule
         self._end(ticket, answer)
@@ -235,6 +234,7 @@ class Once:
                 self.kept[door] = left
             else:
                 self.kept.pop(door, None)
+                self.rules.pop(door, None)
             more = None if limit is None else limit - answer
             if answer == some and more != 0:
                 self.book.loop.call_later(PAUSE, self._forget, door, before, more)

@@ -84,7 +84,8 @@ class Paths:
             self._named.put(claim[1:].split("/"), route)
 
     def leave(self, route: Route) -> None:
-        """Let the route listen no more."""
+        """Let the route listen no more; whoever has it in hand sees that it is not in force."""
+        route.standing.in_force = False
         claim = route.plan.claim
         del self._by_claim[claim]
         if NAME in claim:

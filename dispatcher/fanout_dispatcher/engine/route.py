@@ -20,6 +20,7 @@ from fanout_dispatcher.values.event import Frozen, Head
 from fanout_dispatcher.values.facts import Facts
 from fanout_dispatcher.values.graph import Graph, Role, Step
 from fanout_dispatcher.values.parameters import Parameters
+from fanout_dispatcher.values.standing import Standing
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -45,6 +46,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     turnstile: Turnstile | None
     owner: int | None = None  # the worker that takes its events; None: this one does
     keyed_by: Expression | None = None  # gives an event's idempotency key; None: what it came with does
+    standing: Standing = msgspec.field(default_factory=Standing)  # the one thing that changes, when it is replaced
 
     @property
     def everybody(self) -> tuple[Lane, ...]:

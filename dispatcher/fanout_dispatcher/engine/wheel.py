@@ -9,6 +9,7 @@ import heapq
 import typing
 
 from fanout_dispatcher.transport.protocol import Flight
+from fanout_dispatcher.values.each import each
 from fanout_dispatcher.values.outcome import Failed, Fault
 from fanout_dispatcher.values.standstill import STALLED
 
@@ -79,8 +80,7 @@ class Wheel:
             self._spare(now + GRACE)  # stopped, suspended or starved: no target is to blame for that
         passed = int(now / self.tick + 1e-6)
         while self.order and self.order[0] <= passed:
-            for flight in list(self.slots.pop(heapq.heappop(self.order))):
-                flight.landing.late(flight)
+            each(self.loop, list(self.slots.pop(heapq.heappop(self.order))), _late)
         if self.order:
             self._arm()
 
@@ -91,3 +91,7 @@ class Wheel:
             spared.extend(self.slots.pop(heapq.heappop(self.order)))
         for flight in spared:
             self.add(flight, until)
+
+
+def _late(flight: Flight) -> None:
+    flight.landing.late(flight)

@@ -4,6 +4,10 @@ Called twice per request. ``open`` sees the head alone, so that what cannot be a
 is read; ``begin`` has the body and gives the event to the engine, or hands the request on where another worker owns
 the route. The checks stand in the order in which a client can mend them: the place, the method, the coding, the size,
 the pace, and only then the event itself.
+
+Between the two a body may come slowly, and a request may wait for its turn behind others of its connection. When its
+route was replaced or deleted meanwhile, it is judged again by what is in force now: an event is of the plan under which
+it is accepted, and lanes of one that is gone may be gone too.
 """
 
 import asyncio
@@ -61,8 +65,11 @@ class Acceptor:
         self.reader = cloudevents.Reader(ids)
         self.asking: set[asyncio.Task[EventView | Turned | None]] = set()
 
-    def open(self, request: Request) -> Refusal | None:
-        """Judge the head: set ``route`` and ``limit``, or say no before the body is read."""
+    def open(self, request: Request, *, let_in: bool = False) -> Refusal | None:
+        """Judge the head: set ``route`` and ``limit``, or say no before the body is read.
+
+        One that was *let_in* has been counted by a limit already.
+        """
         if request.path.startswith(OURS):
             return _judge_ours(request)
         route = self.engine.route_at(_decoded(request.path) if "%" in request.path else request.path)
@@ -78,13 +85,13 @@ class Acceptor:
         limit = request.limit = route.plan.max_body_size
         length = request.length
         if length is not None and length > limit:
-            return problems.BODY_TOO_LARGE(f"the body has {length} bytes; this route takes {limit}")
+            return _too_large(length, limit)
         if route.parameters is not None:
             try:
                 request.parameters = route.parameters.read(request.path, request.query)
             except Unreadable as wrong:
                 return problems.INVALID_QUERY(f"{wrong}")
-        if route.turnstile is not None:
+        if route.turnstile is not None and not let_in:
             return limiting.ask(request, route.turnstile, route.meter, self.loop.time())
         return None
 
@@ -96,8 +103,8 @@ class Acceptor:
             exchange.refuse(request.refusal)
         elif route is None:
             self._aside(exchange)
-        elif route.owner is not None:
-            self.hand_on(route.owner, exchange)
+        elif route.owner is not None or not route.standing.in_force:
+            self._elsewhere(exchange, route)
         else:
             try:
                 if route.plan.batches and batches.is_batch(request.fields.get(b"content-type", b"")):
@@ -117,6 +124,21 @@ class Acceptor:
                     _shape(exchange, route, head, body)
                     exchange.caller = self.engine.accept_waiting(route, head, body, exchange.tell)
         return None
+
+    def _elsewhere(self, exchange: Exchange, route: Route) -> None:
+        """Hand on a request for *route* to its owner; or begin it anew by what is in force, if that is not."""
+        if not route.standing.in_force:
+            self._anew(exchange, route)
+        elif route.owner is not None:
+            self.hand_on(route.owner, exchange)
+
+    def _anew(self, exchange: Exchange, before: Route) -> None:
+        request = exchange.request
+        request.route = request.parameters = None
+        request.refusal = self.open(request, let_in=before.turnstile is not None)
+        if request.refusal is None and (size := len(request.body)) > request.limit:
+            request.refusal = _too_large(size, request.limit)
+        self.begin(exchange)
 
     def _all(self, exchange: Exchange, route: Route, events: list[HeadAndBody]) -> None:
         """Give the engine a batch; an empty one is there already."""
@@ -161,6 +183,10 @@ class Acceptor:
 
     async def _view(self, request: Request) -> EventView | Turned | None:
         return await self.engine.event(request.path.removeprefix(STATUS))
+
+
+def _too_large(size: int, limit: int) -> Refusal:
+    return problems.BODY_TOO_LARGE(f"the body has {size} bytes; this route takes {limit}")
 
 
 def _name(request: Request, head: Head) -> None:

@@ -11,6 +11,7 @@ from fanout_dispatcher.values.desk import RouteMeter
 from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.keyed import Keyed
 from fanout_dispatcher.values.parameters import Parameters
+from fanout_dispatcher.values.standing import Standing
 from fanout_dispatcher.values.views import EventView
 
 
@@ -60,6 +61,10 @@ class Route(typing.Protocol):
     @property
     def keyed_by(self) -> Expression | None:
         """What gives an event's idempotency key; None: what it came with does."""
+
+    @property
+    def standing(self) -> Standing:
+        """Whether it is in force still: a request may wait long between its head and its event."""
 
 
 class Caller(typing.Protocol):

@@ -12,6 +12,7 @@ import typing
 from fanout_dispatcher.ingress.accept import Acceptor
 from fanout_dispatcher.ingress.settings import Settings
 from fanout_dispatcher.values.desk import PortMeter
+from fanout_dispatcher.values.each import each
 from fanout_dispatcher.values.standstill import STALLED
 
 NEVER: typing.Final = float("inf")
@@ -87,6 +88,7 @@ class Port:
 
     def sweep(self) -> None:
         """Look at every deadline, take the time, and come back."""
+        self.timer = self.loop.call_later(self.settings.tick, self.sweep)  # first: a fault in it must not be its end
         now = self.loop.time()
         late = now - self.now - self.settings.tick
         if late > STALLED:  # what clients sent meanwhile lies unread: that is not their fault
@@ -94,9 +96,7 @@ class Port:
                 guest.deadline += late
         self.now = now
         self.date = b"date: %b\r\n" % email.utils.formatdate(self.wall(), usegmt=True).encode("ascii")
-        for guest in [guest for guest in self.guests if guest.deadline <= now]:
-            guest.expire()
-        self.timer = self.loop.call_later(self.settings.tick, self.sweep)
+        each(self.loop, [guest for guest in self.guests if guest.deadline <= now], lambda guest: guest.expire())
 
     async def part(self, seconds: float) -> None:
         """Serve on, every answer the last of its connection, until nobody is connected; at most so many *seconds*.

@@ -123,7 +123,8 @@ class Outbox:
             self._engine.forget(self._route, remembered - there)
         new = [] if self._ending else [row for row in reserved.rows if row.id not in remembered]
         answers, unfit = await self._take(route, new)
-        on_disk = [ident for ident in there if ident in remembered]  # those that were just taken are among them
+        remembered = self._engine.remembered(self._route)  # those that were just taken are among them
+        on_disk = [ident for ident in there if ident in remembered]
         await table.check_off(on_disk)
         self._engine.forget(self._route, on_disk)
         for ident, why in unfit.items():

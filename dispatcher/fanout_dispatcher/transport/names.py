@@ -43,7 +43,7 @@ def ask_machine(name: str) -> list[str]:
 
 
 class Names:
-    """Looks names up; one per dispatcher."""
+    """Looks names up. The targets of a process share one, its outboxes another."""
 
     def __init__(
         self,

@@ -111,8 +111,8 @@ class Board:
         return Plans(changes=(*gone, *self._in_force.values()), known=self.known)
 
     def longest_attempt(self) -> float:
-        """Seconds that what is in flight may still take in any worker."""
-        attempts = (target.policy.timeouts.attempt for one in self._in_force.values() for target in one.plan.targets)
+        """Seconds that an attempt of what is in force may take in any worker."""
+        attempts = (target.policy.timeouts.attempt for one in self._in_force.values() for target in one.plan.everybody)
         return max(attempts, default=0.0)
 
     def __repr__(self) -> str:

@@ -87,6 +87,12 @@ class Taking(msgspec.Struct, frozen=True, tag=True):
     """The worker takes events (or would, if it had a socket)."""
 
 
+class Stopping(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The worker takes no more events, and what is in flight may take *patience* seconds still."""
+
+    patience: float
+
+
 class Told(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """What changed in a worker since it last told, all of it the first time; meters are totals of this life."""
 
@@ -194,4 +200,4 @@ class NoAnswer(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     cursor: bool = False
 
 
-Message = Orders | Plans | CaughtUp | Stop | Opened | Unable | Taking | Told | Ask | Answer | NoAnswer
+Message = Orders | Plans | CaughtUp | Stop | Opened | Unable | Taking | Stopping | Told | Ask | Answer | NoAnswer

@@ -18,7 +18,7 @@ from structlog.typing import FilteringBoundLogger
 from fanout_dispatcher.journal.faults import JournalFault
 from fanout_dispatcher.settings import Unstartable
 from fanout_dispatcher.workers.link import Link
-from fanout_dispatcher.workers.messages import Message, Opened, Orders, Question, Stop, Taking, Told, Unable
+from fanout_dispatcher.workers.messages import Message, Opened, Orders, Question, Stop, Stopping, Taking, Told, Unable
 from fanout_dispatcher.workers.picture import Picture
 
 T = typing.TypeVar("T")
@@ -60,6 +60,7 @@ class Slot:
     ) -> None:
         self.number = orders.worker
         self.picture = Picture()
+        self.patience = 0.0  # seconds that what it has in flight may take, as a worker said that stops
         self._orders = orders
         self._socket = sock
         self._house = house
@@ -164,6 +165,8 @@ class Slot:
                 self._expect(self._silence, self._wonder)
             case Taking():
                 self._taking.set()
+            case Stopping():
+                self.patience = message.patience
             case Unable():
                 self._unable = message.why
             case _:

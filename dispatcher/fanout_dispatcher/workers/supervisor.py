@@ -189,13 +189,25 @@ class Supervisor:
             one.close()  # with the workers' own copies gone too, nobody can connect any more
         for slot in self._slots:
             slot.stop()
-        patience = self._board.longest_attempt() + parts.GRACE + BEYOND
-        _, late = await asyncio.wait(lives, timeout=patience)
+        late = await self._patiently(lives)
         if late:
             self._log.warning("dispatcher.killed", why="workers did not end in time", workers=len(late))
             for slot in self._slots:
                 slot.kill()
             await asyncio.wait(late)
+
+    async def _patiently(self, lives: list[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
+        """Wait until all workers have ended; those that take longer than they may.
+
+        The board knows how long an attempt of what is in force may take. Beside that a worker may have something in
+        flight to a route or target that is gone, or by an earlier plan, and tells of it as it stops.
+        """
+        loop, late = asyncio.get_running_loop(), set(lives)
+        began, patience = loop.time(), self._board.longest_attempt()
+        while late and (left := began + patience + parts.GRACE + BEYOND - loop.time()) > 0:
+            _, late = await asyncio.wait(late, timeout=left)
+            patience = max(patience, *(slot.patience for slot in self._slots))
+        return late
 
     def _asked_to_stop(self) -> None:
         if self._stop.is_set():

@@ -55,6 +55,7 @@ from fanout_dispatcher.workers.messages import (
     Retire,
     Sagas,
     Stop,
+    Stopping,
     Taking,
     Unable,
 )
@@ -120,6 +121,7 @@ class Worker:
                 await self._show(meter, stack)
                 self._log.info("worker.started", deliveries=pending, pid=os.getpid())
                 await self._stop.wait()
+            self._link.tell(Stopping(patience=self._engine.longest_attempt()))
             most = parts.GRACE if self._orphaned else math.inf
             await parts.stop(self._engine, ingress, self._log, outboxes=self._outboxes, mates=mates, most=most)
             if self._teller is not None:

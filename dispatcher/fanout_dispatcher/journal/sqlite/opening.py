@@ -20,7 +20,7 @@ FORMAT = 3
 APPLICATION = 0x464E4F54  # "FNOT", in the file's header
 Migrations = Sequence[tuple[int, str]]  # the format it leads to, and the SQL that does; in order
 MIGRATIONS: Migrations = ((2, text("format_2.sql")), (3, text("format_3.sql")))
-CHECK_PAGES = 4_096  # a file up to this size (32 MiB) is checked as a whole at every start
+CHECK_PAGES = 4_096  # a file up to this size (32 MiB; an older one, 16) is checked as a whole at every start
 BUSY_MILLISECONDS = 2_000  # what another program gets to let go of the file
 FLOORS = ((3, 44, 6), (3, 50, 7), (3, 51, 3))  # below: a checkpoint may corrupt the file (the WAL-reset bug)
 

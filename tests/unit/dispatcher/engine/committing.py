@@ -8,7 +8,7 @@ from fanout_dispatcher.engine.linger import Linger
 from fanout_dispatcher.engine.mending import RETRY_LONGEST
 from fanout_dispatcher.engine.pending import Pending
 from fanout_dispatcher.journal.protocol import Batch
-from tests.unit.dispatcher.engine.scripted import ScriptedDisk, Told
+from tests.unit.dispatcher.engine.scripted import ScriptedDisk, Told, Written, event
 
 A_MOMENT: typing.Final = 0.0001
 
@@ -18,6 +18,8 @@ class Bench:
 
     def __init__(self, linger: float = 0.0) -> None:
         self.loop = asyncio.get_running_loop()
+        self.faults: list[dict[str, typing.Any]] = []  # what the loop was told of
+        self.loop.set_exception_handler(lambda _, context: self.faults.append(context))
         self.disk = ScriptedDisk()
         self.told = Told()
         self.released: list[int] = []
@@ -39,6 +41,9 @@ class Bench:
         for seq in seqs:
             self.committer.append(self.told.append(seq))
 
+    def append_one_that_breaks(self, seq: int) -> None:
+        self.committer.append(Written(event(seq), breaks))
+
     async def turn(self, seconds: float = A_MOMENT) -> None:
         await asyncio.sleep(seconds)
 
@@ -51,6 +56,11 @@ class Bench:
         """Wait for the next try after a failure and let it succeed."""
         await self.turn(RETRY_LONGEST + 1)
         self.disk.step()
+
+
+def breaks(*_: object) -> None:
+    """What should have been told of a commit has a fault of ours."""
+    raise RuntimeError("a fault of ours")
 
 
 def settled(bench: Bench, one: Pending, index: int) -> None:

@@ -7,7 +7,7 @@ from fanout_dispatcher.engine.mending import RETRY_LONGEST
 from fanout_dispatcher.journal.faults import JournalFull
 from fanout_dispatcher.journal.protocol import DeadRow, DueRow, Finished, Replayed
 from tests.sim.loop import run
-from tests.unit.dispatcher.engine.committing import A_MOMENT, Bench, settled
+from tests.unit.dispatcher.engine.committing import A_MOMENT, Bench, breaks, settled
 from tests.unit.dispatcher.engine.scripted import pending
 
 FULL = JournalFull("no space left on the disk")
@@ -223,5 +223,31 @@ def test_flushed_with_nothing_to_do_ends_at_once() -> None:
         await bench.committer.flushed()
 
         assert not bench.disk.jobs
+
+    run(scenario())
+
+
+# --- faults of ours -------------------------------------------------------------------------------------------------
+
+
+def test_one_that_breaks_when_it_is_told_costs_nobody_else_of_its_commit_what_is_theirs() -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        calls: list[str] = []
+        settled(bench, pending(5, b"\0"), 0)
+        bench.append(1)
+        bench.append_one_that_breaks(2)
+        bench.append(3)
+        bench.committer.once_written(breaks)
+        bench.committer.once_written(lambda: calls.append("written"))
+        await bench.turn()
+        bench.append(4)
+
+        bench.disk.step()
+        await bench.commits()
+
+        assert bench.told.landed == [(1, None), (3, None), (4, None)]
+        assert (bench.released, calls) == ([5], ["written"])
+        assert [repr(one["exception"]) for one in bench.faults] == ["RuntimeError('a fault of ours')"] * 2
 
     run(scenario())

@@ -59,6 +59,42 @@ def test_a_failed_commit_refuses_its_events_and_those_that_wait(fault: Exception
     run(scenario())
 
 
+def test_one_that_breaks_when_it_is_refused_costs_no_other_its_answer_and_the_next_commit_nothing() -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        bench.append_one_that_breaks(1)
+        bench.append(2)
+        settled(bench, pending(5, b"\0"), 0)
+        await bench.commits(BROKEN)
+        bench.append_one_that_breaks(3)
+        bench.append(4)
+        await bench.turn()
+        await bench.mends()
+
+        assert bench.told.landed == [(2, BROKEN), (4, BROKEN)]
+        assert bench.released == [5]
+        assert bench.committer.trouble is None
+        assert len(bench.faults) == 2
+
+    run(scenario())
+
+
+def test_one_that_comes_in_trouble_and_breaks_does_not_keep_the_commit_from_being_made_that_tells_it() -> None:
+    async def scenario() -> None:
+        bench = await failed(FULL)
+        bench.disk.journal.why_full = "the disk is full"
+        await bench.mends()
+        settled(bench, pending(5, b"\0"), 0)
+        bench.append_one_that_breaks(2)
+        bench.committer._commit()  # its turn of the loop has come
+        bench.disk.step()
+
+        assert bench.released == [5]
+        assert len(bench.faults) == 1
+
+    run(scenario())
+
+
 @pytest.mark.parametrize("fault", [FULL, AMBIGUOUS, BROKEN])
 def test_settles_outlive_a_failed_commit(fault: Exception) -> None:
     async def scenario() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import typing
 
 from fanout_dispatcher.engine.deadlines import TICK, Deadlines
 from tests.sim.loop import run
@@ -71,5 +72,27 @@ def test_one_that_is_late_may_add_the_next() -> None:
 
         (came,) = second.came
         assert 1.0 <= came <= 1.0 + TICK + 1e-6
+
+    run(scenario())
+
+
+def test_one_that_breaks_is_told_of_and_costs_no_other_its_deadline() -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        said: list[dict[str, typing.Any]] = []
+        loop.set_exception_handler(lambda _, context: said.append(context))
+        deadlines = Deadlines(loop)
+
+        class Breaks(Waiting):
+            def late(self) -> None:
+                raise RuntimeError("a fault of ours")
+
+        beside, later = Waiting(), Waiting()
+        for waiting, at in [(Breaks(), 0.5), (beside, 0.5), (later, 1.0)]:
+            deadlines.add(waiting, at)
+        await asyncio.sleep(2.0)
+
+        assert [len(waiting.came) for waiting in (beside, later)] == [1, 1]
+        assert [repr(one["exception"]) for one in said] == ["RuntimeError('a fault of ours')"]
 
     run(scenario())

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from fanout_crds.listen import claim
 from fanout_dispatcher.engine.paths import Paths
 from fanout_dispatcher.engine.route import Route
+from fanout_dispatcher.values.standing import Standing
 from tests.support.plans import a_plan
 
 segment = st.sampled_from(["a", "b", "{x}", "{y}"])
@@ -21,10 +22,11 @@ class Listening(typing.NamedTuple):
     """Of a route, what is looked at."""
 
     plan: typing.Any
+    standing: Standing
 
 
 def listening(path: str) -> Route:
-    return typing.cast(Route, Listening(a_plan(path=path)))
+    return typing.cast(Route, Listening(a_plan(path=path), Standing()))
 
 
 def found(table: Paths, path: str) -> str | None:

@@ -1,6 +1,7 @@
 """The sweep looks at lanes that owe something; ten thousand routes at rest cost it nothing."""
 
 import asyncio
+import typing
 
 import msgspec
 
@@ -84,5 +85,26 @@ def test_housekeeping_takes_a_few_lanes_at_a_time() -> None:
         engine._sweep()
 
         assert (left, engine.unpruned) == (3 * ROUTES - PRUNED, [])
+
+    run(scenario())
+
+
+def test_a_look_that_breaks_once_is_told_of_and_does_not_end_looking() -> None:
+    async def scenario() -> None:
+        engine = an_engine()
+        said: list[dict[str, typing.Any]] = []
+        engine.clock.loop.set_exception_handler(lambda _, context: said.append(context))
+        looks: list[float] = []
+
+        def look(now: float) -> None:
+            looks.append(now)
+            if len(looks) == 2:
+                raise RuntimeError("a fault of ours")
+
+        engine.table.sweep = look  # type: ignore[method-assign]
+        await asyncio.sleep(5.5)
+
+        assert [round(at) for at in looks] == [1, 2, 3, 4, 5]
+        assert [repr(one["exception"]) for one in said] == ["RuntimeError('a fault of ours')"]
 
     run(scenario())

@@ -1,6 +1,7 @@
 """Deadlines in virtual time: none fires early, none is lost, and what has landed is never called late."""
 
 import asyncio
+import typing
 
 import uvloop
 from hypothesis import given
@@ -228,3 +229,28 @@ def test_a_deadline_that_is_past_when_it_is_added_stops_nobody_from_adding_other
         assert [number for number, _ in watch.expired] == [2, 1, 3]
 
     uvloop.run(scenario())
+
+
+class Breaks(Watch):
+    """Breaks when the second is late."""
+
+    def late(self, flight: Flight) -> None:
+        super().late(flight)
+        if flight.number == 2:
+            raise RuntimeError("a fault of ours")
+
+
+def test_one_that_breaks_is_told_of_and_costs_no_other_its_deadline() -> None:
+    async def scenario() -> None:
+        watch = Breaks()
+        said: list[dict[str, typing.Any]] = []
+        watch.loop.set_exception_handler(lambda _, context: said.append(context))
+        for number, at in enumerate([1.0, 1.001, 1.002, 1.5, 3.0], start=1):
+            watch.wheel.add(watch.flight(number), at)
+
+        await asyncio.sleep(4)
+
+        assert [number for number, _ in watch.expired] == [1, 2, 3, 4, 5]
+        assert [repr(one["exception"]) for one in said] == ["RuntimeError('a fault of ours')"]
+
+    run(scenario())

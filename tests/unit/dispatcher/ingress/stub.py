@@ -19,6 +19,7 @@ from fanout_dispatcher.values.desk import RouteMeter
 from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.keyed import Keyed
 from fanout_dispatcher.values.parameters import Parameters
+from fanout_dispatcher.values.standing import Standing
 from fanout_dispatcher.values.views import EventView
 
 WALL = 1_795_395_840.0  # Mon, 23 Nov 2026 02:24:00 GMT
@@ -36,6 +37,7 @@ class StubRoute(msgspec.Struct, frozen=True):
     source: str | None = "/shop/orders"
     parameters: Parameters | None = None
     owner: int | None = None
+    standing: Standing = msgspec.field(default_factory=Standing)
 
 
 def route(

@@ -89,3 +89,47 @@ def test_a_standstill_of_ours_is_no_client_s_fault() -> None:
         assert len(guest.expired) == 1
 
     run(scenario())
+
+
+class Breaks(Guest):
+    """A connection with a fault of ours."""
+
+    def expire(self) -> None:
+        super().expire()
+        raise RuntimeError("a fault of ours")
+
+
+def test_a_connection_that_breaks_is_told_of_and_costs_no_other_its_deadline() -> None:
+    async def scenario() -> None:
+        port = a_port()
+        said: list[dict[str, typing.Any]] = []
+        port.loop.set_exception_handler(lambda _, context: said.append(context))
+        guests = [Breaks(port, 10.0), Guest(port, 10.0), Guest(port, 20.0)]
+        for guest in guests:
+            port.enter(guest, ("10.0.0.1", 1))
+        await asyncio.sleep(22.0)
+
+        assert [len(guest.expired) for guest in guests] == [1, 1, 1]
+        assert [repr(one["exception"]) for one in said] == ["RuntimeError('a fault of ours')"]
+        assert port.now > 21.0
+
+    run(scenario())
+
+
+def test_a_sweep_that_breaks_is_not_the_last_one() -> None:
+    async def scenario() -> None:
+        port = a_port()
+        port.loop.set_exception_handler(lambda _, context: None)
+        guest = Guest(port, 10.0)
+        port.enter(guest, ("10.0.0.1", 1))
+
+        def breaks_once() -> float:
+            port.wall = lambda: 0.0
+            raise OSError("the clock cannot be read")
+
+        port.wall = breaks_once
+        await asyncio.sleep(12.0)
+
+        assert len(guest.expired) == 1
+
+    run(scenario())

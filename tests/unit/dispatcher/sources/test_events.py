@@ -10,6 +10,7 @@ from fanout_dispatcher.ingress.cloudevents import identity
 from fanout_dispatcher.sources.events import Unfit, read
 from fanout_dispatcher.sources.table import Row
 from fanout_dispatcher.values.desk import RouteMeter
+from fanout_dispatcher.values.standing import Standing
 from tests.unit.crds.test_plan import some_plan
 
 
@@ -27,6 +28,7 @@ class Route(msgspec.Struct, frozen=True):
     source: str | None = "/shop/order-placed"
     parameters: None = None
     owner: None = None
+    standing: Standing = msgspec.field(default_factory=Standing)
 
 
 ROUTE: typing.Final = Route(some_plan())

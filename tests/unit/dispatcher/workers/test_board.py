@@ -193,3 +193,11 @@ async def test_a_keyed_plan_is_told_with_its_owner_who_has_limits_whole_that_wou
     (message,) = told.posted
     assert [change.owner for change in message.changes if isinstance(change, Adopt)] == [1, None]
     assert told.board.refused == {}
+
+
+async def test_the_longest_attempt_may_be_one_of_what_stands_behind_a_target() -> None:
+    told = Told()
+    slow = a_target("undo", policy={"timeouts": {"attempt": 90.0}})
+    told.board.adopt(a_plan("a", behind=(plans.Behind(role="Compensation", of="a", target=slow),)), {})
+
+    assert told.board.longest_attempt() == 90.0

@@ -12,9 +12,21 @@ import pytest
 from fanout_dispatcher.journal.faults import JournalFault
 from fanout_dispatcher.settings import Unstartable
 from fanout_dispatcher.workers.link import framed
-from fanout_dispatcher.workers.messages import EVENT, CaughtUp, EventOf, Opened, Orders, Plans, Question, Retire, Told
+from fanout_dispatcher.workers.messages import (
+    EVENT,
+    Adopt,
+    CaughtUp,
+    EventOf,
+    Opened,
+    Orders,
+    Plans,
+    Question,
+    Retire,
+    Told,
+)
 from fanout_dispatcher.workers.shares import Share
 from fanout_dispatcher.workers.slot import Slot
+from tests.support.plans import a_plan, a_target
 from tests.unit.dispatcher.admin.fakes import log
 
 WAIT = 20.0  # seconds: whoever waits longer has failed
@@ -150,3 +162,14 @@ async def test_a_question_to_nobody_does_not_wait_for_ever(
     with pytest.raises(JournalFault, match="worker 3: it is starting"):
         await slot.ask(EventOf("3-1-ff"), EVENT)
     slot.first.cancel()
+
+
+async def test_a_worker_that_stops_tells_how_long_what_is_in_flight_may_take_also_to_what_was_taken_out_of_force(
+    tmp_path: pathlib.Path,
+) -> None:
+    slow = a_plan(a_target("a", policy={"timeouts": {"attempt": 90.0}}))
+    async with living(tmp_path) as (slot, _):
+        await slot.taking()
+        slot.write(framed(Plans(changes=(Adopt(plan=slow, credentials={}), Retire(route=slow.key)), known=True)))
+
+    assert slot.patience == 90.0

@@ -1,0 +1,20 @@
+"""Calls many, of whom none can harm the others.
+
+A timer, a commit or a sweep calls what others have left with it, one after the other. A fault of ours in one of these
+must not cost those behind it their deadline or their answer, nor end what calls them. The loop is told of it, and it
+is in the log with its trace.
+"""
+
+import asyncio
+import typing
+
+T = typing.TypeVar("T")
+
+
+def each(loop: asyncio.AbstractEventLoop, many: typing.Iterable[T], call: typing.Callable[[T], object]) -> None:
+    """Call *call* with every one of *many*, whatever becomes of the ones before."""
+    for one in many:
+        try:
+            call(one)
+        except Exception as fault:  # noqa: BLE001  a fault of ours in one must not stop those behind it
+            loop.call_exception_handler({"message": "a callback failed", "exception": fault})
