@@ -6,7 +6,10 @@ import pathlib
 import tempfile
 import typing
 
+import msgspec
+
 from fanout_crds.plan import Target
+from fanout_dispatcher.engine.route import Route
 from fanout_dispatcher.engine.routes import DRAIN
 from fanout_dispatcher.journal.faults import JournalFault
 from fanout_dispatcher.transport.memory import NEVER
@@ -140,13 +143,23 @@ class Player:
         route = life.engine.route_at(post.path)
         if route is None:
             return  # 404
+        if post.slow:
+            self.bodies = max(self.bodies, self.world.script_time() + post.slow + 0.1)
+            life.loop.call_later(post.slow, self._complete, life, post, route)
+        else:
+            self._begin(life, post, route)
+
+    def _complete(self, life: Life, post: acts.Post, route: Route) -> None:
+        """Its body is there. The data port judges it again, if *route* has gone meanwhile."""
+        if route.standing.in_force:
+            self._begin(life, post, route)
+        else:
+            self._post(life, msgspec.structs.replace(post, slow=0.0))
+
+    def _begin(self, life: Life, post: acts.Post, route: Route) -> None:
         body = post.event.encode().ljust(post.size, b".")
         if post.waits and route.waits is not None:
             life.wait(post.event, body, route, key=post.key)
-            return
-        if post.slow:
-            self.bodies = max(self.bodies, self.world.script_time() + post.slow + 0.1)
-            life.loop.call_later(post.slow, life.post, post.event, body, route, post.key, post.partition)
         else:
             life.post(post.event, body, route, post.key, post.partition)
 

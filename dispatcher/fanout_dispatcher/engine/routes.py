@@ -10,6 +10,7 @@ no path: so a restart within that time goes on with the end of the route, and it
 """
 
 import asyncio
+import functools
 import itertools
 import typing
 
@@ -26,12 +27,13 @@ from fanout_dispatcher.engine.lane import Lane
 from fanout_dispatcher.engine.order import orders
 from fanout_dispatcher.engine.paths import Paths
 from fanout_dispatcher.engine.route import Route, forwarding, graph_of, keyed_by, parameters, reads, waits
-from fanout_dispatcher.engine.works import Works
+from fanout_dispatcher.engine.works import Pumped, Works
 from fanout_dispatcher.policies.shape import shaped
 from fanout_dispatcher.policies.turnstile import Turnstile, turnstile
 from fanout_dispatcher.telemetry.seam import RouteAdopted, RouteRefused, RouteRetired
 from fanout_dispatcher.transport.protocol import Sender, SenderFactory, Unsendable
 from fanout_dispatcher.values.desk import LaneMeter, RouteMeter
+from fanout_dispatcher.values.each import each
 from fanout_dispatcher.values.outcome import Reason
 from fanout_dispatcher.values.sink import PlanRefused
 from fanout_dispatcher.values.views import SourceView
@@ -176,18 +178,20 @@ class Routes:
 
         With ten thousand routes nearly all lanes are asleep: those are looked at again once they were pumped.
         """
-        for one in list(self.works.awake):
-            lane = typing.cast(Lane, one)
-            lane.sweep(now)
-            lane.herald.report(now)
-            if not lane.tally.meter.pending:
-                del self.works.awake[lane]
-                self._dismiss(lane)
+        each(self.works.loop, list(self.works.awake), functools.partial(self._look_after, now))
         for key, route in list(self.ended.items()):
             if not self._lanes_of(route):
                 del self.ended[key]
                 if key not in self.by_key:
                     self.durable.committer.keep_plan(key, None)
+
+    def _look_after(self, now: float, awake: Pumped) -> None:
+        lane = typing.cast(Lane, awake)
+        lane.sweep(now)
+        lane.herald.report(now)
+        if not lane.tally.meter.pending:
+            del self.works.awake[lane]
+            self._dismiss(lane)
 
     def drain(self) -> None:
         """Shutting down: no lane starts anything more."""

@@ -1,6 +1,6 @@
 """P24: an event is handled by exactly one generation of its route.
 
-Its targets and its generation are those of the plan that was in force when its head was read, whatever came later; and
+Its targets and its generation are those of the plan that was in force when it was begun, whatever came later; and
 each attempt goes to the address that is newest at that moment.
 """
 

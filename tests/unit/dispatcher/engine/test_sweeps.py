@@ -49,6 +49,29 @@ def test_lanes_at_rest_are_not_looked_at() -> None:
     run(scenario())
 
 
+def test_a_lane_that_breaks_costs_no_other_its_look() -> None:
+    async def scenario() -> None:
+        loop, told = asyncio.get_running_loop(), []
+        loop.set_exception_handler(lambda _, context: told.append(context["exception"]))
+        engine = an_engine()
+        route = engine.route_at("/shop/r7")
+        assert route is not None
+        await asyncio.sleep(2.5)
+
+        def breaks(now: float) -> None:
+            raise RuntimeError(now)
+
+        broken, *others = route.lanes
+        broken.sweep = breaks  # type: ignore[method-assign]
+        engine.accept(route, HEAD, b"{}", lambda answered: None)
+        await asyncio.sleep(2.0)
+
+        assert told
+        assert set(engine.works.awake) == {broken}, f"{others} are at rest"
+
+    run(scenario())
+
+
 def test_what_is_pending_is_told_once_when_it_has_changed() -> None:
     async def scenario() -> None:
         engine = an_engine()
