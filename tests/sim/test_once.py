@@ -3,6 +3,9 @@
 import asyncio
 import typing
 
+import msgspec
+import pytest
+
 from fanout_crds.plan import Idempotency, Plan
 from fanout_dispatcher.engine.engine import HOUSEKEEPING
 from fanout_dispatcher.engine.once import STEP, Once
@@ -11,8 +14,8 @@ from fanout_dispatcher.transport.memory import status
 from fanout_dispatcher.values.answers import Accepted, Answered, Turned
 from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.keyed import Keyed, door
-from tests.sim.world import Life, World
-from tests.support.plans import a_plan, a_target
+from tests.sim.world import Life, World, Writer
+from tests.support.plans import a_plan, a_target, a_wait
 
 HEAD: typing.Final = Head(id="1", source="/shop", type="t", identity=b"", attributes=b"")
 
@@ -292,6 +295,39 @@ def test_a_process_that_is_stopping_refuses_repetitions_too() -> None:
         assert "tickets=0" in repr(once_of(life))
 
     world.live(story)
+
+
+@pytest.mark.parametrize("waits", [False, True])
+@pytest.mark.parametrize("graph", [False, True])
+def test_an_event_whose_key_is_looked_up_while_its_route_changes_is_refused_and_comes_again(
+    *, graph: bool, waits: bool
+) -> None:
+    rule = Idempotency(ttl=60.0, max_keys=9)
+    b = a_target("b", depends_on=("a",) if graph else ())
+    world = a_world(a_plan("a", b, idempotency=rule, respond=a_wait("a") if waits else None))
+    memory = msgspec.structs.replace(world.plan, durability="Memory", generation=2, revision="2")
+
+    async def story(life: Life) -> None:
+        route = route_of(life)
+        life.disk.latency = (5.0, 5.0)
+        told: asyncio.Future[object] = life.loop.create_future()
+        keyed = Keyed(door(route.plan.key), b"k", b"", HEAD, b"{}")
+        if waits:
+            life.engine.accept_waiting_once(route, keyed, Writer(told.set_result))
+        else:
+            life.engine.accept_once(route, keyed, told.set_result)
+        await asyncio.sleep(0.1)
+        life.adopt(memory)
+        await asyncio.sleep(10)
+        refused = await told
+        assert isinstance(refused, Turned)
+        assert (refused.status, refused.reason) == (503, "RouteChanged")
+
+        assert isinstance(await bring(life, "k"), Accepted)
+        await life.settle(60)
+
+    world.live(story)
+    assert sorted(one.target for one in world.history.sent) == ["a", "b"]
 
 
 def test_a_key_of_a_route_whose_targets_depend_on_each_other_holds_through_a_crash() -> None:

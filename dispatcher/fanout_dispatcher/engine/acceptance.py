@@ -30,6 +30,13 @@ from fanout_dispatcher.values.outcome import Reason
 
 NONE: typing.Final[frozenset[int]] = frozenset()
 
+CHANGED: typing.Final = Turned(
+    status=503,
+    reason="RouteChanged",
+    detail="the route was changed or deleted while its key was looked up: nothing was accepted, try again",
+    retry_after=1,
+)
+
 
 class Taken(msgspec.Struct, frozen=True, gc=False, eq=False):
     """An event on its way to the journal (a committer's Append), and what happens when it is there."""
@@ -217,6 +224,8 @@ class Acceptance:
 
     def turned(self, route: Route, size: int, judged: Judged | None, events: int = 1) -> Turned | None:
         """Why *events* of *size* bytes in all cannot be taken, if so: said before anything is written."""
+        if not route.standing.in_force:
+            return CHANGED
         barred = self.barred(route.book)
         if barred is not None:
             return barred
