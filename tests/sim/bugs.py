@@ -847,8 +847,8 @@ BUGS: typing.Final = (
         promise="P11",
         family="forcing",
         file=f"{POLICIES}/circuit.py",
-        old="            if self.slow and self.slow *",
-        new="            if False and self.slow *",
+        old="        if self.slow and self.slow *",
+        new="        if False and self.slow *",
     ),
     Bug(
         name="another mode is taken up by the next process",
