@@ -623,6 +623,14 @@ BUGS: typing.Final = (
         old="_asked(failed, rules, standing.wall), spent=False)",
         new="_asked(failed, rules, standing.wall), spent=True)",
     ),
+    Bug(
+        name="a late probe spends nothing although others have closed the circuit",
+        promise="P9",
+        family="breaking",
+        file=f"{POLICIES}/circuit.py",
+        old="return flight.probe and self.holds and now < self.until and",
+        new="return flight.probe and",
+    ),
     # --- sagas ------------------------------------------------------------------------------------------------------
     Bug(
         name="what is about to be sent is not noted before",
@@ -873,6 +881,7 @@ BUGS: typing.Final = (
         file=f"{POLICIES}/circuit.py",
         old='flight.probe = self.mode == "Auto"',
         new="flight.probe = True",
+        also=("flight.probe and self.holds and", "flight.probe and"),
     ),
     Bug(
         name="a window of calls is one of seconds",

@@ -185,7 +185,7 @@ class Batches:
         if type(outcome) is Delivered:
             return [DONE] * len(batch)
         lane = self._lane
-        failed_probe = flight.probe and lane.circuit.evidence(outcome) is True
+        failed_probe = lane.circuit.failed_probe(flight, outcome, now)
         waits: dict[int, float] = {}  # by the attempts so far
         verdicts: list[Verdict] = []
         for delivery, _ in batch:

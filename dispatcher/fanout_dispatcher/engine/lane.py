@@ -263,8 +263,7 @@ class Lane:
         if type(outcome) is Delivered:
             verdict: Verdict = DONE
         else:
-            failed_probe = flight.probe and self.circuit.evidence(outcome) is True
-            verdict = judge(self, delivery, outcome, failed_probe, now)
+            verdict = judge(self, delivery, outcome, self.circuit.failed_probe(flight, outcome, now), now)
             if type(outcome) is Failed:
                 delivery.history = (*delivery.history, Attempt(now, str(outcome), round(seconds, 4)))[-HISTORY:]
         if delivery.pending.course is not None:

@@ -139,6 +139,14 @@ class Circuit:
         elif self.state is CircuitState.HALF_OPEN:
             self._probe_landed(outcome, now - flight.entered > self.slow_after, now)
 
+    def failed_probe(self, flight: Crossing, outcome: Outcome, now: float) -> bool:
+        """Whether a flight that has left was a probe that failed, and is held now: it waits for the next, unspent.
+
+        One that is late may find the circuit closed by others, or due for another probe. Then nothing holds it back but
+        the wait that any attempt has.
+        """
+        return flight.probe and self.holds and now < self.until and self.evidence(outcome) is True
+
     def evidence(self, outcome: Outcome) -> bool | None:
         """True: a failure of the target. False: a success. None: says nothing about it."""
         if type(outcome) is Delivered:

@@ -277,6 +277,22 @@ def test_a_probe_that_proves_nothing_gives_its_place_to_another() -> None:
     assert bench.circuit.state is CircuitState.CLOSED
 
 
+def test_a_probe_has_failed_only_where_its_failure_finds_the_circuit_open() -> None:
+    """Late, it may find that others have closed it, are probing, or that it is time to."""
+    bench = Bench(half_open={"max_calls": 1, "success_threshold": 1}).opened()
+    late = bench.enter(30.0)
+    found = {}
+
+    for state, now in [("half-open", 30.0), ("open again", 90.0), ("due", 120.0)]:
+        bench.circuit.opens_at(now)
+        found[state] = bench.circuit.failed_probe(late, BAD, now)
+        assert not bench.circuit.failed_probe(late, Failed(status=404), now)
+    bench.ask(OK, 120.0)
+    found["closed"] = bench.circuit.failed_probe(late, BAD, 120.0)
+
+    assert found == {"half-open": False, "open again": True, "due": False, "closed": False}
+
+
 def test_an_answer_from_before_it_opened_moves_nothing() -> None:
     bench = Bench()
     early = [bench.enter(0.0) for _ in range(10)]

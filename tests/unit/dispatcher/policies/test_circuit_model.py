@@ -251,8 +251,15 @@ class CircuitLife(RuleBasedStateMachine):
     @rule(which=st.integers(0, 1000), ends=st.sampled_from(EVIDENCE))
     def an_attempt_lands(self, which: int, ends: tuple[Outcome, str]) -> None:
         ticket, flight, period = self.flying.pop(which % len(self.flying))
+        probes = self.spec.state == "HalfOpen" and period == self.spec.period
         self.circuit.leave(flight, ends[0], self.now)
         self.spec.lands(ticket, period, ends[1], self.now - flight.entered, self.now)
+        held = self.circuit.failed_probe(flight, ends[0], self.now)
+        if flight.probe and ends[1] == "bad" and self.spec.rule.mode in ("Auto", "ForcedOpen"):
+            assert held == (self.spec.state == "Open" and not self.spec.allows(self.now))
+            assert held or not probes
+        else:
+            assert not held
 
     @precondition(lambda self: self.flying)
     @rule(ends=st.sampled_from(EVIDENCE[2:4]))
@@ -302,6 +309,7 @@ class CircuitLife(RuleBasedStateMachine):
         if not hasattr(self, "circuit"):
             return
         self.a_target_that_is_well_again_is_served()
+        self.everything_in_flight_fails(EVIDENCE[2])  # also probes that hang since long ago
         assert set(zip(self.told, self.told[1:], strict=False)) <= self.legal
 
     @rule()
