@@ -443,6 +443,14 @@ BUGS: typing.Final = (
         old="if self.closed or lane.held is not None or",
         new="if self.closed or",
     ),
+    Bug(
+        name="a hedge is sent when the time of its delivery is over",
+        promise="P9",
+        family="hedged",
+        file=f"{ENGINE}/hedging.py",
+        old="if now < lane.rules.expires(tries.whole.event.accepted) and",
+        new="if",
+    ),
     # --- order ------------------------------------------------------------------------------------------------------
     Bug(
         name="two of a key go at once",
