@@ -548,11 +548,11 @@ BUGS: typing.Final = (
         promise="P13",
         family="batched",
         file=f"{ENGINE}/batches.py",
-        old="        lane.gates.enter(flight, now)\n",
-        new="        lane.gates.enter(flight, now)\n        lane.gates.bulkhead.in_flight -= 1\n",
+        old="        lane.launch(flight, sender)\n",
+        new="        lane.gates.bulkhead.in_flight -= 1\n        lane.launch(flight, sender)\n",
         also=(
-            "        lane.gates.leave(flight, outcome, now)\n",
-            "        lane.gates.bulkhead.in_flight += 1\n        lane.gates.leave(flight, outcome, now)\n",
+            "        outcome = lane.over(flight, outcome, now)\n",
+            "        lane.gates.bulkhead.in_flight += 1\n        outcome = lane.over(flight, outcome, now)\n",
         ),
     ),
     # --- the breaker ------------------------------------------------------------------------------------------------
