@@ -440,6 +440,14 @@ BUGS: typing.Final = (
         old="if self.closed or lane.held is not None or",
         new="if self.closed or",
     ),
+    Bug(
+        name="a hedge is sent when the time of its delivery is over",
+        promise="P9",
+        family="hedged",
+        file=f"{ENGINE}/hedging.py",
+        old="if now < lane.rules.expires(tries.whole.event.accepted) and",
+        new="if",
+    ),
     # --- order ------------------------------------------------------------------------------------------------------
     Bug(
         name="two of a key go at once",
@@ -554,11 +562,11 @@ BUGS: typing.Final = (
         promise="P13",
         family="batched",
         file=f"{ENGINE}/batches.py",
-        old="        lane.gates.enter(flight, now)\n",
-        new="        lane.gates.enter(flight, now)\n        lane.gates.bulkhead.in_flight -= 1\n",
+        old="        lane.launch(flight, sender)\n",
+        new="        lane.gates.bulkhead.in_flight -= 1\n        lane.launch(flight, sender)\n",
         also=(
-            "        lane.gates.leave(flight, outcome, now)\n",
-            "        lane.gates.bulkhead.in_flight += 1\n        lane.gates.leave(flight, outcome, now)\n",
+            "        outcome = lane.over(flight, outcome, now)\n",
+            "        lane.gates.bulkhead.in_flight += 1\n        outcome = lane.over(flight, outcome, now)\n",
         ),
     ),
     # --- the breaker ------------------------------------------------------------------------------------------------
@@ -636,6 +644,14 @@ BUGS: typing.Final = (
         file=f"{POLICIES}/decide.py",
         old="_asked(failed, rules, standing.wall), spent=False)",
         new="_asked(failed, rules, standing.wall), spent=True)",
+    ),
+    Bug(
+        name="a late probe spends nothing although others have closed the circuit",
+        promise="P9",
+        family="breaking",
+        file=f"{POLICIES}/circuit.py",
+        old="return flight.probe and self.holds and now < self.until and",
+        new="return flight.probe and",
     ),
     # --- sagas ------------------------------------------------------------------------------------------------------
     Bug(
@@ -861,8 +877,8 @@ BUGS: typing.Final = (
         promise="P11",
         family="forcing",
         file=f"{POLICIES}/circuit.py",
-        old="            if self.slow and self.slow *",
-        new="            if False and self.slow *",
+        old="        if self.slow and self.slow *",
+        new="        if False and self.slow *",
     ),
     Bug(
         name="another mode is taken up by the next process",
@@ -887,6 +903,7 @@ BUGS: typing.Final = (
         file=f"{POLICIES}/circuit.py",
         old='flight.probe = self.mode == "Auto"',
         new="flight.probe = True",
+        also=("flight.probe and self.holds and", "flight.probe and"),
     ),
     Bug(
         name="a window of calls is one of seconds",

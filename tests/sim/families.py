@@ -306,7 +306,7 @@ def _hedged_target(chance: random.Random, name: str, *, storm: bool) -> Target:
         "r1",
         name,
         hedge=Hedge(delay=chance.choice([0.03, 0.2, 0.6]), max_extra=chance.choice([1, 1, 2, 3])),
-        timeouts={"attempt": chance.choice([1.0, 2.5]), "total": 86400.0},
+        timeouts={"attempt": chance.choice([1.0, 2.5]), "total": chance.choice([3.0, 86400.0, 86400.0])},
         circuit_breaker={**breaker, "enabled": not storm},
     )
     if not storm:

@@ -1,10 +1,15 @@
-"""What a person sets a circuit to, in the whole engine: forced open holds, a dry run only shows."""
+"""What a person sets a circuit to, in the whole engine: forced open holds, a dry run only shows.
+
+And where a new plan asks for fewer good probes, those that there were may be enough.
+"""
 
 import asyncio
 
+from fanout_crds.plan import Target
 from fanout_dispatcher.telemetry.seam import CircuitChanged
 from fanout_dispatcher.transport.memory import status
 from fanout_dispatcher.values.outcome import Reason
+from tests.sim.checkers import judge
 from tests.sim.world import Life, World
 from tests.support.plans import a_plan, a_target
 
@@ -74,3 +79,30 @@ def test_a_dry_run_shows_an_open_circuit_and_holds_nothing() -> None:
     world.live(story)
 
     assert len(world.history.sent) == 60
+
+
+def test_a_circuit_whose_probes_are_enough_by_a_new_plan_lets_everything_pass_at_once() -> None:
+    def probed(threshold: int) -> Target:
+        breaker = {"open_duration": 1.0, "half_open": {"max_calls": 3, "success_threshold": threshold}}
+        return a_target("a", policy={"circuit_breaker": breaker, "retry": {"max_attempts": 1}})
+
+    world = World(a_plan(probed(3)), lambda target, flight, now: status(503))
+
+    async def story(life: Life) -> None:
+        for number in range(5):
+            life.post(f"bad{number}")
+        await asyncio.sleep(2.0)
+        world.behave = lambda target, flight, now: status(200)
+        for number in range(2):
+            life.post(f"good{number}")
+        await asyncio.sleep(1.0)
+        assert (life.target("a").circuit, life.target("a").pending) == ("HalfOpen", 0)
+        life.adopt(a_plan(probed(2), revision="2"))
+        for number in range(20):
+            life.post(f"more{number}")
+        await life.settle(patience=2)
+        await life.look()
+
+    world.live(story)
+
+    assert judge(world.history) == []

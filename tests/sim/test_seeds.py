@@ -45,6 +45,7 @@ def test_no_seed_breaks_a_promise_and_every_kind_of_fault_has_fired(figure: Figu
             "caching",
         ),  # what a cache had answered was missed, since its caller heard of it after the cache was gone
         (70_297, "overlapping"),  # a target that was gone answered with the static answer of another one
+        (2_690, "hedged"),  # hedges held slots of a target whose new plan has none
         (500_029, "dying"),  # two processes gave the same receipt for what only their memory held
     ],
 )

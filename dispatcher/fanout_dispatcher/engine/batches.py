@@ -24,11 +24,10 @@ from fanout_dispatcher.engine.settling import Settling
 from fanout_dispatcher.engine.starting import Starting
 from fanout_dispatcher.engine.tally import Tally
 from fanout_dispatcher.engine.wheel import time_out
-from fanout_dispatcher.engine.works import Works
 from fanout_dispatcher.policies.decide import DONE
 from fanout_dispatcher.transport.batched import batched, written
 from fanout_dispatcher.transport.protocol import Flight, Sender
-from fanout_dispatcher.values.event import HISTORY, Attempt
+from fanout_dispatcher.values.event import Attempt
 from fanout_dispatcher.values.outcome import Again, Dead, Delivered, Failed, Outcome, Reason, Verdict
 
 
@@ -39,13 +38,17 @@ class Lane(Judging, typing.Protocol):
     gates: Gates
     handover: Handover
     index: Index
-    route: str
     sender: Sender | None
     settling: Settling
     starting: Starting
     tally: Tally
     target: plan.Target
-    works: Works
+
+    def launch(self, flight: Flight, sender: Sender) -> None:
+        """Send a flight."""
+
+    def over(self, flight: Flight, outcome: Outcome, now: float) -> Outcome:
+        """Take a flight that lands out of all that counts it; give what its outcome is by this policy."""
 
     def park(self, at: float) -> None:
         """Pump at that time."""
@@ -137,14 +140,10 @@ class Batches:
         )
         if (first := batch[0].delivery).pending.course is not None and not lane.starting.at_once(flight, first):
             return  # it is alone
-        lane.gates.enter(flight, now)
-        lane.tally.meter.in_flight += 1
-        if lane.rules.attempt:
-            lane.works.wheel.add(flight, started + lane.rules.attempt)
         for delivery, _ in batch:
             if (caller := delivery.pending.caller) is not None:
                 caller.flies(delivery.index)
-        sender.start(flight)
+        lane.launch(flight, sender)
 
     # --- landing ---------------------------------------------------------------------------------------------------
 
@@ -156,36 +155,29 @@ class Batches:
         """Take the outcome of a batch; a second one moves nothing."""
         if flight.landed:
             return
-        flight.landed = True
         lane = self._lane
-        lane.works.wheel.drop(flight)
         now = lane.clock.now()
-        if type(outcome) is Failed and outcome.status in lane.rules.success:
-            outcome = Delivered(outcome.status, outcome.answer)
-        lane.gates.leave(flight, outcome, now)
-        seconds = now - lane.clock.offset - flight.started
-        if lane.tally.landed(outcome, seconds):
-            lane.works.changed(lane.route)
+        outcome = lane.over(flight, outcome, now)
         batch = typing.cast("list[Member]", flight.delivery)
         verdicts = self._verdicts(flight, batch, outcome, now)
         if type(outcome) is Delivered:
             lane.tally.took(len(batch))
         elif type(outcome) is Failed:
-            attempt = Attempt(now, str(outcome), round(seconds, 4))
+            attempt = Attempt(now, str(outcome), round(now - flight.entered, 4))
             for delivery, _ in batch:
-                delivery.history = (*delivery.history, attempt)[-HISTORY:]
+                delivery.remember(attempt)
         if len(batch) > 1 and _rejected(verdicts[0]):
             self._of(batch[0].delivery).split(batch)
         else:
             for (delivery, _), verdict in zip(batch, verdicts, strict=True):
-                self._carry_out(delivery, outcome, verdict, now)
+                lane.settling.carry_out(delivery, outcome, verdict, now)
         lane.soon()
 
     def _verdicts(self, flight: Flight, batch: list[Member], outcome: Outcome, now: float) -> list[Verdict]:
         if type(outcome) is Delivered:
             return [DONE] * len(batch)
         lane = self._lane
-        failed_probe = flight.probe and lane.circuit.evidence(outcome) is True
+        failed_probe = lane.circuit.failed_probe(flight, outcome, now)
         waits: dict[int, float] = {}  # by the attempts so far
         verdicts: list[Verdict] = []
         for delivery, _ in batch:
@@ -194,14 +186,6 @@ class Batches:
                 verdict = Again(waits.setdefault(delivery.attempts, verdict.at), spent=verdict.spent)
             verdicts.append(verdict)
         return verdicts
-
-    def _carry_out(self, delivery: Delivery, outcome: Outcome, verdict: Verdict, now: float) -> None:
-        lane, pending = self._lane, delivery.pending
-        if pending.course is not None:
-            lane.book.conductor.landed(pending, delivery.index, outcome)
-        lane.settling.carry_out(delivery, verdict, now)
-        if (caller := pending.caller) is not None:
-            caller.landed(delivery.index, outcome, verdict)
 
     def _of(self, delivery: Delivery) -> Gathering:
         """The gathering that deliveries like this one belong to."""

@@ -74,7 +74,7 @@ class Gates:
         """Take a new plan's policy."""
         before, self.policy = self.policy, policy
         if policy.circuit_breaker != before.circuit_breaker:
-            self.circuit.follow(policy.circuit_breaker)
+            self.circuit.follow(policy.circuit_breaker, now)
         self.bulkhead.limit = policy.bulkhead.max_concurrent
         if self.adaptive is not None and policy.bulkhead.adaptive is not None:
             self.adaptive.follow(policy.bulkhead.adaptive)

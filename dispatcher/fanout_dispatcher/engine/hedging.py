@@ -11,6 +11,8 @@ to the retry. (gRPC's A6 ends a call at the first fatal status. But a target tha
 a second one with the same key 409, says draft-ietf-httpapi-idempotency-key-header, and that must not end the first.)
 When all tries have failed, a failure that the policy retries outweighs one that it does not.
 
+None is sent once ``timeouts.total`` is over, though the attempt had begun before.
+
 A hedge takes only what is to spare, and never waits: a slot that no delivery waits for, one retry of the retry budget,
 and one of a budget of its own, with the same figures, that successes do not fill. Without the second budget a target
 that is slow but succeeds would pay with each success for the next hedge, and would get everything twice.
@@ -98,10 +100,10 @@ class Hedging:
     # --- what tries tell --------------------------------------------------------------------------------------------
 
     def late(self, flight: Flight) -> None:
-        """Send another try: the newest has taken ``delay`` seconds. If nothing is to spare, none is sent."""
+        """Send another try: the newest has taken ``delay`` seconds. Too late or with nothing to spare, none is sent."""
         tries = typing.cast(Tries, flight.delivery)
         lane, now = self.lane, self.lane.clock.now()
-        if self._spare(now):
+        if now < lane.rules.expires(tries.whole.event.accepted) and self._spare(now):
             one = self._another(tries, now - lane.clock.offset)
             lane.gates.enter_spare(one, now)
             self.budget.spend(now)

@@ -38,7 +38,7 @@ from fanout_dispatcher.engine.works import Works
 from fanout_dispatcher.journal.protocol import BLOCKED, DeadRow
 from fanout_dispatcher.policies.decide import DONE, Rules
 from fanout_dispatcher.transport.protocol import Flight, Sender
-from fanout_dispatcher.values.event import HISTORY, Attempt
+from fanout_dispatcher.values.event import Attempt
 from fanout_dispatcher.values.outcome import Delivered, Failed, Outcome, Reason, Verdict
 
 STALE: typing.Final = 5  # seconds after which what waits in memory is written into the index too
@@ -234,12 +234,16 @@ class Lane:
         )
         if delivery.pending.course is not None and not self.starting.at_once(flight, delivery):
             return
-        self.gates.enter(flight, now)
-        self.tally.meter.in_flight += 1
-        if self.rules.attempt:
-            self.works.wheel.add(flight, started + self.rules.attempt)
         if (caller := delivery.pending.caller) is not None:
             caller.flies(delivery.index)
+        self.launch(flight, sender)
+
+    def launch(self, flight: Flight, sender: Sender) -> None:
+        """Send a flight, of one delivery or of a batch; it lands once, and then it is `over`."""
+        self.gates.enter(flight, flight.entered)
+        self.tally.meter.in_flight += 1
+        if self.rules.attempt:
+            self.works.wheel.add(flight, flight.started + self.rules.attempt)
         sender.start(flight)
 
     def late(self, flight: Flight) -> None:
@@ -250,33 +254,32 @@ class Lane:
         """Take the outcome of *flight*; a second one moves nothing."""
         if flight.landed:
             return
-        flight.landed = True
-        self.works.wheel.drop(flight)
         now = self.clock.now()
-        if type(outcome) is Failed and outcome.status in self.rules.success:
-            outcome = Delivered(outcome.status, outcome.answer)
-        self.gates.leave(flight, outcome, now)
+        outcome = self.over(flight, outcome, now)
         delivery = typing.cast(Delivery, flight.delivery)
-        seconds = now - self.clock.offset - flight.started
-        if self.tally.landed(outcome, seconds):
-            self.works.changed(self.route)
         if type(outcome) is Delivered:
             verdict: Verdict = DONE
         else:
-            failed_probe = flight.probe and self.circuit.evidence(outcome) is True
-            verdict = judge(self, delivery, outcome, failed_probe, now)
+            verdict = judge(self, delivery, outcome, self.circuit.failed_probe(flight, outcome, now), now)
             if type(outcome) is Failed:
-                delivery.history = (*delivery.history, Attempt(now, str(outcome), round(seconds, 4)))[-HISTORY:]
-        if delivery.pending.course is not None:
-            self.book.conductor.landed(delivery.pending, delivery.index, outcome)
-        self.settling.carry_out(delivery, verdict, now)
-        if (caller := delivery.pending.caller) is not None:
-            caller.landed(delivery.index, outcome, verdict)
+                delivery.remember(Attempt(now, str(outcome), round(now - flight.entered, 4)))
+        self.settling.carry_out(delivery, outcome, verdict, now)
         if self.reuse is not None:
             self.reuse.landed(flight, delivery, outcome)
         fresh, tried = self.fresh, self.tried
         if fresh.ready or tried.ready or fresh.next_due <= now or tried.next_due <= now or self.ending is not None:
             self.soon()
+
+    def over(self, flight: Flight, outcome: Outcome, now: float) -> Outcome:
+        """Take a flight that lands out of all that counts it; give what its outcome is by this policy."""
+        flight.landed = True
+        self.works.wheel.drop(flight)
+        if type(outcome) is Failed and outcome.status in self.rules.success:
+            outcome = Delivered(outcome.status, outcome.answer)
+        self.gates.leave(flight, outcome, now)
+        if self.tally.landed(outcome, now - flight.entered):
+            self.works.changed(self.route)
+        return outcome
 
     # --- waiting ---------------------------------------------------------------------------------------------------
 

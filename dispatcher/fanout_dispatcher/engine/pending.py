@@ -13,7 +13,7 @@ from fanout_dispatcher.engine.filters import Judged
 from fanout_dispatcher.engine.flow import Flow
 from fanout_dispatcher.policies.cache import Shelf
 from fanout_dispatcher.values.earlier import Kept
-from fanout_dispatcher.values.event import Attempt, Event
+from fanout_dispatcher.values.event import HISTORY, Attempt, Event
 from fanout_dispatcher.values.outcome import Dead, Outcome, Verdict
 
 VOID: typing.Final = -1  # what is left of an event that was refused after all: the committer writes nothing about it
@@ -107,6 +107,10 @@ class Delivery(msgspec.Struct, eq=False):
     together: int = 0
     weight: int = 0
     since: float = 0.0
+
+    def remember(self, attempt: Attempt) -> None:
+        """Add one that failed to its history, of which the last are kept."""
+        self.history = (*self.history, attempt)[-HISTORY:]
 
 
 def weight(pending: Pending) -> int:

@@ -15,7 +15,7 @@ from fanout_dispatcher.engine.pending import Delivery
 from fanout_dispatcher.engine.tally import Tally
 from fanout_dispatcher.journal.protocol import DeadRow
 from fanout_dispatcher.values.event import State
-from fanout_dispatcher.values.outcome import Again, Dead, Done, Reason, Verdict
+from fanout_dispatcher.values.outcome import Again, Dead, Done, Outcome, Reason, Verdict
 
 
 class Lane(typing.Protocol):
@@ -51,8 +51,11 @@ class Settling:
     def __repr__(self) -> str:
         return f"<Settling {self._lane!r}>"
 
-    def carry_out(self, delivery: Delivery, verdict: Verdict, now: float) -> None:
-        """Do as the verdict on an attempt says."""
+    def carry_out(self, delivery: Delivery, outcome: Outcome, verdict: Verdict, now: float) -> None:
+        """Do as the verdict on an attempt says, between telling its graph and its caller what that came to."""
+        pending = delivery.pending
+        if pending.course is not None:
+            self._lane.book.conductor.landed(pending, delivery.index, outcome)
         match verdict:
             case Done():
                 delivery.attempts += 1
@@ -66,6 +69,8 @@ class Settling:
                 self._bury(delivery, verdict, now)
             case _:
                 typing.assert_never(verdict)
+        if (caller := pending.caller) is not None:
+            caller.landed(delivery.index, outcome, verdict)
 
     def expire(self, delivery: Delivery, now: float) -> None:
         """Give up what has waited for too long."""

@@ -53,13 +53,16 @@ class Circuit:
         self.successes = 0
         self.slow = 0  # of these
         self.consecutive = 0
-        self.follow(rule)
+        self.follow(rule, 0.0)
 
     def __repr__(self) -> str:
         return f"<Circuit {self.state} epoch={self.epoch} failures={self.window.failures}/{self.window.calls}>"
 
-    def follow(self, rule: plan.CircuitBreaker) -> None:
-        """Take new rules; the window starts afresh. The state stays, unless a person forces one or ceases to."""
+    def follow(self, rule: plan.CircuitBreaker, now: float) -> None:
+        """Take new rules; the window starts afresh.
+
+        The state stays, unless a person forces one or ceases to, or the probes so far are enough by the new rules.
+        """
         counted = self.counts
         self.rule = rule
         self.mode: CircuitMode = rule.mode if rule.enabled else "Disabled"
@@ -74,6 +77,8 @@ class Circuit:
             self._force_open()
         elif self.state is not CircuitState.CLOSED and not (counted and self.counts):
             self._close()
+        elif self.state is CircuitState.HALF_OPEN:
+            self._judge_probes(now)
 
     @property
     def shown(self) -> CircuitState:
@@ -134,6 +139,14 @@ class Circuit:
         elif self.state is CircuitState.HALF_OPEN:
             self._probe_landed(outcome, now - flight.entered > self.slow_after, now)
 
+    def failed_probe(self, flight: Crossing, outcome: Outcome, now: float) -> bool:
+        """Whether a flight that has left was a probe that failed, and is held now: it waits for the next, unspent.
+
+        One that is late may find the circuit closed by others, or due for another probe. Then nothing holds it back but
+        the wait that any attempt has.
+        """
+        return flight.probe and self.holds and now < self.until and self.evidence(outcome) is True
+
     def evidence(self, outcome: Outcome) -> bool | None:
         """True: a failure of the target. False: a success. None: says nothing about it."""
         if type(outcome) is Delivered:
@@ -174,12 +187,16 @@ class Circuit:
         elif failed is False:
             self.successes += 1
             self.slow += slow
-            if self.successes < self.rule.half_open.success_threshold:
-                return
-            if self.slow and self.slow * 100 >= self.rule.slow_call_rate_threshold * self.successes:
-                self._reopen(now)
-            else:
-                self._close()
+            self._judge_probes(now)
+
+    def _judge_probes(self, now: float) -> None:
+        """Close, or open again, once enough probes were good: then no other may go, so none could decide it."""
+        if self.successes < self.rule.half_open.success_threshold:
+            return
+        if self.slow and self.slow * 100 >= self.rule.slow_call_rate_threshold * self.successes:
+            self._reopen(now)
+        else:
+            self._close()
 
     def _admits_at(self, now: float) -> float:
         """When the next probe may go, while not closed."""

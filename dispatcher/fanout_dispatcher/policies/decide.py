@@ -50,8 +50,9 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 class Standing(msgspec.Struct, frozen=True, gc=False):
     """Where a delivery stands as an attempt lands: attempts spent before it, when it was accepted.
 
-    ``probe``: the attempt was a circuit's probe, and the circuit takes its outcome as evidence. A probe that proves
-    nothing (a 408, by default) is an attempt like any other: unspent and without a wait it would come back for ever.
+    ``probe``: the attempt was a circuit's probe, its outcome is evidence to the circuit, and that is open now. A probe
+    that proves nothing (a 408, by default), or that fails when others have closed the circuit, is an attempt like any
+    other: unspent and without a wait it would come back for ever.
     """
 
     attempts: int

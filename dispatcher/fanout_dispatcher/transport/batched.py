@@ -43,11 +43,12 @@ def written(event: Event, target: str) -> bytes:
 def batched(events: Sequence[Event], parts: Sequence[bytes]) -> Event:
     """Make one event of *events*, for a Template to send; *parts* are what `written` made of each, in their order.
 
-    Its identity is a digest of theirs, and so the Idempotency-Key of the whole follows from exactly these events.
+    Its identity is a digest of theirs, and so the Idempotency-Key of the whole follows from exactly these events. It
+    was accepted when the oldest of them was, whose time is over first.
     """
-    first = events[0]
+    accepted = min(event.accepted for event in events)
     identity = hashlib.blake2b(digest_size=KEY_BYTES)
     for event in events:
         identity.update(event.head.identity)
     head = Head(id="", source="", type="", identity=identity.digest(), attributes=MEDIA_TYPE)
-    return msgspec.structs.replace(first, head=head, body=b"[%b]" % b",".join(parts))
+    return msgspec.structs.replace(events[0], accepted=accepted, head=head, body=b"[%b]" % b",".join(parts))

@@ -31,6 +31,7 @@ from tests.sim.checkers import (
     rates,
     sagas,
     schedule,
+    total,
 )
 from tests.sim.checkers.reading import Reading, read
 from tests.sim.history import History
@@ -44,6 +45,7 @@ CHECKERS: typing.Final[dict[str, typing.Callable[[Reading], list[str]]]] = {
     "P9 schedule": schedule.check,
     "P9 delay": delay.check,
     "P9 due": due.check,
+    "P9 total": total.check,
     "P10 budget": budget.check,
     "P11 breaker": breaker.check,
     "P12 rates": rates.check,

@@ -127,7 +127,7 @@ def _heard(reading: Reading, served: Served, hears: Hears) -> list[str]:
         if now != hears.state:
             wrong.append(f"told as {hears.state}, and is {now}")
     may_be = {(plan.key, hears.target), (plan.key, fallback_of(plan, hears.target))}
-    if hears.reason == "CircuitOpen" and not may_be & reading.broken:
+    if hears.reason == "CircuitOpen" and not may_be & reading.circuits.keys():
         wrong.append("told to be left alone, though its circuit never opened")
     return wrong
 

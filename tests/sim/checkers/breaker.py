@@ -71,6 +71,7 @@ class Model:
         self.successes = 0
         self.slow = 0  # of these
         self.must: str | None = None  # the change that has to be announced next
+        self.then: str | None = None  # and the one after that
         self.may_open = False
         self.again = False  # its route was made again: its circuit may be a new one, and closed
         self.noted = False  # a step of a saga is on disk before it is sent: a probe is out before anybody sees it
@@ -96,6 +97,8 @@ class Model:
         if target.url != before.url:
             if self.state == "Closed":
                 self._turn("Closed")
+            elif self.mode != "ForcedOpen" and self.must == "Open":
+                self.then = "Closed"  # its probes were found too slow, and then it was another target
             elif self.mode != "ForcedOpen":
                 self.must = "Closed"
 
@@ -108,6 +111,14 @@ class Model:
             self.must = "Open" if self.state != "Open" else None
         elif not (counted and self.counts):
             self.must = "Closed" if self.state != "Closed" else None
+        elif self.state == "HalfOpen":
+            self._judge_probes()
+
+    def _judge_probes(self) -> None:
+        """Enough of them decide: the last one that was good makes them so, or a plan that asks for fewer."""
+        if self.successes >= self.rule.half_open.success_threshold:
+            too_slow = self.slow and self.slow * 100 >= self.rule.slow_call_rate_threshold * self.successes
+            self.must = "Open" if too_slow else "Closed"
 
     def sent(self, sent: Sent, now: float) -> list[str]:
         """An attempt reaches the target: it may have to be a probe."""
@@ -156,9 +167,8 @@ class Model:
             self.slow += slow and failed is False
             if failed:
                 self.must = "Open"
-            elif self.successes >= rule.half_open.success_threshold:
-                too_slow = self.slow and self.slow * 100 >= rule.slow_call_rate_threshold * self.successes
-                self.must = "Open" if too_slow else "Closed"
+            elif failed is False:
+                self._judge_probes()
         elif self.state == "Closed" and failed is not None:
             must, self.may_open = self.calls.add(Call(now, failed, slow), rule)
             self.must = "Open" if must else None
@@ -167,7 +177,7 @@ class Model:
     def told(self, change: CircuitChanged, now: float) -> list[str]:
         """The engine announces a state: it has to be one that the rules ask for, or let happen."""
         state, must = change.after, self.must
-        self.must, self.again = None, False
+        self.must, self.then, self.again = self.then, None, False
         if must is not None and state != must:
             return [f"{self.name}: {state} at {now:.4f}, and {must} was due"]
         late = (self.probes > 0 or self.noted) and now >= self.since + self.rule.half_open.max_wait - GRAIN

@@ -50,6 +50,7 @@ class Queue(msgspec.Struct):
     target: Target
     plain: bool  # nothing holds but what is known here
     there: bool = True  # its route, by the newest plan
+    hedged: bool = False  # by some plan of this process: a try that failed holds its slot while another is out
     circuit: str = "Closed"
     free: float | None = None
     waiting: dict[Delivery, float] = {}  # when each is due
@@ -85,7 +86,7 @@ class Queues:
             case Began():
                 self.runs = one.life not in self.slow
                 for queue in self.queues.values():
-                    queue.circuit, queue.there = "Closed", False
+                    queue.circuit, queue.there, queue.hedged = "Closed", False, False
                     queue.waiting = {which: due for which, due in queue.waiting.items() if which[0] == DURABLE}
             case Ended() | Stopping():
                 self.runs = False
@@ -121,13 +122,14 @@ class Queues:
     def _adopt(self, plan: Plan, now: float) -> None:
         for target in plan.everybody:
             policy = target.policy
-            special = (policy.rate_limit, policy.ordering, policy.batch, policy.hedge, target.cache, target.when)
+            special = (policy.rate_limit, policy.ordering, policy.batch, target.cache, target.when)
             plain = not plan.suspend and not is_graph(plan) and not any(special)
             queue = self.queues.setdefault((plan.key, target.name), Queue(target=target, plain=plain))
             if target.cache is not None or queue.target.cache is not None:
                 queue.cached = now
                 queue.waiting.clear()  # nobody has to be asked for what another was told
             queue.target, queue.plain, queue.there = target, plain, True
+            queue.hedged |= policy.hedge is not None
         there = {target.name for target in plan.everybody}
         for (route, name), queue in self.queues.items():
             queue.there = queue.there and (route != plan.key or name in there)
@@ -167,5 +169,5 @@ class Queues:
         return f"{delivery[1]} → {where[0]} {where[1]}: {since}, and not asked before {now:.4f}"
 
     def _free(self, where: Where, queue: Queue) -> bool:
-        usable = self.runs and queue.there and queue.plain and not queue.holds
+        usable = self.runs and queue.there and queue.plain and not queue.hedged and not queue.holds
         return usable and self.limits.flying[where] < self.limits.room(where)

@@ -49,7 +49,7 @@ class Reading(msgspec.Struct):
     plans: dict[str, list[Adopted]]  # by route, in order
     left: list[DeadLetterView]  # dead letters that are there at the end
     ill: set[int]  # lives whose disk failed or took its time: stopping may not wait for it for ever
-    broken: set[tuple[str, str]]  # targets whose circuit was ever open
+    circuits: dict[tuple[str, str], list[Told]]  # by target: all that was told of its circuit, in order
     resumed: list[float]  # when somebody had stuck sagas tried anew
     disturbed: set[tuple[str, str]]  # targets that waited for something else too: a circuit, a resumption, a disk
 
@@ -67,8 +67,10 @@ def read(history: History) -> Reading:
     chains: dict[Chain, list[Sent]] = collections.defaultdict(list)
     for attempt in tried:
         chains[attempt.whole.delivery, attempt.whole.target].append(attempt.whole)
-    changes = [one.change for one in history.of(Told)]
-    broken = {(one.route, one.target) for one in changes if isinstance(one, CircuitChanged)}
+    circuits: dict[tuple[str, str], list[Told]] = collections.defaultdict(list)
+    for told in history.of(Told):
+        if isinstance(told.change, CircuitChanged):
+            circuits[told.change.route, told.change.target].append(told)
     ended = {one.life: one for one in history.of(Ended)}
     return Reading(
         history=history,
@@ -83,9 +85,9 @@ def read(history: History) -> Reading:
         plans=dict(plans),
         left=[history.letters[ident] for ident in sorted(history.left)],
         ill={one.life for one in history.of(Committed) if one.fault is not None or one.at - one.begun > SLOW},
-        broken=broken,
+        circuits=dict(circuits),
         resumed=[one.at for one in history.of(Decided)],
-        disturbed=broken | _disturbed(history, plans),
+        disturbed=circuits.keys() | _disturbed(history, plans),
     )
 
 

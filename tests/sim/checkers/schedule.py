@@ -8,9 +8,10 @@ together: of the waits that have reached their cap, jitter has to spread most.
 import itertools
 
 from fanout_crds.plan import Backoff, Policy
+from fanout_dispatcher.telemetry.seam import CircuitChanged
 from fanout_dispatcher.values.outcome import Failed
 from tests.sim.checkers.breaker import mode_of
-from tests.sim.checkers.reading import Reading, anew, kept, name, policy_at
+from tests.sim.checkers.reading import GRAIN, Reading, anew, kept, name, policy_at
 from tests.sim.history import Sent
 
 EARLY = 0.0015  # seconds: the grain of timers
@@ -119,14 +120,18 @@ def _overdone(reading: Reading) -> list[str]:
                 and all(limit is not None and after.number > limit for limit in most)
             ):
                 wrong.append(f"{name(after)}: maxAttempts is {most[-1]}")
-            probed = _may_probe(reading, before)  # a failed probe does not count
-            unspent = probed or before.shared > 1  # nor does a rejection of several, which says nothing of any of them
+            held = _held(reading, before, before.ended)  # a failed probe does not count
+            unspent = held or before.shared > 1  # nor does a rejection of several, which says nothing of any of them
             if not (before.number == after.number and unspent) and after.number != before.number + 1:
                 wrong.append(f"{name(after)}: the attempt before was number {before.number}")
     return wrong
 
 
-def _may_probe(reading: Reading, sent: Sent) -> bool:
-    """Its circuit was open at some time; not in a dry run, which changes nothing for the delivery."""
-    modes = {mode_of(one.circuit_breaker) for one in policy_at(reading, sent, sent.at)}
-    return (sent.route, sent.target) in reading.broken and "Auto" in modes
+def _held(reading: Reading, sent: Sent, at: float) -> bool:
+    """Its circuit was open when it failed, or opened by that; not in a dry run, which changes nothing for it."""
+    if "Auto" not in {mode_of(one.circuit_breaker) for one in policy_at(reading, sent, sent.at)}:
+        return False
+    told = [one for one in reading.circuits.get((sent.route, sent.target), []) if one.life == sent.life]
+    meanwhile = [one for one in told if abs(one.at - at) <= GRAIN]
+    before = [one for one in told if one.at < at - GRAIN][-1:]
+    return any(isinstance(one.change, CircuitChanged) and one.change.after == "Open" for one in before + meanwhile)

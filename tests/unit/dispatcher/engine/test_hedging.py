@@ -4,12 +4,14 @@ import asyncio
 import collections.abc
 import typing
 
+import msgspec
 import pytest
 
 from fanout_crds import plan
 from fanout_dispatcher.engine.hedging import hedged, weightier
 from fanout_dispatcher.policies.circuit import CircuitState
 from fanout_dispatcher.policies.decide import Rules
+from fanout_dispatcher.transport.batched import batched
 from fanout_dispatcher.transport.memory import NEVER, Reply, fault, in_turn, status
 from fanout_dispatcher.transport.protocol import Flight
 from fanout_dispatcher.values.answers import Heard
@@ -307,6 +309,39 @@ def test_a_probe_is_not_hedged_though_others_close_the_circuit_meanwhile() -> No
         await asyncio.sleep(0.9)
 
         assert (counted(bench), bench.lane.tally.meter.delivered) == ((10, 0, 0), 4)
+
+    run(scenario())
+
+
+def test_none_is_sent_once_the_time_of_the_whole_delivery_is_over() -> None:
+    """The attempt began in time, and has its own."""
+
+    async def scenario() -> None:
+        bench = hedging([status(200, 1.0)], hedge=plan.Hedge(delay=DELAY, max_extra=5), timeouts={"total": 2.5 * DELAY})
+        bench.owes()
+
+        await asyncio.sleep(2.0)
+
+        assert (counted(bench), bench.lane.tally.meter.delivered) == ((3, 2, 0), 1)
+
+    run(scenario())
+
+
+def test_of_a_batch_none_is_sent_once_the_time_of_its_oldest_delivery_is_over() -> None:
+    async def scenario() -> None:
+        bench = hedging([NEVER], timeouts={"total": 1.0 + DELAY / 2})
+        await asyncio.sleep(1.0)
+        now = bench.lane.clock.now()
+        oldest, newest = (msgspec.structs.replace(event(1), accepted=at) for at in (now - 1.0, now))
+        whole = batched([newest, oldest], [b"{}", b"{}"])
+        started = now - bench.lane.clock.offset
+        flight = Flight(landing=bench.lane, event=whole, target="a", number=1, started=started, entered=now)
+        assert bench.lane.sender is not None
+
+        bench.lane.sender.start(flight)
+        await asyncio.sleep(5 * DELAY)
+
+        assert bench.sender.seen == 1
 
     run(scenario())
 

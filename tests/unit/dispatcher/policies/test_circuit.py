@@ -277,6 +277,22 @@ def test_a_probe_that_proves_nothing_gives_its_place_to_another() -> None:
     assert bench.circuit.state is CircuitState.CLOSED
 
 
+def test_a_probe_has_failed_only_where_its_failure_finds_the_circuit_open() -> None:
+    """Late, it may find that others have closed it, are probing, or that it is time to."""
+    bench = Bench(half_open={"max_calls": 1, "success_threshold": 1}).opened()
+    late = bench.enter(30.0)
+    found = {}
+
+    for state, now in [("half-open", 30.0), ("open again", 90.0), ("due", 120.0)]:
+        bench.circuit.opens_at(now)
+        found[state] = bench.circuit.failed_probe(late, BAD, now)
+        assert not bench.circuit.failed_probe(late, Failed(status=404), now)
+    bench.ask(OK, 120.0)
+    found["closed"] = bench.circuit.failed_probe(late, BAD, 120.0)
+
+    assert found == {"half-open": False, "open again": True, "due": False, "closed": False}
+
+
 def test_an_answer_from_before_it_opened_moves_nothing() -> None:
     bench = Bench()
     early = [bench.enter(0.0) for _ in range(10)]
@@ -371,8 +387,8 @@ def test_forced_open_never_asks_and_names_no_time() -> None:
 def test_forcing_it_open_tells_so_and_ceasing_to_closes_it() -> None:
     bench = Bench()
 
-    bench.circuit.follow(changed(DEFAULT, {"mode": "ForcedOpen"}))
-    bench.circuit.follow(DEFAULT)
+    bench.circuit.follow(changed(DEFAULT, {"mode": "ForcedOpen"}), 1.0)
+    bench.circuit.follow(DEFAULT, 1.0)
 
     assert bench.told == ["Open", "Closed"]
     assert bench.circuit.opens_at(1.0) == 1.0
@@ -400,8 +416,8 @@ def test_what_happened_while_it_was_forced_is_forgotten_afterwards() -> None:
     for _ in range(4):
         bench.ask(BAD, 1.0)
 
-    bench.circuit.follow(changed(DEFAULT, {"mode": "ForcedClosed"}))
-    bench.circuit.follow(DEFAULT)
+    bench.circuit.follow(changed(DEFAULT, {"mode": "ForcedClosed"}), 1.0)
+    bench.circuit.follow(DEFAULT, 1.0)
     bench.ask(BAD, 1.0)
 
     assert bench.told == []
@@ -435,7 +451,7 @@ def test_what_a_dry_run_would_have_refused_teaches_it_nothing() -> None:
 def test_a_dry_run_that_is_over_goes_on_from_the_state_it_had() -> None:
     bench = Bench(mode="DryRun").opened()
 
-    bench.circuit.follow(DEFAULT)
+    bench.circuit.follow(DEFAULT, 1.0)
 
     assert bench.circuit.opens_at(1.0) == 30.0
 
@@ -483,7 +499,7 @@ def test_a_disabled_circuit_asks_always_and_learns_nothing() -> None:
 def test_switching_it_off_closes_it() -> None:
     bench = Bench().opened()
 
-    bench.circuit.follow(changed(DEFAULT, {"enabled": False}))
+    bench.circuit.follow(changed(DEFAULT, {"enabled": False}), 1.0)
 
     assert bench.circuit.opens_at(1.0) == 1.0
 
@@ -491,9 +507,42 @@ def test_switching_it_off_closes_it() -> None:
 def test_new_rules_keep_the_state() -> None:
     bench = Bench().opened()
 
-    bench.circuit.follow(changed(DEFAULT, {"consecutive_failures": 50}))
+    bench.circuit.follow(changed(DEFAULT, {"consecutive_failures": 50}), 1.0)
 
     assert bench.circuit.opens_at(1.0) == 30.0
+
+
+@pytest.mark.parametrize("threshold", [1, 2])
+def test_probes_that_new_rules_find_enough_close_it_though_no_further_one_lands(threshold: int) -> None:
+    bench = Bench(half_open={"success_threshold": 3, "max_calls": 3}).opened()
+    for _ in range(2):
+        bench.ask(OK, 30.0)
+
+    bench.circuit.follow(changed(DEFAULT, {"half_open": {"success_threshold": threshold}}), 31.0)
+
+    assert bench.told == ["Open", "HalfOpen", "Closed"]
+    assert bench.circuit.opens_at(31.0) == 31.0
+
+
+def test_probes_that_new_rules_find_enough_and_too_slow_open_it_again_for_twice_as_long() -> None:
+    bench = Bench(**SLOW).opened()
+    for took in (0.0, 3.0):
+        bench.ask(OK, 30.0, took=took)
+
+    bench.circuit.follow(changed(DEFAULT, SLOW | {"half_open": {"success_threshold": 2}}), 40.0)
+
+    assert bench.told == ["Open", "HalfOpen", "Open"]
+    assert bench.circuit.opens_at(40.0) == 40.0 + 60.0
+
+
+def test_probes_that_are_still_too_few_go_on_under_new_rules() -> None:
+    bench = Bench().opened()
+    bench.ask(OK, 30.0)
+
+    bench.circuit.follow(changed(DEFAULT, {"half_open": {"success_threshold": 2}}), 31.0)
+    bench.ask(OK, 31.0)
+
+    assert bench.told == ["Open", "HalfOpen", "Closed"]
 
 
 def test_forgetting_closes_an_open_circuit() -> None:
