@@ -25,7 +25,7 @@ from fanout_dispatcher.journal import clock as journal_clock
 from fanout_dispatcher.journal.disk import LoopDisk
 from fanout_dispatcher.journal.memory import MemoryJournal
 from fanout_dispatcher.journal.protocol import Batch
-from fanout_dispatcher.telemetry.seam import Change, JournalDegraded, Recorder
+from fanout_dispatcher.telemetry.seam import Change, DeliveriesUnreadable, JournalDegraded, Recorder
 from fanout_dispatcher.transport.memory import Reply
 from fanout_dispatcher.transport.protocol import Flight
 from fanout_dispatcher.values.answers import Accepted, Answered, Repeated, Settled, Told, Turned
@@ -99,7 +99,7 @@ class Life:
 
     def tell(self, change: Change) -> None:
         """The engine's seam."""
-        if isinstance(change, JournalDegraded) and self.world.folder:
+        if isinstance(change, JournalDegraded | DeliveriesUnreadable) and self.world.folder:
             change = msgspec.structs.replace(change, why=change.why.replace(self.world.folder, "…"))
         self.world.seam.tell(change)
         self.history.log.append(records.Told(self.now(), self.number, change))
