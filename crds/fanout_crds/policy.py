@@ -246,7 +246,11 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """How dead letters are kept for replay. Our own."""
 
     keep: Annotated[float | None, Duration(), "How long a dead letter is kept. Unset: 168h."] = None
-    max_bytes: Annotated[int | None, Quantity(), "Bytes of bodies of the dead letters kept. Unset: 1Gi."] = None
+    max_bytes: Annotated[
+        int | None,
+        Quantity(),
+        "Bytes of the dead letters kept: of each its body, and 512 for what else is kept of it. Unset: 1Gi.",
+    ] = None
     on_full: Annotated[
         DeadLettersFull | None,
         Enum(DeadLettersFull),

@@ -13,6 +13,7 @@ from fanout_dispatcher.journal.memory import MemoryJournal
 from fanout_dispatcher.journal.protocol import (
     BLOCKED,
     FOREVER,
+    LETTER,
     START,
     AnswerRow,
     Backlog,
@@ -418,8 +419,8 @@ class TestDeadLetters:
         dead = [a_dead(s, size=40) for s in (1, 2, 3)] + [a_dead(1, lane=2, size=500)]
         bench.journal.commit(Batch(events=[an_event(s) for s in (1, 2, 3)], dead=dead))
 
-        assert bench.journal.prune(1, -math.inf, 80, 10) == (1, 40, 0)
-        assert bench.journal.prune(1, -math.inf, 80, 10) == (0, 0, 0)
+        assert bench.journal.prune(1, -math.inf, 80 + 2 * LETTER, 10) == (1, 40, 0)
+        assert bench.journal.prune(1, -math.inf, 80 + 2 * LETTER, 10) == (0, 0, 0)
         assert bench.journal.prune(9, -math.inf, 0, 10) == (0, 0, 0)
         assert [(one.row.seq, one.row.lane) for one in bench.journal.dead_letters(ALL)] == [(2, 1), (3, 1), (1, 2)]
 

@@ -209,7 +209,7 @@ class Agreement(RuleBasedStateMachine):
     def pasts(self) -> list[StoredEvent]:
         return [stored for _, stored in self.memory.events(None, None, 1000) if stored.event is None]
 
-    @rule(lane=st.sampled_from([1, 2, 3]), before=TIMES, bound=st.one_of(st.none(), st.integers(0, 40)))
+    @rule(lane=st.sampled_from([1, 2, 3]), before=TIMES, bound=st.one_of(st.none(), st.integers(0, 2000)))
     def dead_letters_are_pruned(self, lane: int, before: float, bound: int | None) -> None:
         self.both(lambda journal: journal.prune(lane, before, bound, 3))
 

@@ -50,7 +50,7 @@ def a_policy(chance: random.Random) -> dict[str, object]:
             "on_full": chance.choice(["Reject", "DeadLetter"]),
         },
         "dead_letter": {
-            "max_bytes": chance.choice([1 << 30, 1 << 30, 200]),
+            "max_bytes": chance.choice([1 << 30, 1 << 30, 1500]),
             "on_full": chance.choice(["Reject", "DropOldest"]),
         },
     }

@@ -110,7 +110,7 @@ def test_a_crash_between_the_removal_of_a_target_and_its_end_is_made_good_by_the
 
 
 def test_a_siblings_bound_never_drops_the_dead_letters_of_a_target_that_was_removed_before_a_crash() -> None:
-    small = a_target("a", policy={"dead_letter": {"max_bytes": 150, "on_full": "DropOldest"}})
+    small = a_target("a", policy={"dead_letter": {"max_bytes": 700, "on_full": "DropOldest"}})
     world = World(a_plan(small, "b"), down("b"))
 
     async def before(life: Life) -> None:
@@ -280,7 +280,7 @@ def test_a_full_queue_that_says_so_dead_letters_that_delivery_alone_even_through
 
 def test_full_dead_letters_turn_events_away_or_make_room_as_the_plan_says() -> None:
     def plan(on_full: str) -> Plan:
-        return a_plan(a_target("a", policy={"dead_letter": {"max_bytes": 250, "on_full": on_full}}), revision=on_full)
+        return a_plan(a_target("a", policy={"dead_letter": {"max_bytes": 1300, "on_full": on_full}}), revision=on_full)
 
     world = World(plan("Reject"), lambda target, flight, now: status(422))
 
@@ -309,7 +309,7 @@ def test_full_dead_letters_turn_events_away_or_make_room_as_the_plan_says() -> N
 @pytest.mark.parametrize("act", ["replay", "remove"])
 def test_a_dead_letter_that_people_have_in_hand_as_newer_ones_push_it_out_is_counted_once(seed: int, act: str) -> None:
     chance = random.Random(f"pushed out/{seed}")
-    policy = {"dead_letter": {"max_bytes": 150, "on_full": "DropOldest"}}
+    policy = {"dead_letter": {"max_bytes": 700, "on_full": "DropOldest"}}
     world = World(a_plan(a_target("a", policy=policy)), lambda target, flight, now: status(422), seed=seed)
 
     async def story(life: Life) -> None:

@@ -4,7 +4,8 @@ Every lane of a route is asked before anything of an event is written. What is o
 nothing away (``onFull: DeadLetter``) is accepted and is a dead letter from the start; acceptance sees to that.
 
 What waits takes room in the journal beyond its body. A queue that counted bodies alone would never be full of small
-events: one dead target would fill the journal, and with it every other route's. So each delivery counts for some more.
+events: one dead target would fill the journal, and with it every other route's. So each delivery counts for some more,
+and each dead letter.
 """
 
 import typing
@@ -42,7 +43,7 @@ class Bounds:
         """Why *events* of *size* bytes in all cannot be owed to this target, if so: the route then answers 503."""
         if self.rejects and self.overfull(size, events):
             return self._turned("QueueFull", QUEUE_FULL)
-        if self.tally.dead_bytes and self.dead.full(self.target.policy.dead_letter, size):
+        if self.tally.meter.dead_letters and self.dead.full(self.target.policy.dead_letter, size, events):
             return self._turned("DeadLettersFull", DEAD_LETTERS_FULL)
         return None
 

@@ -13,7 +13,7 @@ from fanout_dispatcher.engine.book import PRUNE, PRUNE_PAUSE, Book
 from fanout_dispatcher.engine.pending import Delivery
 from fanout_dispatcher.engine.tally import Tally
 from fanout_dispatcher.engine.works import Works
-from fanout_dispatcher.journal.protocol import DeadRow, Journal, Pruned
+from fanout_dispatcher.journal.protocol import LETTER, DeadRow, Journal, Pruned
 from fanout_dispatcher.telemetry.seam import DeliveryDead
 from fanout_dispatcher.values.earlier import earlier, packed
 from fanout_dispatcher.values.outcome import Dead
@@ -68,12 +68,13 @@ class DeadLetters:
 
     def make_room(self, policy: plan.DeadLetters) -> None:
         """Drop the oldest beyond the bound, where the plan says DropOldest."""
-        if policy.on_full == "DropOldest" and self.tally.dead_bytes > policy.max_bytes:
+        if policy.on_full == "DropOldest" and self.tally.dead_weight > policy.max_bytes:
             self.book.committer.once_written(functools.partial(self._prune, -math.inf, policy.max_bytes))
 
-    def full(self, policy: plan.DeadLetters, size: int) -> bool:
-        """No room for one more, and none may be made."""
-        return policy.on_full == "Reject" and self.tally.dead_bytes + size > policy.max_bytes
+    def full(self, policy: plan.DeadLetters, size: int, events: int) -> bool:
+        """No room for *events* more of *size* bytes in all, and none may be made (one always may)."""
+        weight = self.tally.dead_weight
+        return policy.on_full == "Reject" and weight > 0 and weight + size + LETTER * events > policy.max_bytes
 
     def prune(self, policy: plan.DeadLetters, now: float) -> None:
         """Drop those that were kept long enough, and make room: the bound may be a new one."""

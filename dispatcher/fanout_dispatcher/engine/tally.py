@@ -3,7 +3,7 @@
 import bisect
 import typing
 
-from fanout_dispatcher.journal.protocol import Backlog, DeadRow
+from fanout_dispatcher.journal.protocol import LETTER, Backlog, DeadRow
 from fanout_dispatcher.values.desk import BUCKETS, LaneMeter
 from fanout_dispatcher.values.outcome import Dead, Delivered, Failed, Outcome, Refused
 
@@ -74,6 +74,11 @@ class Tally:
         """Dead letters that are no longer kept: pruned, removed or replayed."""
         self.meter.dead_letters -= count
         self.dead_bytes -= size
+
+    @property
+    def dead_weight(self) -> int:
+        """Bytes that its dead letters count for: those of their bodies, and some more for each."""
+        return self.dead_bytes + LETTER * self.meter.dead_letters
 
     def left_behind(self, ranked: bool) -> Backlog:
         """What stays when the lane is forgotten: its dead letters, some of which may be *ranked*."""

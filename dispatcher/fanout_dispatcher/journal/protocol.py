@@ -64,6 +64,9 @@ class Rank(msgspec.Struct, frozen=True, gc=False):
     ready: float
 
 
+LETTER: typing.Final = 512  # bytes that a dead letter counts for besides its body: the usual head, history and rows
+
+
 class DeadRow(msgspec.Struct, frozen=True, gc=False):
     """A delivery given up on; head and body are copied from the event row by the journal."""
 
@@ -294,7 +297,7 @@ class Journal(typing.Protocol):
         """One dead letter with its original bytes."""
 
     def prune(self, lane: int, before: float, max_bytes: int | None, limit: int) -> Pruned:
-        """Drop dead letters of *lane* from before *before* and the oldest beyond *max_bytes*."""
+        """Drop dead letters of *lane* from before *before*, and the oldest beyond *max_bytes*; LETTER more for each."""
 
     def forget(self, before: float, limit: int) -> int:
         """Drop history of events that finished before *before* (to the quarter of an hour); how many went.

@@ -16,6 +16,7 @@ from fanout_dispatcher.journal.memory.keys import KEY_BYTES
 from fanout_dispatcher.journal.memory.store import Store, weight
 from fanout_dispatcher.journal.protocol import (
     FOREVER,
+    LETTER,
     PULL_BYTES,
     SLOT,
     Batch,
@@ -184,15 +185,16 @@ class MemoryJournal:
         """Drop the oldest dead letters of a lane."""
         store = self._ready()
         kept = [letter for letter in store.letters.all_kept() if letter.row.lane == lane]
-        weighs = sum(letter.row.size for letter in kept)
+        weight = sum(letter.row.size + LETTER for letter in kept)
         dropped = freed = holding = 0
         for letter in kept[:limit]:
-            if letter.row.at >= before and (max_bytes is None or weighs - freed <= max_bytes):
+            if letter.row.at >= before and (max_bytes is None or weight <= max_bytes):
                 break
             holding += store.ranks.of(lane, letter.row.seq) is not None
             store.remove_letter(letter.number)
             dropped += 1
             freed += letter.row.size
+            weight -= letter.row.size + LETTER
         return dropped, freed, holding
 
     def forget(self, before: float, limit: int) -> int:

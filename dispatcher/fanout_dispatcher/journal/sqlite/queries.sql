@@ -271,9 +271,9 @@ SELECT json_group_array(json_array(number, at < :before, size)) FROM (
 -- How many of some dead letters hold up others.
 SELECT count(*) FROM dead JOIN rank USING (lane, seq) WHERE number IN (SELECT value FROM carray(?));
 
--- name: dead_bytes
--- What a lane's dead letters weigh.
-SELECT dead_bytes FROM lane WHERE number = ?;
+-- name: dead_weight
+-- What a lane's dead letters weigh: their bytes, and some more for each.
+SELECT dead_bytes + dead * :letter FROM lane WHERE number = :lane;
 
 -- name: dead_numbers
 -- Which dead letters are meant: of :lanes, with :reason, among :numbers (each may be null), beyond :after.

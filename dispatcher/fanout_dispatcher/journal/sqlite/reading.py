@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 
 import msgspec
 
-from fanout_dispatcher.journal.protocol import FOREVER, DeadLetter, DeadRow, StoredEvent
+from fanout_dispatcher.journal.protocol import FOREVER, LETTER, DeadLetter, DeadRow, StoredEvent
 from fanout_dispatcher.journal.sqlite import coding
 from fanout_dispatcher.journal.sqlite.statements import Statements, numbers
 from fanout_dispatcher.values.earlier import Kept
@@ -156,15 +156,16 @@ class Reading:
 
     def too_many(self, lane: int, before: float, max_bytes: int | None, limit: int) -> tuple[list[int], int]:
         """Dead letters to drop, oldest first: those from before *before*, then until *max_bytes* holds; their bytes."""
-        weight = self._sql.value("dead_bytes", (lane,)) or 0
+        weight = self._sql.value("dead_weight", {"lane": lane, "letter": LETTER}) or 0
         oldest = self._sql.value("oldest_dead", {"lane": lane, "before": before, "limit": limit})
         dropped: list[int] = []
         freed = 0
         for number, old, size in _numbers.decode(oldest):
-            if not old and (max_bytes is None or weight - freed <= max_bytes):
+            if not old and (max_bytes is None or weight <= max_bytes):
                 break
             dropped.append(number)
             freed += size
+            weight -= size + LETTER
         return dropped, freed
 
 

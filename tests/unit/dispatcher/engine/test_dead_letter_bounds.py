@@ -1,5 +1,7 @@
 """Dead letters are kept for `deadLetter.keep` and up to `deadLetter.maxBytes`; whatever goes is counted.
 
+Each counts for its body and for some more, so that letters without a body have a bound too.
+
 `Letters` is the list of what has died and was neither removed nor replayed, oldest first. At each look those that are
 gone must be the oldest of it, and each of them must have been kept long enough, or, with DropOldest, be one that does
 not fit beside all that are younger. None may be there that is too old or does not fit. What the outside is told of all
@@ -20,7 +22,7 @@ from fanout_dispatcher.engine import dead
 from fanout_dispatcher.engine.book import PRUNE_PAUSE
 from fanout_dispatcher.engine.engine import HOUSEKEEPING, SWEEP
 from fanout_dispatcher.journal.memory import MemoryJournal
-from fanout_dispatcher.journal.protocol import Journal
+from fanout_dispatcher.journal.protocol import LETTER, Journal
 from fanout_dispatcher.values.answers import Accepted, Turned
 from fanout_dispatcher.values.outcome import Failed
 from fanout_dispatcher.values.views import DeadLetterFilter
@@ -30,7 +32,7 @@ from tests.unit.dispatcher.engine.stepped import CALM, Stepped
 
 SIZES = st.sampled_from([0, 100, 100, 200, 300])
 KEEPS = st.sampled_from([30.0, 100.0])
-BOUNDS = st.sampled_from([1, 300, 400, 1000])
+BOUNDS = st.sampled_from([1, 1200, 1400, 3000])
 FULLS = st.sampled_from(["Reject", "DropOldest"])
 SOON = HOUSEKEEPING + SWEEP + 1.0  # seconds after which what is kept too long is gone
 ALL = DeadLetterFilter(target="a", limit=1000)
@@ -69,10 +71,10 @@ class Letters(RuleBasedStateMachine):
     @rule(sizes=st.lists(SIZES, min_size=1, max_size=8))
     def events_come_and_die(self, sizes: list[int]) -> None:
         """All at once: their bodies are no dead letters yet when the others are asked about."""
-        kept = sum(one.size for one in self.kept.values())
+        kept = sum(one.size + LETTER for one in self.kept.values())
         dying: dict[str, int] = {}
         for (ident, answer), size in zip(self.stepped.post(*sizes), sizes, strict=True):
-            if self.full == "Reject" and kept and kept + size > self.most:
+            if self.full == "Reject" and kept and kept + size + LETTER > self.most:
                 assert isinstance(answer, Turned)
                 assert answer.reason == "DeadLettersFull"
             else:
@@ -134,7 +136,7 @@ class Letters(RuleBasedStateMachine):
         due = now > self.changed + SOON  # what a change of bounds asks for is done
         fit = 0
         for ident, one in reversed(list(self.kept.items())):
-            fit += one.size
+            fit += one.size + LETTER
             old, over = now - one.at >= self.keep, drops and fit > room
             if ident in found:
                 assert not (due and now - one.at > self.keep + SOON), f"{ident} is kept too long"
