@@ -89,7 +89,9 @@ CHUNKED = HOST + b"Transfer-Encoding: chunked\r\n"
         ("endless headers", HOST + b"".join(b"x-%d: %s\r\n" % (n, b"y" * 8192) for n in range(6)), 431),
         ("a large but complete head", HOST + b"A: " + b"x" * 32_768 + b"\r\n\r\n", 431),
         ("an endless extension", CHUNKED + b"\r\n1;" + b"x" * 60_000, 400),
-        ("an endless trailer", CHUNKED + b"\r\n0\r\n" + b"a: b\r\n" * 10_000, 400),
+        ("an endless trailer", CHUNKED + b"\r\n0\r\n" + b"a: " + b"b" * 100_000, 400),
+        ("endless trailers", CHUNKED + b"\r\n0\r\n" + b"a: b\r\n" * 10_000, 431),
+        ("a hundred and one trailers", CHUNKED + b"\r\n0\r\n" + b"a: b\r\n" * 101 + b"\r\n", 431),
         (
             "Upgrade and an unknown coding",
             HOST + b"Connection: upgrade\r\nUpgrade: x\r\nTransfer-Encoding: gzip\r\n\r\n",
