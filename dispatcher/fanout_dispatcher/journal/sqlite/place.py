@@ -21,9 +21,14 @@ WHY = {
 }
 
 
+def log_of(path: pathlib.Path) -> pathlib.Path:
+    """Where SQLite keeps the log of the journal at *path*."""
+    return path.with_name(f"{path.name}-wal")
+
+
 def prepare(path: pathlib.Path) -> None:
     """Make the folder and the file of a journal where missing, for this user alone; refuse what cannot hold one."""
-    log = path.with_name(f"{path.name}-wal")
+    log = log_of(path)
     try:
         _make_folder(path.parent)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -57,7 +62,7 @@ def file_system(path: pathlib.Path, mounts: str) -> str:
 def identity(path: pathlib.Path) -> tuple[int, ...]:
     """Which files lie at the path of a journal and of its log; others, or none, are not those that are open."""
     try:
-        files = [path.stat(), path.with_name(f"{path.name}-wal").stat()]
+        files = [path.stat(), log_of(path).stat()]
     except OSError:
         return ()
     return tuple(number for file in files for number in (file.st_dev, file.st_ino))
