@@ -223,9 +223,12 @@ class Intake:
     def _turn_away(self, request: Request, refusal: Refusal) -> None:
         """Refuse at the head. A small body is read and dropped, so that the connection lives on."""
         request.refusal = refusal
+        if refusal.fatal:  # before the length is asked for: it may be what is wrong
+            self.refuse(refusal)
+            return
         length = request.length
         waits = b"expect" in request.fields and length != 0  # with its body, for an answer: this is it
-        if refusal.fatal or waits or (length is not None and length > self.settings.discard_bytes):
+        if waits or (length is not None and length > self.settings.discard_bytes):
             self.refuse(refusal)
 
     def _expect(self, request: Request) -> None:
