@@ -9,6 +9,8 @@ import re
 import typing
 import urllib.parse
 
+from fanout_dispatcher.values.spelling import unspelt
+
 REQUIRED: typing.Final = ("specversion", "id", "source", "type")
 KNOWN: typing.Final = frozenset({*REQUIRED, "subject", "dataschema", "time", "datacontenttype"})  # none may be empty
 
@@ -18,7 +20,6 @@ _TIME: typing.Final = re.compile(
     r"(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)"
 )
 _CONTROL: typing.Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_ESCAPED: typing.Final = re.compile(r"\\(.)", re.DOTALL)
 _SAFE: typing.Final = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
 _PLAIN: typing.Final = re.compile(r"[!#$&-~]*")
 _SPELT: typing.Final = re.compile(rb"[ !#$&-~]+")  # a header value without quotes and percents
@@ -62,12 +63,7 @@ def decode(name: str, value: bytes) -> str:
         return value.decode("ascii")
     if not value.isascii():
         raise Invalid(f"{name} holds bytes outside ASCII: percent-encode them (CloudEvents HTTP binding 3.1.3.2)")
-    text = value.decode("ascii")
-    if text[:1] == '"' and text[-1:] == '"' and len(text) > 1:
-        text = _ESCAPED.sub(r"\1", text[1:-1])
-    if "%" not in text:
-        return text
     try:
-        return urllib.parse.unquote(text, errors="strict")
+        return unspelt(value.decode("ascii"), errors="strict")
     except UnicodeDecodeError:
         raise Invalid(f"{name} is percent-encoded, but not UTF-8") from None

@@ -35,6 +35,7 @@ class Intake:
         "deaf",
         "expecting",
         "fed",
+        "grown",
         "judge",
         "lines",
         "parser",
@@ -44,8 +45,11 @@ class Intake:
         "replaying",
         "request",
         "settings",
+        "since",
         "size",
         "target",
+        "trailed",
+        "trailers",
         "unsure",
         "upgrading",
     )
@@ -67,10 +71,14 @@ class Intake:
         self.lines: Lines = []
         self.buffer: bytes | bytearray = b""
         self.size = 0  # of the body so far
+        self.trailers = 0  # lines after the body so far
+        self.trailed = 0  # and their bytes
         self.fed = 0  # bytes since the read in which the head or body began, all of that one included; 0 when QUIET
         self.unsure = (
             0  # how many of these may have belonged to what was before: the parser does not say where it began
         )
+        self.grown = 0  # the body's size when it was last measured
+        self.since = 0  # what had been fed when it was last seen to grow
 
     @property
     def held(self) -> int:
@@ -106,6 +114,7 @@ class Intake:
             if phase != self.phase or begun != self.begun:  # it began in this read, whose first bytes may be others'
                 self.fed = len(data)
                 self.unsure = 0 if phase == QUIET and begun + 1 == self.begun and self.phase == HEAD else len(data)
+                self.since = 0
             self._measure(self.fed - self.unsure)
 
     def refuse(self, refusal: Refusal) -> None:
@@ -129,25 +138,28 @@ class Intake:
         self.phase = HEAD
         self.begun += 1
         self.target = b""
-        self.lines = []
 
     def on_url(self, part: bytes) -> None:
         """Take the request target, or a part of it."""
         self.target += part
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; after the body it is a trailer, of which nothing is kept."""
-        self.lines.append((name.lower(), value.rstrip()))
+        """Take a header; after the body it is a trailer, which is counted and not kept."""
+        if self.phase == HEAD:
+            self.lines.append((name.lower(), value.rstrip()))
+        elif not self.deaf:
+            self._count_trailer((name, value))
 
     def on_headers_complete(self) -> None:
         """Judge the head, before any of the body is read."""
         self.phase = BODY
+        lines, self.lines = self.lines, []
         if self.replaying:
             self.replaying = False
             return
         if self.deaf:
             return
-        parser, lines = self.parser, self.lines
+        parser = self.parser
         request = read(
             parser.get_method(),
             self.target,
@@ -156,8 +168,7 @@ class Intake:
             keep_alive=parser.should_keep_alive(),
             peer=self.peer,
         )
-        self.lines = []
-        self.size = 0
+        self.size = self.trailers = self.trailed = 0
         if (over := self._too_large(lines)) is not None:
             self.refuse(over)  # nothing of such a head is repeated
             return
@@ -212,9 +223,12 @@ class Intake:
     def _turn_away(self, request: Request, refusal: Refusal) -> None:
         """Refuse at the head. A small body is read and dropped, so that the connection lives on."""
         request.refusal = refusal
+        if refusal.fatal:  # before the length is asked for: it may be what is wrong
+            self.refuse(refusal)
+            return
         length = request.length
         waits = b"expect" in request.fields and length != 0  # with its body, for an answer: this is it
-        if refusal.fatal or waits or (length is not None and length > self.settings.discard_bytes):
+        if waits or (length is not None and length > self.settings.discard_bytes):
             self.refuse(refusal)
 
     def _expect(self, request: Request) -> None:
@@ -231,11 +245,36 @@ class Intake:
             return self._head_too_large()
         return None
 
+    def _count_trailer(self, line: tuple[bytes, bytes]) -> None:
+        """Bound what follows a body as a head is bounded: a client could send it for ever."""
+        self.trailers += 1
+        self.trailed += _wire(line)
+        if self.trailers > self.settings.headers or self.trailed > self.settings.head_bytes:
+            self._refuse_framing()
+
     def _measure(self, fed: int) -> None:
-        """Look at what is still arriving after *fed* bytes: an endless head, or chunks that are mostly framing."""
-        if self.phase == HEAD and fed > self.settings.head_bytes:
+        """Look at what is still arriving after *fed* bytes: an endless head, or a body that is mostly framing.
+
+        The parser keeps a line until its end has come: so one that does not end, after however large a body, has to be
+        noticed by how long the body did not grow.
+        """
+        most = self.settings.head_bytes
+        if self.phase == HEAD and fed > most:
             self.refuse(self._head_too_large())
-        elif self.phase == BODY and fed > self.settings.head_bytes + _WIRE_PER_BYTE * self.size:
+        elif self.phase == BODY:
+            if self.size != self.grown:
+                self.grown, self.since = self.size, fed
+            if fed > most + _WIRE_PER_BYTE * self.size or fed - self.since > most:
+                self._refuse_framing()
+
+    def _refuse_framing(self) -> None:
+        """Refuse what came around the body, unless the request has been refused for another reason."""
+        if self.request is not None and self.request.refusal is not None:
+            self.refuse(self.request.refusal)
+        elif self.trailers:
+            most, size = self.settings.headers, self.settings.head_bytes
+            self.refuse(problems.HEAD_TOO_LARGE(f"a body has at most {most} trailers, of {size} bytes together"))
+        else:
             self.refuse(problems.MALFORMED("the chunks are mostly framing"))
 
     def _head_too_large(self) -> Refusal:

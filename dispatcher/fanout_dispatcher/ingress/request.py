@@ -2,8 +2,9 @@
 
 llhttp refuses bare LF, NUL, obs-fold, two lengths, a length beside chunks and malformed numbers by itself. What it
 lets through is refused here: other versions (``HTTP/2.0``, RTSP), a transfer coding beside chunked, chunks in
-HTTP/1.0, a missing or repeated Host, absolute-form and authority-form targets, and repeated headers of which there
-can be only one: two readers that pick different ones are how requests are smuggled.
+HTTP/1.0, a length with more zeros in front than a number needs, a missing or repeated Host, absolute-form and
+authority-form targets, and repeated headers of which there can be only one: two readers that pick different ones are
+how requests are smuggled.
 """
 
 import functools
@@ -24,6 +25,7 @@ SINGLE: typing.Final = frozenset(
     b"host content-length content-type transfer-encoding authorization proxy-authorization expect date from "
     b"traceparent x-request-id idempotency-key max-forwards referer user-agent".split()
 )
+LENGTH_DIGITS: typing.Final = 19  # no body needs more, and Python makes no number of more than 4,300
 _NEVER: typing.Final = frozenset({b"CONNECT", b"TRACE"})
 _WITH_BODY: typing.Final = frozenset({b"POST", b"PUT", b"PATCH"})
 _HOST: typing.Final = re.compile(rb"(?:\[[0-9A-Fa-f:.%A-Za-z]+\]|[A-Za-z0-9._~!$&'()*+;=%-]*)(?::[0-9]*)?")
@@ -51,7 +53,7 @@ class Request(msgspec.Struct, eq=False):
 
     @property
     def length(self) -> int | None:
-        """The body's length as announced; None when it comes in chunks."""
+        """The body's length as announced; None when it comes in chunks. Only of a head whose framing is not refused."""
         if b"transfer-encoding" in self.fields:
             return None
         return int(self.fields.get(b"content-length", b"0"))
@@ -112,6 +114,8 @@ def _badly_framed(request: Request) -> Refusal | None:
         if request.old and request.method in _WITH_BODY and b"content-length" not in fields:  # RFC 1945 §8.3
             method = request.method.decode("ascii")
             return problems.MALFORMED(f"a {method} in HTTP/1.0 needs a Content-Length: without it its body has no end")
+        if len(fields.get(b"content-length", b"")) > LENGTH_DIGITS:
+            return problems.MALFORMED(f"Content-Length has more than {LENGTH_DIGITS} digits")
         return None
     if request.old:
         return problems.MALFORMED("HTTP/1.0 knows no Transfer-Encoding")

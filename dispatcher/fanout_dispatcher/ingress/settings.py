@@ -15,7 +15,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Caps and deadlines of one data port; sizes in bytes, times in seconds."""
 
     head_bytes: int = 32 * 1024  # request line and headers together; also what chunked framing may cost beyond its data
-    headers: int = 100  # header lines in one request
+    headers: int = 100  # header lines in one request; as many trailers
     head_seconds: float = 10.0  # from the first byte of a request (or the connection) to the end of its head
     body_seconds: float = 30.0  # from the end of the head to the last byte of the body, however steadily it drips
     idle_seconds: float = 75.0  # a connection that asks nothing

@@ -35,7 +35,7 @@ _DELIVERED: typing.Final = {status: Delivered(status) for status in range(200, 3
 
 
 def _over(length: bytes) -> bool:
-    digits = length.strip()  # llhttp has refused what is not a number
+    digits = length.strip().lstrip(b"0")  # llhttp has refused what is not a number
     return len(digits) > 18 or (digits.isdigit() and int(digits) > BODY_BYTES)
 
 

@@ -6,13 +6,13 @@ Nothing is taken apart that no expression reads.
 
 import re
 import typing
-import urllib.parse
 
 import msgspec
 
 from fanout_crds.expressions import Activation, Beyond, Expression, Failed, Parts, Reads, activate
 from fanout_dispatcher.values.event import Head
 from fanout_dispatcher.values.media import is_json
+from fanout_dispatcher.values.spelling import unspelt
 
 LARGEST: typing.Final = 1 << 20  # bytes of a body that is parsed: some 10 ms
 NO_READS: typing.Final = Reads()
@@ -90,7 +90,7 @@ class Facts:
                 if value := getattr(self.head, name):  # none may be empty: it is not there
                     found[name] = value
             elif (value := self._lines().get(_TYPE if name == "datacontenttype" else f"ce-{name}")) is not None:
-                found[name] = value if name == "datacontenttype" else _text(value)
+                found[name] = value if name == "datacontenttype" else unspelt(value)
         return found
 
     def _lines(self) -> dict[str, str]:
@@ -126,17 +126,10 @@ def _fields(block: bytes) -> dict[str, str]:
 
 
 def _attributes(fields: dict[str, str]) -> dict[str, str]:
-    found = {name[3:]: _text(value) for name, value in fields.items() if name.startswith("ce-")}
+    found = {name[3:]: unspelt(value) for name, value in fields.items() if name.startswith("ce-")}
     if _TYPE in fields:
         found["datacontenttype"] = fields[_TYPE]
     return found
-
-
-def _text(value: str) -> str:
-    """Undo the spelling of an attribute as a header's value (CloudEvents HTTP binding 1.0.2 §3.1.3.2)."""
-    if len(value) > 1 and value[0] == value[-1] == '"':
-        value = value[1:-1].replace('\\"', '"').replace("\\\\", "\\")
-    return urllib.parse.unquote(value) if "%" in value else value
 
 
 def _headers(fields: dict[str, str], head: Head) -> dict[str, str]:

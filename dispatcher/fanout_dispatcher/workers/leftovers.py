@@ -12,6 +12,7 @@ import re
 import typing
 
 from fanout_dispatcher import parts
+from fanout_dispatcher.journal.sqlite.removing import remove
 
 NAME: typing.Final = re.compile(r"journal-([1-9][0-9]{0,3})\.db")
 
@@ -19,8 +20,7 @@ NAME: typing.Final = re.compile(r"journal-([1-9][0-9]{0,3})\.db")
 def left_behind(data: pathlib.Path, workers: int) -> dict[int, bool]:
     """The numbers of workers beyond *workers* whose journals in *data* are not empty, and whether each may send.
 
-    Empty ones go. Their lock files stay: without them two processes could lock two files of the same name. Raises
-    JournalFault.
+    Empty ones go. Raises JournalFault.
     """
     found = (NAME.fullmatch(file.name) for file in data.glob("journal-*.db"))
     beyond = sorted(number for one in found if one is not None and (number := int(one[1])) >= workers)
@@ -38,7 +38,5 @@ def _look(data: pathlib.Path, worker: int, journals: int) -> bool | None:
     finally:
         journal.close()
     if empty:
-        for file in data.glob(f"{parts.journal_name(worker)}*"):
-            if not file.name.endswith(".lock"):
-                file.unlink()
+        remove(journal.path)
     return None if empty else sends

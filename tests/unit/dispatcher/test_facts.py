@@ -6,8 +6,9 @@ import pytest
 
 from fanout_crds import expressions
 from fanout_crds.expressions import Failed, Scope
+from fanout_dispatcher.ingress import attributes
 from fanout_dispatcher.values.event import Head
-from fanout_dispatcher.values.facts import Facts, facts
+from fanout_dispatcher.values.facts import Facts, attributes_of, facts
 
 ANY = Scope(gives="any value")
 
@@ -31,6 +32,24 @@ def test_attributes_are_texts_without_the_spelling_of_headers() -> None:
     assert value("[event.shop, event.subject, event.tenant, event.datacontenttype]", b"", *lines) == [
         "a b", 'c " d', "acme", "text/plain",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("spelt", "text"),
+    [
+        (b"a%20b", "a b"),
+        (rb'"a\b"', "ab"),
+        (rb'"a\\b"', "a\\b"),
+        (rb'"\\\"x\""', '\\"x"'),
+        (rb'"\%41"', "A"),
+        (rb"a\b", "a\\b"),
+    ],
+)
+def test_an_attribute_is_the_same_text_at_the_door_and_in_an_expression(spelt: bytes, text: str) -> None:
+    """A backslash in a quoted string makes any character stand for itself (RFC 9110 §5.6.4)."""
+    assert attributes.decode("subject", spelt) == text
+    assert value("event.subject", b"", b"ce-subject: " + spelt) == text
+    assert attributes_of(b"ce-subject: %b\r\n" % spelt) == {"subject": text}
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,16 @@ import os
 import pathlib
 
 
+def ballast_of(path: pathlib.Path) -> pathlib.Path:
+    """Where the ballast of the journal at *path* lies."""
+    return path.with_name(f"{path.name}-ballast")
+
+
 class Ballast:
     """*size* bytes beside the journal at *path*, and more while room is gathered in it; 0 = none at all."""
 
     def __init__(self, path: pathlib.Path, size: int) -> None:
-        self.path = path.with_name(f"{path.name}-ballast")
+        self.path = ballast_of(path)
         self.size = size
         self.held = 0  # bytes
 

@@ -14,6 +14,7 @@ import apsw
 from fanout_dispatcher.journal.faults import JournalRefused
 from fanout_dispatcher.journal.sqlite import wal
 from fanout_dispatcher.journal.sqlite.insisting import write_again
+from fanout_dispatcher.journal.sqlite.place import log_of
 from fanout_dispatcher.journal.sqlite.statements import text
 
 FORMAT = 3
@@ -58,7 +59,7 @@ def connect(path: pathlib.Path, migrations: Migrations = MIGRATIONS, vfs: str | 
         _examine_log(path)
         db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
         _examine(db, path)
-        write_again(path.with_name(f"{path.name}-wal"), vfs)
+        write_again(log_of(path), vfs)
         _bring_up(db, path, migrations)
     except (apsw.Error, JournalRefused) as fault:
         if db is not None:
@@ -88,7 +89,7 @@ def refusal(path: pathlib.Path, fault: apsw.Error) -> JournalRefused:
 
 def _examine_log(path: pathlib.Path) -> None:
     """Refuse what SQLite would drop at its first look: a log beside an empty file, or behind a broken header."""
-    log = path.with_name(f"{path.name}-wal")
+    log = log_of(path)
     if log.exists() and not path.stat().st_size and (lost := wal.lost_commits(log, 0)):
         raise JournalRefused(
             f"journal {path} is empty or new, and its log {log.name} holds at least {lost} committed transactions of"
@@ -120,7 +121,7 @@ def _examine(db: apsw.Connection, path: pathlib.Path) -> None:
             " run that one, or give another --data folder"
         )
     taken, _ = db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP) if pages else (0, 0)
-    if lost := wal.lost_commits(path.with_name(f"{path.name}-wal"), max(0, taken)):
+    if lost := wal.lost_commits(log_of(path), max(0, taken)):
         raise _lost(path, lost)
     if 0 < pages <= CHECK_PAGES and (found := pragma(db, "quick_check(1)")) != "ok":
         raise JournalRefused(

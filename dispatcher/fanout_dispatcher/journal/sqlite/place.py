@@ -6,11 +6,14 @@ Locks and fsync of network file systems do not hold what SQLite builds on them, 
 import errno
 import os
 import pathlib
+import re
 
 from fanout_dispatcher.journal.faults import JournalRefused
 
 _NAMES = "nfs nfs4 cifs smb3 smbfs afs ceph glusterfs fuse.glusterfs fuse.sshfs fuse.s3fs lustre"
 NETWORK = frozenset(_NAMES.split())
+MOUNTS = pathlib.Path("/proc/self/mountinfo")
+_OCTAL = re.compile(rb"\\([0-7]{3})")
 WHY = {
     errno.EACCES: "permission denied",
     errno.EPERM: "permission denied",
@@ -21,9 +24,14 @@ WHY = {
 }
 
 
+def log_of(path: pathlib.Path) -> pathlib.Path:
+    """Where SQLite keeps the log of the journal at *path*."""
+    return path.with_name(f"{path.name}-wal")
+
+
 def prepare(path: pathlib.Path) -> None:
     """Make the folder and the file of a journal where missing, for this user alone; refuse what cannot hold one."""
-    log = path.with_name(f"{path.name}-wal")
+    log = log_of(path)
     try:
         _make_folder(path.parent)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -35,7 +43,7 @@ def prepare(path: pathlib.Path) -> None:
         raise JournalRefused(
             f"journal {path} cannot be written: {why} ({fault.filename}); give a folder of yours by --data"
         ) from fault
-    kind = file_system(path.resolve(), pathlib.Path("/proc/self/mountinfo").read_text(encoding="utf-8"))
+    kind = file_system(path.resolve(), MOUNTS.read_bytes())
     if kind in NETWORK:
         raise JournalRefused(
             f"journal {path} lies on a network file system ({kind}), which cannot promise that"
@@ -43,21 +51,28 @@ def prepare(path: pathlib.Path) -> None:
         )
 
 
-def file_system(path: pathlib.Path, mounts: str) -> str:
-    """The kind of file system that *path* is on, by the text of /proc/self/mountinfo."""
+def file_system(path: pathlib.Path, mounts: bytes) -> str:
+    """The kind of file system that *path* is on, by what is in /proc/self/mountinfo.
+
+    Names in it are bytes of any encoding, or of none; of them only white space and the backslash are written otherwise.
+    """
     best, kind = -1, ""
-    for line in mounts.splitlines():
-        left, _, right = line.partition(" - ")
-        point = left.split(" ")[4].encode().decode("unicode_escape")  # a space in a path is \040 there
+    for line in filter(None, mounts.split(b"\n")):
+        left, _, right = line.partition(b" - ")
+        point = os.fsdecode(_OCTAL.sub(_byte, left.split(b" ")[4]))
         if path.is_relative_to(point) and len(point) >= best:
-            best, kind = len(point), right.split(" ")[0]
+            best, kind = len(point), os.fsdecode(right.split(b" ")[0])
     return kind
+
+
+def _byte(octal: re.Match[bytes]) -> bytes:
+    return bytes([int(octal[1], 8) & 0xFF])
 
 
 def identity(path: pathlib.Path) -> tuple[int, ...]:
     """Which files lie at the path of a journal and of its log; others, or none, are not those that are open."""
     try:
-        files = [path.stat(), path.with_name(f"{path.name}-wal").stat()]
+        files = [path.stat(), log_of(path).stat()]
     except OSError:
         return ()
     return tuple(number for file in files for number in (file.st_dev, file.st_ino))

@@ -23,6 +23,7 @@ import apsw
 from fanout_dispatcher.journal.faults import JournalFull
 from fanout_dispatcher.journal.protocol import Batch, headroom
 from fanout_dispatcher.journal.sqlite.ballast import Ballast
+from fanout_dispatcher.journal.sqlite.place import log_of
 from fanout_dispatcher.journal.sqlite.statements import Statements
 
 EVENT_BYTES = 512  # what an event takes besides its head and body, generously
@@ -56,7 +57,7 @@ class Room:
     ) -> None:
         self.ballast = ballast
         self._path = path
-        self._log = path.with_name(f"{path.name}-wal")
+        self._log = log_of(path)
         self._journals = journals
         self._max_bytes = max_bytes
         self._page_size: int = db.execute("PRAGMA page_size").get

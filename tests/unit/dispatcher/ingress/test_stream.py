@@ -31,6 +31,7 @@ LAST = [
     POST + b"Transfer-Encoding: chunked\r\n\r\n" + b"400\r\n" + b"x" * 1024 + b"\r\n1\r\nx\r\n0\r\n\r\n",
     POST + b"X: " + b"x" * 600 + b"\r\n\r\n",
     POST + b"".join(b"x-%d: y\r\n" % number for number in range(20)) + b"\r\n",
+    POST + b"Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n" + b"x: y\r\n" * 20 + b"\r\n",
     b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 200\r\n\r\n" + b"y" * 200,
     b"nonsense\r\n\r\n",
 ]

@@ -335,17 +335,42 @@ def test_a_journal_locked_by_another_program_is_refused(path: pathlib.Path, monk
     reader.close()
 
 
-def test_the_mount_point_that_is_nearest_says_which_file_system_it_is() -> None:
-    mounts = (
-        "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
-        "40 22 0:50 / /mnt rw - nfs4 server:/export rw\n"
-        "41 40 0:51 / /mnt/my\\040disk rw - xfs /dev/sdb rw\n"
-    )
+MOUNTS = (
+    b"22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
+    b"40 22 0:50 / /mnt rw - nfs4 server:/export rw\n"
+    b"41 40 0:51 / /mnt/my\\040disk rw - xfs /dev/sdb rw\n"
+    b"42 22 0:52 / /gr\xc3\xb6\xc3\x9fe rw - nfs4 server:/sizes rw\n"
+    b"43 42 0:53 / /gr\xc3\xb6\xc3\x9fe/\\134x41 rw - xfs /dev/sdc rw\n"
+    b"44 22 0:54 / /old\xfc rw - cifs //server/old rw\n"
+    b"45 22 0:55 / /a\rb\xc2\x85 rw - nfs server:/a rw\n"
+)
 
-    assert place.file_system(pathlib.Path("/var/lib/j"), mounts) == "ext4"
-    assert place.file_system(pathlib.Path("/mnt/j"), mounts) == "nfs4"
-    assert place.file_system(pathlib.Path("/mnt/my disk/j"), mounts) == "xfs"
-    assert place.file_system(pathlib.Path("/mntx/j"), mounts) == "ext4"
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/var/lib/j", "ext4"),
+        ("/mnt/j", "nfs4"),
+        ("/mnt/my disk/j", "xfs"),
+        ("/mntx/j", "ext4"),
+        ("/größe/j", "nfs4"),
+        (r"/größe/\x41/j", "xfs"),
+        ("/old\udcfc/j", "cifs"),
+        ("/a\rb\x85/j", "nfs"),
+    ],
+)
+def test_the_mount_point_that_is_nearest_says_which_file_system_it_is(path: str, kind: str) -> None:
+    """Names are bytes, of which only white space and the backslash are written in octal."""
+    assert place.file_system(pathlib.Path(path), MOUNTS) == kind
+
+
+def test_a_mount_whose_name_is_no_text_keeps_no_journal_from_opening(
+    path: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mountinfo").write_bytes(MOUNTS)
+    monkeypatch.setattr(place, "MOUNTS", tmp_path / "mountinfo")
+
+    place.prepare(path)
 
 
 def test_a_network_file_system_is_refused(path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

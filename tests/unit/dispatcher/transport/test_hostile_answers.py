@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from fanout_dispatcher.values.outcome import Failed, Fault
+from fanout_dispatcher.values.outcome import Delivered, Failed, Fault
 from tests.unit.dispatcher.transport.support import Call, Pad, answering, meeting, turns
 
 RESET = Failed(fault=Fault.RESET, detail="connection reset")
@@ -75,6 +75,14 @@ async def test_endless_interim_answers_are_bounded() -> None:
 async def test_an_answer_that_declares_10_gib_is_too_large_before_its_body() -> None:
     async with meeting(answering(b"HTTP/1.1 200 OK\r\ncontent-length: 10737418240\r\n\r\n")) as (_, sender):
         assert await Pad().send(sender) == TOO_LARGE
+
+
+@pytest.mark.parametrize("zeros", [1, 20, 5000])
+async def test_a_length_is_as_large_as_its_number_however_many_zeros_it_begins_with(zeros: int) -> None:
+    answer = b"HTTP/1.1 200 OK\r\ncontent-length: " + b"0" * zeros + b"5\r\n\r\nhello"
+
+    async with meeting(answering(answer)) as (_, sender):
+        assert await Pad().send(sender) == Delivered(200)
 
 
 @pytest.mark.parametrize("begun", [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nab"], ids=["silent", "dripping"])

@@ -67,6 +67,17 @@ def test_an_empty_one_goes_with_all_its_files_but_the_lock(tmp_path: pathlib.Pat
     assert [file.name for file in tmp_path.iterdir()] == ["journal-1.db.lock"]
 
 
+def test_what_we_did_not_make_stays_whatever_its_name_begins_with(tmp_path: pathlib.Path) -> None:
+    leave(tmp_path, 1)
+    made = ["", "-wal", "-shm", "-ballast", "-backup"]
+    theirs = ["-2026-backup", "-wal.old", ".damaged", ".damaged-wal", ".lock", "_copy"]
+    for end in (*made, *theirs):
+        (tmp_path / f"journal-1.db{end}").touch()
+
+    assert left_behind(tmp_path, 1) == {}
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted(f"journal-1.db{end}" for end in theirs)
+
+
 @pytest.mark.parametrize("finished", [False, True])
 def test_one_that_owes_something_or_has_a_history_stays_and_only_the_first_may_send(
     tmp_path: pathlib.Path, *, finished: bool
