@@ -65,7 +65,7 @@ class Dialer(msgspec.Struct, frozen=True, kw_only=True):
                 timeout=CONNECT,
                 command_timeout=COMMAND,
                 statement_cache_size=0,  # poolers such as PgBouncer hand out other sessions between transactions
-                server_settings={"application_name": "fanout"},
+                server_settings={"application_name": "fanout", "timezone": "UTC"},  # table._names relies on it
                 target_session_attrs="read-write",  # of a cluster's servers, one that takes what we write
             )
         try:
