@@ -50,7 +50,10 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     ] = None
     subject: Annotated[str | None, _Column, "The event's subject. Unset, or null in a row: none."] = None
     time: Annotated[
-        str | None, _Column, "When it happened, a timestamptz: the event's time. Unset, or null in a row: none."
+        str | None,
+        _Column,
+        "When it happened, a timestamptz, or a timestamp, which is read as UTC: the event's time. Unset, or null in a"
+        " row: none.",
     ] = None
     content_type: Annotated[
         str | None, _Column, "The media type of the data. Unset, or null in a row: application/json."

@@ -5,7 +5,9 @@ supervisor (`workers`). They stand on a desk and feed a sink, and do not know wh
 several. Time and chance enter them here and nowhere else.
 """
 
+import asyncio
 import contextlib
+import ipaddress
 import os
 import pathlib
 import random
@@ -26,11 +28,13 @@ from fanout_dispatcher.plans.folder import FolderSource
 from fanout_dispatcher.plans.kubernetes import KubernetesSource
 from fanout_dispatcher.settings import Settings
 from fanout_dispatcher.telemetry.logs import LogSeam
-from fanout_dispatcher.transport.guard import Guard
+from fanout_dispatcher.transport.guard import Guard, spelled
+from fanout_dispatcher.transport.names import Names, Resolve
 from fanout_dispatcher.values.desk import Desk, PortMeter
+from fanout_dispatcher.values.outcome import Refused
 from fanout_dispatcher.values.sink import Holder, PlanSink
 
-ANY: typing.Final = ("0.0.0.0", "::")  # listening here is listening on loopback too
+LOOKUP: typing.Final = 5.0  # seconds at most that a start waits for the addresses of our own names
 
 
 class Source(Holder, typing.Protocol):
@@ -69,17 +73,32 @@ async def open_other_ports(
     return f"http://{opened.address}"
 
 
-def make_guard(settings: Settings, cluster: ApiServer | None) -> Guard:
-    """No target may be one of our own ports or the API server, whatever else the installer allows."""
-    own = set()
-    for one in (settings.listen, settings.admin, settings.report):
-        if one is not None:
-            hosts = ("127.0.0.1", "::1") if one.loopback or one.host in ANY else (one.host,)
-            own |= {(host, one.port) for host in hosts}
+async def make_guard(settings: Settings, cluster: ApiServer | None, resolve: Resolve | None = None) -> Guard:
+    """No target may be one of our own ports or the API server, whatever else the installer allows.
+
+    They are known by the name that we were told, if it is one, and by the addresses that it has now.
+    """
+    resolve = resolve or Names(asyncio.get_running_loop())
+    own = [(one.host, one.port) for one in (settings.listen, settings.admin, settings.report) if one is not None]
     if cluster is not None:
         server = urllib.parse.urlsplit(cluster.server)
-        own.add((server.hostname or "", server.port or 443))
-    return Guard(allow_loopback=settings.allow_loopback, allow=settings.allow_cidrs, own=frozenset(own))
+        own.append((server.hostname or "", server.port or (80 if server.scheme == "http" else 443)))
+    places = await asyncio.gather(*(_places(host, port, resolve) for host, port in own))
+    return Guard(allow_loopback=settings.allow_loopback, allow=settings.allow_cidrs, own=frozenset().union(*places))
+
+
+async def _places(host: str, port: int, resolve: Resolve) -> set[tuple[str, int]]:
+    try:
+        return {(str(ipaddress.ip_address(host)), port)}
+    except ValueError:
+        pass  # it is a name
+    try:
+        async with asyncio.timeout(LOOKUP):
+            found = await resolve(host)
+    except TimeoutError:
+        found = []
+    addresses = [] if isinstance(found, Refused) else found
+    return {(spelled(host), port), *((address, port) for address in addresses)}
 
 
 def plan_source(settings: Settings, log: FilteringBoundLogger, sink: PlanSink, cluster: ApiServer | None) -> Source:

@@ -51,7 +51,7 @@ async def _serve(settings: Settings, log: FilteringBoundLogger, stderr: Outlet) 
     async with contextlib.AsyncExitStack() as stack:
         cluster = connect(settings.kubeconfig) if settings.plans == "kubernetes" else None
         opened = await parts.open_journal(settings.data, settings.journal_bytes, stack)
-        size, guard = parts.Size(settings.journal_bytes), fronts.make_guard(settings, cluster)
+        size, guard = parts.Size(settings.journal_bytes), await fronts.make_guard(settings, cluster)
         engine, desk = parts.make_engine(log, opened, size, guard=guard)
         outboxes = parts.make_outboxes(engine, log, opened, guard=guard)
         try:

@@ -300,6 +300,24 @@ async def test_a_dispatcher_that_is_stopped_leaves_nothing_reserved(bench: Bench
     assert await shop.ask("SELECT count(*) FROM outbox WHERE fanout IS NOT NULL") == 0
 
 
+async def test_rows_behind_one_that_a_full_queue_turns_away_wait_for_it(bench: Bench, shop: Shop) -> None:
+    """A small one would have room, and would be taken before the one of its key that it comes after."""
+    shop.route({"name": "nowhere", "url": "http://127.0.0.1:9/", "policy": {"queue": {"maxBytes": "4Ki"}}})
+    async with connected(shop.url) as connection:
+        await connection.execute(
+            "INSERT INTO outbox (type, data) VALUES ('t', '1'), ('t', to_jsonb(repeat('x', 3500))), ('t', '3')"
+        )
+    process = await bench.started()
+
+    await shop.held(process, "QueueFull")
+    early = await shop.events(process)
+    shop.route()
+    await shop.until(LEFT, 0)
+
+    assert early == {"1": 1}
+    assert list(await shop.events(process)) == ["3", "2", "1"]  # newest first
+
+
 async def test_a_plan_that_changes_while_rows_come_in_neither_loses_nor_doubles_one(bench: Bench, shop: Shop) -> None:
     """Whoever fetches by the old plan ends before the next begins: to the table both are the same."""
     shop.route(batchSize=3)

@@ -1,6 +1,7 @@
 """A backup at the admin port: one tar with the journal of every worker, as of the moment when each copy was whole.
 
-The copies are made beside the journals, read from there and removed, whatever becomes of whoever asked. One at a time.
+The copies are made beside the journals, read from there and removed, whatever becomes of whoever asked. One at a time:
+so who takes nothing for `PATIENCE` seconds is let go, since others wait for their turn and the disk for its room.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from fanout_dispatcher.values.desk import Desk
 
 PIECE: typing.Final = 1 << 20  # bytes
 BLOCK: typing.Final = 512  # of a tar
+PATIENCE: typing.Final = 30.0  # seconds that a write may take, of a piece at most
 
 
 class Backups:
@@ -45,22 +47,31 @@ class Backups:
         try:
             await response.prepare(request)
             for file in files:
-                await _write(response, file)
-            await response.write(bytes(2 * BLOCK))  # the end of a tar
-            await response.write_eof()
+                await _send(response, file)
+            async with asyncio.timeout(PATIENCE):
+                await response.write_eof(bytes(2 * BLOCK))  # the end of a tar
+        except TimeoutError:
+            if request.transport:
+                request.transport.abort()  # what is buffered goes too, and nobody takes what there is for a whole tar
         finally:
             for file in files:
                 await asyncio.to_thread(file.unlink, missing_ok=True)
         return response
 
 
-async def _write(response: web.StreamResponse, file: pathlib.Path) -> None:
+async def _send(response: web.StreamResponse, file: pathlib.Path) -> None:
     """Write one file: its head, its bytes, and zeros up to the next block."""
     with await asyncio.to_thread(file.open, "rb") as stream:
         entry = tarfile.TarInfo(file.name.removesuffix("-backup"))
         found = await asyncio.to_thread(file.stat)
         entry.size, entry.mtime, entry.mode = found.st_size, int(found.st_mtime), 0o600
-        await response.write(entry.tobuf(tarfile.GNU_FORMAT))
+        await _write(response, entry.tobuf(tarfile.GNU_FORMAT))
         while piece := await asyncio.to_thread(stream.read, PIECE):
-            await response.write(piece)
-        await response.write(bytes(-entry.size % BLOCK))
+            await _write(response, piece)
+        await _write(response, bytes(-entry.size % BLOCK))
+
+
+async def _write(response: web.StreamResponse, piece: bytes) -> None:
+    """Write, waiting until most of it is taken. Raises TimeoutError when it is not."""
+    async with asyncio.timeout(PATIENCE):
+        await response.write(piece)

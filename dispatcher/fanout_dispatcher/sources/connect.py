@@ -65,7 +65,7 @@ class Dialer(msgspec.Struct, frozen=True, kw_only=True):
                 timeout=CONNECT,
                 command_timeout=COMMAND,
                 statement_cache_size=0,  # poolers such as PgBouncer hand out other sessions between transactions
-                server_settings={"application_name": "fanout"},
+                server_settings={"application_name": "fanout", "timezone": "UTC"},  # table._names relies on it
                 target_session_attrs="read-write",  # of a cluster's servers, one that takes what we write
             )
         try:
@@ -79,7 +79,8 @@ class Dialer(msgspec.Struct, frozen=True, kw_only=True):
         found = [host] if _is_address(host) else await self.resolve(host)
         if isinstance(found, Refused) or not found:
             raise Trouble("ConnectFailure", "the database's host was not found")
-        judged = {one: self.guard.check(one, private=self.outbox.private, port=port) for one in found}
+        ours = self.guard.check_name(host, port=port)
+        judged = {one: ours or self.guard.check(one, private=self.outbox.private, port=port) for one in found}
         permitted = [address for address, refused in judged.items() if refused is None]
         if permitted:
             return permitted[:TRIED]

@@ -10,11 +10,12 @@ A crash before 3 is committed leaves rows that are reserved and not remembered: 
 after it leaves rows that are both: they are only checked off. An answer of the database that is lost changes nothing,
 since no step is believed: the next round reads the table. Nobody else takes a row that is reserved.
 
-At most one batch is in hand. Where the journal or a target's queue is full the batch stays reserved, and the round is
-made again later: so what waits, waits in the table.
+At most one batch is in hand. Where the journal or a target's queue is full the batch stays reserved from the first row
+that has no room on, and the round is made again later: so what waits, waits in the table, and in order.
 """
 
 import asyncio
+import functools
 import random
 import typing
 
@@ -137,7 +138,12 @@ class Outbox:
         )
 
     async def _take(self, route: Route, rows: list[Row]) -> tuple[dict[str, Answered], dict[str, str]]:
-        """Hand *rows* to the engine, in order and all at once; what it said, and why some are no events, by id."""
+        """Hand *rows* to the engine, in order; what it said, and why some are no events, by id.
+
+        So that no row is taken before one it comes after, this stops at the first that is turned away, which is said at
+        once: a later one may be smaller and have room. What is handed over before it is so in one turn of the loop, and
+        hence in one commit, which takes all of it or nothing.
+        """
         answers: dict[str, Answered] = {}
         unfit: dict[str, str] = {}
         fit = []
@@ -146,17 +152,21 @@ class Outbox:
                 fit.append((row.id, *events.read(row, route)))
             except Unfit as why:
                 unfit[row.id] = str(why)[:SHOWN]
-        everyone = asyncio.get_running_loop().create_future()
+        told = asyncio.Event()
 
         def answered(ident: str, answer: Answered) -> None:
             answers[ident] = answer
-            if len(answers) == len(fit):
-                everyone.set_result(None)
+            told.set()
 
-        for ident, head, body in fit:
-            self._engine.fetch(route, ident, head, body, lambda answer, ident=ident: answered(ident, answer))  # type: ignore[misc]
-        if fit:
-            await everyone
+        handed = 0
+        for ident, head, body in fit:  # without a wait: see above
+            self._engine.fetch(route, ident, head, body, functools.partial(answered, ident))
+            handed += 1
+            if ident in answers and isinstance(answers[ident], Turned):
+                break
+        while len(answers) < handed:
+            told.clear()
+            await told.wait()
         return answers, unfit
 
     async def _rest(self, seconds: float) -> None:

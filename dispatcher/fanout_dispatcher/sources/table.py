@@ -120,7 +120,11 @@ class Table:
 
 
 def _names(outbox: PostgresOutbox, body: str) -> dict[str, str]:
-    """What the names in braces stand for. *body* is an expression of type bytea."""
+    """What the names in braces stand for. *body* is an expression of type bytea.
+
+    AT TIME ZONE makes a timestamp of a timestamptz, and the other way round: what is then written is UTC in both cases,
+    since the session's zone is UTC too (connect).
+    """
     columns = outbox.columns
     names = {name: _quoted(getattr(columns, name)) for name in ("id", "type", "state")}
     for name in OPTIONAL:

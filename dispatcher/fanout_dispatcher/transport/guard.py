@@ -19,6 +19,8 @@ import msgspec
 from fanout_dispatcher.transport.origin import BadUrl, IpAddress, parse
 from fanout_dispatcher.values.address import Network
 
+OURS: typing.Final = "an address of our own"
+
 
 def _table(rows: dict[str, str]) -> tuple[tuple[Network, str], ...]:
     return tuple((ipaddress.ip_network(cidr), kind) for cidr, kind in rows.items())
@@ -68,6 +70,7 @@ _PRIVATE: typing.Final = _table(
         "2001:20::/28": "a reserved address",
     }
 )
+_ANYWHERE: typing.Final = ("0.0.0.0", "::")  # listening here is listening at every address
 _GLOBAL_UNICAST: typing.Final = ipaddress.ip_network("2000::/3")
 _MAPPED: typing.Final = ipaddress.ip_network("::ffff:0:0/96")
 _COMPATIBLE: typing.Final = ipaddress.ip_network("::/96")
@@ -81,13 +84,18 @@ _ISATAP: typing.Final = (b"\x00\x00\x5e\xfe", b"\x02\x00\x5e\xfe")
 class Guard(msgspec.Struct, frozen=True, kw_only=True):
     """Judges addresses. Pure: the installer's settings in, a refusal in words or None out.
 
-    *allow* opens private ranges to `url` targets, never loopback, link-local or metadata. *own* are the (address, port)
-    pairs that no target may be at: our own ports and the API server.
+    *allow* opens private ranges to `url` targets, never loopback, link-local or metadata. *own* are the places that no
+    target may be at, our own ports and the API server: each an address, or a name as `spelled`, with a port. One at the
+    unspecified address is at every loopback address.
     """
 
     allow_loopback: bool = False
     allow: tuple[Network, ...] = ()
     own: frozenset[tuple[str, int]] = frozenset()
+
+    def check_name(self, name: str, *, port: int) -> str | None:
+        """Say why *name* is refused, wherever it leads, None when that is for its addresses to say."""
+        return OURS if (spelled(name), port) in self.own else None
 
     def check(self, address: str, *, private: bool, port: int = 0) -> str | None:
         """Say why *address* is refused, None when it is not. *private*: the target is a service of the cluster."""
@@ -98,18 +106,20 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
         return self._judge(parsed, private=private, port=port)
 
     def check_url(self, url: str, *, private: bool = False) -> str | None:
-        """Say why *url* is refused by its spelling alone; a name is judged by its addresses, at each connection."""
+        """Say why *url* is refused by its spelling alone; other names are judged by address, at each connection."""
         try:
             origin = parse(url)
         except BadUrl as fault:
             return str(fault)
         if origin.address is None:
-            return None
+            return self.check_name(origin.host, port=origin.port)
         return self._judge(origin.address, private=private, port=origin.port)
 
     def _judge(self, address: IpAddress, *, private: bool, port: int) -> str | None:
         if (str(address), port) in self.own:
-            return "an address of our own"
+            return OURS
+        if _found(address, _LOOPBACK) and any((one, port) in self.own for one in _ANYWHERE):
+            return OURS
         refused = _found(address, _NEVER)
         if refused is None and not self.allow_loopback:
             refused = _found(address, _LOOPBACK)
@@ -130,6 +140,11 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
 
     def _allowed(self, address: IpAddress) -> bool:
         return any(address.version == network.version and address in network for network in self.allow)
+
+
+def spelled(host: str) -> str:
+    """*host* as it is compared: names differ neither by case nor by the dot that may end them."""
+    return host.lower().removesuffix(".")
 
 
 def _found(address: IpAddress, table: tuple[tuple[Network, str], ...]) -> str | None:

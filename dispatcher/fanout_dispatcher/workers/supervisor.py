@@ -21,7 +21,6 @@ import typing
 import uvloop
 from structlog.typing import FilteringBoundLogger
 
-from fanout_crds.apiserver import ApiServer
 from fanout_crds.outlet import Outlet
 from fanout_dispatcher import fronts, parts
 from fanout_dispatcher.cluster import connect
@@ -77,7 +76,7 @@ class Supervisor:
         async with contextlib.AsyncExitStack() as stack:
             settings = self._settings
             cluster = connect(settings.kubeconfig) if settings.plans == "kubernetes" else None
-            base = self._hire(cluster, stack)
+            base = self._hire(await fronts.make_guard(settings, cluster), stack)
             self._desk = JoinedDesk(self._slots, self._board, wall=time.time)
             lives = [asyncio.create_task(slot.live(), name=f"worker {slot.number}") for slot in self._slots]
             stack.push_async_callback(self._end, lives)
@@ -131,7 +130,7 @@ class Supervisor:
 
     # --- starting and stopping ----------------------------------------------------------------------------------------
 
-    def _hire(self, cluster: ApiServer | None, stack: contextlib.AsyncExitStack) -> str:
+    def _hire(self, guard: Guard, stack: contextlib.AsyncExitStack) -> str:
         """Make the sockets and a slot for each worker; the data port's base URL. Raises Unstartable."""
         settings, numbers = self._settings, self._numbers
         if settings.journal_bytes // len(numbers) < LEAST_JOURNAL:
@@ -142,7 +141,6 @@ class Supervisor:
         sockets = open_sockets(settings.listen, settings.workers)
         for one in sockets:
             stack.callback(one.close)
-        guard = fronts.make_guard(settings, cluster)
         for number, room in zip(numbers, shares(len(numbers)), strict=True):
             sock = sockets[number] if number < len(sockets) else None  # what was left behind takes nothing new
             orders = _orders(settings, number, self._shares[number], room, guard=guard, sock=sock)

@@ -148,6 +148,13 @@ async def test_the_guard_of_the_targets_holds_for_databases(found: str, guard: G
     assert cause == Cause("AddressRefused", f"the database's address is refused: {says}")
 
 
+async def test_a_name_of_our_own_is_no_database_wherever_it_leads() -> None:
+    guard = Guard(allow_loopback=True, own=frozenset({("api", 6443)}))
+    cause = await connect("postgresql://me:hunter2@API:6443", outbox(), guard=guard, found=("127.0.0.1",))
+
+    assert cause == Cause("AddressRefused", "the database's address is refused: an address of our own")
+
+
 async def test_what_is_no_database_is_a_connection_that_cannot_be_made() -> None:
     async with answering(b"") as port:
         cause = await connect(f"postgresql://me:hunter2@127.0.0.1:{port}?sslmode=disable", outbox())

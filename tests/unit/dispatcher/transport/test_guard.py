@@ -141,6 +141,25 @@ def test_our_own_ports_are_refused_and_their_neighbours_are_not() -> None:
     assert guard.check_url("http://127.0.0.1:8080/") == "an address of our own"
 
 
+@pytest.mark.parametrize("wildcard", ["0.0.0.0", "::"])
+@pytest.mark.parametrize("address", LOOPBACK)
+def test_a_port_of_ours_at_every_address_is_at_every_loopback_address(wildcard: str, address: str) -> None:
+    guard = Guard(allow_loopback=True, own=frozenset({(wildcard, 8080)}))
+
+    assert guard.check(address, private=True, port=8080) == "an address of our own"
+    assert guard.check(address, private=True, port=8081) is None
+
+
+@pytest.mark.parametrize("host", ["api.example", "API.Example", "api.example."])
+def test_a_name_of_our_own_is_refused_by_its_spelling(host: str) -> None:
+    """Its addresses may be others by now than when we started."""
+    guard = Guard(own=frozenset({("api.example", 6443)}))
+
+    assert guard.check_url(f"https://{host}:6443/") == "an address of our own"
+    assert guard.check_url(f"https://{host}/") is None
+    assert guard.check_url("https://shop.example:6443/") is None
+
+
 @pytest.mark.parametrize(
     "url",
     [
