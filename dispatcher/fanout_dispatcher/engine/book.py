@@ -110,29 +110,34 @@ class Book:
 
     def mourn(self, route: str, target: str, row: DeadRow) -> None:
         """Count a dead letter of a target that no lane stands for."""
+        self._count(route, target, 1, row.size)
+
+    def dropped(self, route: str, target: str, count: int, size: int) -> None:
+        """So many dead letters of such a target are no longer kept: pruned, removed or replayed."""
+        self._count(route, target, -count, -size)
+
+    def _count(self, route: str, target: str, count: int, size: int) -> None:
         left = self.found.get(route, {}).get(target, Backlog())
-        more = msgspec.structs.replace(left, dead=left.dead + 1, dead_bytes=left.dead_bytes + row.size)
-        self.leave_behind(route, target, more)
+        dead, size = max(0, left.dead + count), max(0, left.dead_bytes + size)  # people and time may drop the same one
+        self.leave_behind(route, target, msgspec.structs.replace(left, dead=dead, dead_bytes=size))
 
     def prune(self, before: float) -> None:
-        """Drop dead letters from before *before* of targets that no lane stands for."""
+        """Drop dead letters from before *before* of targets that no lane stands for, and that owe nothing.
+
+        One that owes something waits for a plan of its own, which says how long they are kept.
+        """
         for route, targets in self.found.items():
             for target, backlog in targets.items():
-                if backlog.dead:
+                if backlog.dead and not backlog.pending:
                     self._prune(route, target, before)
 
     def _prune(self, route: str, target: str, before: float) -> None:
         number = self.register.lane(route, target)
 
         def pruned(answer: Pruned | Exception) -> None:
-            left = self.found.get(route, {}).get(target)
-            if left is not None and not isinstance(answer, Exception):
+            if target in self.found.get(route, {}) and not isinstance(answer, Exception):
                 count, size, _ = answer
-                self.leave_behind(
-                    route,
-                    target,
-                    Backlog(dead=left.dead - count, dead_bytes=left.dead_bytes - size, ranked=left.ranked),
-                )
+                self.dropped(route, target, count, size)
                 if count == PRUNE:
                     self.loop.call_later(PRUNE_PAUSE, self._prune, route, target, before)
 

@@ -159,10 +159,13 @@ class Letters:
             lane.dead.let_go(1, "Removed")
 
     def _gone(self, book: Book, letter: DeadLetter) -> None:
-        lane = self.table.lanes.get((book, letter.event.frozen.route, target_of(letter)))
+        route, target = letter.event.frozen.route, target_of(letter)
+        lane = self.table.lanes.get((book, route, target))
         if lane is not None:
             lane.tally.dropped(1, letter.row.size)
-            self.table.works.changed(lane.route)
+        else:
+            book.dropped(route, target, 1, letter.row.size)
+        self.table.works.changed(route)
 
 
 @contextlib.contextmanager
