@@ -15,6 +15,8 @@ from fanout_dispatcher.journal.protocol import (
     FOREVER,
     LETTER,
     START,
+    STRETCH,
+    WHOLE,
     AnswerRow,
     Backlog,
     Batch,
@@ -287,6 +289,23 @@ class TestEvents:
         assert [seq for seq, _ in bench.journal.events("shop/invoice", None, 9)] == [3]
         assert bench.journal.events("shop/none", None, 9) == []
 
+    def test_events_are_searched_stretch_by_stretch_and_none_is_missed(self, bench: Bench) -> None:
+        events = [an_event(seq, frozen=INVOICE if seq % 3 == 0 else ORDER) for seq in (1, 2, 3, 4, 5000, 9001, 20001)]
+        bench.journal.commit(Batch(events=events))
+        bench.journal.commit(Batch(finished=[a_finish(event) for event in events if event.seq in {2, 5000, 9001}]))
+        found = []
+        before: int | None = None
+        while (since := bench.journal.stretch_of_events(before)) is not None:
+            some = [seq for seq, _ in bench.journal.events(None, before, 9, since)]
+            assert some != []
+            found += some
+            before = since
+
+        assert found == [20001, 9001, 5000, 4, 3, 2, 1]
+        assert [seq for seq, _ in bench.journal.events(None, 9001, 9, 3)] == [5000, 4, 3]
+        assert [seq for seq, _ in bench.journal.events("shop/invoice", 9001, 9, 3)] == [3]
+        assert [seq for seq, _ in bench.journal.events(None, None, 1, 3)] == [20001]
+
     def test_a_list_has_no_bodies(self, bench: Bench) -> None:
         bench.journal.commit(Batch(events=[an_event(1)], due=[a_due(1)]))
 
@@ -365,6 +384,47 @@ class TestDeadLetters:
         assert found(DeadLetterFilter(reason="Expired")) == [(2, 1)]
         assert found(DeadLetterFilter(ids=(str(second), "999"))) == [(2, 1)]
         assert found(DeadLetterFilter(after=str(first), limit=2)) == [(2, 1), (2, 2)]
+
+    def test_what_a_filter_means_is_in_the_stretch_to_search_or_after_it(self, bench: Bench) -> None:
+        dead = [a_dead(1), a_dead(2), a_dead(3, reason="Expired"), a_dead(4, lane=2), a_dead(5)]
+        bench.journal.commit(Batch(events=[an_event(row.seq) for row in dead], dead=dead))
+        one, two, three, four, five = (letter.number for letter in bench.journal.dead_letters(ALL))
+        bench.journal.commit(Batch(events=[an_event(6)], replayed=[Replayed(one, 6)], removed=[four]))
+
+        assert bench.journal.stretch_of_dead(ALL) == WHOLE
+        assert bench.journal.stretch_of_dead(DeadLetterFilter(ids=(str(two),))) == WHOLE
+        assert bench.journal.stretch_of_dead(DeadLetterFilter(route="shop/order", after=str(three))) == WHOLE
+        assert bench.journal.stretch_of_dead(DeadLetterFilter(route="shop/invoice")) is None
+        assert bench.journal.stretch_of_dead(DeadLetterFilter(target="crm", reason="Expired")) is None
+        assert bench.journal.stretch_of_dead(DeadLetterFilter(reason="None")) == (two, two + STRETCH - 1)
+        assert bench.journal.stretch_of_dead(DeadLetterFilter(reason="Expired", after=str(three))) == (
+            five,
+            five + STRETCH - 1,
+        )
+        assert bench.journal.stretch_of_dead(DeadLetterFilter(reason="Expired", after=str(five))) is None
+
+    @pytest.mark.parametrize(
+        ("wanted", "expected"),
+        [
+            (ALL, [3, 4]),
+            (DeadLetterFilter(limit=1), [3]),
+            (DeadLetterFilter(after="3"), [4]),
+            (DeadLetterFilter(target="email"), [3]),
+            (DeadLetterFilter(target="email", reason="Expired"), [3]),
+            (DeadLetterFilter(reason="TargetRejected"), [4]),
+            (DeadLetterFilter(ids=("1", "3", "5", "3")), [3]),
+            (DeadLetterFilter(ids=("4", "3"), target="crm"), [4]),
+            (DeadLetterFilter(ids=("4", "3"), reason="Expired"), [3]),
+            (DeadLetterFilter(ids=("4", "3"), limit=1), [3]),
+        ],
+        ids=repr,
+    )
+    def test_a_search_keeps_to_its_stretch(self, wanted: DeadLetterFilter, expected: list[int], bench: Bench) -> None:
+        dead = [a_dead(1), a_dead(2), a_dead(3, reason="Expired"), a_dead(4, lane=2), a_dead(5)]
+        bench.journal.commit(Batch(events=[an_event(row.seq) for row in dead], dead=dead))
+        bench.journal.commit(Batch(removed=[2]))
+
+        assert [letter.number for letter in bench.journal.dead_letters(wanted, (2, 4))] == expected
 
     def test_a_cursor_that_is_no_number_is_refused(self, bench: Bench) -> None:
         with pytest.raises(ValueError, match="abc"):

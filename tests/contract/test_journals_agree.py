@@ -4,6 +4,7 @@ import pathlib
 import tempfile
 from collections.abc import Callable
 
+import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -43,6 +44,20 @@ from tests.support.journals import (
 TIMES = st.floats(min_value=0.0, max_value=5000.0)
 PICKS = st.lists(st.integers(0, 30), max_size=6, unique=True)
 EVERYTHING = DeadLetterFilter(limit=1000)
+FILTERS = (
+    EVERYTHING,
+    DeadLetterFilter(ids=("1", "4", "2", "99"), limit=2),
+    DeadLetterFilter(route="shop/order", after="1"),
+    DeadLetterFilter(target="email", limit=3),
+    DeadLetterFilter(target="email", reason="TargetRejected", limit=3),
+    DeadLetterFilter(reason="Expired"),
+)
+
+
+def next_one(journal: Journal, wanted: DeadLetterFilter) -> list[int]:
+    """The first dead letter of the stretch that is to be searched next."""
+    stretch = journal.stretch_of_dead(msgspec.structs.replace(wanted, limit=1))
+    return [] if stretch is None else [one.number for one in journal.dead_letters(wanted, stretch)][:1]
 
 
 class Agreement(RuleBasedStateMachine):
@@ -244,9 +259,13 @@ class Agreement(RuleBasedStateMachine):
             self.both(lambda journal: journal.pull((lane, False), 2500.0, 4, skip))  # noqa: B023  called at once
             self.both(lambda journal: journal.pull((lane, True), 2500.0, 4, skip))  # noqa: B023
             self.both(lambda journal: journal.oldest(lane, 4, skip))  # noqa: B023
-        self.both(lambda journal: journal.dead_letters(EVERYTHING))
+        for wanted in FILTERS:
+            self.both(lambda journal: next_one(journal, wanted))  # noqa: B023
+            self.both(lambda journal: journal.dead_letters(wanted))  # noqa: B023
+            self.both(lambda journal: journal.dead_letters(wanted, (2, 5)))  # noqa: B023
         self.both(lambda journal: journal.events(None, None, 1000))
         self.both(lambda journal: journal.events("shop/order", self.seq - 3, 2))
+        self.both(lambda journal: journal.events("shop/order", self.seq, 9, self.seq - 5))
         for seq in list(self.events)[-6:]:
             self.both(lambda journal: journal.event(seq))  # noqa: B023
 

@@ -1,4 +1,4 @@
-"""What the journal has of targets that no lane stands for: counted as what is there, and found again by the next lane."""
+"""What the journal has of targets that no lane stands for: counted as what is there, and found by the next lane."""
 
 import asyncio
 import typing

@@ -1,11 +1,12 @@
 """The desk: where the engine is looked at, and where people act on dead letters and stuck sagas.
 
 Reads run on the journal's own thread, between two commits: a look never holds the loop, but a long one holds up the
-next 202. So every list has a limit.
+next 202. So every list has a limit, and what has to be searched for is searched for stretch by stretch.
 """
 
 import typing
 
+from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.engine import Engine
 from fanout_dispatcher.engine.letters import Letters
 from fanout_dispatcher.engine.sagas import Sagas
@@ -14,6 +15,7 @@ from fanout_dispatcher.journal.protocol import Journal, StoredEvent
 from fanout_dispatcher.values.desk import BadCursor, JournalMeter, LaneMeter, RouteMeter
 from fanout_dispatcher.values.views import DeadLetterFilter, DeadLetterView, EventView, RouteView, SagaFilter, SagaView
 
+Rows = list[tuple[int, StoredEvent]]
 BACKUP_PAGES: typing.Final = 128  # copied at once, 1 MiB: so long a commit may have to wait
 
 
@@ -91,7 +93,7 @@ class EngineDesk:
             if after is not None and before is None:
                 continue  # the cursor is in the other book
             after = None
-            rows = await book.ask(_events(route, before, limit - len(found)))
+            rows = await _events(book, route, before, limit - len(found))
             found += [self.views.event(book, seq, stored) for seq, stored in rows]
             if len(found) >= limit:
                 break
@@ -143,7 +145,21 @@ class EngineDesk:
         return (made,)
 
 
-def _events(
-    route: str | None, before: int | None, limit: int
-) -> typing.Callable[[Journal], list[tuple[int, StoredEvent]]]:
-    return lambda journal: journal.events(route, before, limit)
+async def _events(book: Book, route: str | None, before: int | None, limit: int) -> Rows:
+    """Events of one book, stretch by stretch: where a route has few, commits come in between."""
+    found: Rows = []
+    while True:
+        rows, before = await book.ask(_search(route, before, limit - len(found)))
+        found += rows
+        if before is None or len(found) >= limit:
+            return found
+
+
+def _search(route: str | None, before: int | None, limit: int) -> typing.Callable[[Journal], tuple[Rows, int | None]]:
+    """Search one stretch; also the seq below which to go on, None at the end."""
+
+    def search(journal: Journal) -> tuple[Rows, int | None]:
+        since = journal.stretch_of_events(before)
+        return ([], None) if since is None else (journal.events(route, before, limit, since), since)
+
+    return search

@@ -18,7 +18,7 @@ from fanout_dispatcher.engine.lane import Lane
 from fanout_dispatcher.engine.order import UNJUDGED, Judgement, Order, Orders
 from fanout_dispatcher.engine.routes import Routes
 from fanout_dispatcher.engine.views import ident, target_of, undone
-from fanout_dispatcher.journal.protocol import DeadLetter, Journal
+from fanout_dispatcher.journal.protocol import WHOLE, DeadLetter, Journal
 from fanout_dispatcher.values.answers import Accepted, Answered
 from fanout_dispatcher.values.desk import BadCursor
 from fanout_dispatcher.values.event import Head, Replay
@@ -75,8 +75,7 @@ class Letters:
         for book in self.books:
             local = self._local(book, wanted, wanted.limit - len(found))
             if local is not None:
-                letters = await book.ask(_query(local))
-                found += [(book, letter) for letter in letters]
+                found += [(book, letter) for letter in await _found(book, local)]
         return found
 
     async def show(self, name: str) -> tuple[Book, DeadLetter] | None:
@@ -195,5 +194,25 @@ def _judged(order: Order, head: Head, body: bytes) -> Judgement:
     return orders.judge(Facts(head, body, orders.reads), None)
 
 
-def _query(wanted: DeadLetterFilter) -> typing.Callable[[Journal], list[DeadLetter]]:
-    return lambda journal: journal.dead_letters(wanted)
+async def _found(book: Book, wanted: DeadLetterFilter) -> list[DeadLetter]:
+    """What *wanted* means in one book, stretch by stretch: commits come in between."""
+    found: list[DeadLetter] = []
+    while True:
+        letters, last = await book.ask(_search(wanted))
+        found += letters
+        left = wanted.limit - len(letters)
+        if last is None or not left:
+            return found
+        wanted = msgspec.structs.replace(wanted, after=str(last), limit=left)
+
+
+def _search(wanted: DeadLetterFilter) -> typing.Callable[[Journal], tuple[list[DeadLetter], int | None]]:
+    """Search one stretch; also the number after which to go on, None at the end."""
+
+    def search(journal: Journal) -> tuple[list[DeadLetter], int | None]:
+        stretch = journal.stretch_of_dead(wanted)
+        if stretch is None:
+            return [], None
+        return journal.dead_letters(wanted, stretch), None if stretch == WHOLE else stretch[1]
+
+    return search

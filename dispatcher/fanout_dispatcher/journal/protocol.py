@@ -30,6 +30,7 @@ FOREVER: typing.Final = 1e15  # engine time at which a delivery that waits for p
 SLOT: typing.Final = 900.0  # seconds of engine time: history goes by the quarter of an hour in which events finished
 PULL_BYTES: typing.Final = 1 << 20  # of bodies and kept answers in a pull: after a restart all lanes ask at once
 BLOCKED: typing.Final = 1e12  # engine time, in the year 33,000: the due row of a delivery that waits for its key
+STRETCH: typing.Final = 5_000  # rows to walk through at once: some 2 ms, in which no commit runs
 HEADROOM: typing.Final = 256 << 10  # bytes that a journal that was full has to have left before it takes events again
 
 Kind = tuple[int, bool]  # a lane, and whether its tried rows are meant or its fresh ones
@@ -228,6 +229,8 @@ class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
 Pruned = tuple[int, int, int]  # dead letters that were dropped, the bytes of their bodies, how many of them held others
 Place = tuple[int, int]  # how far a look at all events and dead letters has come: the last seq, the last number
 START: typing.Final = (0, 0)
+Stretch = tuple[int, int]  # numbers of dead letters, from the first to the last
+WHOLE: typing.Final = (1, 1 << 62)
 
 
 def headroom(max_bytes: int | None) -> int:
@@ -284,14 +287,32 @@ class Journal(typing.Protocol):
     def event(self, seq: int) -> StoredEvent | None:
         """What is known of one event, finished or not."""
 
-    def events(self, route: str | None, before: int | None, limit: int) -> list[tuple[int, StoredEvent]]:
-        """Events, newest first, below seq *before*, without bodies."""
+    def stretch_of_events(self, before: int | None) -> int | None:
+        """From which seq on to search the newest events below *before* at once; None when there are none left.
+
+        There are so few between the two (some thousand) that commits can wait for it, and there is one at least.
+        """
+
+    def events(
+        self, route: str | None, before: int | None, limit: int, since: int = 0
+    ) -> list[tuple[int, StoredEvent]]:
+        """Events, newest first, from seq *since* on and below seq *before*, without bodies."""
 
     def stuck(self, lanes: typing.Collection[int], after: int, limit: int) -> list[tuple[int, StoredEvent]]:
         """Events above seq *after* of which a row in one of *lanes* is due at FOREVER; oldest first, without bodies."""
 
-    def dead_letters(self, wanted: DeadLetterFilter) -> list[DeadLetter]:
-        """Dead letters by number, oldest first, without bodies. Ids and cursor are decimal numbers, else ValueError."""
+    def stretch_of_dead(self, wanted: DeadLetterFilter) -> Stretch | None:
+        """The next numbers among which to search for *wanted* at once; None when there is nothing left to find.
+
+        Whatever *wanted* means is in them or after them. They are `WHOLE` where a search costs what it finds; else
+        they are so few that commits can wait for it.
+        """
+
+    def dead_letters(self, wanted: DeadLetterFilter, stretch: Stretch = WHOLE) -> list[DeadLetter]:
+        """Dead letters of *stretch* by number, oldest first, without bodies.
+
+        Ids and cursor are decimal numbers, else ValueError.
+        """
 
     def dead_letter(self, number: int) -> DeadLetter | None:
         """One dead letter with its original bytes."""

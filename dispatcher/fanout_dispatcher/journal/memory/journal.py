@@ -19,6 +19,8 @@ from fanout_dispatcher.journal.protocol import (
     LETTER,
     PULL_BYTES,
     SLOT,
+    STRETCH,
+    WHOLE,
     Batch,
     DeadLetter,
     DueRow,
@@ -29,6 +31,7 @@ from fanout_dispatcher.journal.protocol import (
     Pulled,
     Recovered,
     StoredEvent,
+    Stretch,
     headroom,
 )
 from fanout_dispatcher.values.views import DeadLetterFilter
@@ -154,12 +157,20 @@ class MemoryJournal:
         """What is known of one event."""
         return self._ready().stored(seq)
 
-    def events(self, route: str | None, before: int | None, limit: int) -> list[tuple[int, StoredEvent]]:
+    def stretch_of_events(self, before: int | None) -> int | None:
+        """From which seq on to search the newest events below *before* at once."""
+        store = self._ready()
+        newest = store.newest(store.last_seq + 1 if before is None else before)
+        return None if newest is None else max(newest - STRETCH + 1, 0)
+
+    def events(
+        self, route: str | None, before: int | None, limit: int, since: int = 0
+    ) -> list[tuple[int, StoredEvent]]:
         """Newest first, without bodies."""
         store = self._ready()
-        routes = store.routes().items()
-        wanted = [seq for seq, of in routes if route in {None, of} and (before is None or seq < before)]
-        found = ((seq, store.stored(seq)) for seq in sorted(wanted, reverse=True)[:limit])
+        last = store.last_seq if before is None else min(before - 1, store.last_seq)
+        wanted = (seq for seq, of in store.routes(since, last) if route in {None, of})
+        found = ((seq, store.stored(seq)) for seq in itertools.islice(wanted, limit))
         return [(seq, _without_body(stored)) for seq, stored in found if stored is not None]
 
     def stuck(self, lanes: Collection[int], after: int, limit: int) -> list[tuple[int, StoredEvent]]:
@@ -170,11 +181,15 @@ class MemoryJournal:
         found = ((seq, store.stored(seq)) for seq in wanted)
         return [(seq, _without_body(stored)) for seq, stored in found if stored is not None]
 
-    def dead_letters(self, wanted: DeadLetterFilter) -> list[DeadLetter]:
+    def stretch_of_dead(self, wanted: DeadLetterFilter) -> Stretch | None:
+        """The numbers among which to search for *wanted* at once."""
+        store = self._ready()
+        return store.letters.stretch(wanted, store.meant(wanted))
+
+    def dead_letters(self, wanted: DeadLetterFilter, stretch: Stretch = WHOLE) -> list[DeadLetter]:
         """By number, without bodies."""
         store = self._ready()
-        lanes = {lane for lane, names in store.lanes.items() if wanted.means(*names)}
-        return [self._holding(letter) for letter in store.letters.find(wanted, lanes)]
+        return [self._holding(letter) for letter in store.letters.find(wanted, store.meant(wanted), stretch)]
 
     def dead_letter(self, number: int) -> DeadLetter | None:
         """One, with its body."""

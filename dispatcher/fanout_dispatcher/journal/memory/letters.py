@@ -1,10 +1,11 @@
 """Dead letters in memory: the twin of the table `dead`, with its two states, kept and replayed."""
 
+import itertools
 from collections.abc import Collection, Iterator
 
 import msgspec
 
-from fanout_dispatcher.journal.protocol import DeadLetter, DeadRow
+from fanout_dispatcher.journal.protocol import STRETCH, WHOLE, DeadLetter, DeadRow, Stretch
 from fanout_dispatcher.values.event import Event
 from fanout_dispatcher.values.views import DeadLetterFilter
 
@@ -67,16 +68,39 @@ class Letters:
         if not lanes:
             del self._by_seq[letter.row.seq]
 
-    def find(self, wanted: DeadLetterFilter, lanes: Collection[int]) -> list[DeadLetter]:
-        """Those meant, of *lanes*, without bodies."""
-        after = 0 if wanted.after is None else int(wanted.after)
-        ids = {int(ident) for ident in wanted.ids}
-        found = [
+    def stretch(self, wanted: DeadLetterFilter, lanes: Collection[int]) -> Stretch | None:
+        """The numbers to search at once for what is meant, of *lanes*."""
+        if wanted.ids:
+            return WHOLE
+        rows = self._between(_after(wanted), WHOLE[1])
+        first = next((one.number for one in rows if one.row.lane in lanes), None)
+        if first is None or wanted.reason is None:
+            return None if first is None else WHOLE
+        return first, first + STRETCH - 1
+
+    def find(self, wanted: DeadLetterFilter, lanes: Collection[int], stretch: Stretch) -> list[DeadLetter]:
+        """Those meant, of *lanes* and of *stretch*, without bodies."""
+        after, last = max(_after(wanted), stretch[0] - 1), stretch[1]
+        found = (
             DeadLetter(number=one.number, row=one.row, event=msgspec.structs.replace(one.event, body=b""))
-            for one in self.all_kept()
-            if one.number > after
-            and one.row.lane in lanes
-            and (not ids or one.number in ids)
-            and wanted.reason in {None, one.row.reason}
-        ]
-        return found[: wanted.limit]
+            for one in (self._named(wanted.ids, after, last) if wanted.ids else self._between(after, last))
+            if one.row.lane in lanes and wanted.reason in {None, one.row.reason}
+        )
+        return list(itertools.islice(found, wanted.limit))
+
+    def _named(self, ids: Collection[str], after: int, last: int) -> Iterator[Letter]:
+        letters = (self.kept(number) for number in sorted({int(ident) for ident in ids}) if after < number <= last)
+        return (letter for letter in letters if letter is not None)
+
+    def _between(self, after: int, last: int) -> Iterator[Letter]:
+        """The kept ones after a number up to another, whichever way there is less to look at."""
+        if last - after > len(self._by_number):
+            letters = (letter for letter in self._by_number.values() if after < letter.number <= last)
+        else:
+            numbers = range(after + 1, min(last, self._last) + 1)
+            letters = (letter for number in numbers if (letter := self._by_number.get(number)) is not None)
+        return (letter for letter in letters if letter.replayed is None)
+
+
+def _after(wanted: DeadLetterFilter) -> int:
+    return 0 if wanted.after is None else int(wanted.after)

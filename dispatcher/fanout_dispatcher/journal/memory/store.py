@@ -5,7 +5,8 @@ finished. `MemoryJournal` is the one caller: it refuses (full, closed, torn) bef
 a way to say no, and it dresses what is found as rows of the protocol.
 """
 
-from collections.abc import Collection
+import itertools
+from collections.abc import Collection, Iterator
 
 import msgspec
 
@@ -16,6 +17,7 @@ from fanout_dispatcher.journal.memory.ranks import Ranks
 from fanout_dispatcher.journal.protocol import (
     BLOCKED,
     FOREVER,
+    STRETCH,
     Backlog,
     Batch,
     DeadRow,
@@ -25,6 +27,7 @@ from fanout_dispatcher.journal.protocol import (
 )
 from fanout_dispatcher.values.earlier import Kept
 from fanout_dispatcher.values.event import Event, Frozen, State
+from fanout_dispatcher.values.views import DeadLetterFilter
 
 EVENT_BYTES = 512  # what an event takes besides its body, generously
 
@@ -218,10 +221,29 @@ class Store:
             replays=replays,
         )
 
-    def routes(self) -> dict[int, str]:
-        """The route of every event that is known, by seq."""
-        routes = {seq: event.frozen.route for seq, event in self.events.items()}
-        return routes | {seq: self.frozen[past.frozen].route for seq, (_, past) in self.done.items()}
+    def meant(self, wanted: DeadLetterFilter) -> set[int]:
+        """The lanes whose dead letters may be meant."""
+        return {lane for lane, names in self.lanes.items() if wanted.means(*names)}
+
+    def newest(self, below: int) -> int | None:
+        """The newest event below a seq, finished or not."""
+        near = next(self._known(max(below - STRETCH, 1), below - 1), None)
+        return next(self._known(1, below - 1), None) if near is None else near
+
+    def routes(self, first: int, last: int) -> Iterator[tuple[int, str]]:
+        """Every event that is known of those seqs, newest first, and its route."""
+        return ((seq, self._frozen_with(seq).route) for seq in self._known(first, last))
+
+    def _known(self, first: int, last: int) -> Iterator[int]:
+        """Events of those seqs, newest first, whichever way there is less to look at."""
+        if last - first < len(self.events) + len(self.done):
+            return (seq for seq in range(last, first - 1, -1) if seq in self.events or seq in self.done)
+        every = itertools.chain(self.events, self.done)
+        return iter(sorted((seq for seq in every if first <= seq <= last), reverse=True))
+
+    def _frozen_with(self, seq: int) -> Frozen:
+        event = self.events.get(seq)
+        return self.frozen[self.done[seq][1].frozen] if event is None else event.frozen
 
     def _settings(self, batch: Batch) -> None:
         for number, route, target in batch.lanes:

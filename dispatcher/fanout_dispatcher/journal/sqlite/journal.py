@@ -15,6 +15,7 @@ from fanout_dispatcher.journal.clock import Clock
 from fanout_dispatcher.journal.faults import JournalAmbiguous, JournalFault, JournalRefused
 from fanout_dispatcher.journal.protocol import (
     PULL_BYTES,
+    WHOLE,
     Batch,
     DeadLetter,
     KeyRow,
@@ -24,6 +25,7 @@ from fanout_dispatcher.journal.protocol import (
     Pulled,
     Recovered,
     StoredEvent,
+    Stretch,
 )
 from fanout_dispatcher.journal.sqlite import mending, opening, place, recovery, tidying
 from fanout_dispatcher.journal.sqlite.ballast import Ballast
@@ -151,17 +153,27 @@ class SqliteJournal:
         """What is known of one event, finished or not."""
         return self._looking(lambda session: session.reading.event(seq))
 
-    def events(self, route: str | None, before: int | None, limit: int) -> list[tuple[int, StoredEvent]]:
-        """Events, newest first, below seq *before*."""
-        return self._looking(lambda session: session.reading.events(route, before, limit))
+    def stretch_of_events(self, before: int | None) -> int | None:
+        """From which seq on to search the newest events below *before* at once."""
+        return self._looking(lambda session: session.reading.stretch_of_events(before))
+
+    def events(
+        self, route: str | None, before: int | None, limit: int, since: int = 0
+    ) -> list[tuple[int, StoredEvent]]:
+        """Events, newest first, from seq *since* on and below seq *before*."""
+        return self._looking(lambda session: session.reading.events(route, before, limit, since))
 
     def stuck(self, lanes: Collection[int], after: int, limit: int) -> list[tuple[int, StoredEvent]]:
         """Events above seq *after* with a row in one of *lanes* that is due at FOREVER, oldest first."""
         return self._looking(lambda session: session.reading.stuck(lanes, after, limit))
 
-    def dead_letters(self, wanted: DeadLetterFilter) -> list[DeadLetter]:
-        """Dead letters by number, oldest first, without bodies."""
-        return self._looking(lambda session: session.reading.dead_letters(wanted))
+    def stretch_of_dead(self, wanted: DeadLetterFilter) -> Stretch | None:
+        """The numbers among which to search for *wanted* at once."""
+        return self._looking(lambda session: session.reading.stretch_of_dead(wanted))
+
+    def dead_letters(self, wanted: DeadLetterFilter, stretch: Stretch = WHOLE) -> list[DeadLetter]:
+        """Dead letters of *stretch* by number, oldest first, without bodies."""
+        return self._looking(lambda session: session.reading.dead_letters(wanted, stretch))
 
     def dead_letter(self, number: int) -> DeadLetter | None:
         """One dead letter with its original bytes."""
@@ -226,7 +238,6 @@ class SqliteJournal:
             if session is not None:
                 session.end()
             raise fault if isinstance(fault, JournalRefused) else opening.refusal(self.path, fault) from fault
-        session.lanes.update(recovered.lanes)
         session.frozen.update(recovered.frozen)
         self._session, self._known, self._torn = session, known, ""
         return recovered

@@ -275,14 +275,46 @@ SELECT count(*) FROM dead JOIN rank USING (lane, seq) WHERE number IN (SELECT va
 -- What a lane's dead letters weigh: their bytes, and some more for each.
 SELECT dead_bytes + dead * :letter FROM lane WHERE number = :lane;
 
--- name: dead_numbers
--- Which dead letters are meant: of :lanes, with :reason, among :numbers (each may be null), beyond :after.
-SELECT number FROM dead
-WHERE replayed IS NULL AND number > :after
-  AND (:any_lane OR lane IN (SELECT value FROM carray(:lanes)))
-  AND (:any_number OR number IN (SELECT value FROM carray(:numbers)))
-  AND (:reason IS NULL OR reason = :reason)
-ORDER BY number LIMIT :limit;
+-- name: lanes_of_dead
+-- Lanes that have dead letters, of :route and :target (each may be null, as in those below).
+SELECT number FROM lane
+WHERE dead > 0 AND (:route IS NULL OR route = :route) AND (:target IS NULL OR target = :target)
+LIMIT :limit;
+
+-- name: dead_named
+-- Which ones of :numbers are kept and meant. The plus keeps SQLite from walking through all that come :after.
+SELECT dead.number FROM dead CROSS JOIN lane ON lane.number = dead.lane
+WHERE dead.number IN (SELECT value FROM carray(:numbers)) AND +dead.number > :after AND +dead.number <= :last
+  AND replayed IS NULL AND (:reason IS NULL OR reason = :reason)
+  AND (:route IS NULL OR route = :route) AND (:target IS NULL OR target = :target)
+ORDER BY dead.number LIMIT :limit;
+
+-- name: dead_of_lanes
+-- The first ones of some lanes by number: the queue of the recursion has the next one of each lane.
+WITH RECURSIVE next (number, lane) AS (
+    SELECT (SELECT min(number) FROM dead WHERE lane = wanted.value AND replayed IS NULL AND number > :after), wanted.value
+    FROM carray(:lanes) AS wanted
+    UNION ALL
+    SELECT (
+        SELECT min(dead.number) FROM dead
+        WHERE dead.lane = next.lane AND dead.replayed IS NULL AND dead.number > next.number
+    ), lane
+    FROM next WHERE number < :last
+    ORDER BY 1
+)
+SELECT number FROM next WHERE number <= :last LIMIT :limit;
+
+-- name: dead_beyond
+-- The first one, kept or not.
+SELECT min(number) FROM dead WHERE number > :after;
+
+-- name: dead_between
+-- Which ones of a stretch of numbers are kept and meant.
+SELECT dead.number FROM dead CROSS JOIN lane ON lane.number = dead.lane
+WHERE dead.number > :after AND dead.number <= :last
+  AND replayed IS NULL AND (:reason IS NULL OR reason = :reason)
+  AND (:route IS NULL OR route = :route) AND (:target IS NULL OR target = :target)
+ORDER BY dead.number LIMIT :limit;
 
 -- name: dead_letter
 -- One dead letter with its bytes.

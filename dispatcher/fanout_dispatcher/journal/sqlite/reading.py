@@ -1,4 +1,4 @@
-"""From rows to values: what people look at. Lists may look at many rows and are cut by their limits.
+"""From rows to values: what people look at. Lists are cut by their limits, and searches by their stretches.
 
 No read changes anything. What lanes read is in pulling.py.
 """
@@ -8,25 +8,23 @@ from collections.abc import Collection, Mapping
 
 import msgspec
 
-from fanout_dispatcher.journal.protocol import FOREVER, LETTER, DeadLetter, DeadRow, StoredEvent
-from fanout_dispatcher.journal.sqlite import coding
+from fanout_dispatcher.journal.protocol import FOREVER, LETTER, DeadLetter, DeadRow, StoredEvent, Stretch
+from fanout_dispatcher.journal.sqlite import coding, searching
 from fanout_dispatcher.journal.sqlite.statements import Statements, numbers
 from fanout_dispatcher.values.earlier import Kept
 from fanout_dispatcher.values.event import Frozen
 from fanout_dispatcher.values.views import DeadLetterFilter
 
-Lanes = Mapping[int, tuple[str, str]]
 Frozens = Mapping[int, Frozen]
 
 _numbers: typing.Final = msgspec.json.Decoder(list[tuple[int, int, int]])
 
 
 class Reading:
-    """Reads on one connection. *lanes* and *frozen* are the journal's own, kept up to date by its commits."""
+    """Reads on one connection. *frozen* is the journal's own, kept up to date by its commits."""
 
-    def __init__(self, sql: Statements, *, lanes: Lanes, frozen: Frozens) -> None:
+    def __init__(self, sql: Statements, *, frozen: Frozens) -> None:
         self._sql = sql
-        self._lanes = lanes
         self._frozen = frozen
 
     def event(self, seq: int) -> StoredEvent | None:
@@ -84,13 +82,18 @@ class Reading:
         """Finished events of a bucket by seq."""
         return {past.seq: past for _, events in done_rows(self._sql, bucket) for past in coding.pasts_of(events)}
 
-    def events(self, route: str | None, before: int | None, limit: int) -> list[tuple[int, StoredEvent]]:
+    def stretch_of_events(self, before: int | None) -> int | None:
+        """The start of the bucket in which the newest one below *before* is."""
+        latest = self._latest_below(coding.SEQ_MASK if before is None else before)
+        return None if latest is None else latest >> coding.BUCKET_BITS << coding.BUCKET_BITS
+
+    def events(self, route: str | None, before: int | None, limit: int, since: int) -> list[tuple[int, StoredEvent]]:
         """Newest first, bucket by bucket, without bodies."""
         found: list[tuple[int, StoredEvent]] = []
         below = coding.SEQ_MASK if before is None else before
-        while len(found) < limit and (latest := self._latest_below(below)) is not None:
+        while len(found) < limit and below > since and (latest := self._latest_below(below)) is not None:
             bucket = latest >> coding.BUCKET_BITS
-            found += self._of_bucket(bucket, below, route, limit - len(found))
+            found += self._of_bucket(bucket, (since, below), route, limit - len(found))
             below = bucket << coding.BUCKET_BITS
         return found
 
@@ -98,12 +101,15 @@ class Reading:
         known = self._sql.rows("latest_below", {"seq": seq})[0]
         return max((latest for latest in known if latest is not None), default=None)
 
-    def _of_bucket(self, bucket: int, below: int, route: str | None, limit: int) -> list[tuple[int, StoredEvent]]:
+    def _of_bucket(
+        self, bucket: int, bounds: tuple[int, int], route: str | None, limit: int
+    ) -> list[tuple[int, StoredEvent]]:
+        since, below = bounds
         first = bucket << coding.BUCKET_BITS
         pasts = self.pasts(bucket)
-        numbered = {seq: past.frozen for seq, past in pasts.items() if seq < below}
+        numbered = {seq: past.frozen for seq, past in pasts.items() if since <= seq < below}
         last = min(below, first + (1 << coding.BUCKET_BITS)) - 1
-        numbered.update(self._sql.rows("unfinished_between", (first, last)))
+        numbered.update(self._sql.rows("unfinished_between", (max(first, since), last)))
         wanted = [seq for seq, number in numbered.items() if route in {None, self._frozen[number].route}]
         newest = sorted(wanted, reverse=True)[:limit]
         return [(seq, stored) for seq in newest if (stored := self._listed(seq, pasts)) is not None]
@@ -118,24 +124,14 @@ class Reading:
         found = ((seq, self._unfinished("event_head", seq)) for (seq,) in self._sql.rows("stuck", asked))
         return [(seq, stored) for seq, stored in found if stored is not None]
 
-    def dead_letters(self, wanted: DeadLetterFilter) -> list[DeadLetter]:
+    def stretch_of_dead(self, wanted: DeadLetterFilter) -> Stretch | None:
+        """The numbers to search for *wanted* at once."""
+        return searching.stretch_of(self._sql, wanted)
+
+    def dead_letters(self, wanted: DeadLetterFilter, stretch: Stretch) -> list[DeadLetter]:
         """By number, without bodies."""
-        lanes = None
-        if wanted.route is not None or wanted.target is not None:
-            lanes = [lane for lane, names in self._lanes.items() if wanted.means(*names)]
-        found = self._sql.rows(
-            "dead_numbers",
-            {
-                "any_lane": lanes is None,
-                "lanes": numbers(lanes or ()),
-                "any_number": not wanted.ids,
-                "numbers": numbers(int(ident) for ident in wanted.ids),
-                "reason": wanted.reason,
-                "after": 0 if wanted.after is None else int(wanted.after),
-                "limit": wanted.limit,
-            },
-        )
-        letters = (self._dead_letter("dead_head", number) for (number,) in found)
+        found = searching.found(self._sql, wanted, stretch)
+        letters = (self._dead_letter("dead_head", number) for number in found)
         return [letter for letter in letters if letter is not None]
 
     def dead_letter(self, number: int) -> DeadLetter | None:

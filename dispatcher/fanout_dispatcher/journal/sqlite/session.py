@@ -53,9 +53,8 @@ class Session:
         self._files: tuple[int, ...] = ()
         self._look_at = 0.0
         self.sql = Statements(db)
-        self.lanes: dict[int, tuple[str, str]] = {}
         self.frozen: dict[int, Frozen] = {}
-        self.reading = Reading(self.sql, lanes=self.lanes, frozen=self.frozen)
+        self.reading = Reading(self.sql, frozen=self.frozen)
         self.pulling = Pulling(self.sql, frozen=self.frozen, pull_bytes=limits.pull_bytes)
         self.log_pages = 0
         self._room = Room(
@@ -68,8 +67,7 @@ class Session:
         db.set_wal_hook(self._logged)
 
     def load(self) -> None:
-        """Take over the lanes and frozen values that the file has."""
-        self.lanes.update({number: (route, target) for number, route, target, _, _ in self.sql.rows("lanes")})
+        """Take over the frozen values that the file has."""
         self.frozen.update(recovery.frozen(self.sql))
 
     def commit(self, batch: Batch, known: Facts, clock: Clock | None) -> Facts:
@@ -88,7 +86,6 @@ class Session:
                 recovery.note(self.sql, known)
 
         self._transact(body, settling=not batch.events)
-        self.lanes.update({number: (route, target) for number, route, target in batch.lanes})
         self.frozen.update({one.number: one for one in batch.frozen})
         return known
 
@@ -160,8 +157,6 @@ class Session:
         self._transact(body)
         for number in frozen:
             self.frozen.pop(number, None)
-        for number in gone:
-            self.lanes.pop(number, None)
         return gone
 
     def checkpoint(self, mode: int) -> None:
