@@ -7,7 +7,6 @@ import msgspec
 import pytest
 
 from fanout_crds.plan import Plan
-from fanout_dispatcher.engine import engine
 from fanout_dispatcher.values.answers import Accepted
 from fanout_dispatcher.values.views import DeadLetterFilter
 from tests.sim.graphs import NO, WELL
@@ -54,7 +53,7 @@ def test_a_plan_that_comes_late_finds_what_its_targets_owe_and_their_dead_letter
         await asyncio.sleep(10)
         await life.look()
 
-    monkeypatch.setattr(engine.plans, "decode", unreadable)
+    monkeypatch.setattr("fanout_crds.plan.decode", unreadable)
     world.live(after)
 
     assert world.history.states == {"no": {"a": "Dead"}, "yes": {"a": "Delivered"}}
