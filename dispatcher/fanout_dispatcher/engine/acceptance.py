@@ -24,6 +24,7 @@ from fanout_dispatcher.journal.faults import JournalFull
 from fanout_dispatcher.journal.protocol import DeadRow, DueRow, Fetched, KeyRow, Rank, Replayed
 from fanout_dispatcher.values.answers import Accepted, Reply, Tell, Turned
 from fanout_dispatcher.values.desk import RouteMeter
+from fanout_dispatcher.values.each import safely
 from fanout_dispatcher.values.event import Event, Frozen, Head, State
 from fanout_dispatcher.values.keyed import Keyed
 from fanout_dispatcher.values.outcome import Reason
@@ -56,14 +57,14 @@ class Taken(msgspec.Struct, frozen=True, gc=False, eq=False):
     ranks: typing.Sequence[Rank] = ()
 
     def landed(self, fault: Exception | None) -> None:
-        """Tell the producer, and give the lanes what is theirs."""
+        """Tell the producer, and give the lanes what is theirs, whatever becomes of the answer."""
         if fault is not None:
             return self._refused(fault)
         if self.meter is not None:
             self.meter.accepted += 1
         if self.fetched is not None:
             self.book.remembered(self.fetched.source).add(self.fetched.key)
-        self.reply(Accepted(self.book.receipts.make(self.event.seq)))
+        safely(self.book.loop, self.reply, Accepted(self.book.receipts.make(self.event.seq)))
         if self.spilled or self.dead or self.skipped:
             return self._scattered()
         pending = self.pending

@@ -23,6 +23,7 @@ from fanout_dispatcher.journal.protocol import DeadRow, DueRow, Fetched, KeptRow
 from fanout_dispatcher.values.answer import Captured
 from fanout_dispatcher.values.answers import Accepted, Answered, Reply, Turned
 from fanout_dispatcher.values.desk import RouteMeter
+from fanout_dispatcher.values.each import safely
 from fanout_dispatcher.values.earlier import Kept, earlier, packed
 from fanout_dispatcher.values.event import Event, Frozen, State
 from fanout_dispatcher.values.graph import Role
@@ -88,7 +89,7 @@ class Begun(msgspec.Struct, frozen=True, gc=False, eq=False):
             self.conductor.book.remembered(self.fetched.source).add(self.fetched.key)
         if self.meter is not None:
             self.meter.accepted += 1
-        self.reply(self.conductor.receipt(self.event.seq))
+        safely(self.conductor.book.loop, self.reply, self.conductor.receipt(self.event.seq))
         for place in self.moves.freed:
             self.conductor.free(self.pending, place)
         self.conductor.count(self.pending, self.moves.skipped, self.dead)
