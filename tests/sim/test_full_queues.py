@@ -5,6 +5,7 @@ graph goes on as it does after any other step that was given up.
 """
 
 import asyncio
+import typing
 
 import pytest
 
@@ -18,6 +19,7 @@ from tests.sim.graphs import behaving, final, step, undo
 from tests.sim.world import Life, World
 from tests.support.plans import a_plan, a_target, a_wait, changed
 
+TURNED = {"timeouts": {"total": 0.0}, "circuit_breaker": {"enabled": False}, "queue": {"max_bytes": 4000}}
 BODY = b"x" * 1000
 NARROW = {"bulkhead": {"max_concurrent": 1}, "queue": {"max_bytes": 4000, "on_full": "DeadLetter"}}  # two may wait
 SLOW = status(200, 9.0)
@@ -160,6 +162,49 @@ def test_compensations_fallbacks_and_callbacks_wait_however_many_there_are() -> 
         assert [await became(life, f"e{number}") for number in range(8)] == [
             {"a": "Delivered", "b": "TargetRejected", "a.compensate": "Delivered", "finally.z": "Delivered"}
         ] * 8
+
+    world.live(story)
+
+
+@pytest.mark.parametrize("role", ["Final", "Compensation", "Fallback"])
+def test_the_route_turns_events_away_when_what_stands_behind_its_targets_has_no_room(
+    role: typing.Literal["Fallback", "Compensation", "Final"],
+) -> None:
+    """By its name, and only events that may come to it."""
+    of = "" if role == "Final" else "a"
+    name = {"Final": "finally.z", "Compensation": "a.compensate", "Fallback": "a.fallback"}[role]
+    behind = Behind(role=role, of=of, target=a_target(name, policy=TURNED))
+    a = a_target("a", when="data.a", on_dead="Continue" if role == "Fallback" else "Fail")
+    world = World(
+        a_plan(a, step("b", "a"), behind=(behind,)),
+        lambda target, flight, now: status({"a": 422 if role == "Fallback" else 200, "b": 422}.get(target, 503)),
+    )
+
+    async def story(life: Life) -> None:
+        body = b'{"a": true, "x": "%s"}' % BODY
+        for number in range(2):
+            assert isinstance(await life.post(f"e{number}", body), Accepted)
+            await asyncio.sleep(1)
+        turned = await life.post("e2", body)
+        assert isinstance(turned, Turned)
+        assert (turned.status, turned.reason) == (503, "QueueFull")
+        assert f"target {name} cannot take more" in turned.detail
+        other = await life.post("e3", b'{"a": false, "x": "%s"}' % BODY)
+        assert isinstance(other, Turned if role == "Final" else Accepted)
+
+    world.live(story)
+
+
+def test_the_route_turns_events_away_when_the_dead_letters_of_a_callback_have_no_room() -> None:
+    callback = changed(final("z"), {"target": {"policy": {"dead_letter": {"max_bytes": 1500}}}})
+    world = World(a_plan("a", behind=(callback,)), behaving(finally__z=status(422)))
+
+    async def story(life: Life) -> None:
+        await flood(life, 1)
+        await asyncio.sleep(1)
+        turned = await life.post("e1", BODY)
+        assert isinstance(turned, Turned)
+        assert (turned.reason, "target finally.z" in turned.detail) == ("DeadLettersFull", True)
 
     world.live(story)
 

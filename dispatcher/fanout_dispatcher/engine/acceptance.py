@@ -234,7 +234,16 @@ class Acceptance:
             turned = lane.bounds.turns_away(size, events)
             if turned is not None and (judged is None or judged[route.lanes.index(lane)] is not False):
                 return turned
-        return None
+        return _turned_behind(route, size, judged, events) if route.behind else None
+
+
+def _turned_behind(route: Route, size: int, judged: Judged | None, events: int) -> Turned | None:
+    """Why what stands behind the targets cannot take more: their fallbacks and compensations, and the callbacks."""
+    for lane, step in zip(route.behind, route.frozen.graph[len(route.lanes) :], strict=True):
+        turned = lane.bounds.turns_away(size, events)
+        if turned is not None and (judged is None or not step.after or judged[step.after[0]] is not False):
+            return turned
+    return None
 
 
 def _turn_aside(judged: Judged, lanes: tuple[Lane, ...], pending: Pending, dead: list[DeadRow]) -> frozenset[int]:
