@@ -432,6 +432,27 @@ def test_who_has_hung_up_or_never_waited_is_settled_by_an_answer_too() -> None:
     assert asked(world) == ["e0"]
 
 
+def test_a_step_that_finds_its_window_full_does_not_wait_for_itself() -> None:
+    policy = {"bulkhead": {"max_concurrent": 16}, "circuit_breaker": {"enabled": False}}
+    cache = plan.Cache(key_expression="event.id", ttl=30.0)
+    step = a_target("b", depends_on=("a",), capture=KEEP, policy=policy, cache=cache)
+    first = a_target("a", policy={"bulkhead": {"max_concurrent": 1000}})
+    made = a_plan(first, step, respond=a_wait("b", timeout=20.0))
+    world = World(made, lambda target, flight, now: says(b"", latency=0.01 if target == "a" else 0.02))
+    took: list[float] = []
+
+    async def story(life: Life) -> None:
+        answers = [life.ask(f"e{number}") for number in range(320)]
+        for one in answers:
+            one.add_done_callback(lambda done: took.append(life.now()))
+        assert {one.ending for one in await asyncio.gather(*answers) if isinstance(one, Settled)} == {Ending.ANSWERED}
+
+    world.live(story)
+
+    assert len(took) == 320
+    assert max(took) < 1.5, "320 of them, 16 at a time, 20 ms each"
+
+
 def test_a_step_of_a_graph_is_settled_by_an_answer_and_what_depends_on_it_goes_on() -> None:
     look_up = a_target("prices", capture=KEEP, cache=CACHE)
     made = a_plan(look_up, a_target("order", capture=KEEP, depends_on=("prices",)), respond=a_wait("prices", "order"))

@@ -116,7 +116,9 @@ class Handover:
             delivery.since = now
             self._fresh.push(delivery)
             lane.soon()
-        elif delivery.claims is None:
+            return None
+        lane.left(delivery)  # it comes back as another one, and would wait for the answer to this one
+        if delivery.claims is None:
             lane.index.put_back(delivery, now + delay)
         else:
             lane.index.let_go(delivery, now)
