@@ -181,6 +181,44 @@ def test_what_stands_in_for_a_target_that_is_gone_is_not_the_answer_of_another_o
     }
 
 
+# --- steps that are other ones ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_static_answer_that_was_taken_away_stands_in_for_nobody(*, restarted: bool) -> None:
+    """The event is a dead letter: else it would be gone, and nothing said in its place."""
+    policy = {
+        "retry": {"max_attempts": 3, "backoff": {"type": "Constant", "base_delay": 30.0, "jitter": "None"}},
+        "circuit_breaker": {"enabled": False},
+    }
+    a, reader = a_target("a", policy=policy, keep=64), step("b", "a", when="targets.a.state == 'Dead'")
+    world = World(a_plan(msgspec.structs.replace(a, static=STATIC), reader), behaving(a=status(503)))
+
+    async def found(life: Life) -> None:
+        await to_the_end(life)
+        assert await life.reasons("a") == ["AttemptsExhausted"]
+
+    async def under_way(life: Life) -> None:
+        await life.post("e1")
+        await asyncio.sleep(2)
+        world.plan = edited(world.plan, targets=(a, reader))
+        life.adopt(world.plan)
+        await asyncio.sleep(20)
+        if not restarted:
+            await found(life)
+
+    world.live(under_way)
+    if restarted:
+        world.live(found)
+
+    view = world.history.events[world.history.accepted["e1"]]
+    assert view is not None
+    assert [(one.target, one.state, one.reason) for one in view.deliveries] == [
+        ("a", "Dead", "AttemptsExhausted"),
+        ("b", "Delivered", None),
+    ]
+
+
 # --- callers of the other durability ----------------------------------------------------------------------------------
 
 

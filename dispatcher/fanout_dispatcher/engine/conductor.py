@@ -43,6 +43,9 @@ class Lane(typing.Protocol):
     def barred(self, size: int) -> Dead | None:
         """Why an event of *size* bytes cannot wait for the target, and is given up."""
 
+    def has_static(self) -> bool:
+        """Whether the target has a static answer by now."""
+
     def give_way(self, pending: Pending, place: int, dead: Dead) -> None:
         """Keep what later steps read of a delivery that is given up before it is owed, and stood in for."""
 
@@ -200,10 +203,16 @@ class Conductor:
     def stands_in(self, pending: Pending, place: int, reason: Reason) -> bool:
         """Whether a delivery that is given up for *reason* is no dead letter, since something stands in for its target.
 
-        A static answer does not, once people have removed the target: they may put it back, and replay.
+        A static answer does not once people have removed the target: they may put it back, and replay. Nor where they
+        have taken away the answer itself, but for a caller, who has it from the plan that it came in by.
         """
         flow = _course(pending).flow
-        return flow.stands_in(pending.states, place) and not (reason in _TAKEN_AWAY and flow.covered(place))
+        stands_in = flow.stands_in(pending.states, place)
+        if not stands_in or not flow.covered(place):
+            return stands_in
+        lane, caller = self.lane_of(pending, place), pending.caller
+        known = (lane is not None and lane.has_static()) or (caller is not None and caller.waits_for(place))
+        return known and reason not in _TAKEN_AWAY
 
     def forgo(self, pending: Pending, place: int) -> None:
         """Give up a delivery that is not in flight, because something stands in for it."""

@@ -182,6 +182,10 @@ class Handover:
         )
         lane.works.changed(lane.route)
 
+    def has_static(self) -> bool:
+        """Whether the target has a static answer by now."""
+        return self._lane.target.static is not None
+
     def give_way(self, pending: Pending, place: int, dead: Dead) -> None:
         """Keep what later steps read of a delivery that is given up before it is owed, and stood in for."""
         self._lane.fallbacks.give_way(pending, place, dead)
