@@ -82,6 +82,31 @@ def test_a_saga_is_undone_and_what_may_die_is_passed_over_when_there_is_no_room_
         assert found == {**expected, "finally.z": "Delivered"}
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_step_is_a_dead_letter_whose_fallback_is_passed_over_since_another_one_fails_the_saga(
+    *, at_once: bool
+) -> None:
+    after = () if at_once else ("a",)
+    other = Behind(role="Fallback", of="b", target=a_target("b.fallback"))
+    b, c = narrow(step("b", *after)), narrow(step("c", *after))
+    world = World(a_plan(step("a"), b, c, behind=(other, undo("a"))), behaving(b=SLOW, c=SLOW))
+
+    async def story(life: Life) -> None:
+        await flood(life, 8)
+        await life.settle(1000)
+        undone = "NotNeeded" if at_once else "Delivered"
+        assert await became(life, "e7") == {
+            "a": "NotReached" if at_once else "Delivered",
+            "b": "QueueFull",
+            "c": "QueueFull",
+            "b.fallback": "NotReached",
+            "a.compensate": undone,
+        }
+        assert await life.reasons("b") == await life.reasons("c") == ["QueueFull"] * 6
+
+    world.live(story)
+
+
 @pytest.mark.parametrize("restarted", [False, True])
 def test_a_saga_is_undone_when_there_is_no_room_for_a_step_whose_turn_has_come(*, restarted: bool) -> None:
     world = World(a_plan(step("a"), narrow(step("b", "a")), behind=(undo("a"),)), behaving(b=SLOW))

@@ -56,17 +56,26 @@ class Conductor(typing.Protocol):
 
 
 def bar(conductor: Conductor, pending: Pending, moves: Moves, conditions: Conditions) -> list[Barred]:
-    """Give up what was freed by *moves* and cannot go; what follows from that is added to them."""
-    course, found = pending.course, list[Barred]()
+    """Give up what was freed by *moves* and cannot go; what follows from that is added to them.
+
+    A fallback whose turn comes by that may be passed over again, when the next one that cannot go fails the saga: who
+    is stood in for shows at the end.
+    """
+    course, states, found = pending.course, pending.states, list[Barred]()
     assert course is not None, "only events with a graph have positions"
+    spared: set[int] = set()
     while (one := _cannot_go(conductor, pending, course, moves)) is not None:
         place, dead = one
         moves.freed.remove(place)
-        found.append(Barred(place, dead, _given_up(conductor, pending, place, dead)))
-        states = pending.states
+        found.append(Barred(place, dead, conductor.dead_letter(pending, place, dead)))
+        if _gives_way(conductor, pending, place, dead):
+            spared.add(place)
         states[place] = State.DEAD
         course.flow.settled(states, place, unknown=False, flying=course.flying, ask=conditions.holds, moves=moves)
-    return found
+    return [
+        Barred(one.place, one.dead, None) if one.place in spared and course.flow.stood_in(states, one.place) else one
+        for one in found
+    ]
 
 
 def letters(barred: typing.Iterable[Barred]) -> list[DeadRow]:
@@ -85,13 +94,12 @@ def _cannot_go(conductor: Conductor, pending: Pending, course: Course, moves: Mo
     return None
 
 
-def _given_up(conductor: Conductor, pending: Pending, place: int, dead: Dead) -> DeadRow | None:
-    """Keep what later steps read of a position; its dead letter, unless something stands in for it."""
+def _gives_way(conductor: Conductor, pending: Pending, place: int, dead: Dead) -> bool:
+    """Keep what later steps read of a position that is given up; whether something would stand in for it."""
     lane = conductor.lane_of(pending, place)
     stood_in = conductor.stands_in(pending, place, dead.reason)
-    row = None if stood_in else conductor.dead_letter(pending, place, dead)
     if stood_in and lane is not None:
         lane.give_way(pending, place, dead)
     else:
         conductor.keep(pending, place, Kept(reason=dead.reason.value))
-    return row
+    return stood_in
