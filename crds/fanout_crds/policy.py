@@ -238,7 +238,8 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         QueueFull | None,
         Enum(QueueFull),
         "Reject: the route answers 503 and names the target. DeadLetter: this target's delivery becomes a dead letter"
-        " (QueueFull) and its siblings go on. Unset: Reject.",
+        " (QueueFull) and its siblings go on; in a graph, what depends on it is skipped, or undone. A compensation, a"
+        " fallback and a callback wait in any case. Unset: Reject.",
     ] = None
 
 

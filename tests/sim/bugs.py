@@ -466,13 +466,12 @@ BUGS: typing.Final = (
         new="route.book is not book and not lane.tally.meter.pending:\n",
     ),
     Bug(
-        name="a step that is gone is given up although it was called off",
+        name="what follows from a step that is gone is lost",
         promise="P2",
         family="overlapping",
-        file=f"{ENGINE}/conductor.py",
-        old="            if not pending.states[place] & State.MASK:  # the one before it may have failed the saga\n"
-        "                self._without_lane(pending, place)\n",
-        new="            self._without_lane(pending, place)\n",
+        file=f"{ENGINE}/barred.py",
+        old="ask=conditions.holds, moves=moves)",
+        new="ask=conditions.holds)",
     ),
     Bug(
         name="the next of a key goes while a retry waits",

@@ -15,6 +15,7 @@ from fanout_dispatcher.values.answers import Ending, Settled, Told, Turned
 from fanout_dispatcher.values.desk import LaneMeter
 from fanout_dispatcher.values.outcome import Delivered, Failed
 from fanout_dispatcher.values.views import DeadLetterFilter
+from tests.sim.graphs import undo
 from tests.sim.world import Life, World
 from tests.support.plans import a_plan, a_target, a_wait
 
@@ -430,6 +431,58 @@ def test_who_has_hung_up_or_never_waited_is_settled_by_an_answer_too() -> None:
     world.live(story)
 
     assert asked(world) == ["e0"]
+
+
+def test_a_step_that_can_be_undone_asks_for_itself_although_a_later_plan_gives_it_a_cache() -> None:
+    """Else another one's answer would settle it, and its own undoing would undo what it never did."""
+    retry = {"max_attempts": None, "backoff": {"type": "Constant", "base_delay": 5.0, "jitter": "None"}}
+    policy = {"retry": retry, "circuit_breaker": {"enabled": False}}
+    a, b = a_target("a", policy=policy, capture=KEEP), a_target("b", depends_on=("a",))
+    before = a_plan(a, b, behind=(undo("a"),), respond=a_wait("a"))
+    cached = msgspec.structs.replace(a, cache=plan.Cache(key_expression="'k'", ttl=60.0))
+    after = msgspec.structs.replace(before, targets=(cached, b), behind=(), revision="2", generation=2)
+    of_e1: list[str] = []
+
+    def behave(target: str, flight: Flight, now: float) -> Reply:
+        if flight.event.head.id != "e1":
+            return says(b"A")
+        of_e1.append(target)
+        return status(429) if target == "a" and now < 8.0 else status(422) if target == "b" else says(b"A")
+
+    world = World(before, behave)
+
+    async def story(life: Life) -> None:
+        await life.post("e1")
+        await asyncio.sleep(2)
+        life.adopt(after)
+        assert heard(await life.ask("e2")) == (b"A", False)
+        assert heard(await life.ask("e3")) == (b"A", True), "as the plan is now, the answer is used again"
+        await life.settle(1000)
+
+    world.live(story)
+
+    assert of_e1 == ["a", "a", "a", "b", "a.compensate"]
+
+
+def test_a_step_that_finds_its_window_full_does_not_wait_for_itself() -> None:
+    policy = {"bulkhead": {"max_concurrent": 16}, "circuit_breaker": {"enabled": False}}
+    cache = plan.Cache(key_expression="event.id", ttl=30.0)
+    step = a_target("b", depends_on=("a",), capture=KEEP, policy=policy, cache=cache)
+    first = a_target("a", policy={"bulkhead": {"max_concurrent": 1000}})
+    made = a_plan(first, step, respond=a_wait("b", timeout=20.0))
+    world = World(made, lambda target, flight, now: says(b"", latency=0.01 if target == "a" else 0.02))
+    took: list[float] = []
+
+    async def story(life: Life) -> None:
+        answers = [life.ask(f"e{number}") for number in range(320)]
+        for one in answers:
+            one.add_done_callback(lambda done: took.append(life.now()))
+        assert {one.ending for one in await asyncio.gather(*answers) if isinstance(one, Settled)} == {Ending.ANSWERED}
+
+    world.live(story)
+
+    assert len(took) == 320
+    assert max(took) < 1.5, "320 of them, 16 at a time, 20 ms each"
 
 
 def test_a_step_of_a_graph_is_settled_by_an_answer_and_what_depends_on_it_goes_on() -> None:

@@ -139,6 +139,20 @@ def test_a_step_that_fails_is_told_with_those_that_it_leaves_without_their_turn(
     assert at < 0.1 + SOON
 
 
+@pytest.mark.parametrize("durability", ["Journal", "Memory"])
+def test_a_caller_hears_why_a_step_has_no_condition_when_that_is_known_at_acceptance(durability: str) -> None:
+    first = a_target("a", when="event.type == 'never'", capture=KEEP, keep=KEEP)
+    then = a_target("b", when="targets.a.body.total > 3", capture=KEEP, depends_on=("a",))
+    made = a_plan(first, then, respond=a_wait("b"), durability=durability)
+
+    said, at = told(World(made, lambda target, flight, now: says(200)))
+
+    ((target, state, reason, detail),) = [(one.target, one.state, one.reason, one.detail) for one in said.heard]
+    assert (target, state, reason) == ("b", DEAD, "ExpressionFailed")
+    assert detail.startswith("when: ")
+    assert at < SOON
+
+
 def test_a_target_that_fails_at_first_is_waited_for() -> None:
     def flaky(flight: Flight, now: float) -> Reply:
         return status(503) if flight.number < 3 else says(200, b"at last")

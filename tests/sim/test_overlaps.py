@@ -181,6 +181,44 @@ def test_what_stands_in_for_a_target_that_is_gone_is_not_the_answer_of_another_o
     }
 
 
+# --- steps that are other ones ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_static_answer_that_was_taken_away_stands_in_for_nobody(*, restarted: bool) -> None:
+    """The event is a dead letter: else it would be gone, and nothing said in its place."""
+    policy = {
+        "retry": {"max_attempts": 3, "backoff": {"type": "Constant", "base_delay": 30.0, "jitter": "None"}},
+        "circuit_breaker": {"enabled": False},
+    }
+    a, reader = a_target("a", policy=policy, keep=64), step("b", "a", when="targets.a.state == 'Dead'")
+    world = World(a_plan(msgspec.structs.replace(a, static=STATIC), reader), behaving(a=status(503)))
+
+    async def found(life: Life) -> None:
+        await to_the_end(life)
+        assert await life.reasons("a") == ["AttemptsExhausted"]
+
+    async def under_way(life: Life) -> None:
+        await life.post("e1")
+        await asyncio.sleep(2)
+        world.plan = edited(world.plan, targets=(a, reader))
+        life.adopt(world.plan)
+        await asyncio.sleep(20)
+        if not restarted:
+            await found(life)
+
+    world.live(under_way)
+    if restarted:
+        world.live(found)
+
+    view = world.history.events[world.history.accepted["e1"]]
+    assert view is not None
+    assert [(one.target, one.state, one.reason) for one in view.deliveries] == [
+        ("a", "Dead", "AttemptsExhausted"),
+        ("b", "Delivered", None),
+    ]
+
+
 # --- callers of the other durability ----------------------------------------------------------------------------------
 
 
@@ -211,3 +249,34 @@ def test_a_caller_hears_nothing_of_the_circuit_before_events_that_came_in_under_
     assert isinstance(heard[0], Settled)
     assert [(one.target, State.NAMES[one.state], one.fallback) for one in heard[0].heard] == [("a", "Delivered", False)]
     assert states(world)["a"] == "Delivered"
+
+
+@pytest.mark.parametrize("stood_in", [False, True])
+def test_a_caller_hears_at_once_that_the_target_of_a_step_is_gone(*, stood_in: bool) -> None:
+    """What would have stood in for it has gone with it."""
+    slow = {"timeouts": {"attempt": 100.0, "total": 1000.0}}
+    a, other = (
+        a_target("a", capture=64, policy=slow),
+        Behind(role="Fallback", of="b", target=a_target("b.fallback", capture=64)),
+    )
+    behind = (other,) if stood_in else ()
+    plan = a_plan(a, step("b", "a", capture=64), behind=behind, respond=a_wait("a", "b", timeout=300.0))
+    world = World(plan, behaving(a=status(200, 45.0)))
+    heard: list[tuple[float, Told]] = []
+
+    async def story(life: Life) -> None:
+        answer = life.ask("e1")
+        answer.add_done_callback(lambda done: heard.append((life.now(), done.result())))
+        await asyncio.sleep(1)
+        life.adopt(edited(plan, targets=(a,), behind=(), respond=a_wait("a", timeout=300.0)))
+        await to_the_end(life)
+
+    world.live(story)
+
+    ((at, told),) = heard
+    assert isinstance(told, Settled)
+    assert [(State.NAMES[one.state], one.reason) for one in told.heard] == [
+        ("Delivered", ""),
+        ("Dead", "TargetRemoved"),
+    ]
+    assert 45.0 < at < 46.0

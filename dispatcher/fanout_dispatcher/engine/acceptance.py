@@ -24,6 +24,7 @@ from fanout_dispatcher.journal.faults import JournalFull
 from fanout_dispatcher.journal.protocol import DeadRow, DueRow, Fetched, KeyRow, Rank, Replayed
 from fanout_dispatcher.values.answers import Accepted, Reply, Tell, Turned
 from fanout_dispatcher.values.desk import RouteMeter
+from fanout_dispatcher.values.each import safely
 from fanout_dispatcher.values.event import Event, Frozen, Head, State
 from fanout_dispatcher.values.keyed import Keyed
 from fanout_dispatcher.values.outcome import Reason
@@ -56,14 +57,14 @@ class Taken(msgspec.Struct, frozen=True, gc=False, eq=False):
     ranks: typing.Sequence[Rank] = ()
 
     def landed(self, fault: Exception | None) -> None:
-        """Tell the producer, and give the lanes what is theirs."""
+        """Tell the producer, and give the lanes what is theirs, whatever becomes of the answer."""
         if fault is not None:
             return self._refused(fault)
         if self.meter is not None:
             self.meter.accepted += 1
         if self.fetched is not None:
             self.book.remembered(self.fetched.source).add(self.fetched.key)
-        self.reply(Accepted(self.book.receipts.make(self.event.seq)))
+        safely(self.book.loop, self.reply, Accepted(self.book.receipts.make(self.event.seq)))
         if self.spilled or self.dead or self.skipped:
             return self._scattered()
         pending = self.pending
@@ -233,7 +234,16 @@ class Acceptance:
             turned = lane.bounds.turns_away(size, events)
             if turned is not None and (judged is None or judged[route.lanes.index(lane)] is not False):
                 return turned
-        return None
+        return _turned_behind(route, size, judged, events) if route.behind else None
+
+
+def _turned_behind(route: Route, size: int, judged: Judged | None, events: int) -> Turned | None:
+    """Why what stands behind the targets cannot take more: their fallbacks and compensations, and the callbacks."""
+    for lane, step in zip(route.behind, route.frozen.graph[len(route.lanes) :], strict=True):
+        turned = lane.bounds.turns_away(size, events)
+        if turned is not None and (judged is None or not step.after or judged[step.after[0]] is not False):
+            return turned
+    return None
 
 
 def _turn_aside(judged: Judged, lanes: tuple[Lane, ...], pending: Pending, dead: list[DeadRow]) -> frozenset[int]:

@@ -66,8 +66,8 @@ class Awaited:
             self.over(self)
             return self._tell(told)
         answer = self.answer = Repeated(told.receipt, self.client.write(told))
+        self._keep(answer)  # first: a client that cannot be told must not leave the key in use
         self._tell(answer)
-        self._keep(answer)
         return None
 
     def _keep(self, answer: Repeated) -> None:

@@ -109,14 +109,16 @@ class Caller:
         pending, waits = self.pending, self.waits
         assert pending is not None, f"{self!r} is told of an event that it does not follow"
         if any(pending.states):
-            self._look_at(pending.states)
+            self._look_at(pending, pending.states)
         for place, lane in enumerate(waits.lanes):
-            if not self.busy[place] and (why := waits.why_lost(waits.firsts[place], lane.why_silent())) is not None:
+            index, first = self.turns[place], waits.firsts[place]
+            held = lane.why_silent() if index == first else waits.why_held(index)
+            if not self.busy[place] and (why := waits.why_lost(index, held)) is not None:
                 self._note(place, Heard(target=waits.names[place], reason=why))
         if self.lost or self.succeeded or self.asked < len(self.heard):
             self._judge()
 
-    def _look_at(self, states: bytearray) -> None:
+    def _look_at(self, pending: Pending, states: bytearray) -> None:
         """Not all of its deliveries are owed."""
         for place, index in enumerate(self.waits.firsts):
             state, _ = State.read(states[index])
@@ -124,11 +126,19 @@ class Caller:
                 self.busy[place] = True
                 self._note(place, self._skipped(place, states[index]))
             elif state == State.DEAD:
-                self.busy[place] = True
-                self._note(place, self.waits.instead(index) or self._born_dead(place, index))
+                stand_in = self.waits.stand_ins.get(index)
+                if stand_in is not None and stand_in.lane is not None and not self._passed(stand_in.index):
+                    self._turn(place, stand_in)
+                else:
+                    self.busy[place] = True
+                    self._note(place, self.waits.instead(index) or self._born_dead(pending, place, index))
 
-    def _born_dead(self, place: int, index: int) -> Heard:
-        """Why a delivery died before it was owed: its filter had no value for the event, or its queue was full."""
+    def _born_dead(self, pending: Pending, place: int, index: int) -> Heard:
+        """Why a delivery died before it was owed: its condition had no value for the event, or its queue was full."""
+        born_dead = None if pending.course is None else pending.course.born_dead
+        if born_dead is not None and index in born_dead:
+            dead = born_dead[index]
+            return Heard(self.waits.names[place], State.DEAD, dead.reason.value, dead.detail)
         said = True if self.judged is None else self.judged[index]
         why, detail = (Reason.EXPRESSION_FAILED, said) if isinstance(said, str) else (Reason.QUEUE_FULL, "")
         return Heard(self.waits.names[place], State.DEAD, why.value, detail)
@@ -194,9 +204,9 @@ class Caller:
             return  # or its turn has not come: then nothing has to stand in, or nobody will
         heard = self._skipped(place, state)
         if self.waits.durable:
-            self.waits.book.committer.once_written(functools.partial(self._hear_skipped, place, heard))
+            self.waits.book.committer.once_written(functools.partial(self._hear_later, place, heard))
         else:
-            self._hear_skipped(place, heard)
+            self._hear_later(place, heard)
 
     def held(self, target: str, why: str) -> None:
         """Nothing is sent to *target* now."""
@@ -243,11 +253,14 @@ class Caller:
     def _give_way(self, place: int, stand_in: StandIn) -> None:
         """From now on it is another's turn; that one may be held."""
         assert stand_in.lane is not None, "a static answer stands in at once"
+        self._turn(place, stand_in)
+        if (why := stand_in.lane.why_held()) is not None:
+            self._hear(place, Heard(self.waits.names[place], reason=why))
+
+    def _turn(self, place: int, stand_in: StandIn) -> None:
         assert isinstance(self.turns, list), "somebody stands in"
         self.turns[place] = stand_in.index
         self.busy[place] = False
-        if (why := stand_in.lane.why_held()) is not None:
-            self._hear(place, Heard(self.waits.names[place], reason=why))
 
     def _passed(self, index: int) -> bool:
         """Whether what would stand in was skipped before its turn came."""
@@ -262,10 +275,11 @@ class Caller:
             answer = self.callers.keep(heard.answer.cut(self.waits.captures[place]))
             self.bytes += len(answer.body)
             heard = msgspec.structs.replace(heard, answer=answer)
+        hear = self._hear_later if heard.state == State.DEAD else self._hear
         if self.waits.durable:
-            self.waits.book.committer.once_written(functools.partial(self._hear, place, heard))
+            self.waits.book.committer.once_written(functools.partial(hear, place, heard))
         else:
-            self._hear(place, heard)
+            hear(place, heard)
 
     def _hear(self, place: int, heard: Heard) -> None:
         if self.over:
@@ -274,8 +288,8 @@ class Caller:
         if self.succeeded >= self.waits.rule.quorum or self.lost or self.asked < len(self.heard):
             self._judge()  # else it goes on: none is lost, and too few have succeeded
 
-    def _hear_skipped(self, place: int, heard: Heard) -> None:
-        """Hear of one whose turn will not come. Not judged yet: what that follows from is told only after it."""
+    def _hear_later(self, place: int, heard: Heard) -> None:
+        """Hear of one that is given up or skipped. Not judged yet: what that follows from may be told only after it."""
         if not self.over:
             self._note(place, heard)
             self.callers.loop.call_soon(self._look_again)

@@ -12,16 +12,16 @@ after a crash, whether there is something to undo (`acted`). Events of a route w
 import functools
 import typing
 
-import msgspec
-
 from fanout_dispatcher.engine import acted
+from fanout_dispatcher.engine.barred import Barred, bar, letters
+from fanout_dispatcher.engine.begun import Begun
 from fanout_dispatcher.engine.conditions import Conditions
 from fanout_dispatcher.engine.filters import Judged
 from fanout_dispatcher.engine.flow import Moves, flow_of
 from fanout_dispatcher.engine.pending import VOID, Course, Delivery, Pending
-from fanout_dispatcher.journal.protocol import DeadRow, DueRow, Fetched, KeptRow, KeyRow, Rank, Replayed
+from fanout_dispatcher.journal.protocol import DeadRow, DueRow, Fetched, KeptRow, KeyRow
 from fanout_dispatcher.values.answer import Captured
-from fanout_dispatcher.values.answers import Accepted, Answered, Reply, Turned
+from fanout_dispatcher.values.answers import Reply, Turned
 from fanout_dispatcher.values.desk import RouteMeter
 from fanout_dispatcher.values.earlier import Kept, earlier, packed
 from fanout_dispatcher.values.event import Event, Frozen, State
@@ -39,6 +39,18 @@ class Lane(typing.Protocol):
 
     def owe(self, pending: Pending, place: int) -> DueRow | None:
         """Count a delivery that was freed as owed, with the row that it may need. It comes with `begin`."""
+
+    def barred(self, size: int) -> Dead | None:
+        """Why an event of *size* bytes cannot wait for the target, and is given up."""
+
+    def has_static(self) -> bool:
+        """Whether the target has a static answer by now."""
+
+    def give_way(self, pending: Pending, place: int, dead: Dead) -> None:
+        """Keep what later steps read of a delivery that is given up before it is owed, and stood in for."""
+
+    def fell_back(self, pending: Pending, dead: Dead) -> None:
+        """Count that something stood in for such a delivery."""
 
     def begin(self, pending: Pending, place: int) -> None:
         """Take a delivery that is owed: into the window, or into the index."""
@@ -60,39 +72,6 @@ class Lane(typing.Protocol):
 
     def skip(self) -> None:
         """Count a delivery that was skipped."""
-
-
-class Begun(msgspec.Struct, frozen=True, gc=False, eq=False):
-    """An event with a graph on its way to the journal: what the committer appends, and what to do once it is there."""
-
-    event: Event
-    conductor: "Conductor"
-    pending: Pending
-    moves: Moves
-    reply: Reply
-    meter: RouteMeter | None
-    refuse: typing.Callable[[Exception, RouteMeter | None], Turned]
-    dead: tuple[DeadRow, ...] = ()
-    spilled: tuple[DueRow, ...] = ()
-    ranks: tuple[Rank, ...] = ()
-    replayed: Replayed | None = None
-    fetched: Fetched | None = None
-    key: KeyRow | None = None
-
-    def landed(self, fault: Exception | None) -> None:
-        """Answer the producer, and give the lanes their deliveries; or refuse, when the commit failed with *fault*."""
-        if fault is not None:
-            self.conductor.revoke(self.pending, self.moves.freed)
-            return self.reply(self.refuse(fault, self.meter))
-        if self.fetched is not None:
-            self.conductor.book.remembered(self.fetched.source).add(self.fetched.key)
-        if self.meter is not None:
-            self.meter.accepted += 1
-        self.reply(self.conductor.receipt(self.event.seq))
-        for place in self.moves.freed:
-            self.conductor.free(self.pending, place)
-        self.conductor.count(self.pending, self.moves.skipped, self.dead)
-        return None
 
 
 class Conductor:
@@ -131,29 +110,38 @@ class Conductor:
         *reply* is called once it is on disk, or refused.
         """
         flow = flow_of(event.frozen.graph)
-        conditions = Conditions(event, {}, judged)
+        course = Course(flow, judged=judged)
+        conditions = Conditions(event, course.kept, judged)
         states, moves = flow.begin(conditions.holds)
-        pending = Pending(event=event, states=states, left=State.left(states), course=Course(flow, judged=judged))
+        pending = Pending(event=event, states=states, left=0, course=course)
+        barred = bar(self, pending, moves, conditions)
+        pending.left = State.left(states)
         dead = [self._undecided(pending, place, conditions) for place in moves.undecided]
+        if dead or barred:
+            undecided = {place: _no_value(conditions, place) for place in moves.undecided}
+            course.born_dead = undecided | {one.place: one.dead for one in barred}
         rows = [self._owe(pending, place) for place in moves.freed]
         spilled = tuple(row for row in rows if row is not None)
         self.book.live[event.seq] = pending
         self.book.committer.touch(pending)  # the states go into the same commit
-        begun = Begun(event, self, pending, moves, reply, meter, refuse, tuple(dead), spilled, fetched=fetched, key=key)
+        dead += letters(barred)
+        begun = Begun(
+            event, self, pending, moves, barred, reply, meter, refuse, tuple(dead), spilled, fetched=fetched, key=key
+        )
         self.book.committer.append(begun)
+        if not pending.left and course.kept:
+            self.book.committer.forget_kept(event.seq)
         return pending
 
     def revoke(self, pending: Pending, freed: list[int]) -> None:
         """Take everything back: the commit of the event failed."""
         pending.left = VOID
+        if _course(pending).kept:
+            self.book.committer.forget_kept(pending.event.seq)
         for place in freed:
             lane = self._lane(pending, place)
             lane.unowe(pending)
             lane.forget(pending, place)
-
-    def receipt(self, seq: int) -> Answered:
-        """Say what the producer is told of an event that is on disk."""
-        return Accepted(self.book.receipts.make(seq))
 
     # --- what lanes ask and tell -------------------------------------------------------------------------------------
 
@@ -215,10 +203,16 @@ class Conductor:
     def stands_in(self, pending: Pending, place: int, reason: Reason) -> bool:
         """Whether a delivery that is given up for *reason* is no dead letter, since something stands in for its target.
 
-        A static answer does not, once people have removed the target: they may put it back, and replay.
+        A static answer does not once people have removed the target: they may put it back, and replay. Nor where they
+        have taken away the answer itself, but for a caller, who has it from the plan that it came in by.
         """
         flow = _course(pending).flow
-        return flow.stands_in(pending.states, place) and not (reason in _TAKEN_AWAY and flow.covered(place))
+        stands_in = flow.stands_in(pending.states, place)
+        if not stands_in or not flow.covered(place):
+            return stands_in
+        lane, caller = self.lane_of(pending, place), pending.caller
+        known = (lane is not None and lane.has_static()) or (caller is not None and caller.waits_for(place))
+        return known and reason not in _TAKEN_AWAY
 
     def forgo(self, pending: Pending, place: int) -> None:
         """Give up a delivery that is not in flight, because something stands in for it."""
@@ -236,7 +230,8 @@ class Conductor:
         course.flying.discard(place)
         conditions = Conditions(pending.event, course.kept, course.judged)
         moves = course.flow.settled(pending.states, place, unknown=unknown, flying=course.flying, ask=conditions.holds)
-        self._carry_out(pending, moves, conditions)
+        barred = bar(self, pending, moves, conditions)
+        self._carry_out(pending, moves, conditions, barred)
         if not pending.left and course.kept:
             self.book.committer.forget_kept(pending.event.seq)
 
@@ -250,65 +245,63 @@ class Conductor:
         else:
             lane.begin(pending, place)
 
-    def count(self, pending: Pending, skipped: list[int], dead: typing.Iterable[DeadRow]) -> None:
-        """Count what was settled without ever having been owed: *skipped* positions and *dead* letters."""
+    def count(
+        self,
+        pending: Pending,
+        skipped: list[int],
+        dead: typing.Iterable[DeadRow],
+        barred: typing.Iterable[Barred],
+    ) -> None:
+        """Count what was settled without ever having been owed: *skipped*, *dead* letters, and those stood in for."""
         for place in skipped:
-            if (lane := self._lane_of(pending, place)) is not None:
+            if (lane := self.lane_of(pending, place)) is not None:
                 lane.skip()
         for row in dead:
             self._mourn(pending, row)
+        for one in barred:
+            if one.row is None and (lane := self.lane_of(pending, one.place)) is not None:
+                lane.fell_back(pending, one.dead)
 
-    def _carry_out(self, pending: Pending, moves: Moves, conditions: Conditions) -> None:
-        pending.left -= len(moves.skipped) + len(moves.called_off) + len(moves.undecided)
+    def _carry_out(
+        self, pending: Pending, moves: Moves, conditions: Conditions, barred: typing.Sequence[Barred]
+    ) -> None:
+        pending.left -= len(moves.skipped) + len(moves.called_off) + len(moves.undecided) + len(barred)
         if (caller := pending.caller) is not None:
             for place in (*moves.skipped, *moves.called_off):
                 caller.passed_over(place, pending.states[place])
             for place in moves.undecided:
-                caller.died(place, Dead(Reason.EXPRESSION_FAILED, conditions.failed[place]))
-        dead = [self._undecided(pending, place, conditions) for place in moves.undecided]
+                caller.died(place, _no_value(conditions, place))
+            for one in barred:
+                caller.died(one.place, one.dead)
+        dead = [self._undecided(pending, place, conditions) for place in moves.undecided] + letters(barred)
         for row in dead:
             self.book.committer.bury(row)
-        self.count(pending, moves.skipped, dead)
+        self.count(pending, moves.skipped, dead, barred)
         for place in moves.called_off:
-            if (lane := self._lane_of(pending, place)) is not None:
+            if (lane := self.lane_of(pending, place)) is not None:
                 lane.unowe(pending)
-        gone = [place for place in moves.freed if not self._hand_over(pending, place)]
-        for place in gone:
-            if not pending.states[place] & State.MASK:  # the one before it may have failed the saga
-                self._without_lane(pending, place)
+        for place in moves.freed:
+            self._hand_over(pending, place)
 
-    def _hand_over(self, pending: Pending, place: int) -> bool:
-        """Owe a position that was freed, and give it to its lane once that is on disk; False: it has none."""
-        if self._lane_of(pending, place) is None:
-            return False
+    def _hand_over(self, pending: Pending, place: int) -> None:
+        """Owe a position that was freed, and give it to its lane once that is on disk."""
         owed, then = self._owe(pending, place), functools.partial(self.free, pending, place)
         if owed is None:
             self.book.committer.once_written(then)
         else:
             self.book.committer.index(owed, then)
-        return True
 
     def _undecided(self, pending: Pending, place: int, conditions: Conditions) -> DeadRow:
         """Make the dead letter of a position whose condition has no value for the event."""
-        return self._dead_letter(pending, place, Reason.EXPRESSION_FAILED, conditions.failed[place])
+        return self.dead_letter(pending, place, _no_value(conditions, place))
 
-    def _without_lane(self, pending: Pending, place: int) -> None:
-        """Give up a position whose turn has come and whose target is in no plan any more."""
-        if not self.stands_in(pending, place, Reason.TARGET_REMOVED):
-            row = self._dead_letter(pending, place, Reason.TARGET_REMOVED)
-            self.book.committer.bury(row)
-            self._mourn(pending, row)
-        pending.states[place] = State.DEAD
-        pending.left -= 1
-        self.keep(pending, place, Kept(reason=Reason.TARGET_REMOVED.value))
-        self.settled(pending, place, State.BLOCKED)
-
-    def _dead_letter(self, pending: Pending, place: int, reason: Reason, why: str = "") -> DeadRow:
+    def dead_letter(self, pending: Pending, place: int, dead: Dead) -> DeadRow:
         """Make the dead letter of a position that was never a delivery of a lane."""
         event = pending.event
         known = packed(earlier(event.frozen, pending.states, _course(pending).kept))
         size = len(event.body) + len(known)
-        return DeadRow(event.frozen.lanes[place], event.seq, self.now(), reason.value, why, 0, (), size, known)
+        lane, reason = event.frozen.lanes[place], dead.reason.value
+        return DeadRow(lane, event.seq, self.now(), reason, dead.detail, 0, (), size, known)
 
     def keep(self, pending: Pending, place: int, kept: Kept) -> None:
         """Keep what became of a position in the commit that settles it, if expressions read it."""
@@ -324,6 +317,10 @@ class Conductor:
         pending.refs += 1
         return self._lane(pending, place).owe(pending, place)
 
+    def lane_of(self, pending: Pending, place: int) -> Lane | None:
+        """The lane of a position whose turn had not come, so that its target may be in no plan any more."""
+        return self.lanes.get(pending.event.frozen.lanes[place])
+
     def _mourn(self, pending: Pending, row: DeadRow) -> None:
         """Count a dead letter where its target is counted, whether a lane stands for it or not."""
         lane = self.lanes.get(row.lane)
@@ -336,9 +333,10 @@ class Conductor:
     def _lane(self, pending: Pending, place: int) -> Lane:
         return self.lanes[pending.event.frozen.lanes[place]]
 
-    def _lane_of(self, pending: Pending, place: int) -> Lane | None:
-        """The lane of a position whose turn had not come, so that its target may be in no plan any more."""
-        return self.lanes.get(pending.event.frozen.lanes[place])
+
+def _no_value(conditions: Conditions, place: int) -> Dead:
+    """Why a position is given up whose condition has no value."""
+    return Dead(Reason.EXPRESSION_FAILED, conditions.failed[place], spent=False)
 
 
 def _course(pending: Pending) -> Course:

@@ -95,14 +95,21 @@ class Flow:
         return states, moves
 
     def settled(
-        self, states: bytearray, place: int, *, unknown: bool, flying: typing.Container[int], ask: Ask
+        self,
+        states: bytearray,
+        place: int,
+        *,
+        unknown: bool,
+        flying: typing.Container[int],
+        ask: Ask,
+        moves: Moves | None = None,
     ) -> Moves:
         """Say what follows from the settling of position *place*; *states* says how it was settled, and is changed.
 
         *unknown*: its target may have acted although it was given up. *flying* are the positions in flight: they land
-        before anything is undone.
+        before anything is undone. *moves*: those of the same step so far, of which no lane has heard yet.
         """
-        moves = Moves()
+        moves = Moves() if moves is None else moves
         undo = self._undo.get(place)
         if undo is not None and _state(states, place) != State.DELIVERED and not unknown:
             self._skip(states, undo, State.NOT_NEEDED, moves)

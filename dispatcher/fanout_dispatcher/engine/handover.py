@@ -8,6 +8,7 @@ import typing
 
 from fanout_crds.plan import Target
 from fanout_dispatcher.engine.book import Book
+from fanout_dispatcher.engine.bounds import QUEUE_FULL, Bounds
 from fanout_dispatcher.engine.clock import Clock
 from fanout_dispatcher.engine.fallbacks import Fallbacks
 from fanout_dispatcher.engine.index import Index
@@ -17,7 +18,9 @@ from fanout_dispatcher.engine.works import Works
 from fanout_dispatcher.journal.protocol import FOREVER, DeadRow, DueRow
 from fanout_dispatcher.telemetry.seam import SagaStuck
 from fanout_dispatcher.values.event import State
-from fanout_dispatcher.values.outcome import Dead
+from fanout_dispatcher.values.outcome import Dead, Reason
+
+FULL: typing.Final = Dead(Reason.QUEUE_FULL, QUEUE_FULL, spent=False)
 
 
 class Settles(typing.Protocol):
@@ -31,6 +34,7 @@ class Lane(typing.Protocol):
     """What a handover asks of its lane."""
 
     book: Book
+    bounds: Bounds
     clock: Clock
     fallbacks: Fallbacks
     index: Index
@@ -82,6 +86,11 @@ class Handover:
         self._fresh.claimed.add(seq)
         return DueRow(lane.index.number, seq, lane.clock.now() + lane.target.delay)
 
+    def barred(self, size: int) -> Dead | None:
+        """Why an event of *size* bytes cannot wait for the target, and is given up."""
+        bounds = self._lane.bounds
+        return None if bounds.rejects or not bounds.overfull(size) else FULL
+
     def unowe(self, pending: Pending) -> None:
         """Count a delivery as owed no more, and remove it from index and window: neither may give it a row again."""
         lane = self._lane
@@ -107,7 +116,9 @@ class Handover:
             delivery.since = now
             self._fresh.push(delivery)
             lane.soon()
-        elif delivery.claims is None:
+            return None
+        lane.left(delivery)  # it comes back as another one, and would wait for the answer to this one
+        if delivery.claims is None:
             lane.index.put_back(delivery, now + delay)
         else:
             lane.index.let_go(delivery, now)
@@ -170,6 +181,18 @@ class Handover:
             )
         )
         lane.works.changed(lane.route)
+
+    def has_static(self) -> bool:
+        """Whether the target has a static answer by now."""
+        return self._lane.target.static is not None
+
+    def give_way(self, pending: Pending, place: int, dead: Dead) -> None:
+        """Keep what later steps read of a delivery that is given up before it is owed, and stood in for."""
+        self._lane.fallbacks.give_way(pending, place, dead)
+
+    def fell_back(self, pending: Pending, dead: Dead) -> None:
+        """Count that something stood in for such a delivery."""
+        self._lane.fallbacks.took(pending, dead, 0)
 
     def skip(self) -> None:
         """Count a delivery that was skipped."""

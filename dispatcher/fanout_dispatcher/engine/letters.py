@@ -110,13 +110,17 @@ class Letters:
         frozen = book.freeze(lane.route, letter.event.frozen.generation, (lane.target.name,))
         head, body = msgspec.structs.replace(letter.event.head, replay=_replay_of(letter)), letter.event.body
         judgement = UNJUDGED if lane.order is None else _judged(lane.order, head, body)
-        self.acceptance.take(frozen, (lane,), head, body, judgement, reply=answer.set_result, replayed=number)
+
+        def replied(answered: Answered) -> None:
+            if isinstance(answered, Accepted):  # it has gone, even if whoever asked for that has gone before
+                self._gone(book, letter)
+                lane.tally.meter.replayed += 1
+            if not answer.done():
+                answer.set_result(answered)
+
+        self.acceptance.take(frozen, (lane,), head, body, judgement, reply=replied, replayed=number)
         answered = await answer
-        if not isinstance(answered, Accepted):
-            return None
-        self._gone(book, letter)
-        lane.tally.meter.replayed += 1
-        return answered.receipt
+        return answered.receipt if isinstance(answered, Accepted) else None
 
     def _local(self, book: Book, wanted: DeadLetterFilter, limit: int) -> DeadLetterFilter | None:
         """*wanted* in the journal's own numbers; None when it cannot mean anything in this book."""

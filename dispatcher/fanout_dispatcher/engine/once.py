@@ -28,6 +28,7 @@ from fanout_dispatcher.engine.book import Book
 from fanout_dispatcher.engine.route import Route
 from fanout_dispatcher.journal.protocol import KeyRow
 from fanout_dispatcher.values.answers import Accepted, Answered, Client, Repeated, Reply, Turned
+from fanout_dispatcher.values.each import safely
 from fanout_dispatcher.values.keyed import Keyed
 
 STEP: typing.Final = 500  # keys forgotten at a time: some 2 ms on the journal's thread
@@ -162,7 +163,7 @@ class Once:
             ticket.route.meter.repeated += 1
             receipt = self.book.receipts.make(row.seq)
             if ticket.awaited is not None:
-                ticket.awaited.known(Repeated(receipt, row.answer))
+                safely(self.book.loop, ticket.awaited.known, Repeated(receipt, row.answer))
             self._end(ticket, Accepted(receipt))
 
     def _begin(self, ticket: Ticket) -> None:
@@ -191,7 +192,7 @@ class Once:
                 count(meter, answer)
             elif place:
                 meter.repeated += 1
-            reply(answer)
+            safely(self.book.loop, reply, answer)
 
     # --- where callers wait ------------------------------------------------------------------------------------------
 

@@ -52,6 +52,7 @@ class Course(msgspec.Struct, eq=False):
     kept: dict[int, Kept] = msgspec.field(default_factory=dict)  # of positions that expressions read, once settled
     bytes: int = 0  # of these
     judged: Judged | None = None  # what filters said at acceptance; None: nothing, or in an earlier process
+    born_dead: typing.Mapping[int, Dead] | None = None  # positions that were given up at acceptance
 
     def keep(self, place: int, kept: Kept) -> None:
         """Keep what became of a position."""

@@ -95,8 +95,11 @@ class Reuse:
 
     def meets(self, delivery: Delivery) -> bool:
         """Take care of a delivery that need not ask, or not now; False: it goes on to the gates."""
-        if delivery.pending.states[delivery.index] & State.MASK:
+        pending = delivery.pending
+        if pending.states[delivery.index] & State.MASK:
             return False  # called off while it waited
+        if pending.course is not None and pending.course.flow.compensated(delivery.index):
+            return False  # it came in before there was a cache: what another one did must not be undone in its name
         now = self._lane.clock.now()
         if self._expires(delivery, now):
             return True

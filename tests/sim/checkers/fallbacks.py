@@ -6,7 +6,7 @@ the target does not get the event later.
 """
 
 from fanout_dispatcher.values.views import DeliveryView
-from tests.sim.checkers.reading import Reading, fallback_of, is_graph, kept, name, stands
+from tests.sim.checkers.reading import Reading, fallback_of, is_graph, kept, name, stands, target_of
 from tests.sim.history import Sent, Served
 
 
@@ -29,7 +29,9 @@ def check(reading: Reading) -> list[str]:
                 *_one_of_two(reading, *chains, given_up=one.state == "Dead"),
                 *_kept(one, other, static=target.static is not None),
             ]
-            taken_away = target.static is not None and one.reason in {"TargetRemoved", "RouteDeleted"}
+            taken_away = target.static is not None and (
+                one.reason in {"TargetRemoved", "RouteDeleted"} or _lost_it(reading, plan.key, target.name)
+            )
             if (chains[1] or target.static) and not taken_away and _is_letter(reading, view.receipt, target.name):
                 found.append("a dead letter, although something stood in")
             wrong += [f"{event} → {target.name}: {why}" for why in found]
@@ -50,6 +52,12 @@ def _kept(one: DeliveryView, other: DeliveryView | None, *, static: bool) -> lis
     """Something took what was owed to a target that is no dead letter."""
     took = static or (other is not None and (other.state in {"Delivered", "Dead"} or other.reason == "CalledOff"))
     return [] if took or one.reason != "FellBack" else [f"no dead letter, and what stands in for it is {other}"]
+
+
+def _lost_it(reading: Reading, route: str, name: str) -> bool:
+    """Whether a target was without its static answer for a while, or after that."""
+    found = [target_of(adopted.plan, name) for adopted in reading.plans[route]]
+    return any(one is not None and one.static is None for one in found)
 
 
 def _is_letter(reading: Reading, receipt: str, target: str) -> bool:
