@@ -13,19 +13,29 @@ import pathlib
 
 import apsw
 
+from fanout_dispatcher.journal.sqlite import wal
+
 CHUNK = 64 << 10  # bytes; SQLite writes less than 128 KiB at a time
 # A file by itself: opened as a log, it would be taken for one of a database that is open too.
 FLAGS = apsw.SQLITE_OPEN_SUBJOURNAL | apsw.SQLITE_OPEN_READWRITE
 
 
-def write_again(log: pathlib.Path, vfs: str | None) -> None:
-    """Write the *log* of a journal over itself, if there is one. Raises apsw.Error."""
+def write_again(log: pathlib.Path, vfs: str | None, taken: int) -> None:
+    """Write the *log* of a journal over itself, if there is one, of which SQLite accepts *taken* frames.
+
+    What a crash left of a transaction behind them is struck out. The next transaction begins in its place, and if that
+    one is shorter and cut off too, the rest of this one behind it would look like a commit that came after it.
+
+    Raises apsw.Error.
+    """
     if not log.exists() or not (size := log.stat().st_size):
         return
     file = apsw.VFSFile(vfs or "", str(log), [FLAGS, 0])
     try:
         for offset in range(0, size, CHUNK):
             file.xWrite(file.xRead(min(CHUNK, size - offset), offset), offset)
+        for offset in wal.remnants(log, taken):
+            file.xWrite(bytes(wal.FRAME), offset)
         file.xSync(apsw.SQLITE_SYNC_NORMAL)
     finally:
         file.xClose()

@@ -58,8 +58,8 @@ def connect(path: pathlib.Path, migrations: Migrations = MIGRATIONS, vfs: str | 
     try:
         _examine_log(path)
         db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
-        _examine(db, path)
-        write_again(log_of(path), vfs)
+        taken = _examine(db, path)
+        write_again(log_of(path), vfs, taken)
         _bring_up(db, path, migrations)
     except (apsw.Error, JournalRefused) as fault:
         if db is not None:
@@ -106,8 +106,8 @@ def _lost(path: pathlib.Path, commits: int) -> JournalRefused:
     )
 
 
-def _examine(db: apsw.Connection, path: pathlib.Path) -> None:
-    """Look without touching: ours, not newer, whole."""
+def _examine(db: apsw.Connection, path: pathlib.Path) -> int:
+    """Look without touching: ours, not newer, whole; how many frames of its log count."""
     db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     db.set_busy_timeout(BUSY_MILLISECONDS)
     db.execute("PRAGMA locking_mode = exclusive")
@@ -121,12 +121,14 @@ def _examine(db: apsw.Connection, path: pathlib.Path) -> None:
             " run that one, or give another --data folder"
         )
     taken, _ = db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP) if pages else (0, 0)
-    if lost := wal.lost_commits(log_of(path), max(0, taken)):
+    taken = max(0, taken)
+    if lost := wal.lost_commits(log_of(path), taken):
         raise _lost(path, lost)
     if 0 < pages <= CHECK_PAGES and (found := pragma(db, "quick_check(1)")) != "ok":
         raise JournalRefused(
             f"journal {path} is damaged ({found}); it was left as it was: restore a backup, or start anew"
         )
+    return taken
 
 
 def _bring_up(db: apsw.Connection, path: pathlib.Path, migrations: Migrations) -> None:

@@ -43,6 +43,22 @@ def lost_commits(path: pathlib.Path, taken: int) -> int:
     return lost
 
 
+def remnants(path: pathlib.Path, taken: int) -> list[int]:
+    """Where frames of the log's turn lie beyond the *taken* ones: what a crash left of a transaction."""
+    found: list[int] = []
+    with path.open("rb") as log:
+        header = log.read(HEADER)
+        if len(header) < HEADER:
+            return found
+        page_size = struct.unpack(">I", header[8:12])[0]
+        at = HEADER + taken * (FRAME + page_size)
+        log.seek(at)
+        while len(frame := log.read(FRAME)) == FRAME and frame[8:16] == header[16:24]:
+            found.append(at)
+            at = log.seek(page_size, 1)
+    return found
+
+
 def hidden_commits(log: pathlib.Path, database: pathlib.Path) -> int:
     """How many transactions of *log* SQLite would not see for its broken header, though *database* lacks them."""
     if not log.exists() or log.stat().st_size <= HEADER or not database.stat().st_size:

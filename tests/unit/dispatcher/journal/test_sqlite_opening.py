@@ -264,6 +264,24 @@ def test_a_log_cut_within_its_last_transaction_is_a_crash_and_no_damage(path: pa
     journal.close()
 
 
+def test_a_second_crash_within_a_shorter_transaction_is_a_crash_and_no_damage(path: pathlib.Path) -> None:
+    """What the first crash left of a longer one lies behind it then, and is of the same turn of the log."""
+    log = path.with_name("journal.db-wal")
+    journal = filled(path, close=False)
+    for sizes in ([20_000] * 10, [10]):
+        assert journal._session is not None
+        frames, _ = journal._session.db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
+        events = [an_event(9 + n, frozen=INVOICE, body=b"x" * size) for n, size in enumerate(sizes)]
+        journal.commit(Batch(events=events))
+        kill(journal)
+        page_size = int.from_bytes(log.read_bytes()[8:12], "big")
+        flip(log, wal.HEADER + frames * (wal.FRAME + page_size) + 100)
+        journal = a_journal(path)
+
+        assert journal.open().pending == 8
+    journal.close()
+
+
 def test_a_log_that_is_not_there_has_lost_nothing(tmp_path: pathlib.Path) -> None:
     (tmp_path / "short").write_bytes(b"x" * 10)
 
