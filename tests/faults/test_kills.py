@@ -9,11 +9,10 @@ import random
 
 import pytest
 
-from tests.faults.conftest import Form, patient
+from tests.faults.conftest import Form, cut_short, patient
 from tests.process.conftest import Bench
-from tests.support.dispatcher import Load
 from tests.support.figures import Figure
-from tests.support.ledger import lost, settled, unexplained
+from tests.support.ledger import lost, unexplained
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800)]
 
@@ -24,26 +23,11 @@ async def test_nothing_that_was_accepted_is_lost_by_kill_9(bench: Bench, form: F
     targets = [await bench.target(name) for name in ("a", "b", "c")]
     bench.route(*targets, defaults={"policy": patient(attempt="10s")})  # a busy machine is no reason to send again
     process = bench.dispatcher()
-    accepted: dict[str, str] = {}
 
-    for life in range(1, kills + 1):
-        for target in targets:
-            target.life = life  # what a restart sends is the new life's
-        await process.start()
-        if life % 2:
-            for target in targets:
-                target.freeze()
-        load = Load(process, life).start()
-        await asyncio.sleep(chance.uniform(0.02, 0.4))
+    async def killed() -> None:
         process.kill()
-        await load.stop()
-        for target in targets:
-            target.cut()
-        accepted |= load.accepted
-    for target in targets:
-        target.life = kills + 1
-    await process.start()
-    await settled(process)
+
+    accepted = await cut_short(process, targets, kills, killed, after=lambda: chance.uniform(0.02, 0.4))
     code = await asyncio.to_thread(process.stop)
 
     gone, twice = lost(accepted, targets), unexplained(targets, killed=True)

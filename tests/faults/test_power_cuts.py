@@ -17,12 +17,11 @@ import pytest
 from fanout_dispatcher.journal.faults import JournalFault
 from fanout_dispatcher.journal.protocol import Batch
 from fanout_dispatcher.journal.sqlite import SqliteJournal
-from tests.faults.conftest import Form, patient
+from tests.faults.conftest import Form, cut_short, patient
 from tests.process.conftest import Bench
-from tests.support.dispatcher import Load
 from tests.support.figures import Figure
 from tests.support.journals import INVOICE, a_finish, a_journal, an_event, setting
-from tests.support.ledger import lost, settled, unexplained
+from tests.support.ledger import lost, unexplained
 from tests.support.sick_disk import NAME, SickDisk
 from tests.support.unplugged_dispatcher import UNPLUG
 
@@ -116,28 +115,15 @@ async def test_a_power_cut_under_a_process_takes_nothing_that_was_acknowledged(
     bench.route(*targets, defaults={"policy": patient(attempt="10s")})  # a busy machine is no reason to send again
     process = bench.dispatcher()
     process.command[:0] = [sys.executable, "-m", "tests.support.unplugged_dispatcher"]
-    accepted: dict[str, str] = {}
 
-    for life in range(1, cuts + 1):
-        for target in targets:
-            target.life = life  # what a restart sends is the new life's
-        await process.start()
-        if life % 2:
-            for target in targets:
-                target.freeze()
-        load = Load(process, life, connections=32).start()
-        await asyncio.sleep(chance.uniform(0.05, 0.5))
+    async def unplugged() -> None:
         assert process.child is not None
         process.signal(UNPLUG)
         await asyncio.to_thread(process.child.wait)
-        await load.stop()
-        for target in targets:
-            target.cut()
-        accepted |= load.accepted
-    for target in targets:
-        target.life = cuts + 1
-    await process.start()
-    await settled(process)
+
+    accepted = await cut_short(
+        process, targets, cuts, unplugged, after=lambda: chance.uniform(0.05, 0.5), connections=32
+    )
 
     gone, twice = lost(accepted, targets), unexplained(targets, killed=True)
     taken_back = sum(line["pages"] for line in process.said("power.cut"))
